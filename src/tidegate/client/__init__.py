@@ -1,0 +1,31 @@
+"""The Python client: what the command line does, from a program.
+
+    from tidegate.client import Client
+
+    with Client.connect() as client:
+        request = {"modelArtifact": {"path": "/models/churn.skops"}, "servingRequirements": {"latencyP99": "50ms"}}
+        accepted = client.deploy(request)
+        rollout = client.wait(accepted["deployment"], accepted["rollout"])
+
+It speaks HTTP to the controller and imports nothing else of Tidegate but the contract.
+"""
+
+from tidegate.client.client import Client
+from tidegate.client.documents import Accepted, Event, History, Rollout, Status
+from tidegate.client.home import ControllerAddress, home_folder, read_address
+from tidegate.client.phases import TERMINAL_PHASES, is_terminal, is_waiting_for_person
+
+__all__ = [
+    "TERMINAL_PHASES",
+    "Accepted",
+    "Client",
+    "ControllerAddress",
+    "Event",
+    "History",
+    "Rollout",
+    "Status",
+    "home_folder",
+    "is_terminal",
+    "is_waiting_for_person",
+    "read_address",
+]

@@ -1,0 +1,251 @@
+"""`Client`: the controller's API as Python methods."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+from urllib.parse import quote
+
+from tidegate.client.documents import Accepted, Event, History, Rollout, Status
+from tidegate.client.home import ControllerAddress, home_folder, read_address
+from tidegate.client.http import Transport
+from tidegate.client.phases import is_terminal, is_waiting_for_person
+from tidegate.contract.errors import Unavailable
+
+# Inside the class `list` is the method.
+Statuses = list[Status]
+Events = list[Event]
+Lines = list[str]
+
+#: A deploy loads the model once to check it; large ones take their time.
+DEPLOY_TIMEOUT_SECONDS = 300.0
+#: Added to the time that a long poll may take by itself.
+POLL_MARGIN_SECONDS = 10.0
+
+
+class Client:
+    """A connection to one controller; close it, or use it in a `with` block. Not for several threads at once.
+
+    Every method raises an error of `tidegate.contract.errors`: `InvalidInput` (mend the request), `NotFound`,
+    `Conflict` (the deployment's state does not allow this now), `Unavailable` (the controller does not answer).
+    """
+
+    def __init__(
+        self, address: ControllerAddress, *, home: Path | None = None, timeout_seconds: float = 30.0
+    ) -> None:
+        """Prepare a connection; nothing is sent yet.
+
+        Args:
+            address: where the controller is.
+            home: its state folder, when it is on this machine: there `reconnect` finds a controller that came back
+                at another address.
+            timeout_seconds: for one answer, deploys and long polls excepted.
+        """
+        self._home = home
+        self._timeout_seconds = timeout_seconds
+        self._http = Transport(address, timeout_seconds)
+
+    @classmethod
+    def connect(cls, home: Path | str | None = None, *, timeout_seconds: float = 30.0) -> Self:
+        """Find the controller of this machine by its home; None: TIDEGATE_HOME, else the user's data folder.
+
+        Raises:
+            Unavailable: no controller was started there.
+        """
+        folder = home_folder(home)
+        return cls(read_address(folder), home=folder, timeout_seconds=timeout_seconds)
+
+    @property
+    def url(self) -> str:
+        return self._http.address.url
+
+    def reconnect(self) -> None:
+        """Read the address again, after the controller was away; Unavailable when it has written none."""
+        if self._home is None:
+            return
+        address = read_address(self._home)
+        self._http.close()
+        self._http = Transport(address, self._timeout_seconds)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # What there is
+
+    def info(self) -> dict[str, Any]:
+        """Return version, controller_url, gateway_url and home of the controller."""
+        return self._http.json("GET", "/v1/info")
+
+    def list(self) -> Statuses:
+        """Return the status of every deployment, by name."""
+        return cast("Statuses", self._http.json("GET", "/v1/deployments")["deployments"])
+
+    def status(self, name: str) -> Status:
+        return cast("Status", self._http.json("GET", _deployment(name)))
+
+    def result(self, name: str) -> dict[str, Any]:
+        """Return the DeploymentResult document of a deployment."""
+        return self._http.json("GET", _deployment(name, "result"))
+
+    def history(self, name: str) -> History:
+        return cast("History", self._http.json("GET", _deployment(name, "history")))
+
+    def logs(
+        self, name: str, *, revision: int | None = None, replica: int | None = None, lines: int = 100
+    ) -> Lines:
+        """Return the last lines that the replicas wrote. None: the stable revision, and its first replica."""
+        chosen = {"revision": revision, "replica": replica, "lines": lines}
+        return cast("Lines", self._http.json("GET", _deployment(name, "logs"), params=chosen)["lines"])
+
+    def rollout(self, rollout_id: str) -> Rollout:
+        return cast("Rollout", self._http.json("GET", f"/v1/rollouts/{quote(rollout_id, safe='')}"))
+
+    def report(self, rollout_id: str) -> dict[str, Any]:
+        """Return what happened in a rollout: steps, splits, counts, verdicts, who decided, timings."""
+        return self._http.json("GET", f"/v1/rollouts/{quote(rollout_id, safe='')}/report")
+
+    def report_markdown(self, rollout_id: str) -> str:
+        """Return the same report as a Markdown page."""
+        return self._http.text(
+            f"/v1/rollouts/{quote(rollout_id, safe='')}/report", params={"format": "markdown"}
+        )
+
+    # What happens
+
+    def poll_events(
+        self, name: str, *, after: int = 0, wait_seconds: float = 0.0, rollout: str | None = None
+    ) -> Events:
+        """Return the events with `seq` above `after`, oldest first; when there are none, wait for some."""
+        answer = self._http.json(
+            "GET",
+            _deployment(name, "events"),
+            params={"after": after, "wait": wait_seconds, "rollout": rollout},
+            timeout_seconds=self._timeout_seconds + wait_seconds + POLL_MARGIN_SECONDS,
+        )
+        return cast("Events", answer["events"])
+
+    def events(
+        self, name: str, *, after: int = 0, rollout: str | None = None, follow: bool = False
+    ) -> Iterator[Event]:
+        """Yield the events of a deployment from the oldest on, a page at a time.
+
+        Args:
+            after: leave out events up to this `seq`.
+            rollout: only those of one rollout.
+            follow: go on for ever as events happen, instead of ending at the newest.
+        """
+        while True:
+            page = self.poll_events(name, after=after, wait_seconds=20.0 if follow else 0.0, rollout=rollout)
+            if not page and not follow:
+                return
+            for event in page:
+                after = event["seq"]
+                yield event
+
+    def wait(
+        self,
+        name: str,
+        rollout: str,
+        *,
+        timeout_seconds: float | None = None,
+        until_person: bool = True,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> Rollout:
+        """Wait for the end of a rollout and return it.
+
+        Args:
+            timeout_seconds: None waits for as long as it takes.
+            until_person: return as well when the rollout is paused and waits for somebody.
+            on_event: called with each event of the rollout as it happens.
+
+        Raises:
+            Unavailable: the time is up, or the controller stayed away.
+        """
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        after = 0
+        while True:
+            state = self.rollout(rollout)
+            ended = is_terminal(state) or (until_person and is_waiting_for_person(state))
+            left = 10.0 if deadline is None else deadline - time.monotonic()
+            patience = 0.0 if ended else min(10.0, max(0.0, left))
+            for event in self.poll_events(name, after=after, wait_seconds=patience, rollout=rollout):
+                after = event["seq"]
+                if on_event is not None:
+                    on_event(event)
+            if ended:
+                return state
+            if left <= 0:
+                raise Unavailable(
+                    f"Rollout {rollout} has not ended after {timeout_seconds:g} s.",
+                    subject=rollout,
+                    got=f"phase {state.get('phase')}",
+                    hint=f"It goes on. Watch it with: tidegate watch {name}",
+                )
+
+    # What people do
+
+    def deploy(self, request: Mapping[str, Any]) -> Accepted:
+        """Hand over a DeploymentRequest document; return once the model was checked and the rollout has begun.
+
+        `modelArtifact.path` must be absolute: the controller reads the file itself. A document that names the
+        bundle and settings of the revision already in place changes nothing and returns `created` False.
+        """
+        answer = self._http.json(
+            "POST", "/v1/deployments", body=dict(request), timeout_seconds=DEPLOY_TIMEOUT_SECONDS
+        )
+        return cast("Accepted", answer)
+
+    def promote(self, name: str, *, reason: str | None = None, by: str | None = None) -> dict[str, Any]:
+        """Make the candidate stable now, without the steps that are left."""
+        return self._decide(name, "promote", reason, by)
+
+    def pause(self, name: str, *, reason: str | None = None, by: str | None = None) -> dict[str, Any]:
+        """Hold the rollout at its present split."""
+        return self._decide(name, "pause", reason, by)
+
+    def resume(self, name: str, *, reason: str | None = None, by: str | None = None) -> dict[str, Any]:
+        """Let a paused rollout go on."""
+        return self._decide(name, "resume", reason, by)
+
+    def abort(self, name: str, *, reason: str | None = None, by: str | None = None) -> dict[str, Any]:
+        """End the rollout and give all traffic back to stable."""
+        return self._decide(name, "abort", reason, by)
+
+    def rollback(
+        self, name: str, *, to: int | None = None, reason: str | None = None, by: str | None = None
+    ) -> dict[str, Any]:
+        """Go back to an earlier revision: `to`, else the stable one before this."""
+        body = {
+            key: value for key, value in {"to": to, "reason": reason, "by": by}.items() if value is not None
+        }
+        return self._http.json("POST", _deployment(name, "rollback"), body=body)
+
+    def delete(self, name: str) -> dict[str, Any]:
+        """Take the deployment off the gateway and end its replicas; its reports and events stay."""
+        return self._http.json("DELETE", _deployment(name))
+
+    def shutdown(self) -> None:
+        """Ask the controller to stop itself, the gateway and all replicas."""
+        with suppress(Unavailable):
+            self._http.json("POST", "/v1/shutdown")
+
+    def _decide(self, name: str, verb: str, reason: str | None, by: str | None) -> dict[str, Any]:
+        body = {key: value for key, value in {"reason": reason, "by": by}.items() if value is not None}
+        return self._http.json("POST", _deployment(name, verb), body=body)
+
+
+def _deployment(name: str, part: str | None = None) -> str:
+    path = f"/v1/deployments/{quote(name, safe='')}"
+    return path if part is None else f"{path}/{part}"

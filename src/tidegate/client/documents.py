@@ -1,0 +1,70 @@
+"""The API's JSON documents as far as clients rely on them; a newer controller may send more keys.
+
+Times are ISO 8601 text in UTC. A revision number used as a key is text, because JSON has no other keys.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+
+class Accepted(TypedDict):
+    """The answer to a deploy or a rollback. `created` is False when this was already under way or in place."""
+
+    deployment: str
+    revision: int
+    rollout: str | None
+    created: bool
+
+
+class Event(TypedDict, total=False):
+    """One line of the append-only event log. `seq` grows by one for each event of the whole controller."""
+
+    seq: int
+    at: str
+    deployment: str
+    rollout: str | None
+    revision: int | None
+    kind: str
+    message: str
+    data: dict[str, Any]
+
+
+class Rollout(TypedDict, total=False):
+    """One move from `from_revision` (None for a first deployment) to `to_revision`."""
+
+    id: str
+    deployment: str
+    from_revision: int | None
+    to_revision: int
+    phase: str
+    step_index: int
+    steps: list[dict[str, Any]]
+    weight: int
+    waiting_for: str | None
+    reason: str | None
+    started_at: str
+    ended_at: str | None
+    verdict: dict[str, Any] | None
+    timings: dict[str, Any]
+
+
+class Status(TypedDict, total=False):
+    """What a deployment is doing now. Splits map a revision to percent: whole as asked, exact as observed."""
+
+    name: str
+    url: str
+    phase: str
+    stable: int | None
+    candidate: int | None
+    split_asked: dict[str, int]
+    split_observed: dict[str, float] | None
+    replicas: dict[str, dict[str, Any]]
+    rollout: Rollout | None
+
+
+class History(TypedDict, total=False):
+    """Everything a deployment ever was, newest last."""
+
+    revisions: list[dict[str, Any]]
+    rollouts: list[Rollout]

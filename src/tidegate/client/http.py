@@ -1,0 +1,139 @@
+"""HTTP to the controller: one request in, a JSON document out or an error of the contract raised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+
+from tidegate.client.home import ControllerAddress
+from tidegate.contract.errors import Conflict, InvalidInput, NotFound, NotTrusted, TidegateError, Unavailable
+
+_BY_CODE: dict[str, type[TidegateError]] = {
+    error.code: error for error in (InvalidInput, NotTrusted, NotFound, Conflict, Unavailable, TidegateError)
+}
+_BY_STATUS: dict[int, type[TidegateError]] = {
+    400: InvalidInput,
+    401: Unavailable,
+    403: Unavailable,
+    404: NotFound,
+    409: Conflict,
+    413: InvalidInput,
+    422: InvalidInput,
+    503: Unavailable,
+    504: Unavailable,
+}
+
+
+def error_from(status: int, body: Any) -> TidegateError:
+    """Rebuild the error that an answer carries.
+
+    Args:
+        status: HTTP status, used when the body does not name a code that this version knows.
+        body: the decoded JSON, or None when the answer was not JSON.
+    """
+    fields = body.get("error") if isinstance(body, Mapping) else None
+    if not isinstance(fields, Mapping) or "message" not in fields:
+        said = body.get("detail") if isinstance(body, Mapping) else None
+        told = f": {said}" if said else "."
+        return _BY_STATUS.get(status, TidegateError)(
+            f"The controller answered {status} {_phrase(status)}{told}",
+            hint="Look into its log: tidegate doctor",
+        )
+    by_status = _BY_STATUS.get(status, TidegateError)
+    kind = _BY_CODE.get(str(fields.get("code")), by_status)
+    return kind(
+        str(fields["message"]),
+        subject=fields.get("subject"),
+        expected=fields.get("expected"),
+        got=fields.get("got"),
+        hint=fields.get("hint"),
+    )
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+class Transport:
+    """A connection to one controller. It is on this machine, so proxies named in the environment are left out."""
+
+    def __init__(self, address: ControllerAddress, timeout_seconds: float) -> None:
+        self.address = address
+        self._timeout_seconds = timeout_seconds
+        self._http = httpx.Client(
+            base_url=address.url,
+            headers={"Authorization": f"Bearer {address.token}"},
+            timeout=timeout_seconds,
+            trust_env=False,
+        )
+
+    def json(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        timeout_seconds: float | None = None,
+    ) -> dict[str, Any]:
+        """Send one request and return the JSON object that comes back; an empty answer is an empty object."""
+        response = self._send(method, path, params, body, timeout_seconds)
+        if not response.content:
+            return {}
+        document = _decoded(response)
+        if not isinstance(document, dict):
+            raise TidegateError(
+                f"{self.address.url}{path} did not answer with a JSON object.",
+                got=response.text[:200],
+                hint="Is it Tidegate's controller that listens there? tidegate doctor",
+            )
+        return document
+
+    def text(self, path: str, *, params: Mapping[str, Any] | None = None) -> str:
+        """Return the body of a GET as text."""
+        return self._send("GET", path, params, None, None).text
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None,
+        body: Any,
+        timeout_seconds: float | None,
+    ) -> httpx.Response:
+        given = {key: value for key, value in (params or {}).items() if value is not None}
+        try:
+            response = self._http.request(
+                method, path, params=given, json=body, timeout=timeout_seconds or self._timeout_seconds
+            )
+        except httpx.TimeoutException as late:
+            raise Unavailable(
+                f"The controller at {self.address.url} did not answer in time.",
+                subject=self.address.url,
+                hint="See what is wrong with: tidegate doctor",
+            ) from late
+        except httpx.HTTPError as away:
+            raise Unavailable(
+                f"The controller at {self.address.url} does not answer.",
+                subject=self.address.url,
+                hint="Start it with: tidegate up (see what is wrong with: tidegate doctor)",
+            ) from away
+        if response.is_error:
+            raise error_from(response.status_code, _decoded(response))
+        return response
+
+    def close(self) -> None:
+        self._http.close()
+
+
+def _decoded(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
