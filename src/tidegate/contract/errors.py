@@ -1,0 +1,91 @@
+"""The errors that users meet: one base, classes named by what the caller can do about them.
+
+A message answers five questions: what went wrong, with which object, what was expected, what was found, and what
+to type next. HTTP statuses and exit codes are mapped at the edges (`api.errors`, `cli.exits`), one table each.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class TidegateError(Exception):
+    """Base of every error that reaches a user.
+
+    Attributes:
+        message: one sentence or two, complete by itself.
+        subject: the object concerned (a path, a deployment, a field such as `servingRequirements.latencyP99`), or None.
+        expected, got: what would have been right and what was there, or None where that says nothing.
+        hint: what to do or type next, or None.
+    """
+
+    code = "error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        subject: str | None = None,
+        expected: str | None = None,
+        got: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.subject = subject
+        self.expected = expected
+        self.got = got
+        self.hint = hint
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        # Many a message states these two itself, in a sentence that reads better than a list.
+        if self.expected is not None and self.expected not in self.message:
+            parts.append(f"expected: {self.expected}")
+        if self.got is not None and self.got not in self.message:
+            parts.append(f"got: {self.got}")
+        if self.hint is not None:
+            parts.append(self.hint)
+        return "\n".join(parts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form of the error; keys without a value are left out."""
+        fields = {
+            "code": self.code,
+            "message": self.message,
+            "subject": self.subject,
+            "expected": self.expected,
+            "got": self.got,
+            "hint": self.hint,
+        }
+        return {key: value for key, value in fields.items() if value is not None}
+
+
+class InvalidInput(TidegateError):
+    """What was handed over is wrong; nothing was changed; the caller can mend it."""
+
+    code = "invalid_input"
+
+
+class NotTrusted(InvalidInput):
+    """The artifact would run code of its own when loaded, and the caller did not say that they trust it."""
+
+    code = "not_trusted"
+
+
+class NotFound(TidegateError):
+    """The named object does not exist."""
+
+    code = "not_found"
+
+
+class Conflict(TidegateError):
+    """The object's state does not allow this now; waiting or ending what runs may help."""
+
+    code = "conflict"
+
+
+class Unavailable(TidegateError):
+    """Something that Tidegate needs (controller, gateway, port, disk) is missing or does not answer."""
+
+    code = "unavailable"

@@ -1,0 +1,117 @@
+"""What the rest of Tidegate says to a gateway and hears from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, order=True)
+class Endpoint:
+    """Where one replica listens."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, order=True)
+class RevisionRef:
+    """One revision of one deployment."""
+
+    deployment: str
+    revision: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that the gateway is to do, whole; applying the same snapshot twice changes nothing.
+
+    Attributes:
+        endpoints: replicas per revision. A revision without endpoints is a cluster that answers 503.
+        splits: per deployment, the weight (whole percent, summing to 100) of each revision. A deployment without a split
+            answers 404.
+        timeout_seconds: per deployment, how long one request may take in all before the gateway answers 504.
+    """
+
+    endpoints: Mapping[RevisionRef, tuple[Endpoint, ...]]
+    splits: Mapping[str, Mapping[int, int]]
+    timeout_seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What applying a snapshot took.
+
+    Attributes:
+        version: digest of the routes now in force.
+        in_force_seconds: from the call to the moment when the gateway itself reported the new routes; 0.0 if unchanged.
+    """
+
+    version: str
+    in_force_seconds: float
+
+
+@dataclass(frozen=True)
+class DurationBucket:
+    """Requests whose duration lies in [lower_ms, upper_ms)."""
+
+    lower_ms: float
+    upper_ms: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the gateway counted for one revision since its process started; only ever grows within an epoch.
+
+    One user request counts once, with the status that the user got, however often the gateway tried.
+
+    Attributes:
+        requests: answered in any way.
+        errors: answered with 5xx, by the replica or by the gateway on its behalf (no healthy replica, reset, timeout).
+        rejections: answered with 4xx.
+        durations: how long the replica took, whole, in buckets ordered and disjoint.
+    """
+
+    requests: int
+    errors: int
+    rejections: int
+    durations: tuple[DurationBucket, ...]
+
+    def slower_than(self, objective_ms: float) -> int:
+        """Return how many requests took at least `objective_ms`; a bucket that straddles it counts as not slower."""
+        return sum(bucket.count for bucket in self.durations if bucket.lower_ms >= objective_ms)
+
+
+@dataclass(frozen=True)
+class GatewayReading:
+    """Counters of every revision at one instant.
+
+    `epoch` names the gateway process: when it differs from that of an earlier reading, counters began again at zero.
+    """
+
+    epoch: str
+    at: datetime
+    counts: Mapping[RevisionRef, Counts]
+
+
+class Gateway(Protocol):
+    """The proxy that splits traffic. Its process outlives the controller."""
+
+    async def ensure_running(self) -> None:
+        """Start the proxy, or adopt the one that runs; idempotent. Raises Unavailable when the port is taken."""
+        ...
+
+    async def apply(self, snapshot: Snapshot) -> Applied:
+        """Put the snapshot in force and return once the proxy itself confirms it; Unavailable if it does not in 5 s."""
+        ...
+
+    async def read(self) -> GatewayReading:
+        """Read the counters; Unavailable when the proxy does not answer."""
+        ...
+
+    async def stop(self) -> None:
+        """End the proxy process; idempotent."""
+        ...

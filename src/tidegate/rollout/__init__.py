@@ -1,0 +1,46 @@
+"""The rollout engine: records and one pure function from (state, observation, now) to (state, actions).
+
+Nothing here does I/O or knows where replicas run. The controller observes, calls `advance`, stores what changed and
+performs the actions, each of which may be performed again after a crash without harm.
+"""
+
+from tidegate.rollout.machine import Advance, NotAllowed, advance, command
+from tidegate.rollout.records import (
+    TERMINAL,
+    Action,
+    Command,
+    EnsureReplicas,
+    Observation,
+    Phase,
+    Plan,
+    RemoveReplicas,
+    Rollout,
+    SetSplit,
+    SplitCheck,
+    Step,
+    Transition,
+    Verdict,
+)
+from tidegate.rollout.split import check_split
+
+__all__ = [
+    "TERMINAL",
+    "Action",
+    "Advance",
+    "Command",
+    "EnsureReplicas",
+    "NotAllowed",
+    "Observation",
+    "Phase",
+    "Plan",
+    "RemoveReplicas",
+    "Rollout",
+    "SetSplit",
+    "SplitCheck",
+    "Step",
+    "Transition",
+    "Verdict",
+    "advance",
+    "check_split",
+    "command",
+]

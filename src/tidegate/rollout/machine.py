@@ -1,0 +1,294 @@
+"""The state machine of a rollout.
+
+```
+ preparing ─► baseline ─► shifting ─► analyzing ─► (shifting, next step) … ─► promoting ─► promoted
+     │            │           │  ▲        │  ▲
+     │            └─────┬─────┘  └─ paused ◄─┘ (a person, an inconclusive step, a split that is not what was asked)
+     ▼                  ▼             ▼
+     └────────────► rolling_back ─► rolled_back | aborted | failed
+```
+
+`advance` takes at most one edge. Its actions are those that the *resulting* state needs, all of them, every time: a
+controller that crashed between two of them performs them again, and the world ends up as the state says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tidegate.rollout.records import (
+    Action,
+    Command,
+    EnsureReplicas,
+    Observation,
+    Phase,
+    RemoveReplicas,
+    Rollout,
+    SetSplit,
+    SplitCheck,
+    Transition,
+)
+
+
+class NotAllowed(Exception):  # noqa: N818  (named for what the caller is told)
+    """The command makes no sense in the phase that the rollout is in; nothing was changed."""
+
+    def __init__(self, asked: Command, phase: Phase, why: str) -> None:
+        super().__init__(f"cannot {asked} a rollout that is {phase}: {why}")
+        self.asked = asked
+        self.phase = phase
+
+
+@dataclass(frozen=True)
+class Advance:
+    """What one step of the machine gave. `transition` is None when the phase stays."""
+
+    rollout: Rollout
+    actions: tuple[Action, ...]
+    transition: Transition | None
+
+
+def advance(rollout: Rollout, seen: Observation, now: datetime) -> Advance:
+    """Take the edge that the observation calls for, if any, and return the actions that the new state needs."""
+    noted = _note(rollout, seen, now)
+    moved = _HANDLERS[noted.phase](noted, seen, now)
+    return Advance(moved, actions(moved), _transition(noted, moved, None))
+
+
+def command(rollout: Rollout, asked: Command, now: datetime, *, by: str, reason: str) -> Advance:
+    """Do what a person asks.
+
+    Args:
+        by: who asks, for the record.
+        reason: why, for the record; may be empty.
+
+    Raises:
+        NotAllowed: the phase does not permit it.
+    """
+    note = f"{by} asked to {asked}" + (f": {reason}" if reason else "")
+    moved = _COMMANDS[asked](rollout, note, now)
+    return Advance(moved, actions(moved), _transition(rollout, moved, by))
+
+
+def actions(rollout: Rollout) -> tuple[Action, ...]:
+    """Return all that the world needs to agree with the state, in the order in which it is safe to do.
+
+    Replicas come before traffic; a revision's replicas go only in a state in which it has no traffic and which was
+    reached through a confirmed split.
+    """
+    plan = rollout.plan
+    wanted: list[Action] = []
+    if plan.stable is not None and rollout.phase is not Phase.PROMOTED:
+        wanted.append(EnsureReplicas(plan.stable, plan.stable_replicas))
+    if rollout.phase in (Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED):
+        return (*wanted, SetSplit(rollout.split()), RemoveReplicas(plan.candidate))
+    if rollout.phase is Phase.ROLLING_BACK:
+        return (*wanted, SetSplit(rollout.split()))
+    wanted.append(EnsureReplicas(plan.candidate, plan.replicas))
+    wanted.append(SetSplit(rollout.split()))
+    if rollout.phase is Phase.PROMOTED and plan.stable is not None:
+        wanted.append(RemoveReplicas(plan.stable))
+    return tuple(wanted)
+
+
+def _note(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
+    """Keep what later decisions need to remember."""
+    if rollout.restarts_before is None:
+        rollout = rollout.evolve(restarts_before=seen.candidate_restarts)
+    if seen.candidate_ready > 0 or rollout.weight == 0:
+        return rollout if rollout.unready_since is None else rollout.evolve(unready_since=None)
+    return rollout if rollout.unready_since is not None else rollout.evolve(unready_since=now)
+
+
+def _transition(before: Rollout, after: Rollout, by: str | None) -> Transition | None:
+    if before.phase is after.phase and before.step == after.step:
+        return None
+    return Transition(before.phase, after.phase, after.phase_since, after.reason, by)
+
+
+def _enter(rollout: Rollout, phase: Phase, reason: str, now: datetime, **changes: object) -> Rollout:
+    return rollout.evolve(phase=phase, phase_since=now, reason=reason, **changes)
+
+
+def _elapsed(rollout: Rollout, now: datetime) -> float:
+    """Seconds in this phase; a clock that was set back counts as no time, never as negative time."""
+    return max(0.0, (now - rollout.phase_since) / timedelta(seconds=1))
+
+
+def _roll_back(rollout: Rollout, reason: str, now: datetime, end: Phase | None = None) -> Rollout:
+    if end is None:
+        end = Phase.ROLLED_BACK if rollout.plan.stable is not None else Phase.FAILED
+    return _enter(rollout, Phase.ROLLING_BACK, reason, now, end=end, resume_to=None)
+
+
+def _broken(rollout: Rollout, seen: Observation, now: datetime) -> str | None:
+    """Return why the candidate cannot stay whatever the judge says, or None."""
+    plan = rollout.plan
+    deaths = seen.candidate_restarts - (rollout.restarts_before or 0)
+    if deaths > plan.max_restarts:
+        return f"the candidate's replicas died {deaths} times, more than the {plan.max_restarts} that are tolerated"
+    if rollout.unready_since is not None:
+        down = (now - rollout.unready_since) / timedelta(seconds=1)
+        if down >= plan.unready_seconds:
+            return f"no replica of the candidate was ready for {down:.1f} s while it carried traffic"
+    return None
+
+
+def _preparing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
+    plan = rollout.plan
+    if reason := _broken(rollout, seen, now):
+        return _roll_back(rollout, reason, now)
+    if seen.candidate_ready >= plan.replicas:
+        if not plan.steps:
+            return _enter(rollout, Phase.PROMOTING, "the replicas are ready", now)
+        return _enter(rollout, Phase.BASELINE, "the replicas are ready; measuring stable", now)
+    if _elapsed(rollout, now) >= plan.ready_within_seconds:
+        found = f"{seen.candidate_ready} of {plan.replicas} replicas were ready"
+        return _roll_back(rollout, f"{found} after {plan.ready_within_seconds:g} s", now)
+    return rollout
+
+
+def _baseline(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
+    if reason := _broken(rollout, seen, now):
+        return _roll_back(rollout, reason, now)
+    if _elapsed(rollout, now) >= rollout.plan.baseline_seconds:
+        return _next_step(rollout, "baseline captured", now)
+    return rollout
+
+
+def _next_step(rollout: Rollout, reason: str, now: datetime) -> Rollout:
+    step = rollout.step + 1
+    if step >= len(rollout.plan.steps):
+        return _enter(rollout, Phase.PROMOTING, reason, now)
+    return _enter(rollout, Phase.SHIFTING, reason, now, step=step)
+
+
+def _shifting(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
+    if reason := _harmful(rollout, seen, now):
+        return _roll_back(rollout, reason, now)
+    if seen.split is not None and dict(seen.split) == rollout.split():
+        return _enter(rollout, Phase.ANALYZING, f"{rollout.weight} % of requests go to the candidate", now)
+    return rollout
+
+
+def _harmful(rollout: Rollout, seen: Observation, now: datetime) -> str | None:
+    if reason := _broken(rollout, seen, now):
+        return reason
+    if seen.verdict is not None and seen.verdict.outcome == "fail":
+        return seen.verdict.reason
+    return None
+
+
+def _analyzing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
+    if reason := _harmful(rollout, seen, now):
+        return _roll_back(rollout, reason, now)
+    if seen.split_check is SplitCheck.CONTRADICTED:
+        reason = f"the requests counted by the gateway do not agree with the {rollout.weight} % that were asked for"
+        return _pause(rollout, reason, now)
+    verdict = seen.verdict
+    if verdict is not None and verdict.outcome == "pass" and seen.split_check is SplitCheck.CONFIRMED:
+        return _next_step(rollout, verdict.reason, now)
+    if _elapsed(rollout, now) < rollout.plan.steps[rollout.step].duration_seconds:
+        return rollout
+    said = verdict.reason if verdict is not None else "the signals could not be measured"
+    reason = f"the step's time is up without a verdict: {said}"
+    match rollout.plan.on_inconclusive:
+        case "rollback":
+            return _roll_back(rollout, reason, now)
+        case "continue":
+            return _next_step(rollout, reason, now)
+        case "pause":
+            return _pause(rollout, reason, now)
+
+
+def _pause(rollout: Rollout, reason: str, now: datetime) -> Rollout:
+    resume_to = Phase.SHIFTING if rollout.step >= 0 else rollout.phase
+    return _enter(rollout, Phase.PAUSED, reason, now, resume_to=resume_to)
+
+
+def _paused(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
+    reason = _harmful(rollout, seen, now)
+    return _roll_back(rollout, reason, now) if reason else rollout
+
+
+def _promoting(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
+    if reason := _harmful(rollout, seen, now):
+        return _roll_back(rollout, reason, now)
+    in_force = seen.split is not None and dict(seen.split) == rollout.split()
+    if in_force and seen.candidate_ready > 0:
+        return _enter(rollout, Phase.PROMOTED, rollout.reason, now)
+    return rollout
+
+
+def _rolling_back(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
+    if seen.split is not None and dict(seen.split) == rollout.split():
+        return _enter(rollout, rollout.end or Phase.ROLLED_BACK, rollout.reason, now)
+    return rollout
+
+
+def _ended(rollout: Rollout, _seen: Observation, _now: datetime) -> Rollout:
+    return rollout
+
+
+_HANDLERS: dict[Phase, Callable[[Rollout, Observation, datetime], Rollout]] = {
+    Phase.PREPARING: _preparing,
+    Phase.BASELINE: _baseline,
+    Phase.SHIFTING: _shifting,
+    Phase.ANALYZING: _analyzing,
+    Phase.PAUSED: _paused,
+    Phase.PROMOTING: _promoting,
+    Phase.ROLLING_BACK: _rolling_back,
+    Phase.PROMOTED: _ended,
+    Phase.ROLLED_BACK: _ended,
+    Phase.ABORTED: _ended,
+    Phase.FAILED: _ended,
+}
+
+_DECIDED = {
+    Phase.PROMOTING,
+    Phase.ROLLING_BACK,
+    Phase.PROMOTED,
+    Phase.ROLLED_BACK,
+    Phase.ABORTED,
+    Phase.FAILED,
+}
+
+
+def _refuse_decided(rollout: Rollout, asked: Command) -> None:
+    if rollout.phase in _DECIDED:
+        raise NotAllowed(asked, rollout.phase, "it is decided already")
+
+
+def _do_promote(rollout: Rollout, note: str, now: datetime) -> Rollout:
+    _refuse_decided(rollout, Command.PROMOTE)
+    if Phase.PREPARING in (rollout.phase, rollout.resume_to):
+        raise NotAllowed(Command.PROMOTE, rollout.phase, "the candidate's replicas are not ready yet")
+    return _enter(rollout, Phase.PROMOTING, note, now, resume_to=None)
+
+
+def _do_pause(rollout: Rollout, note: str, now: datetime) -> Rollout:
+    _refuse_decided(rollout, Command.PAUSE)
+    if rollout.phase is Phase.PAUSED:
+        raise NotAllowed(Command.PAUSE, rollout.phase, "it is paused already")
+    return _pause(rollout, note, now)
+
+
+def _do_resume(rollout: Rollout, note: str, now: datetime) -> Rollout:
+    if rollout.phase is not Phase.PAUSED:
+        raise NotAllowed(Command.RESUME, rollout.phase, "it is not paused")
+    return _enter(rollout, rollout.resume_to or Phase.SHIFTING, note, now, resume_to=None)
+
+
+def _do_abort(rollout: Rollout, note: str, now: datetime) -> Rollout:
+    _refuse_decided(rollout, Command.ABORT)
+    return _roll_back(rollout, note, now, end=Phase.ABORTED)
+
+
+_COMMANDS: dict[Command, Callable[[Rollout, str, datetime], Rollout]] = {
+    Command.PROMOTE: _do_promote,
+    Command.PAUSE: _do_pause,
+    Command.RESUME: _do_resume,
+    Command.ABORT: _do_abort,
+}

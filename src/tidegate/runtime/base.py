@@ -1,0 +1,178 @@
+"""What a runtime is: the code that recognises, checks, loads and executes one model format.
+
+A runtime is found by its entry point in the group `tidegate.runtimes`; the built-in ones take the same route. All that
+the rest of Tidegate knows of a model is its `Signature` and the columns or tensors that go in and come out, always as
+a mapping from name to NumPy array. That holds for a tree ensemble, a network, an H2O MOJO or a server that somebody
+else wrote and that a runtime starts by command: `load` makes it ready, `predict` runs it, `close` ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Columns = Mapping[str, Array]
+
+#: Open Inference Protocol datatypes. BYTES carries text; in memory it is an object array of `str` or None.
+Datatype = Literal[
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
+]
+
+NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
+    "BOOL": np.dtype(np.bool_),
+    "UINT8": np.dtype(np.uint8),
+    "UINT16": np.dtype(np.uint16),
+    "UINT32": np.dtype(np.uint32),
+    "UINT64": np.dtype(np.uint64),
+    "INT8": np.dtype(np.int8),
+    "INT16": np.dtype(np.int16),
+    "INT32": np.dtype(np.int32),
+    "INT64": np.dtype(np.int64),
+    "FP16": np.dtype(np.float16),
+    "FP32": np.dtype(np.float32),
+    "FP64": np.dtype(np.float64),
+    "BYTES": np.dtype(object),
+}
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One named input or output.
+
+    Attributes:
+        name: as the model knows it.
+        datatype: Open Inference Protocol datatype.
+        shape: -1 for a dimension of any size; the first dimension is the batch. A column is `(-1,)`.
+        categories: the accepted text values of a BYTES column when the model knows them, else None.
+        labels: for an output with one position per class, the class labels in order, else None.
+    """
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int, ...] = (-1,)
+    categories: tuple[str, ...] | None = None
+    labels: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a model takes and gives.
+
+    `kind` is "columns" when every input is a named column of shape `(-1,)` (tables), "tensors" otherwise. A missing
+    value is NaN in a float column and None in a BYTES column; INT and BOOL columns hold none, so a column in which
+    a number may be missing is FP64.
+    """
+
+    kind: Literal["columns", "tensors"]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True)
+class ArtifactFiles:
+    """An artifact on disk: `root` is the file, or the folder when the artifact is one."""
+
+    root: Path
+
+    @property
+    def is_folder(self) -> bool:
+        return self.root.is_dir()
+
+    def head(self, size: int = 4096) -> bytes:
+        """Return the first `size` bytes of a file artifact; empty for a folder."""
+        if self.is_folder:
+            return b""
+        with self.root.open("rb") as stream:
+            return stream.read(size)
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What a runtime sees in an artifact without loading it.
+
+    Attributes:
+        runtime: name of the runtime, e.g. "sklearn".
+        format: the file format, e.g. "skops", "pickle", "xgboost-json", "onnx".
+        framework_version: version that wrote the artifact, when the file says so.
+        needs_trust: True when loading it runs code that the file brings.
+        reasons: for each thing that makes trust necessary, one line (e.g. the names a pickle would import).
+        dangerous: those of `reasons` that no model needs (a shell, the network); empty when none.
+    """
+
+    runtime: str
+    format: str
+    framework_version: str | None = None
+    needs_trust: bool = False
+    reasons: tuple[str, ...] = ()
+    dangerous: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A loaded model. `predict` is called from several threads at once."""
+
+    @property
+    def signature(self) -> Signature: ...
+
+    def predict(self, inputs: Columns) -> Columns:
+        """Run the model on a batch.
+
+        Args:
+            inputs: one array per input of the signature, with its dtype, all with the same first dimension.
+
+        Returns:
+            One array per output of the signature, in its order.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the model holds. Called once; `predict` is not called afterwards."""
+        ...
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How to load.
+
+    Attributes:
+        trusted: the caller said that code in the artifact may run.
+        signature: the signature on record; None while the artifact is inspected for the first time.
+        sample: rows that the user handed over as typical input, used to type the columns when `signature` is None.
+        threads: threads that one `predict` may use.
+        settings: settings of this runtime alone (a command line, a health path), from the request document.
+    """
+
+    trusted: bool = False
+    signature: Signature | None = None
+    sample: Sequence[Mapping[str, Any]] | None = None
+    threads: int = 1
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Runtime(Protocol):
+    """One model format. Constructing it is cheap and imports no framework."""
+
+    #: Name used in `--framework`, in bundles and in metrics.
+    name: str
+    #: Distributions whose installed versions belong to a bundle's environment, the framework first.
+    packages: tuple[str, ...]
+
+    def recognise(self, files: ArtifactFiles) -> Recognition | None:
+        """Say whether this is an artifact of this format, from its content; None when it is not. Never loads it."""
+        ...
+
+    def load(self, files: ArtifactFiles, options: LoadOptions) -> Model:
+        """Load the artifact.
+
+        Raises:
+            InvalidInput: the artifact is damaged, needs another version, or needs a sample to type its columns.
+            NotTrusted: loading would run code and `options.trusted` is False.
+        """
+        ...

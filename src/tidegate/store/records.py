@@ -1,0 +1,96 @@
+"""Rows as the rest of Tidegate sees them. JSON columns come as plain dicts; times are aware and in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class DeploymentRow:
+    """A named endpoint. `stable` is the number of the revision that serves; None until the first one does."""
+
+    id: int
+    name: str
+    stable: int | None
+    created_at: datetime
+    deleted_at: datetime | None
+
+
+@dataclass(frozen=True)
+class RevisionRow:
+    """A bundle with its serving settings; immutable.
+
+    Attributes:
+        number: 1, 2, … within the deployment.
+        digest: sha256 of the bundle.
+        request: the request document (JSON form) that made it, every default filled in.
+    """
+
+    deployment_id: int
+    number: int
+    digest: str
+    request: Mapping[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class RolloutRow:
+    """One journey from stable to candidate.
+
+    Attributes:
+        version: grows by one with every update; an update names the version that it read.
+        state: storage form of `rollout.Rollout`.
+        evidence: what the judge has seen so far and the counters at the last look.
+        ended_at: None while it is active; at most one rollout of a deployment is.
+    """
+
+    id: int
+    deployment_id: int
+    deployment: str
+    from_revision: int | None
+    to_revision: int
+    phase: str
+    version: int
+    state: Mapping[str, Any]
+    evidence: Mapping[str, Any]
+    started_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """Something that happened, to be recorded with the change that it belongs to."""
+
+    kind: str
+    message: str
+    revision: int | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened. `seq` only grows, over all deployments."""
+
+    seq: int
+    at: datetime
+    deployment: str
+    rollout: int | None
+    revision: int | None
+    kind: str
+    message: str
+    data: Mapping[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "seq": self.seq,
+            "at": self.at.isoformat(),
+            "deployment": self.deployment,
+            "rollout": self.rollout,
+            "revision": self.revision,
+            "kind": self.kind,
+            "message": self.message,
+            "data": dict(self.data),
+        }

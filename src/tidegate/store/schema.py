@@ -1,0 +1,96 @@
+"""The schema: tables, and the triggers and indexes by which the database itself refuses what must not happen."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    DDL,
+    JSON,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    event,
+    text,
+)
+
+#: Kept in SQLite's `user_version`. A file with a larger number was written by a newer Tidegate and is refused.
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+# Times are ISO 8601 text in UTC with microseconds: they sort as text and read well in any SQLite shell.
+
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("stable", Integer),
+    Column("created_at", String, nullable=False),
+    Column("deleted_at", String),
+    Index("one_living_deployment_per_name", "name", unique=True, sqlite_where=text("deleted_at IS NULL")),
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("deployment_id", Integer, ForeignKey("deployments.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("digest", String, nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("created_at", String, nullable=False),
+    CheckConstraint("number >= 1", name="revision_numbers_start_at_one"),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("deployment_id", Integer, ForeignKey("deployments.id"), nullable=False),
+    Column("from_revision", Integer),
+    Column("to_revision", Integer, nullable=False),
+    Column("phase", String, nullable=False),
+    Column("version", Integer, nullable=False, server_default=text("0")),
+    Column("state", JSON, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("started_at", String, nullable=False),
+    Column("ended_at", String),
+    ForeignKeyConstraint(["deployment_id", "to_revision"], ["revisions.deployment_id", "revisions.number"]),
+    CheckConstraint(
+        "(ended_at IS NOT NULL) = (phase IN ('promoted', 'rolled_back', 'aborted', 'failed'))",
+        name="a_rollout_has_ended_exactly_in_a_terminal_phase",
+    ),
+    Index("one_active_rollout_per_deployment", "deployment_id", unique=True, sqlite_where=text("ended_at IS NULL")),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("at", String, nullable=False),
+    Column("deployment_id", Integer, ForeignKey("deployments.id"), nullable=False),
+    Column("rollout_id", Integer, ForeignKey("rollouts.id")),
+    Column("revision", Integer),
+    Column("kind", String, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("data", JSON, nullable=False),
+    Index("events_of_a_deployment", "deployment_id", "seq"),
+    sqlite_autoincrement=True,
+)
+
+_TRIGGERS = (
+    (rollouts, "ended_rollouts_stay", "BEFORE UPDATE ON rollouts WHEN OLD.ended_at IS NOT NULL", "a rollout has ended"),
+    (revisions, "revisions_never_change", "BEFORE UPDATE ON revisions", "revisions are immutable"),
+    (events, "events_never_change", "BEFORE UPDATE ON events", "events are append-only"),
+    (events, "events_are_never_deleted", "BEFORE DELETE ON events", "events are append-only"),
+)
+
+for _table, _name, _when, _why in _TRIGGERS:
+    _ddl = DDL(f"CREATE TRIGGER {_name} {_when} BEGIN SELECT RAISE(ABORT, '{_why}'); END")  # type: ignore[no-untyped-call]
+    event.listen(_table, "after_create", _ddl.execute_if(dialect="sqlite"))

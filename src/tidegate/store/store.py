@@ -1,0 +1,380 @@
+"""Queries and guarded updates. Every change of state and the event that tells of it are one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, create_engine, event, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from tidegate.contract.errors import Conflict, NotFound, Unavailable
+from tidegate.store.records import DeploymentRow, Event, NewEvent, RevisionRow, RolloutRow
+from tidegate.store.schema import SCHEMA_VERSION, deployments, events, metadata, revisions, rollouts
+
+
+class ActiveRolloutExists(Conflict):
+    """The deployment has a rollout that has not ended; the database allows one."""
+
+
+class StaleState(Exception):  # noqa: N818  (named for what the caller has)
+    """Somebody else changed the rollout since it was read; read it again and decide again."""
+
+
+class Store:
+    """The store in one SQLite file; safe for several threads of one process."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, creating it and its tables when there is none.
+
+        Raises:
+            Unavailable: the file was written by a newer Tidegate.
+        """
+        self._engine = _engine(path)
+        with self._engine.begin() as db:
+            found = db.exec_driver_sql("PRAGMA user_version").scalar_one()
+            if found > SCHEMA_VERSION:
+                raise Unavailable(
+                    "the store was written by a newer Tidegate",
+                    subject=str(path),
+                    expected=f"schema version {SCHEMA_VERSION} or older",
+                    got=f"schema version {found}",
+                    hint="upgrade this installation, or point TIDEGATE_HOME at another folder",
+                )
+            metadata.create_all(db)
+            db.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # Deployments and revisions
+
+    def deployments(self) -> list[DeploymentRow]:
+        """Return the living deployments by name."""
+        query = select(deployments).where(deployments.c.deleted_at.is_(None)).order_by(deployments.c.name)
+        with self._engine.connect() as db:
+            return [_deployment(row) for row in db.execute(query)]
+
+    def deployment(self, name: str) -> DeploymentRow:
+        """Return the living deployment of that name; NotFound when there is none."""
+        with self._engine.connect() as db:
+            found = _living(db, name)
+        if found is None:
+            raise NotFound(
+                f"there is no deployment {name!r}", subject=name, hint="`tidegate list` shows those that there are"
+            )
+        return found
+
+    def revisions(self, deployment_id: int) -> list[RevisionRow]:
+        """Return the deployment's revisions, oldest first."""
+        query = select(revisions).where(revisions.c.deployment_id == deployment_id).order_by(revisions.c.number)
+        with self._engine.connect() as db:
+            return [_revision(row) for row in db.execute(query)]
+
+    def revision(self, deployment_id: int, number: int) -> RevisionRow:
+        """Return one revision; NotFound when there is none of that number."""
+        query = select(revisions).where(revisions.c.deployment_id == deployment_id, revisions.c.number == number)
+        with self._engine.connect() as db:
+            row = db.execute(query).one_or_none()
+        if row is None:
+            raise NotFound(
+                f"there is no revision {number}", hint="`tidegate history NAME` shows the revisions that there are"
+            )
+        return _revision(row)
+
+    def start_rollout(
+        self,
+        name: str,
+        *,
+        digest: str,
+        request: Mapping[str, Any],
+        plan_state: Callable[[int | None, int], Mapping[str, Any]],
+        to_revision: int | None,
+        happened: NewEvent,
+        now: datetime,
+    ) -> RolloutRow:
+        """Record, as one transaction, a new rollout and with it what it needs: the deployment and the revision.
+
+        Args:
+            plan_state: called with (stable or None, number of the candidate); returns the state to start in.
+            to_revision: an existing revision to return to, or None to make a new one of `digest` and `request`.
+
+        Raises:
+            ActiveRolloutExists: one is under way.
+        """
+        try:
+            with self._engine.begin() as db:
+                found = _living(db, name)
+                if found is None:
+                    created = db.execute(insert(deployments).values(name=name, created_at=_text(now)))
+                    deployment_id, stable = _new_id(created.inserted_primary_key), None
+                else:
+                    deployment_id, stable = found.id, found.stable
+                if to_revision is None:
+                    top = select(func.max(revisions.c.number)).where(revisions.c.deployment_id == deployment_id)
+                    to_revision = (db.execute(top).scalar_one() or 0) + 1
+                    db.execute(
+                        insert(revisions).values(
+                            deployment_id=deployment_id,
+                            number=to_revision,
+                            digest=digest,
+                            request=dict(request),
+                            created_at=_text(now),
+                        )
+                    )
+                state = plan_state(stable, to_revision)
+                added = db.execute(
+                    insert(rollouts).values(
+                        deployment_id=deployment_id,
+                        from_revision=stable,
+                        to_revision=to_revision,
+                        phase=state["phase"],
+                        state=dict(state),
+                        evidence={},
+                        started_at=_text(now),
+                    )
+                )
+                rollout_id = _new_id(added.inserted_primary_key)
+                _record(db, deployment_id, rollout_id, _with_revision(happened, to_revision), now)
+        except IntegrityError as error:
+            if "rollouts.deployment_id" not in str(error.orig):
+                raise
+            raise ActiveRolloutExists(
+                f"a rollout of {name!r} is under way",
+                subject=name,
+                hint=f"wait for it (`tidegate watch {name}`), or end it (`tidegate abort {name}`)",
+            ) from error
+        return self.rollout(rollout_id)
+
+    def delete_deployment(self, name: str, happened: NewEvent, now: datetime) -> DeploymentRow:
+        """Mark the deployment deleted; its history stays.
+
+        Raises:
+            NotFound: there is none of that name.
+            ActiveRolloutExists: a rollout is under way.
+        """
+        with self._engine.begin() as db:
+            found = _living(db, name)
+            if found is None:
+                raise NotFound(f"there is no deployment {name!r}", subject=name)
+            active = select(rollouts.c.id).where(rollouts.c.deployment_id == found.id, rollouts.c.ended_at.is_(None))
+            if db.execute(active).first() is not None:
+                raise ActiveRolloutExists(
+                    f"a rollout of {name!r} is under way",
+                    subject=name,
+                    hint=f"end it first: `tidegate abort {name}`",
+                )
+            db.execute(update(deployments).where(deployments.c.id == found.id).values(deleted_at=_text(now)))
+            _record(db, found.id, None, happened, now)
+        return found
+
+    # Rollouts
+
+    def rollout(self, rollout_id: int) -> RolloutRow:
+        """Return one rollout, active or ended; NotFound when there is none of that id."""
+        found = self._rollouts(rollouts.c.id == rollout_id)
+        if not found:
+            raise NotFound(f"there is no rollout {rollout_id}", hint="`tidegate history NAME` shows the rollouts")
+        return found[0]
+
+    def active_rollout(self, deployment_id: int) -> RolloutRow | None:
+        """Return the deployment's rollout that has not ended, if there is one."""
+        found = self._rollouts(rollouts.c.deployment_id == deployment_id, rollouts.c.ended_at.is_(None))
+        return found[0] if found else None
+
+    def rollouts(self, deployment_id: int) -> list[RolloutRow]:
+        """Return the deployment's rollouts, oldest first."""
+        return self._rollouts(rollouts.c.deployment_id == deployment_id)
+
+    def save_transition(
+        self,
+        read: RolloutRow,
+        state: Mapping[str, Any],
+        evidence: Mapping[str, Any],
+        happened: Sequence[NewEvent],
+        now: datetime,
+        *,
+        ended: bool,
+        promoted: bool,
+    ) -> RolloutRow:
+        """Store an edge of the state machine: one guarded update, its events, and the new stable revision if promoted.
+
+        Raises:
+            StaleState: the rollout is no longer in the version and phase that `read` shows; nothing was changed.
+        """
+        with self._engine.begin() as db:
+            changes = {"phase": state["phase"], "state": dict(state), "evidence": dict(evidence)}
+            _guarded_update(db, read, {**changes, "ended_at": _text(now) if ended else None})
+            if promoted:
+                done = update(deployments).where(deployments.c.id == read.deployment_id).values(stable=read.to_revision)
+                db.execute(done)
+            for one in happened:
+                _record(db, read.deployment_id, read.id, _with_revision(one, read.to_revision), now)
+        return self.rollout(read.id)
+
+    def save_look(self, read: RolloutRow, state: Mapping[str, Any], evidence: Mapping[str, Any]) -> RolloutRow:
+        """Store what a look added to the evidence; the phase stays. Raises StaleState as `save_transition` does."""
+        with self._engine.begin() as db:
+            _guarded_update(db, read, {"state": dict(state), "evidence": dict(evidence)})
+        return self.rollout(read.id)
+
+    # Events
+
+    def add_event(self, deployment_id: int, rollout_id: int | None, happened: NewEvent, now: datetime) -> None:
+        """Record something that changed no state."""
+        with self._engine.begin() as db:
+            _record(db, deployment_id, rollout_id, happened, now)
+
+    def events(
+        self, deployment_id: int, *, after: int = 0, rollout_id: int | None = None, limit: int = 1000
+    ) -> list[Event]:
+        """Return events with `seq` larger than `after`, oldest first, at most `limit`."""
+        query = (
+            select(events, deployments.c.name)
+            .join(deployments, deployments.c.id == events.c.deployment_id)
+            .where(events.c.deployment_id == deployment_id, events.c.seq > after)
+            .order_by(events.c.seq)
+            .limit(limit)
+        )
+        if rollout_id is not None:
+            query = query.where(events.c.rollout_id == rollout_id)
+        with self._engine.connect() as db:
+            return [_event(row) for row in db.execute(query)]
+
+    def outcomes(self) -> dict[tuple[str, str], int]:
+        """Return how many rollouts ended, by (deployment, terminal phase), over living deployments."""
+        query = (
+            select(deployments.c.name, rollouts.c.phase, func.count())
+            .join(deployments, deployments.c.id == rollouts.c.deployment_id)
+            .where(rollouts.c.ended_at.is_not(None), deployments.c.deleted_at.is_(None))
+            .group_by(deployments.c.name, rollouts.c.phase)
+        )
+        with self._engine.connect() as db:
+            return {(name, phase): count for name, phase, count in db.execute(query)}
+
+    def _rollouts(self, *conditions: Any) -> list[RolloutRow]:
+        query = (
+            select(rollouts, deployments.c.name.label("deployment"))
+            .join(deployments, deployments.c.id == rollouts.c.deployment_id)
+            .where(*conditions)
+            .order_by(rollouts.c.id)
+        )
+        with self._engine.connect() as db:
+            return [_rollout(row) for row in db.execute(query)]
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        # Transactions are begun by SQLAlchemy's own BEGIN below: sqlite3's implicit ones would start too late to guard
+        # a read that an update depends on.
+        connection.isolation_level = None
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _living(db: Connection, name: str) -> DeploymentRow | None:
+    query = select(deployments).where(deployments.c.name == name, deployments.c.deleted_at.is_(None))
+    row = db.execute(query).one_or_none()
+    return None if row is None else _deployment(row)
+
+
+def _guarded_update(db: Connection, read: RolloutRow, values: Mapping[str, Any]) -> None:
+    guarded = (
+        update(rollouts)
+        .where(rollouts.c.id == read.id, rollouts.c.version == read.version, rollouts.c.phase == read.phase)
+        .values(version=read.version + 1, **values)
+    )
+    if db.execute(guarded).rowcount != 1:
+        raise StaleState(f"rollout {read.id} is no longer in version {read.version}")
+
+
+def _record(db: Connection, deployment_id: int, rollout_id: int | None, happened: NewEvent, now: datetime) -> None:
+    db.execute(
+        insert(events).values(
+            at=_text(now),
+            deployment_id=deployment_id,
+            rollout_id=rollout_id,
+            revision=happened.revision,
+            kind=happened.kind,
+            message=happened.message,
+            data=dict(happened.data),
+        )
+    )
+
+
+def _with_revision(happened: NewEvent, revision: int) -> NewEvent:
+    if happened.revision is not None:
+        return happened
+    return NewEvent(happened.kind, happened.message, revision, happened.data)
+
+
+def _new_id(key: Any) -> int:
+    return int(key[0])
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _deployment(row: Row[Any]) -> DeploymentRow:
+    return DeploymentRow(
+        id=row.id,
+        name=row.name,
+        stable=row.stable,
+        created_at=datetime.fromisoformat(row.created_at),
+        deleted_at=_time(row.deleted_at),
+    )
+
+
+def _revision(row: Row[Any]) -> RevisionRow:
+    return RevisionRow(
+        deployment_id=row.deployment_id,
+        number=row.number,
+        digest=row.digest,
+        request=row.request,
+        created_at=datetime.fromisoformat(row.created_at),
+    )
+
+
+def _rollout(row: Row[Any]) -> RolloutRow:
+    return RolloutRow(
+        id=row.id,
+        deployment_id=row.deployment_id,
+        deployment=row.deployment,
+        from_revision=row.from_revision,
+        to_revision=row.to_revision,
+        phase=row.phase,
+        version=row.version,
+        state=row.state,
+        evidence=row.evidence,
+        started_at=datetime.fromisoformat(row.started_at),
+        ended_at=_time(row.ended_at),
+    )
+
+
+def _event(row: Row[Any]) -> Event:
+    return Event(
+        seq=row.seq,
+        at=datetime.fromisoformat(row.at),
+        deployment=row.name,
+        rollout=row.rollout_id,
+        revision=row.revision,
+        kind=row.kind,
+        message=row.message,
+        data=row.data,
+    )

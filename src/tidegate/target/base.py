@@ -1,0 +1,119 @@
+"""What a target is: where replicas run. Rollout, judge and controller know a target only through this interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from tidegate.gateway.base import Counts, RevisionRef
+
+
+@dataclass(frozen=True)
+class RevisionSpec:
+    """What it takes to run one revision; immutable for the life of the revision.
+
+    Attributes:
+        ref: deployment and revision number.
+        bundle: folder of the bundle.
+        model_name, model_version: as clients of the Open Inference Protocol see them.
+        latency_objective_ms: p99 objective, for the server's own histogram.
+        threads: inference threads per replica.
+    """
+
+    ref: RevisionRef
+    bundle: Path
+    model_name: str
+    model_version: str
+    latency_objective_ms: float
+    threads: int
+
+
+@dataclass(frozen=True)
+class ReplicaHealth:
+    """One replica. `address` and `pid` are None while it is not running."""
+
+    index: int
+    address: str | None
+    pid: int | None
+    ready: bool
+    restarts: int
+    last_exit: str | None
+
+
+@dataclass(frozen=True)
+class RevisionHealth:
+    """All replicas of a revision. `restarts` counts deaths that were not asked for, over the revision's life."""
+
+    replicas: tuple[ReplicaHealth, ...]
+
+    @property
+    def ready(self) -> int:
+        return sum(replica.ready for replica in self.replicas)
+
+    @property
+    def restarts(self) -> int:
+        return sum(replica.restarts for replica in self.replicas)
+
+
+@dataclass(frozen=True)
+class SplitChange:
+    """The result of `set_split`. `in_force_seconds` runs from the call to the gateway's own confirmation."""
+
+    changed: bool
+    in_force_seconds: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Counters per revision of one deployment at one instant; see `gateway.base.GatewayReading` for `epoch`."""
+
+    epoch: str
+    at: datetime
+    counts: Mapping[int, Counts]
+
+
+class Target(Protocol):
+    """Where replicas run. Every method is idempotent; a target finds again what an earlier process started."""
+
+    async def start(self) -> None:
+        """Bring up what all deployments share (the gateway), or adopt it."""
+        ...
+
+    async def stop(self) -> None:
+        """End every replica and the gateway, those of an earlier process included."""
+        ...
+
+    async def ensure_replicas(self, spec: RevisionSpec, count: int) -> RevisionHealth:
+        """Have exactly `count` replicas of the revision; start what is missing, replace what died, end the surplus.
+
+        Returns at once with what is so now; call again until `ready` is what you want. A replica that keeps dying is
+        started again after a growing delay.
+        """
+        ...
+
+    async def remove_revision(self, ref: RevisionRef) -> None:
+        """Drain and end the revision's replicas; does nothing when there are none."""
+        ...
+
+    async def set_split(self, deployment: str, split: Mapping[int, int], timeout_seconds: float) -> SplitChange:
+        """Give each revision its weight (whole percent, sum 100; an empty mapping takes the deployment off)."""
+        ...
+
+    async def read(self, deployment: str) -> Reading:
+        """Read the counters of the deployment's revisions."""
+        ...
+
+    async def running(self) -> Sequence[RevisionRef]:
+        """Return the revisions that have replicas, whoever started them."""
+        ...
+
+    def url(self, deployment: str) -> str:
+        """Return the address at which users reach the deployment."""
+        ...
+
+    def logs(self, ref: RevisionRef, index: int, lines: int) -> list[str]:
+        """Return the last `lines` lines that the replica wrote; empty when it never ran."""
+        ...
