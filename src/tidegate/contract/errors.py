@@ -4,6 +4,9 @@ A message answers five questions: what went wrong, with which object, what was e
 to type next. HTTP statuses and exit codes are mapped at the edges (`api.errors`, `cli.exits`), one table each.
 """
 
+# These are words that users read ("conflict", "not found"); a suffix on each would say nothing more.
+# ruff: noqa: N818
+
 from __future__ import annotations
 
 from typing import Any
