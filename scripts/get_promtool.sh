@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Print the path of promtool: PATH's, or one taken from Debian's package `prometheus` into .tools/, without root.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+if command -v promtool; then
+  exit 0
+fi
+tool="$PWD/.tools/promtool"
+if [[ -x $tool ]]; then
+  echo "$tool"
+  exit 0
+fi
+if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
+  echo "promtool is not on PATH, and this is no Debian system to take it from; install Prometheus" >&2
+  exit 1
+fi
+
+mkdir -p .tools
+work=$(mktemp -d "$PWD/.tools/promtool.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+chmod 755 "$work"
+
+fetch() { (cd "$work" && apt-get -qq -o APT::Sandbox::User="$(id -un)" download prometheus >&2); }
+
+# A machine that has never updated its package lists does not know the package; updating them takes root.
+if ! fetch 2>/dev/null; then
+  if [[ $(id -u) -eq 0 ]]; then
+    apt-get -qq update >&2
+  elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    sudo -n apt-get -qq update >&2
+  fi
+  fetch || { echo "apt-get cannot download the package prometheus" >&2; exit 1; }
+fi
+dpkg-deb -x "$work"/prometheus_*.deb "$work/unpacked"
+# Renamed into place, so that two at once do no harm.
+mv "$work/unpacked/usr/bin/promtool" "$tool"
+echo "$tool"

@@ -1,0 +1,166 @@
+"""Every metric that the controller serves, in one place: name, kind, unit, meaning and labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from tidegate.contract.result import RolloutPhase
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+#: Classes of HTTP status, each always exported, so that the first failure is an increase and not a new series.
+CODE_CLASSES = ("2xx", "4xx", "5xx")
+
+PHASES: tuple[str, ...] = get_args(RolloutPhase)
+
+#: Phases in which a rollout has ended.
+OUTCOMES = ("promoted", "rolled_back", "aborted", "failed")
+
+REPLICA_STATES = ("wanted", "ready")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: as Prometheus knows it, a counter with its `_total`.
+        unit: what a value counts or measures.
+        labels: in the order in which samples give their values.
+    """
+
+    name: str
+    kind: Kind
+    unit: str
+    help: str
+    labels: tuple[str, ...]
+
+    @property
+    def series(self) -> frozenset[str]:
+        """The names under which Prometheus stores it."""
+        if self.kind == "histogram":
+            return frozenset({f"{self.name}_bucket", f"{self.name}_sum", f"{self.name}_count"})
+        return frozenset({self.name})
+
+
+REQUESTS = Metric(
+    "tidegate_gateway_requests_total",
+    "counter",
+    "requests",
+    "Requests that the gateway answered, by class of status; one user request counts once.",
+    ("deployment", "revision", "code_class"),
+)
+REQUEST_DURATION = Metric(
+    "tidegate_gateway_request_duration_seconds",
+    "histogram",
+    "seconds",
+    "How long the replica took, as the gateway saw it; one bound is the p99 objective, the sum is an estimate.",
+    ("deployment", "revision"),
+)
+SLOW_REQUESTS = Metric(
+    "tidegate_gateway_slow_requests_total",
+    "counter",
+    "requests",
+    "Requests that took as long as the p99 objective or longer.",
+    ("deployment", "revision"),
+)
+GATEWAY_UP = Metric(
+    "tidegate_gateway_up",
+    "gauge",
+    "0 or 1",
+    "Whether the gateway answered the controller's last question; while 0, its counters are not exported.",
+    (),
+)
+TRAFFIC_WEIGHT = Metric(
+    "tidegate_traffic_weight_percent",
+    "gauge",
+    "percent",
+    "Share of the traffic that the revision is asked to get.",
+    ("deployment", "revision"),
+)
+TRAFFIC_OBSERVED = Metric(
+    "tidegate_traffic_observed_percent",
+    "gauge",
+    "percent",
+    "Share of the traffic that the revision got since the split was set, by the gateway's counters.",
+    ("deployment", "revision"),
+)
+REPLICAS = Metric(
+    "tidegate_replicas",
+    "gauge",
+    "replicas",
+    "Replicas that the revision shall have (state wanted) and that pass their health check (state ready).",
+    ("deployment", "revision", "state"),
+)
+REPLICA_RESTARTS = Metric(
+    "tidegate_replica_restarts_total",
+    "counter",
+    "restarts",
+    "Deaths of replicas that nobody asked for.",
+    ("deployment", "revision"),
+)
+ROLLOUT_PHASE = Metric(
+    "tidegate_rollout_phase",
+    "gauge",
+    "0 or 1",
+    "1 for the phase of the deployment's latest rollout, 0 for the others.",
+    ("deployment", "phase"),
+)
+ROLLOUTS = Metric(
+    "tidegate_rollouts_total",
+    "counter",
+    "rollouts",
+    "Rollouts that ended, by outcome.",
+    ("deployment", "outcome"),
+)
+OBJECTIVE_LATENCY = Metric(
+    "tidegate_objective_latency_seconds",
+    "gauge",
+    "seconds",
+    "The p99 objective.",
+    ("deployment",),
+)
+OBJECTIVE_AVAILABILITY = Metric(
+    "tidegate_objective_availability_ratio",
+    "gauge",
+    "ratio",
+    "The share of requests that shall be answered without a 5xx.",
+    ("deployment",),
+)
+JUDGE_HARM = Metric(
+    "tidegate_judge_harm_ratio",
+    "gauge",
+    "ratio",
+    "Evidence that the candidate does harm, as a share of what a rollback takes; at 1 the judge says fail.",
+    ("deployment", "signal"),
+)
+CONTROLLER_INFO = Metric(
+    "tidegate_controller_info",
+    "gauge",
+    "1",
+    "Always 1; the label says which version of Tidegate the controller is.",
+    ("version",),
+)
+
+CATALOGUE: tuple[Metric, ...] = (
+    REQUESTS,
+    REQUEST_DURATION,
+    SLOW_REQUESTS,
+    GATEWAY_UP,
+    TRAFFIC_WEIGHT,
+    TRAFFIC_OBSERVED,
+    REPLICAS,
+    REPLICA_RESTARTS,
+    ROLLOUT_PHASE,
+    ROLLOUTS,
+    OBJECTIVE_LATENCY,
+    OBJECTIVE_AVAILABILITY,
+    JUDGE_HARM,
+    CONTROLLER_INFO,
+)
+
+
+def metric_names() -> tuple[str, ...]:
+    """Return the names that a deployment's metrics endpoint serves, as the result document lists them."""
+    return tuple(metric.name for metric in CATALOGUE)
