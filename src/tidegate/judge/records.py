@@ -1,0 +1,179 @@
+"""What the judge is asked and what it answers: plain frozen records, checked when they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Outcome = Literal["pass", "fail", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Requests and how many of them were bad events: the growth since the last look, or a total in reports."""
+
+    requests: int = 0
+    bad: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.bad <= self.requests:
+            raise ValueError(f"a tally needs 0 <= bad <= requests, got {self.bad} bad of {self.requests} requests")
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.requests + other.requests, self.bad + other.bad)
+
+    @property
+    def rate(self) -> float | None:
+        """The share of bad requests, or None without requests."""
+        return self.bad / self.requests if self.requests else None
+
+    def as_dict(self) -> dict[str, int]:
+        return {"requests": self.requests, "bad": self.bad}
+
+
+NOTHING = Tally()
+
+
+@dataclass(frozen=True)
+class SignalPolicy:
+    """How one signal is judged.
+
+    Attributes:
+        name: of the signal, unique in its policy.
+        objective: tolerated rate of bad events, 0 <= x < 1; what the service level promises. At 0 every bad event is
+            outside the promise, and the comparison with stable decides alone.
+        margin: how much worse than max(stable, objective) a candidate may be and still pass, as a rate in (0, 1).
+            A step without a single bad event passes after about log(1/beta)/(objective + margin) requests.
+        min_requests: of the candidate in a step, below which it does not pass. Does not hold back a fail.
+        tempering: exponent in (0, 1] on every e-factor. 1/k when bad events come in clusters of up to k requests
+            (Hölder's inequality keeps an e-process one under any dependence within such clusters).
+        verb: what the bad requests did, as the reasons say it: "14 of 210 candidate requests *failed*".
+    """
+
+    name: str
+    objective: float
+    margin: float = 0.02
+    min_requests: int = 50
+    tempering: float = 1.0
+    verb: str = "failed"
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("a signal needs a name")
+        _within(f"{self.name}: objective", self.objective, 0.0 <= self.objective < 1.0, "0 <= objective < 1")
+        _within(f"{self.name}: margin", self.margin, 0.0 < self.margin < 1.0, "0 < margin < 1")
+        _within(f"{self.name}: min_requests", self.min_requests, self.min_requests >= 1, "min_requests >= 1")
+        _within(f"{self.name}: tempering", self.tempering, 0.0 < self.tempering <= 1.0, "0 < tempering <= 1")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How a whole rollout is judged.
+
+    Attributes:
+        signals: at least one.
+        alpha: probability that a healthy candidate is ever failed, over the whole rollout, all signals together,
+            however often one looks.
+        beta: probability that a step ever passes while the candidate is worse than the margin allows.
+    """
+
+    signals: tuple[SignalPolicy, ...]
+    alpha: float = 0.01
+    beta: float = 0.05
+
+    def __post_init__(self) -> None:
+        names = [signal.name for signal in self.signals]
+        if not names:
+            raise ValueError("a policy needs at least one signal")
+        if len(set(names)) != len(names):
+            raise ValueError(f"signal names must differ, got {', '.join(names)}")
+        _within("alpha", self.alpha, 0.0 < self.alpha < 1.0, "0 < alpha < 1")
+        _within("beta", self.beta, 0.0 < self.beta < 1.0, "0 < beta < 1")
+
+    @property
+    def alpha_per_signal(self) -> float:
+        """Bonferroni: the signals of one rollout are dependent in ways that nobody knows."""
+        return self.alpha / len(self.signals)
+
+
+@dataclass(frozen=True)
+class SignalVerdict:
+    """The judgement on one signal.
+
+    Attributes:
+        reason: one sentence with the numbers it rests on.
+        candidate, stable: the counts in the reason: of this step, or of the whole rollout where a fail rests on
+            earlier steps too. `stable` is what the candidate was compared with: concurrent requests, or, where stable
+            serves nothing in this step, all that was learnt of it before.
+        concurrent: whether `stable` ran beside the candidate in this step.
+        candidate_rate, stable_rate: bad share of those counts; None without requests.
+        harm: evidence against the candidate as a share of what a fail takes: log e-value over log threshold, the
+            smaller of "worse than stable" and "outside the objective"; 0 is none, 1 and above is enough.
+        safety: the same for "not worse than the margin allows", in this step; 1 and above is enough.
+        log_worse_than_stable, log_outside_objective, log_safe: natural logarithms of the three e-values.
+        still_needed: least number of further requests before this signal can pass, all of them good; 0 when unknown
+            or when it passes.
+    """
+
+    signal: str
+    outcome: Outcome
+    reason: str
+    candidate: Tally
+    stable: Tally
+    concurrent: bool
+    candidate_rate: float | None
+    stable_rate: float | None
+    objective: float
+    harm: float
+    safety: float
+    log_worse_than_stable: float
+    log_outside_objective: float
+    log_safe: float
+    still_needed: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "signal": self.signal,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "candidate": self.candidate.as_dict(),
+            "stable": self.stable.as_dict(),
+            "concurrent": self.concurrent,
+            "candidate_rate": self.candidate_rate,
+            "stable_rate": self.stable_rate,
+            "objective": self.objective,
+            "harm": self.harm,
+            "safety": self.safety,
+            "log_worse_than_stable": self.log_worse_than_stable,
+            "log_outside_objective": self.log_outside_objective,
+            "log_safe": self.log_safe,
+            "still_needed": self.still_needed,
+        }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement on a candidate: fail if any signal fails, pass if all pass, else inconclusive."""
+
+    outcome: Outcome
+    reason: str
+    signals: tuple[SignalVerdict, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "signals": [signal.as_dict() for signal in self.signals],
+        }
+
+
+def tally_in(tallies: Mapping[str, Tally], signal: SignalPolicy) -> Tally:
+    return tallies.get(signal.name, NOTHING)
+
+
+def _within(what: str, value: float, holds: bool, wanted: str) -> None:
+    if not holds:
+        raise ValueError(f"{what} must satisfy {wanted}, got {value}")

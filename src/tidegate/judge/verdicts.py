@@ -1,0 +1,118 @@
+"""From evidence to a verdict, and to the sentence that says why."""
+
+from __future__ import annotations
+
+import math
+
+from tidegate.judge import bernoulli
+from tidegate.judge.evidence import Evidence, SignalEvidence
+from tidegate.judge.looks import fail_threshold, pass_threshold, stable_guess
+from tidegate.judge.records import Outcome, Policy, SignalPolicy, SignalVerdict, Tally, Verdict
+
+#: Fewer bad events than this never fail a candidate, whatever the numbers say.
+LEAST_BAD_EVENTS = 3
+
+
+def assess(policy: Policy, evidence: Evidence) -> Verdict:
+    """Return what the evidence says now. Looking changes nothing, and may happen at any time."""
+    signals = tuple(_assess(policy, signal, evidence.of(signal.name)) for signal in policy.signals)
+    for outcome in ("fail", "inconclusive"):
+        concerned = [signal.reason for signal in signals if signal.outcome == outcome]
+        if concerned:
+            return Verdict(outcome, "; ".join(concerned), signals)
+    return Verdict("pass", "; ".join(signal.reason for signal in signals), signals)
+
+
+def _assess(policy: Policy, signal: SignalPolicy, known: SignalEvidence) -> SignalVerdict:
+    harm = min(known.worse.log, known.outside.log) / fail_threshold(policy)
+    safety = known.safe.log / pass_threshold(policy)
+    outcome: Outcome = "inconclusive"
+    if harm >= 1.0 and known.candidate.bad >= LEAST_BAD_EVENTS:
+        outcome = "fail"
+    elif safety >= 1.0 and known.step_candidate.requests >= signal.min_requests:
+        outcome = "pass"
+    needed = _still_needed(policy, signal, known) if outcome == "inconclusive" else 0
+    candidate, stable = _shown(known, outcome)
+    counts = _counts(signal, known, candidate, stable)
+    return SignalVerdict(
+        signal=signal.name,
+        outcome=outcome,
+        reason=f"{signal.name}: {_why(signal, known, counts, outcome, needed)}",
+        candidate=candidate,
+        stable=stable,
+        concurrent=known.step_stable.requests > 0,
+        candidate_rate=candidate.rate,
+        stable_rate=stable.rate,
+        objective=signal.objective,
+        harm=max(0.0, harm),
+        safety=max(0.0, safety),
+        log_worse_than_stable=known.worse.log,
+        log_outside_objective=known.outside.log,
+        log_safe=known.safe.log,
+        still_needed=needed,
+    )
+
+
+def _shown(known: SignalEvidence, outcome: Outcome) -> tuple[Tally, Tally]:
+    """Return the counts that the verdict rests on: the step's, unless a fail needs those of earlier steps."""
+    before = known.baseline + known.stable
+    of_step = known.step_candidate.rate or 0.0
+    if outcome == "fail" and (known.step_candidate.bad < LEAST_BAD_EVENTS or of_step < (known.candidate.rate or 0.0)):
+        return known.candidate, known.stable if known.stable.requests else before
+    return known.step_candidate, known.step_stable if known.step_stable.requests else before
+
+
+def _counts(signal: SignalPolicy, known: SignalEvidence, candidate: Tally, stable: Tally) -> str:
+    tried = f"{candidate.bad:,} of {candidate.requests:,} candidate {_requests(candidate.requests)} {signal.verb}"
+    if candidate.rate is not None:
+        tried += f" ({percent(candidate.rate)})"
+    return f"{tried} {_beside(known, stable)}; objective {percent(signal.objective)}"
+
+
+def _beside(known: SignalEvidence, stable: Tally) -> str:
+    if stable.rate is None:
+        return "and nothing is known of stable"
+    seen = f"against {stable.bad:,} of {stable.requests:,} on stable"
+    return f"{seen}{'' if known.step_stable.requests else ' before'} ({percent(stable.rate)})"
+
+
+def _why(signal: SignalPolicy, known: SignalEvidence, counts: str, outcome: Outcome, needed: int) -> str:
+    seen = known.step_candidate.requests
+    if outcome != "inconclusive":
+        return counts
+    if not seen:
+        return "no traffic has reached the candidate in this step"
+    if seen < signal.min_requests:
+        return (
+            f"{seen:,} of {signal.min_requests:,} candidate requests so far, {known.step_candidate.bad:,} {signal.verb}"
+        )
+    if needed:
+        return f"{counts}; too early to tell, at least {needed:,} more {_requests(needed)} needed"
+    return f"{counts}; neither harm nor safety is shown yet"
+
+
+def _still_needed(policy: Policy, signal: SignalPolicy, known: SignalEvidence) -> int:
+    """Return how many more requests it takes to pass if all are good: a lower bound, 0 if that is not known.
+
+    One good request adds at most -log(1 - edge) to the evidence when the edge is a fixed rate. Where stable itself
+    is outside the objective the edge moves with stable, and no such bound is given.
+    """
+    short = max(0, signal.min_requests - known.step_candidate.requests)
+    if stable_guess(signal, known) > signal.objective:
+        return short
+    edge = bernoulli.clip(signal.objective + signal.margin)
+    missing = pass_threshold(policy) - known.safe.log
+    return max(short, math.ceil(missing / (-signal.tempering * math.log1p(-edge)))) if missing > 0.0 else short
+
+
+def percent(rate: float) -> str:
+    """Return a rate as people write it: "6.7 %", "0.07 %", "0 %", "100 %"."""
+    value = 100.0 * rate
+    if value == 0.0 or value >= 99.95:
+        return f"{value:.0f} %"
+    digits = 1 if value >= 0.095 else max(1, -math.floor(math.log10(value))) if value >= 1e-6 else 6
+    return f"{value:.{digits}f} %"
+
+
+def _requests(count: int) -> str:
+    return "request" if count == 1 else "requests"
