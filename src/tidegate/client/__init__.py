@@ -3,7 +3,7 @@
     from tidegate.client import Client
 
     with Client.connect() as client:
-        request = {"modelArtifact": {"path": "/models/churn.skops"}, "servingRequirements": {"latencyP99": "50ms"}}
+        request = {"modelArtifact": {"path": "/models/churn.skops"}, "servingRequirements": {}}
         accepted = client.deploy(request)
         rollout = client.wait(accepted["deployment"], accepted["rollout"])
 

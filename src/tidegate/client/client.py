@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import quote
 
-from tidegate.client.documents import Accepted, Event, History, Rollout, Status
+from tidegate.client.documents import Accepted, Event, History, Rollout, RolloutId, Status
 from tidegate.client.home import ControllerAddress, home_folder, read_address
 from tidegate.client.http import Transport
 from tidegate.client.phases import is_terminal, is_waiting_for_person
@@ -31,18 +31,16 @@ class Client:
     """A connection to one controller; close it, or use it in a `with` block. Not for several threads at once.
 
     Every method raises an error of `tidegate.contract.errors`: `InvalidInput` (mend the request), `NotFound`,
-    `Conflict` (the deployment's state does not allow this now), `Unavailable` (the controller does not answer).
+    `Conflict` (the state does not allow this now), `Unavailable` (the controller does not answer).
     """
 
-    def __init__(
-        self, address: ControllerAddress, *, home: Path | None = None, timeout_seconds: float = 30.0
-    ) -> None:
+    def __init__(self, address: ControllerAddress, *, home: Path | None = None, timeout_seconds: float = 30.0) -> None:
         """Prepare a connection; nothing is sent yet.
 
         Args:
             address: where the controller is.
-            home: its state folder, when it is on this machine: there `reconnect` finds a controller that came back
-                at another address.
+            home: its state folder, when it is on this machine: there `reconnect` finds a controller that came
+                back at another address.
             timeout_seconds: for one answer, deploys and long polls excepted.
         """
         self._home = home
@@ -102,30 +100,26 @@ class Client:
     def history(self, name: str) -> History:
         return cast("History", self._http.json("GET", _deployment(name, "history")))
 
-    def logs(
-        self, name: str, *, revision: int | None = None, replica: int | None = None, lines: int = 100
-    ) -> Lines:
-        """Return the last lines that the replicas wrote. None: the stable revision, and its first replica."""
+    def logs(self, name: str, *, revision: int | None = None, replica: int | None = None, lines: int = 100) -> Lines:
+        """Return the last lines that a replica wrote; by default the first one of the revision on trial, else of stable."""
         chosen = {"revision": revision, "replica": replica, "lines": lines}
         return cast("Lines", self._http.json("GET", _deployment(name, "logs"), params=chosen)["lines"])
 
-    def rollout(self, rollout_id: str) -> Rollout:
-        return cast("Rollout", self._http.json("GET", f"/v1/rollouts/{quote(rollout_id, safe='')}"))
+    def rollout(self, rollout_id: RolloutId) -> Rollout:
+        return cast("Rollout", self._http.json("GET", f"/v1/rollouts/{quote(str(rollout_id), safe='')}"))
 
-    def report(self, rollout_id: str) -> dict[str, Any]:
+    def report(self, rollout_id: RolloutId) -> dict[str, Any]:
         """Return what happened in a rollout: steps, splits, counts, verdicts, who decided, timings."""
-        return self._http.json("GET", f"/v1/rollouts/{quote(rollout_id, safe='')}/report")
+        return self._http.json("GET", f"/v1/rollouts/{quote(str(rollout_id), safe='')}/report")
 
-    def report_markdown(self, rollout_id: str) -> str:
+    def report_markdown(self, rollout_id: RolloutId) -> str:
         """Return the same report as a Markdown page."""
-        return self._http.text(
-            f"/v1/rollouts/{quote(rollout_id, safe='')}/report", params={"format": "markdown"}
-        )
+        return self._http.text(f"/v1/rollouts/{quote(str(rollout_id), safe='')}/report", params={"format": "markdown"})
 
     # What happens
 
     def poll_events(
-        self, name: str, *, after: int = 0, wait_seconds: float = 0.0, rollout: str | None = None
+        self, name: str, *, after: int = 0, wait_seconds: float = 0.0, rollout: RolloutId | None = None
     ) -> Events:
         """Return the events with `seq` above `after`, oldest first; when there are none, wait for some."""
         answer = self._http.json(
@@ -137,7 +131,7 @@ class Client:
         return cast("Events", answer["events"])
 
     def events(
-        self, name: str, *, after: int = 0, rollout: str | None = None, follow: bool = False
+        self, name: str, *, after: int = 0, rollout: RolloutId | None = None, follow: bool = False
     ) -> Iterator[Event]:
         """Yield the events of a deployment from the oldest on, a page at a time.
 
@@ -157,7 +151,7 @@ class Client:
     def wait(
         self,
         name: str,
-        rollout: str,
+        rollout: RolloutId,
         *,
         timeout_seconds: float | None = None,
         until_person: bool = True,
@@ -189,7 +183,7 @@ class Client:
             if left <= 0:
                 raise Unavailable(
                     f"Rollout {rollout} has not ended after {timeout_seconds:g} s.",
-                    subject=rollout,
+                    subject=str(rollout),
                     got=f"phase {state.get('phase')}",
                     hint=f"It goes on. Watch it with: tidegate watch {name}",
                 )
@@ -197,14 +191,12 @@ class Client:
     # What people do
 
     def deploy(self, request: Mapping[str, Any]) -> Accepted:
-        """Hand over a DeploymentRequest document; return once the model was checked and the rollout has begun.
+        """Hand over a DeploymentRequest document; return when the model is checked and the rollout has begun.
 
         `modelArtifact.path` must be absolute: the controller reads the file itself. A document that names the
         bundle and settings of the revision already in place changes nothing and returns `created` False.
         """
-        answer = self._http.json(
-            "POST", "/v1/deployments", body=dict(request), timeout_seconds=DEPLOY_TIMEOUT_SECONDS
-        )
+        answer = self._http.json("POST", "/v1/deployments", body=dict(request), timeout_seconds=DEPLOY_TIMEOUT_SECONDS)
         return cast("Accepted", answer)
 
     def promote(self, name: str, *, reason: str | None = None, by: str | None = None) -> dict[str, Any]:
@@ -227,14 +219,12 @@ class Client:
         self, name: str, *, to: int | None = None, reason: str | None = None, by: str | None = None
     ) -> dict[str, Any]:
         """Go back to an earlier revision: `to`, else the stable one before this."""
-        body = {
-            key: value for key, value in {"to": to, "reason": reason, "by": by}.items() if value is not None
-        }
+        body = {key: value for key, value in {"to": to, "reason": reason, "by": by}.items() if value is not None}
         return self._http.json("POST", _deployment(name, "rollback"), body=body)
 
-    def delete(self, name: str) -> dict[str, Any]:
+    def delete(self, name: str, *, reason: str | None = None, by: str | None = None) -> dict[str, Any]:
         """Take the deployment off the gateway and end its replicas; its reports and events stay."""
-        return self._http.json("DELETE", _deployment(name))
+        return self._http.json("DELETE", _deployment(name), params={"reason": reason, "by": by})
 
     def shutdown(self) -> None:
         """Ask the controller to stop itself, the gateway and all replicas."""

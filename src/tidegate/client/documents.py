@@ -7,14 +7,22 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
+#: Text is taken as well, because that is what people type.
+RolloutId = int | str
+
 
 class Accepted(TypedDict):
-    """The answer to a deploy or a rollback. `created` is False when this was already under way or in place."""
+    """The answer to a deploy or a rollback.
+
+    When exactly this serves already, `created` is False and `rollout` None. `warnings` are sentences about the model
+    that did not stop it, such as a framework of another version than the one that wrote it.
+    """
 
     deployment: str
     revision: int
-    rollout: str | None
+    rollout: int | None
     created: bool
+    warnings: list[str]
 
 
 class Event(TypedDict, total=False):
@@ -23,7 +31,7 @@ class Event(TypedDict, total=False):
     seq: int
     at: str
     deployment: str
-    rollout: str | None
+    rollout: int | None
     revision: int | None
     kind: str
     message: str
@@ -33,7 +41,7 @@ class Event(TypedDict, total=False):
 class Rollout(TypedDict, total=False):
     """One move from `from_revision` (None for a first deployment) to `to_revision`."""
 
-    id: str
+    id: int
     deployment: str
     from_revision: int | None
     to_revision: int
@@ -61,6 +69,7 @@ class Status(TypedDict, total=False):
     split_observed: dict[str, float] | None
     replicas: dict[str, dict[str, Any]]
     rollout: Rollout | None
+    sample: list[dict[str, Any]]
 
 
 class History(TypedDict, total=False):

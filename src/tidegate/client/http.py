@@ -61,7 +61,7 @@ def _phrase(status: int) -> str:
 
 
 class Transport:
-    """A connection to one controller. It is on this machine, so proxies named in the environment are left out."""
+    """A connection to one controller. It is on this machine: proxies named in the environment are left out."""
 
     def __init__(self, address: ControllerAddress, timeout_seconds: float) -> None:
         self.address = address

@@ -1,0 +1,1 @@
+"""The command line: thin, and over HTTP like every other way in."""

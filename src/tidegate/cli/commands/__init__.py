@@ -1,0 +1,1 @@
+"""One module per kind of command; `cli.main` puts them together."""

@@ -1,0 +1,241 @@
+"""`tidegate deploy`: a model file in, a result document out, and everything between shown as it happens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tidegate.cli.exits import ExitCode
+from tidegate.cli.options import GatewayPort, OutputOption, Port
+from tidegate.cli.output import Output, note, print_json, say
+from tidegate.cli.session import home_of
+
+MODEL = "Model"
+LEVEL = "Service level"
+ROLLOUT = "Rollout"
+RUNNING = "Running"
+CONTROLLER = "Controller (only where `deploy` has to start it)"
+
+
+def deploy(  # noqa: PLR0917 - Typer calls commands by name
+    ctx: typer.Context,
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="The model file or folder.", show_default=False)
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="A request document, YAML or JSON; - reads it from stdin.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The deployment.", show_default="the file's name")] = None,
+    framework: Annotated[
+        str | None,
+        typer.Option(
+            "--framework",
+            help="sklearn, xgboost, lightgbm or onnx.",
+            show_default="recognised from the content",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    version: Annotated[
+        str | None,
+        typer.Option(
+            "--version",
+            help="The model version that clients see.",
+            show_default="the revision's number",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            "--sample",
+            metavar="FILE",
+            help="Rows of typical input, JSON or CSV, for a model that does not say what it takes.",
+            show_default=False,
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    trust: Annotated[
+        bool | None,
+        typer.Option(
+            "--trust",
+            metavar="",
+            help="Load it although that runs code of its own, as a pickle does.",
+            show_default=False,
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    p99: Annotated[
+        str | None,
+        typer.Option(
+            "--p99",
+            metavar="TIME",
+            help="99 of 100 requests are answered faster.",
+            show_default="100ms",
+            rich_help_panel=LEVEL,
+        ),
+    ] = None,
+    throughput: Annotated[
+        str | None,
+        typer.Option(
+            "--throughput",
+            metavar="RATE",
+            help="The rate to be ready for.",
+            show_default="50rps",
+            rich_help_panel=LEVEL,
+        ),
+    ] = None,
+    availability: Annotated[
+        str | None,
+        typer.Option(
+            "--availability",
+            metavar="SHARE",
+            help="The share of requests without a 5xx.",
+            show_default="99.9%",
+            rich_help_panel=LEVEL,
+        ),
+    ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            "--strategy", help="How the candidate takes over.", show_default="canary", rich_help_panel=ROLLOUT
+        ),
+    ] = None,
+    steps: Annotated[
+        str | None,
+        typer.Option(
+            "--steps",
+            metavar="PERCENTS",
+            help="The candidate's share of the traffic, step by step.",
+            show_default="5,25,50,100",
+            rich_help_panel=ROLLOUT,
+        ),
+    ] = None,
+    step_duration: Annotated[
+        str | None,
+        typer.Option(
+            "--step-duration",
+            metavar="TIME",
+            help="The most time a step takes; a verdict ends it sooner.",
+            show_default="60s",
+            rich_help_panel=ROLLOUT,
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            "--baseline",
+            metavar="TIME",
+            help="How long stable alone is measured before the first step.",
+            show_default="5s",
+            rich_help_panel=ROLLOUT,
+        ),
+    ] = None,
+    min_requests: Annotated[
+        int | None,
+        typer.Option(
+            "--min-requests",
+            help="Requests the candidate must have answered before a step passes.",
+            show_default="50",
+            rich_help_panel=ROLLOUT,
+        ),
+    ] = None,
+    on_inconclusive: Annotated[
+        str | None,
+        typer.Option(
+            "--on-inconclusive",
+            metavar="pause|rollback|continue",
+            help="What to do when a step's time is up without a verdict.",
+            show_default="pause",
+            rich_help_panel=ROLLOUT,
+        ),
+    ] = None,
+    replicas: Annotated[
+        int | None, typer.Option("--replicas", help="Serving processes.", show_default="2", rich_help_panel=RUNNING)
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", help="Inference threads of each.", show_default="1", rich_help_panel=RUNNING),
+    ] = None,
+    port: Port = None,
+    gateway_port: GatewayPort = None,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait/--no-wait", metavar="", help="Follow the rollout to its end, or return once it has begun."
+        ),
+    ] = True,
+    output: OutputOption = Output.TEXT,
+) -> int:
+    """Put a model into production: directly the first time, step by step when the name serves already.
+
+    The model is checked before anything changes. A candidate that does harm is taken back by itself; the exit code
+    is then 3. A rollout that needs your decision ends the waiting with 7. Options and the fields of a request
+    document are the same; an option wins over the document.
+
+    $ tidegate deploy churn.skops --p99 50ms --throughput 200rps
+    $ tidegate deploy churn-v2.skops --name churn --steps 10,50,100
+    $ tidegate deploy model.joblib --trust --sample rows.csv
+    $ tidegate deploy -f request.yaml --output json > result.json
+    """
+    from tidegate.cli.document import request_from
+
+    flags: dict[str, Any] = {
+        "MODEL": model,
+        "--name": name,
+        "--framework": framework,
+        "--version": version,
+        "--sample": sample,
+        "--trust": trust,
+        "--p99": p99,
+        "--throughput": throughput,
+        "--availability": availability,
+        "--strategy": strategy,
+        "--steps": steps,
+        "--step-duration": step_duration,
+        "--baseline": baseline,
+        "--min-requests": min_requests,
+        "--on-inconclusive": on_inconclusive,
+        "--replicas": replicas,
+        "--threads": threads,
+    }
+    request = request_from(flags, file, Path.cwd())
+
+    from tidegate.client import Client
+    from tidegate.controller import launch
+
+    home = home_of(ctx)
+    launch.ensure_running(home, port, gateway_port)
+    with Client.connect(home) as client:
+        return _carry_out(client, request, wait=wait, output=output)
+
+
+def _carry_out(client: Any, request: dict[str, Any], *, wait: bool, output: Output) -> int:
+    from tidegate.cli.progress import finish, follow_rollout
+
+    tell = note if output is Output.JSON else say
+    accepted = client.deploy(request)
+    name, rollout_id = accepted["deployment"], accepted["rollout"]
+    note(*(f"warning: {warning}" for warning in accepted.get("warnings") or []))
+    if rollout_id is None:
+        tell(f"{name}: revision {accepted['revision']} is exactly this model with these settings; nothing to do.")
+        if output is Output.JSON:
+            print_json(client.result(name))
+        return ExitCode.OK
+    if wait:
+        return finish(client, name, follow_rollout(client, name, rollout_id, output), output)
+    tell(
+        f"{name}: rollout {rollout_id} of revision {accepted['revision']} has begun. "
+        f"Watch it with: tidegate watch {name}"
+    )
+    if output is Output.JSON:
+        print_json(client.result(name))
+    return ExitCode.OK

@@ -1,0 +1,79 @@
+"""Commands about Tidegate itself: up, down, doctor, version."""
+
+from __future__ import annotations
+
+import typer
+
+from tidegate.cli.exits import ExitCode
+from tidegate.cli.options import GatewayPort, OutputOption, Port
+from tidegate.cli.output import Output, console, print_json, say
+from tidegate.cli.session import home_of
+
+
+def up(
+    ctx: typer.Context, port: Port = None, gateway_port: GatewayPort = None, output: OutputOption = Output.TEXT
+) -> None:
+    """Start the controller and the gateway in the background. `deploy` does it by itself when it is needed.
+
+    $ tidegate up
+    $ tidegate up --port 9081 --gateway-port 9080
+    """
+    from tidegate.controller import launch
+
+    home = home_of(ctx)
+    info = launch.ensure_running(home, port, gateway_port)
+    if output is Output.JSON:
+        print_json({"controller_url": info.url, "gateway_url": info.gateway_url, "pid": info.pid, "home": str(home)})
+        return
+    say(
+        f"Tidegate is up (pid {info.pid}).",
+        f"  gateway     {info.gateway_url}",
+        f"  controller  {info.url}",
+        f"  home        {home}",
+        "Next: tidegate deploy MODEL --p99 50ms",
+    )
+
+
+def down(ctx: typer.Context, output: OutputOption = Output.TEXT) -> None:
+    """Stop everything: the controller, the gateway and all replicas. What was deployed comes back with `up`.
+
+    $ tidegate down
+    """
+    from tidegate.controller import launch
+
+    stopped = launch.stop(home_of(ctx))
+    if output is Output.JSON:
+        print_json({"stopped": stopped})
+    else:
+        say(*([f"stopped {what}" for what in stopped] or ["Nothing was running."]))
+
+
+def doctor(ctx: typer.Context, output: OutputOption = Output.TEXT) -> int:
+    """Say what is wrong and what to type. Exit code 1 if a check fails.
+
+    $ tidegate doctor
+    """
+    from tidegate.cli.doctor import Level, examine, findings_lines
+
+    findings = examine(home_of(ctx))
+    healthy = all(finding.level is not Level.FAIL for finding in findings)
+    if output is Output.JSON:
+        print_json({"healthy": healthy, "checks": [finding.as_dict() for finding in findings]})
+    else:
+        out = console()
+        for line in findings_lines(findings):
+            out.print(line, soft_wrap=True)
+    return ExitCode.OK if healthy else ExitCode.UNEXPECTED
+
+
+def version(output: OutputOption = Output.TEXT) -> None:
+    """Print the version.
+
+    $ tidegate version
+    """
+    from tidegate import __version__
+
+    if output is Output.JSON:
+        print_json({"version": __version__})
+    else:
+        say(f"tidegate {__version__}")

@@ -1,0 +1,172 @@
+"""From a command line to a request document: flags and file hold the same fields, and a flag wins."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tidegate.contract.errors import InvalidInput
+
+#: Which field of the request document each option of `deploy` sets.
+FIELD_OF_FLAG: dict[str, str] = {
+    "MODEL": "modelArtifact.path",
+    "--name": "name",
+    "--framework": "modelArtifact.framework",
+    "--version": "modelArtifact.version",
+    "--trust": "modelArtifact.trust",
+    "--sample": "modelArtifact.sample",
+    "--p99": "servingRequirements.latencyP99",
+    "--throughput": "servingRequirements.throughput",
+    "--availability": "servingRequirements.availability",
+    "--strategy": "deploymentStrategy",
+    "--steps": "steps",
+    "--step-duration": "analysis.stepDuration",
+    "--baseline": "analysis.baseline",
+    "--min-requests": "analysis.minRequests",
+    "--on-inconclusive": "analysis.onInconclusive",
+    "--replicas": "infrastructure.resources.replicas",
+    "--threads": "infrastructure.resources.threads",
+}
+
+_MOST_BYTES = 2 * 1024 * 1024
+
+
+def request_from(flags: Mapping[str, Any], source: str | None, here: Path) -> dict[str, Any]:
+    """Build, check and complete the document that a `deploy` command line means.
+
+    Args:
+        flags: value per option of `FIELD_OF_FLAG`; None for one that was not given.
+        source: what `-f` named ("-" is standard input), or None.
+        here: the current folder; absolute.
+
+    Returns:
+        A valid request document whose paths are absolute and exist.
+
+    Raises:
+        InvalidInput: something in it is wrong, or a file that it names is missing.
+    """
+    from tidegate.contract.request import parse_request
+
+    given = {flag: value for flag, value in flags.items() if value is not None}
+    if source is None and "MODEL" not in given:
+        raise InvalidInput(
+            "Nothing to deploy.",
+            expected="a model file, or a request document with -f",
+            hint="Try: tidegate deploy MODEL --p99 50ms, or tidegate deploy -f request.yaml",
+        )
+    document, folder = ({}, here) if source is None else read_document(source, here)
+    try:
+        request = parse_request(merged(document, given, here)).anchored(folder)
+    except InvalidInput as error:
+        raise in_words_of_flags(error, given) from None
+    artifact = request.model_artifact
+    require_file("modelArtifact.path", artifact.path, given)
+    if artifact.sample is not None:
+        require_file("modelArtifact.sample", artifact.sample, given)
+    return request.as_document()
+
+
+def read_document(source: str, here: Path) -> tuple[dict[str, Any], Path]:
+    """Read a request document; return its fields, and the folder that its relative paths count from."""
+    from tidegate.contract.loading import load_request_text
+
+    if source == "-":
+        return load_request_text(sys.stdin.read(_MOST_BYTES), "standard input"), here
+    path = here / Path(source).expanduser()
+    try:
+        with path.open(encoding="utf-8") as stream:
+            text = stream.read(_MOST_BYTES)
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"{source} is not a text file.", subject=str(path), expected="a request document in YAML or JSON, in UTF-8"
+        ) from error
+    except OSError as error:
+        raise InvalidInput(
+            f"The request document {source} cannot be read: {(error.strerror or 'unknown reason').lower()}.",
+            subject=str(path),
+            hint=_near_miss(path),
+        ) from error
+    return load_request_text(text, source), path.parent
+
+
+def merged(document: Mapping[str, Any], given: Mapping[str, Any], here: Path) -> dict[str, Any]:
+    """Return the document with the flags put in their fields; the document itself stays as it is.
+
+    A part of the document that should be an object and is not stays, for `parse_request` to say so.
+    """
+    result: dict[str, Any] = _copy(document)
+    result.setdefault("modelArtifact", {})
+    result.setdefault("servingRequirements", {})
+    for flag, value in given.items():
+        *parents, last = FIELD_OF_FLAG[flag].split(".")
+        part: Any = result
+        for parent in parents:
+            part = part.setdefault(parent, {}) if isinstance(part, dict) else None
+        if isinstance(part, dict):
+            part[last] = _field_value(flag, value, here)
+    return result
+
+
+def _copy(value: Any) -> Any:
+    return {key: _copy(inner) for key, inner in value.items()} if isinstance(value, Mapping) else value
+
+
+def _field_value(flag: str, value: Any, here: Path) -> Any:
+    if flag == "--steps":
+        return parsed_steps(value)
+    if flag in {"MODEL", "--sample"}:
+        return str(here / Path(value).expanduser()) if value else value
+    return value
+
+
+def parsed_steps(text: str) -> list[int]:
+    """Read "5,25,50,100"; whether the weights rise is for the document to say."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        expected = 'whole percents with commas between, such as "5,25,50,100"'
+        raise InvalidInput(
+            f'--steps: expected {expected}, got "{text}"', subject="steps", expected=expected, got=f'"{text}"'
+        ) from None
+
+
+def in_words_of_flags(error: InvalidInput, given: Mapping[str, Any]) -> InvalidInput:
+    """Return the error with `--p99 (servingRequirements.latencyP99)` where a flag set the field that is wrong."""
+    flag_of = {FIELD_OF_FLAG[flag]: flag for flag in given}
+    lines = []
+    for line in error.message.splitlines():
+        path, colon, rest = line.strip().partition(":")
+        indent = line[: len(line) - len(line.lstrip())]
+        flag = flag_of.get(path.partition("[")[0])
+        lines.append(line if flag is None else f"{indent}{_flag_and_field(flag, path)}{colon}{rest}")
+    return type(error)("\n".join(lines), subject=error.subject, expected=error.expected, got=error.got, hint=error.hint)
+
+
+def _flag_and_field(flag: str, path: str) -> str:
+    return flag if flag.lstrip("-") == path else f"{flag} ({path})"
+
+
+def require_file(field: str, path: str, given: Mapping[str, Any]) -> None:
+    """Refuse a path that names nothing, before anything is started for it."""
+    file = Path(path)
+    try:
+        if file.exists():
+            return
+        reason = "There is no such file or folder"
+    except OSError as error:
+        reason = f"It cannot be read ({(error.strerror or 'unknown reason').lower()})"
+    flag = next((flag for flag in given if FIELD_OF_FLAG[flag] == field), field)
+    raise InvalidInput(f"{flag}: {reason}: {path}", subject=path, hint=_near_miss(file))
+
+
+def _near_miss(path: Path) -> str | None:
+    """Return which file beside a missing one was probably meant."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return f"There is no folder {path.parent}."
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return f"Did you mean {path.parent / near[0]}?" if near else None

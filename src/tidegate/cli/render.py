@@ -1,0 +1,219 @@
+"""Documents of the API as tables for a terminal. Pure: what they show is in the arguments, the time included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tidegate.cli.humanize import ago, clock, duration, moment, percent
+from tidegate.cli.signals import signals_table
+
+PHASE_STYLES = {
+    "serving": "green",
+    "promoted": "green",
+    "promoting": "green",
+    "paused": "yellow",
+    "rolling_back": "red",
+    "rolled_back": "red",
+    "aborted": "red",
+    "failed": "red",
+}
+
+
+def phase_text(phase: str | None) -> Text:
+    """Return a phase in words and colour; colour is never the only carrier of what it says."""
+    return Text((phase or "unknown").replace("_", " "), style=PHASE_STYLES.get(phase or "", "cyan"))
+
+
+def split_text(split: Mapping[str, float] | None) -> str:
+    """Return "1: 95 %, 2: 5 %"; what nobody counted yet is a dash."""
+    if not split:
+        return "-"
+    return ", ".join(f"{revision}: {percent(share)}" for revision, share in in_order(split))
+
+
+def in_order(by_revision: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the items of a mapping keyed by revision numbers, lowest first."""
+    return sorted(by_revision.items(), key=lambda item: int(item[0]))
+
+
+def replicas_text(replicas: Mapping[str, Any]) -> str:
+    """Return "1: 2/2, 2: 1/2 (3 restarts)": ready of wanted replicas per revision."""
+    parts = []
+    for revision, health in in_order(replicas):
+        restarts = health.get("restarts", 0)
+        tail = f" ({restarts} restart{'s' if restarts != 1 else ''})" if restarts else ""
+        parts.append(f"{revision}: {health.get('ready', 0)}/{health.get('wanted', 0)}{tail}")
+    return ", ".join(parts) or "-"
+
+
+def steps_text(rollout: Mapping[str, Any]) -> Text:
+    """Return the rollout's steps, those behind it, the present one and those to come: "✓ 5 %  ▶ 25 %  · 100 %"."""
+    present = rollout.get("step_index", -1)
+    phase = rollout.get("phase")
+    text = Text()
+    for index, step in enumerate(rollout.get("steps") or []):
+        if phase == "promoted" or index < present:
+            mark, style = "✓", "green"
+        elif index == present and phase in {"rolled_back", "rolling_back", "aborted", "failed"}:
+            mark, style = "✗", "red"
+        elif index == present:
+            mark, style = "▶", "bold cyan"
+        else:
+            mark, style = "·", "dim"
+        text.append(f"{mark} {percent(step['weight'])}", style=style)
+        text.append("  ")
+    text.rstrip()
+    return text
+
+
+def elapsed_text(rollout: Mapping[str, Any], now: datetime) -> str:
+    """Return how long the rollout took, or has taken so far."""
+    start, end = moment(rollout.get("started_at")), moment(rollout.get("ended_at"))
+    return duration(((end or now) - start).total_seconds()) if start is not None else "-"
+
+
+def pairs(rows: Iterable[tuple[str, RenderableType]]) -> Table:
+    """Return labelled values, one a line; a value that is empty is left out."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, value in rows:
+        if value not in ("", None):
+            table.add_row(label, value)
+    return table
+
+
+def status_view(status: Mapping[str, Any], now: datetime) -> RenderableType:
+    """Return one deployment: what serves, how traffic is split, the replicas, and the rollout when there is one."""
+    rollout = status.get("rollout")
+    rows: list[tuple[str, RenderableType]] = [
+        ("deployment", Text(status["name"], style="bold")),
+        ("phase", phase_text(status.get("phase"))),
+        ("url", Text(status.get("url") or "-")),
+        ("stable", f"revision {status['stable']}" if status.get("stable") is not None else "none yet"),
+    ]
+    if status.get("candidate") is not None:
+        rows.append(("candidate", f"revision {status['candidate']}"))
+    rows += [
+        ("split asked", split_text(status.get("split_asked"))),
+        ("split observed", split_text(status.get("split_observed"))),
+        ("replicas ready", replicas_text(status.get("replicas") or {})),
+    ]
+    parts: list[RenderableType] = [pairs(rows)]
+    if rollout:
+        parts += [Text(), rollout_view(rollout, now)]
+    return Group(*parts)
+
+
+def rollout_view(rollout: Mapping[str, Any], now: datetime) -> RenderableType:
+    """Return one rollout: phase, steps, why it is there, and what the judge says of each signal."""
+    verdict = rollout.get("verdict") or {}
+    before = rollout.get("from_revision")
+    journey = (
+        f"{before} → {rollout['to_revision']}" if before is not None else f"first revision, {rollout['to_revision']}"
+    )
+    ended = rollout.get("ended_at") is not None
+    rows: list[tuple[str, RenderableType]] = [
+        ("rollout", f"{rollout['id']}  ({journey})"),
+        ("phase", phase_text(rollout.get("phase"))),
+        ("steps", steps_text(rollout) if rollout.get("steps") else ""),
+        ("why", Text(rollout.get("reason") or "")),
+        ("waiting for", Text(rollout.get("waiting_for") or "") if not ended else ""),
+        ("took" if ended else "elapsed", elapsed_text(rollout, now)),
+        ("verdict", verdict_text(verdict) if verdict else ""),
+    ]
+    signals = verdict.get("signals")
+    parts: list[RenderableType] = [pairs(rows)]
+    if signals:
+        parts.append(signals_table(signals))
+    return Group(*parts)
+
+
+def verdict_text(verdict: Mapping[str, Any]) -> Text:
+    style = {"pass": "green", "fail": "red"}.get(str(verdict.get("outcome")), "yellow")
+    text = Text(str(verdict.get("outcome", "none yet")), style=style)
+    if verdict.get("reason"):
+        text.append(f": {verdict['reason']}", style="default")
+    return text
+
+
+def deployments_table(statuses: Sequence[Mapping[str, Any]], now: datetime, *, boxed: bool) -> Table:
+    """Return one line per deployment."""
+    table = listing(boxed, "NAME", "PHASE", "STABLE", "CANDIDATE", "SPLIT", "READY", "ROLLOUT", "URL")
+    for status in statuses:
+        rollout = status.get("rollout") or {}
+        since = rollout.get("ended_at") or rollout.get("started_at")
+        told = f"{(rollout.get('phase') or '').replace('_', ' ')} {ago(since, now)}".strip()
+        table.add_row(
+            Text(status["name"], style="bold"),
+            phase_text(status.get("phase")),
+            _or_dash(status.get("stable")),
+            _or_dash(status.get("candidate")),
+            split_text(status.get("split_asked")),
+            replicas_text(status.get("replicas") or {}),
+            told or "-",
+            status.get("url") or "-",
+        )
+    return table
+
+
+def revisions_table(history: Mapping[str, Any], now: datetime, *, boxed: bool) -> Table:
+    """Return one line per revision, oldest first."""
+    table = listing(boxed, "REVISION", "MODEL", "RUNTIME", "BUNDLE", "CREATED")
+    for revision in history.get("revisions") or []:
+        table.add_row(
+            str(revision.get("revision", revision.get("number", "-"))),
+            _or_dash(revision.get("model") or revision.get("artifact")),
+            _or_dash(revision.get("runtime")),
+            _or_dash((revision.get("digest") or "").removeprefix("sha256:")[:12]),
+            ago(revision.get("created_at"), now),
+        )
+    return table
+
+
+def rollouts_table(history: Mapping[str, Any], now: datetime, *, boxed: bool) -> Table:
+    """Return one line per rollout, oldest first."""
+    table = listing(boxed, "ROLLOUT", "REVISIONS", "PHASE", "STARTED", "TOOK", "WHY")
+    for rollout in history.get("rollouts") or []:
+        before = rollout.get("from_revision")
+        table.add_row(
+            str(rollout["id"]),
+            f"{before if before is not None else '-'} → {rollout['to_revision']}",
+            phase_text(rollout.get("phase")),
+            ago(rollout.get("started_at"), now),
+            elapsed_text(rollout, now),
+            Text(rollout.get("reason") or "", overflow="fold"),
+        )
+    return table
+
+
+def event_line(event: Mapping[str, Any]) -> str:
+    """Return an event as one line of a log: when, what kind, what happened."""
+    weight = (event.get("data") or {}).get("weight")
+    share = f" [{weight} %]" if weight is not None else ""
+    message = " ".join(str(event.get("message", "")).split())
+    return f"{clock(event['at'])} {event.get('deployment', '')} {event.get('kind', '')}{share} {message}".rstrip()
+
+
+def listing(boxed: bool, *headings: str) -> Table:
+    """Return an empty table: ruled for a terminal, bare for a pipe."""
+    table = Table(
+        box=box.SIMPLE_HEAD if boxed else None,
+        header_style="bold" if boxed else "",
+        pad_edge=False,
+        padding=(0, 2 if not boxed else 1),
+    )
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _or_dash(value: Any) -> str:
+    return "-" if value in (None, "") else str(value)
