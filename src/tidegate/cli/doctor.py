@@ -150,8 +150,7 @@ def check_running(home: Path) -> Iterator[Finding]:
             yield Finding("controller", Level.FAIL, error.message, "tidegate up")
         else:
             yield Finding("controller", Level.OK, "not running; `up` or `deploy` starts it")
-        yield check_port("controller port", "TIDEGATE_PORT", DEFAULT_PORT, "--port")
-        yield check_port("gateway port", "TIDEGATE_GATEWAY_PORT", DEFAULT_GATEWAY_PORT, "--gateway-port")
+        yield from check_ports(home)
         return
     with client:
         try:
@@ -159,15 +158,44 @@ def check_running(home: Path) -> Iterator[Finding]:
         except TidegateError as error:
             log = home / "logs" / "controller.log"
             yield Finding("controller", Level.FAIL, error.message, f"tidegate up   (its log: {log})")
+            yield from check_ports(home)
             return
         yield Finding("controller", Level.OK, f"{client.url} (version {info.get('version', 'unknown')})")
         yield check_gateway(str(info.get("gateway_url", "")), home)
         yield from check_deployments(client)
 
 
-def check_port(check: str, variable: str, default: int, option: str) -> Finding:
+def check_ports(home: Path) -> Iterator[Finding]:
+    """Look at the ports that the next `up` takes: from the environment, else those it had last, else the defaults."""
+    from tidegate.client import last_ports
+
+    port, gateway_port = last_ports(home)
+    yield check_port("controller port", _port_from("TIDEGATE_PORT") or port or DEFAULT_PORT, "--port")
+    gateway_port = _port_from("TIDEGATE_GATEWAY_PORT") or gateway_port or DEFAULT_GATEWAY_PORT
+    if (home / "gateway" / "envoy.json").exists() and gateway_answers(gateway_port):
+        yield Finding("gateway port", Level.OK, f"{gateway_port}: the gateway of this home goes on serving there")
+    else:
+        yield check_port("gateway port", gateway_port, "--gateway-port")
+
+
+def _port_from(variable: str) -> int | None:
+    chosen = os.environ.get(variable, "")
+    return int(chosen) if chosen.isdecimal() else None
+
+
+def gateway_answers(port: int) -> bool:
+    """Say whether a gateway of ours answers at the port."""
+    import httpx
+
+    url = f"http://127.0.0.1:{port}/v2/health/live"
+    try:
+        return httpx.get(url, timeout=HTTP_TIMEOUT_SECONDS, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def check_port(check: str, port: int, option: str) -> Finding:
     """Say whether a port can be had; somebody else's server there is why `up` would fail."""
-    port = int(chosen) if (chosen := os.environ.get(variable, "")).isdecimal() else default
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -215,7 +243,8 @@ def check_runtime(
     name: str, distributions: tuple[str, ...], version_of: Callable[[str], str] = metadata.version
 ) -> Finding:
     """Say which version of a runtime's framework is installed, without importing it. `a|b` means either will do."""
-    found, missing = [], []
+    found: list[str] = []
+    missing: list[str] = []
     for choice in distributions:
         installed = _first_installed(choice.split("|"), version_of)
         (found if installed else missing).append(installed or choice.split("|")[0])

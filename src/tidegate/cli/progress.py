@@ -17,6 +17,10 @@ from tidegate.client import is_terminal as has_ended
 from tidegate.contract.errors import TidegateError
 
 
+#: A longer body is no longer something to paste.
+LONGEST_EXAMPLE = 1500
+
+
 class RolloutNotPromotedError(TidegateError):
     """The rollout that was waited for did not end with the candidate in production."""
 
@@ -83,7 +87,7 @@ def finish(client: Client, name: str, rollout: Rollout, output: Output) -> int:
         if output is Output.JSON:
             print_json(client.result(name))
         else:
-            say(*promoted_lines(status, rollout, example_request(client, status)))
+            say(*promoted_lines(status, rollout, example_request(client, name)))
         return code
     error = outcome_error(name, rollout)
     if output is Output.JSON:
@@ -98,25 +102,31 @@ def promoted_lines(status: Status, rollout: Mapping[str, Any], example: str | No
     """Return what is said when a candidate has become stable: where it is reached, and what to type."""
     name, url = status["name"], status["url"].rstrip("/")
     took = elapsed_text(rollout, datetime.now(UTC))
-    body = example if example is not None else "@rows.json"
-    return [
+    lines = [
         f"{name}: revision {rollout['to_revision']} is in production after {took}.",
         f"  predict   {url}/predict",
-        f"  OIP       {url}/v2/models/{name}/infer",
+        f"  infer     {url}/v2/models/{name}/infer   (Open Inference Protocol)",
         f"  health    {url}/v2/health/ready",
+        f"  docs      {url}/docs",
         f"  report    tidegate report {rollout['id']}",
-        f"  try it    curl -s {url}/predict -H 'content-type: application/json' -d {shell_quoted(body)}",
     ]
+    if example is not None:
+        lines += ["Try it:", f"  curl -s {url}/predict -H 'content-type: application/json' -d {shell_quoted(example)}"]
+    return lines
 
 
 def shell_quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def example_request(client: Client, status: Status) -> str | None:
-    """Return a body for `/predict` that the stable model takes, on one line, or None when none is on record."""
-    rows = status.get("sample")
-    return json.dumps(rows[:1], separators=(",", ":"), ensure_ascii=False) if rows else None
+def example_request(client: Client, name: str) -> str | None:
+    """Return a body for `/predict` that the model takes, on one line; None when it is too long or not to be had."""
+    try:
+        rows = client.sample(name)
+    except (TidegateError, KeyError):
+        return None
+    body = json.dumps(rows[:1], separators=(",", ":"), ensure_ascii=False)
+    return body if rows and len(body) <= LONGEST_EXAMPLE else None
 
 
 def outcome_error(name: str, rollout: Mapping[str, Any]) -> TidegateError:

@@ -12,7 +12,7 @@ It speaks HTTP to the controller and imports nothing else of Tidegate but the co
 
 from tidegate.client.client import Client
 from tidegate.client.documents import Accepted, Event, History, Rollout, Status
-from tidegate.client.home import ControllerAddress, home_folder, read_address
+from tidegate.client.home import ControllerAddress, home_folder, last_ports, read_address
 from tidegate.client.phases import TERMINAL_PHASES, is_terminal, is_waiting_for_person
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "home_folder",
     "is_terminal",
     "is_waiting_for_person",
+    "last_ports",
     "read_address",
 ]

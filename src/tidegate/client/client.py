@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from tidegate.client.documents import Accepted, Event, History, Rollout, RolloutId, Status
 from tidegate.client.home import ControllerAddress, home_folder, read_address
-from tidegate.client.http import Transport
+from tidegate.client.http import Transport, fetch_json
 from tidegate.client.phases import is_terminal, is_waiting_for_person
 from tidegate.contract.errors import Unavailable
 
@@ -20,6 +20,7 @@ from tidegate.contract.errors import Unavailable
 Statuses = list[Status]
 Events = list[Event]
 Lines = list[str]
+Rows = list[dict[str, Any]]
 
 #: A deploy loads the model once to check it; large ones take their time.
 DEPLOY_TIMEOUT_SECONDS = 300.0
@@ -83,7 +84,7 @@ class Client:
     # What there is
 
     def info(self) -> dict[str, Any]:
-        """Return version, controller_url, gateway_url and home of the controller."""
+        """Return version, gateway_url and home of the controller."""
         return self._http.json("GET", "/v1/info")
 
     def list(self) -> Statuses:
@@ -101,7 +102,7 @@ class Client:
         return cast("History", self._http.json("GET", _deployment(name, "history")))
 
     def logs(self, name: str, *, revision: int | None = None, replica: int | None = None, lines: int = 100) -> Lines:
-        """Return the last lines that a replica wrote; by default the first one of the revision on trial, else of stable."""
+        """Return the last lines that a replica wrote. None: the revision on trial, else stable; its first replica."""
         chosen = {"revision": revision, "replica": replica, "lines": lines}
         return cast("Lines", self._http.json("GET", _deployment(name, "logs"), params=chosen)["lines"])
 
@@ -115,6 +116,16 @@ class Client:
     def report_markdown(self, rollout_id: RolloutId) -> str:
         """Return the same report as a Markdown page."""
         return self._http.text(f"/v1/rollouts/{quote(str(rollout_id), safe='')}/report", params={"format": "markdown"})
+
+    def sample(self, name: str) -> Rows:
+        """Return rows that the model takes, as its endpoint's own OpenAPI document has them; asks the gateway.
+
+        Raises:
+            Unavailable: the endpoint does not answer.
+        """
+        document = fetch_json(f"{self.status(name)['url'].rstrip('/')}/openapi.json", self._timeout_seconds)
+        body = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
+        return cast("Rows", body["example"])
 
     # What happens
 
@@ -224,7 +235,8 @@ class Client:
 
     def delete(self, name: str, *, reason: str | None = None, by: str | None = None) -> dict[str, Any]:
         """Take the deployment off the gateway and end its replicas; its reports and events stay."""
-        return self._http.json("DELETE", _deployment(name), params={"reason": reason, "by": by})
+        body = {key: value for key, value in {"reason": reason, "by": by}.items() if value is not None}
+        return self._http.json("DELETE", _deployment(name), body=body)
 
     def shutdown(self) -> None:
         """Ask the controller to stop itself, the gateway and all replicas."""

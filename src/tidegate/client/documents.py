@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-#: Text is taken as well, because that is what people type.
+#: Ids are text made of digits; a number is taken as well.
 RolloutId = int | str
 
 
@@ -20,7 +20,7 @@ class Accepted(TypedDict):
 
     deployment: str
     revision: int
-    rollout: int | None
+    rollout: str | None
     created: bool
     warnings: list[str]
 
@@ -31,7 +31,7 @@ class Event(TypedDict, total=False):
     seq: int
     at: str
     deployment: str
-    rollout: int | None
+    rollout: str | None
     revision: int | None
     kind: str
     message: str
@@ -41,7 +41,7 @@ class Event(TypedDict, total=False):
 class Rollout(TypedDict, total=False):
     """One move from `from_revision` (None for a first deployment) to `to_revision`."""
 
-    id: int
+    id: str
     deployment: str
     from_revision: int | None
     to_revision: int
@@ -54,7 +54,8 @@ class Rollout(TypedDict, total=False):
     started_at: str
     ended_at: str | None
     verdict: dict[str, Any] | None
-    timings: dict[str, Any]
+    requests: dict[str, dict[str, int]]
+    requests_in_step: dict[str, dict[str, int]]
 
 
 class Status(TypedDict, total=False):
@@ -69,7 +70,6 @@ class Status(TypedDict, total=False):
     split_observed: dict[str, float] | None
     replicas: dict[str, dict[str, Any]]
     rollout: Rollout | None
-    sample: list[dict[str, Any]]
 
 
 class History(TypedDict, total=False):

@@ -30,6 +30,15 @@ def home_folder(home: Path | str | None = None) -> Path:
     return user_data_path("tidegate")
 
 
+def last_ports(home: Path) -> tuple[int | None, int | None]:
+    """Return the ports of the controller and the gateway when they ran last; None where that is unknown."""
+    try:
+        known = json.loads((home / "ports.json").read_text(encoding="utf-8"))
+        return int(known["port"]), int(known["gateway_port"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, None
+
+
 def read_address(home: Path) -> ControllerAddress:
     """Read the controller's address and token from the files it wrote into its home.
 

@@ -132,6 +132,18 @@ class Transport:
         self._http.close()
 
 
+def fetch_json(url: str, timeout_seconds: float) -> dict[str, Any]:
+    """Get a JSON object from a served model, which needs no token; Unavailable when there is none."""
+    try:
+        response = httpx.get(url, timeout=timeout_seconds, trust_env=False).raise_for_status()
+    except httpx.HTTPError as error:
+        raise Unavailable(f"{url} does not answer: {error}", subject=url, hint="Look with: tidegate doctor") from error
+    document = _decoded(response)
+    if not isinstance(document, dict):
+        raise Unavailable(f"{url} does not answer with a JSON object.", subject=url)
+    return document
+
+
 def _decoded(response: httpx.Response) -> Any:
     try:
         return response.json()

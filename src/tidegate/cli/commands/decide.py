@@ -17,7 +17,7 @@ from tidegate.contract.errors import InvalidInput
 def promote(
     ctx: typer.Context, name: Name, reason: Reason = None, by: By = None, output: OutputOption = Output.TEXT
 ) -> None:
-    """Make the candidate stable now, without the steps that are left.
+    """Finish the rollout now: the candidate becomes stable.
 
     $ tidegate promote churn --reason "checked by hand"
     """
@@ -86,13 +86,17 @@ def rollback(  # noqa: PLR0917 - Typer calls commands by name
     _told(output, answer, f"{name}: going back to revision {revision}. Watch it with: tidegate watch {name}")
 
 
-def delete(
+def delete(  # noqa: PLR0917 - Typer calls commands by name
     ctx: typer.Context,
     name: Name,
+    reason: Reason = None,
+    by: By = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Take a deployment off the gateway and end its replicas. Its reports and events are kept.
+    """Take a deployment out of production.
+
+    Its users get 404 from then on; its replicas end; its reports and events are kept.
 
     $ tidegate delete churn
     $ tidegate delete churn --yes
@@ -101,8 +105,8 @@ def delete(
         client.status(name)
         if not yes:
             _confirm(name)
-        answer = client.delete(name)
-    _told(output, answer or {"deleted": name}, f"{name}: deleted.")
+        answer = client.delete(name, reason=reason, by=by or login_name())
+    _told(output, answer, f"{name}: deleted.")
 
 
 def _confirm(name: str) -> None:

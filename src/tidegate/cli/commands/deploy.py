@@ -175,11 +175,11 @@ def deploy(  # noqa: PLR0917 - Typer calls commands by name
     ] = True,
     output: OutputOption = Output.TEXT,
 ) -> int:
-    """Put a model into production: directly the first time, step by step when the name serves already.
+    """Put a model into production.
 
-    The model is checked before anything changes. A candidate that does harm is taken back by itself; the exit code
-    is then 3. A rollout that needs your decision ends the waiting with 7. Options and the fields of a request
-    document are the same; an option wins over the document.
+    Directly when the name is new, step by step when it serves already. The model is checked before anything
+    changes. A candidate that does harm is taken back by itself; the exit code is then 3. A rollout that needs your
+    decision ends the waiting with 7. Options and the fields of a request document are the same; an option wins.
 
     $ tidegate deploy churn.skops --p99 50ms --throughput 200rps
     $ tidegate deploy churn-v2.skops --name churn --steps 10,50,100

@@ -27,7 +27,9 @@ class ReportFormat(StrEnum):
 
 
 def status(ctx: typer.Context, name: Name, output: OutputOption = Output.TEXT) -> None:
-    """Show what a deployment is doing now: revisions, split asked and observed, replicas, rollout, verdict.
+    """Show what a deployment is doing now.
+
+    Revisions, the split asked for and the one observed, replicas, the rollout and what the judge says.
 
     $ tidegate status churn
     $ tidegate status churn --output json | jq .split_observed
@@ -61,9 +63,10 @@ def list_(ctx: typer.Context, output: OutputOption = Output.TEXT) -> None:
 
 
 def watch(ctx: typer.Context, name: Name) -> int:
-    """Follow a rollout until it ends or waits for you; without one, follow the deployment until Ctrl-C.
+    """Follow a rollout until it ends or waits for you.
 
-    In a terminal the view is redrawn in place; elsewhere each event is a line. The exit code is that of `deploy`.
+    Without one, follow the deployment until Ctrl-C. In a terminal the view is redrawn in place; elsewhere each
+    event is a line. The exit code is that of `deploy`.
 
     $ tidegate watch churn
     """
@@ -74,7 +77,7 @@ def watch(ctx: typer.Context, name: Name) -> int:
 
 
 def history(ctx: typer.Context, name: Name, output: OutputOption = Output.TEXT) -> None:
-    """Show all revisions and rollouts that a deployment ever had.
+    """Show every revision and rollout of a deployment.
 
     $ tidegate history churn
     """
@@ -153,7 +156,9 @@ def report(
     ),
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Tell what happened in a rollout: steps, splits asked and observed, counts, verdicts, who decided, timings.
+    """Tell what happened in a rollout.
+
+    Steps, splits asked and observed, counts, verdicts, who decided, timings.
 
     $ tidegate report churn
     $ tidegate report 17 --format json > rollout-17.json

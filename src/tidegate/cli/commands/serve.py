@@ -13,7 +13,9 @@ from tidegate.cli.session import home_of
 def up(
     ctx: typer.Context, port: Port = None, gateway_port: GatewayPort = None, output: OutputOption = Output.TEXT
 ) -> None:
-    """Start the controller and the gateway in the background. `deploy` does it by itself when it is needed.
+    """Start the controller and the gateway in the background.
+
+    `deploy` does it by itself when it is needed. Revisions that served when Tidegate went down serve again.
 
     $ tidegate up
     $ tidegate up --port 9081 --gateway-port 9080
@@ -35,7 +37,9 @@ def up(
 
 
 def down(ctx: typer.Context, output: OutputOption = Output.TEXT) -> None:
-    """Stop everything: the controller, the gateway and all replicas. What was deployed comes back with `up`.
+    """Stop the controller, the gateway and all replicas.
+
+    Nothing is forgotten: what was deployed comes back with `up`.
 
     $ tidegate down
     """
@@ -49,7 +53,9 @@ def down(ctx: typer.Context, output: OutputOption = Output.TEXT) -> None:
 
 
 def doctor(ctx: typer.Context, output: OutputOption = Output.TEXT) -> int:
-    """Say what is wrong and what to type. Exit code 1 if a check fails.
+    """Say what is wrong and what to type.
+
+    Exit code 1 if a check fails; a warning is no failure.
 
     $ tidegate doctor
     """
