@@ -1,0 +1,24 @@
+"""`python -m tidegate.server`: one replica, in this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from tidegate.server import logs, process
+from tidegate.server.settings import parse_arguments
+
+
+def main() -> None:
+    settings = parse_arguments()
+    logs.configure()
+    code = process.run(settings)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not `sys.exit`: a model whose native code still computes must not keep a process from ending that has answered
+    # all it will answer.
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

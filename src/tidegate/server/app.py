@@ -1,0 +1,204 @@
+"""The FastAPI application: the routes that are not hot, and where the hot ones are hung in.
+
+Paths are relative wherever a client follows them, because the gateway serves a deployment under a prefix of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from tidegate import __version__
+from tidegate.contract.errors import NotFound, TidegateError
+from tidegate.runtime.base import TensorSpec
+from tidegate.server.describe import add_inference_paths
+from tidegate.server.endpoint import InferenceEndpoint
+from tidegate.server.page import render_page
+from tidegate.server.replica import Replica
+from tidegate.server.statuses import status_of
+
+
+class ReplicaApp(FastAPI):
+    """FastAPI, except that the paths in `hot` go straight to their endpoint, past middleware and routing."""
+
+    hot: dict[str, InferenceEndpoint]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        endpoint = self.hot.get(scope["path"]) if scope["type"] == "http" else None
+        await (endpoint or super().__call__)(scope, receive, send)
+
+
+def build_app(replica: Replica) -> ReplicaApp:
+    """Return the ASGI application that serves the replica."""
+    identity = replica.settings.identity
+    app = ReplicaApp(
+        title=f"{identity.model_name}, revision {identity.revision}",
+        version=identity.model_version,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
+    _hang_in_inference(app, replica)
+    _add_health(app, replica)
+    _add_metadata(app, replica)
+    _add_metrics(app, replica)
+    _add_documentation(app, replica)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(TidegateError, _domain_error)
+    return app
+
+
+def _json(document: Any, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(document), status_code, headers, media_type="application/json")
+
+
+def _hang_in_inference(app: ReplicaApp, replica: Replica) -> None:
+    identity = replica.settings.identity
+    predict, infer = InferenceEndpoint(replica, replica.records), InferenceEndpoint(replica, replica.oip)
+    model = f"/v2/models/{identity.model_name}"
+    app.hot = {
+        "/predict": predict,
+        f"{model}/infer": infer,
+        f"{model}/versions/{identity.model_version}/infer": infer,
+    }
+    app.router.routes.extend(Route(path, endpoint) for path, endpoint in app.hot.items())
+
+
+def _add_health(app: FastAPI, replica: Replica) -> None:
+    @app.get("/v2/health/live", tags=["health"])
+    async def live() -> Response:
+        """Say whether the process answers at all."""
+        return _json({"live": True})
+
+    @app.get("/v2/health/ready", tags=["health"])
+    async def ready() -> Response:
+        """Say whether to send requests here: 200 once the model is warm, 503 before and while draining."""
+        return _readiness({}, replica)
+
+    @app.get("/v2/models/{name}/ready", tags=["health"])
+    async def model_ready(name: str) -> Response:
+        """Say whether this model is ready."""
+        _check_model(replica, name)
+        return _readiness({"name": name}, replica)
+
+    @app.get("/v2/models/{name}/versions/{version}/ready", tags=["health"])
+    async def version_ready(name: str, version: str) -> Response:
+        """Say whether this version of the model is ready."""
+        _check_model(replica, name, version)
+        return _readiness({"name": name}, replica)
+
+
+def _readiness(facts: dict[str, Any], replica: Replica) -> Response:
+    document = {**facts, "ready": replica.is_ready, "phase": replica.phase.value}
+    return _json(document, status_code=200 if replica.is_ready else 503)
+
+
+def _add_metadata(app: FastAPI, replica: Replica) -> None:
+    @app.get("/v2", tags=["metadata"])
+    async def server() -> Response:
+        """Name the server, its version and the protocol's extensions that it speaks."""
+        return _json({"name": "tidegate", "version": __version__, "extensions": []})
+
+    @app.get("/v2/models/{name}", tags=["metadata"])
+    async def model(name: str) -> Response:
+        """Name the model's inputs and outputs."""
+        _check_model(replica, name)
+        return _json(_model_metadata(replica))
+
+    @app.get("/v2/models/{name}/versions/{version}", tags=["metadata"])
+    async def model_version(name: str, version: str) -> Response:
+        """Name the inputs and outputs of this version of the model."""
+        _check_model(replica, name, version)
+        return _json(_model_metadata(replica))
+
+    @app.post("/v2/models/{name}/infer", include_in_schema=False)
+    @app.post("/v2/models/{name}/versions/{version}/infer", include_in_schema=False)
+    async def infer_elsewhere(name: str, version: str | None = None) -> Response:
+        """Refuse a model that is not here; the one that is has its own route before this one."""
+        _check_model(replica, name, version)
+        raise AssertionError("the model's own route comes first")
+
+
+def _check_model(replica: Replica, name: str, version: str | None = None) -> None:
+    identity = replica.settings.identity
+    if name != identity.model_name:
+        raise NotFound(f"there is no model {name!r} here; this replica serves {identity.model_name!r}", subject=name)
+    if version is not None and version != identity.model_version:
+        raise NotFound(
+            f"there is no version {version!r} of {name!r} here; this replica serves {identity.model_version!r}",
+            subject=version,
+        )
+
+
+def _model_metadata(replica: Replica) -> dict[str, Any]:
+    identity, manifest, signature = replica.settings.identity, replica.bundle.manifest, replica.bundle.signature
+    return {
+        "name": identity.model_name,
+        "versions": [identity.model_version],
+        "platform": f"{manifest.runtime}_{manifest.format}",
+        "inputs": [_tensor_metadata(spec) for spec in signature.inputs],
+        "outputs": [_tensor_metadata(spec) for spec in signature.outputs],
+        "parameters": {
+            "deployment": identity.deployment,
+            "revision": identity.revision,
+            "digest": manifest.digest,
+            "framework_version": manifest.framework_version,
+        },
+    }
+
+
+def _tensor_metadata(spec: TensorSpec) -> dict[str, Any]:
+    known = {"categories": spec.categories, "labels": spec.labels}
+    parameters = {key: list(values) for key, values in known.items() if values is not None}
+    tensor: dict[str, Any] = {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
+    return {**tensor, "parameters": parameters} if parameters else tensor
+
+
+def _add_metrics(app: FastAPI, replica: Replica) -> None:
+    @app.get("/metrics", tags=["metrics"])
+    async def metrics(request: Request) -> Response:
+        """Metrics for Prometheus."""
+        body, content_type = replica.metrics.exposition(request.headers.get("accept", ""))
+        return Response(body, headers={"content-type": content_type})
+
+
+def _add_documentation(app: FastAPI, replica: Replica) -> None:
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(title=app.title, version=app.version, routes=app.routes, servers=[{"url": "."}])
+            app.openapi_schema = add_inference_paths(document, replica.bundle, replica.settings.identity)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi_document() -> Response:
+        return _json(app.openapi())
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return HTMLResponse(render_page(replica.bundle, replica.settings.identity))
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> Response:
+        return RedirectResponse("docs")
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = error.detail if isinstance(error, HTTPException) else "internal error"
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return _json({"error": detail}, status_code=status, headers=headers)
+
+
+async def _domain_error(_: Request, error: Exception) -> Response:
+    if not isinstance(error, TidegateError):
+        raise error
+    return _json({"error": error.message}, status_code=status_of(error))

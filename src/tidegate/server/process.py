@@ -1,0 +1,178 @@
+"""The life of a replica's process: lock, bind, load, warm, serve, drain, end.
+
+The socket is bound and liveness answers before the model is loaded, so that whoever started the process can tell a
+slow load from a dead process. After SIGTERM readiness is 503 at once; requests are still taken for `drain_seconds`,
+until those who route to us have noticed; then the socket closes and what is in flight is finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Generator
+from time import perf_counter
+
+import uvicorn
+from prometheus_client import disable_created_metrics
+
+from tidegate.artifact.bundle import Bundle, load_model, read_bundle, verify_bundle
+from tidegate.contract.errors import Conflict, TidegateError
+from tidegate.runtime.base import Model
+from tidegate.runtime.frameworks import limit_threads
+from tidegate.server.app import build_app
+from tidegate.server.dataplane import one_line
+from tidegate.server.replica import Phase, Replica
+from tidegate.server.rundir import take_lock, write_state
+from tidegate.server.settings import ServerSettings
+from tidegate.server.threads import run_in_daemon_thread
+
+EXIT_OK = 0
+#: sysexits.h EX_TEMPFAIL: this replica runs already.
+EXIT_LOCKED = 75
+#: sysexits.h EX_CONFIG: what is to be served cannot be served; starting again will not help.
+EXIT_UNSERVABLE = 78
+
+#: Envoy closes an upstream connection after an hour without use; were we the first, a request could meet the closing.
+_KEEP_ALIVE_SECONDS = 2 * 3600
+#: How long a thread that wants the interpreter waits for the one that has it. The default, 5 ms, is longer than many
+#: models take, and the event loop pays it whenever a model computes in Python.
+_SWITCH_INTERVAL_SECONDS = 0.0005
+
+log = logging.getLogger("tidegate.server")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, with the signals left to us: it would end by the signal, and we end with exit code 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def run(settings: ServerSettings) -> int:
+    """Serve until told to stop; return the process's exit code."""
+    try:
+        lock = take_lock(settings.run_dir)
+    except Conflict as error:
+        log.critical(error.message, extra={"fields": error.as_dict()})
+        return EXIT_LOCKED
+    with lock:
+        try:
+            bundle = read_bundle(settings.bundle)
+        except TidegateError as error:
+            return _unservable(error)
+        limit_threads(1)
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
+        listener = _bind(settings)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_Process(settings, bundle, listener).run())
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.Loop
+
+
+def _bind(settings: ServerSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+
+
+def _unservable(error: BaseException) -> int:
+    fields = error.as_dict() if isinstance(error, TidegateError) else {}
+    log.critical(
+        "the bundle cannot be served: %s",
+        one_line(error),
+        extra={"fields": {key: value for key, value in fields.items() if key != "message"}},
+        exc_info=None if isinstance(error, TidegateError) else error,
+    )
+    return EXIT_UNSERVABLE
+
+
+class _Process:
+    """One run of the server on one event loop."""
+
+    def __init__(self, settings: ServerSettings, bundle: Bundle, listener: socket.socket) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._bundle = bundle
+        self._replica = Replica(settings, bundle)
+        self._server = _Server(
+            uvicorn.Config(
+                build_app(self._replica),
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                headers=[("x-tidegate-revision", str(settings.identity.revision))],
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
+            )
+        )
+        self._exit_code = EXIT_OK
+        self._model: Model | None = None
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        preparing = asyncio.create_task(self._prepare())
+        host, port = self._listener.getsockname()[:2]
+        serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        write_state(self._settings.run_dir, host, port)
+        log.info("listening on %s:%s", host, port, extra={"fields": {"pid": os.getpid()}})
+        await serving
+        preparing.cancel()
+        self._replica.pool.close()
+        if self._model is not None and self._replica.pool.pending == 0:
+            self._model.close()
+        log.info("ended", extra={"fields": {"exit_code": self._exit_code}})
+        return self._exit_code
+
+    async def _prepare(self) -> None:
+        started = perf_counter()
+        try:
+            self._model = await run_in_daemon_thread(self._load)
+            await self._replica.warm(self._model)
+        except Exception as error:  # noqa: BLE001 -- whatever a model's code raises, the answer is the same
+            self._exit_code = _unservable(error)
+            self._server.should_exit = True
+            return
+        gc.collect()
+        gc.freeze()  # what is loaded now lives as long as the process: no collection needs to look at it again
+        seconds = perf_counter() - started
+        self._replica.metrics.model_load.set(seconds)
+        log.info("ready", extra={"fields": {"load_seconds": round(seconds, 3)}})
+
+    def _load(self) -> Model:
+        verify_bundle(self._bundle)
+        return load_model(self._bundle, threads=1)
+
+    def _stop(self) -> None:
+        """Stop taking requests, soon at the first signal and at once at the second."""
+        if self._replica.phase is Phase.DRAINING:
+            self._server.should_exit = True
+            return
+        was_ready = self._replica.is_ready
+        self._replica.phase = Phase.DRAINING
+        log.info("stopping", extra={"fields": {"drain_seconds": self._settings.drain_seconds}})
+        if was_ready:
+            asyncio.get_running_loop().call_later(self._settings.drain_seconds, self._exit)
+        else:
+            self._exit()
+
+    def _exit(self) -> None:
+        self._server.should_exit = True

@@ -1,0 +1,70 @@
+"""What one replica is at a moment: the bundle, the model once it serves, and the phase of its life."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import orjson
+
+from tidegate.artifact.bundle import Bundle
+from tidegate.runtime.base import Model
+from tidegate.server.dataplane import Answer, DataPlane
+from tidegate.server.metrics import ServerMetrics
+from tidegate.server.pool import WorkerPool
+from tidegate.server.protocols.base import Codec, NotReady
+from tidegate.server.protocols.oip import OipCodec
+from tidegate.server.protocols.records import RecordsCodec
+from tidegate.server.settings import ServerSettings
+
+
+class Phase(StrEnum):
+    """loading: no model yet; serving: ready; draining: still serving, asking for no more traffic."""
+
+    LOADING = "loading"
+    SERVING = "serving"
+    DRAINING = "draining"
+
+
+class Replica:
+    """One bundle being served. Used on the event loop's thread only."""
+
+    def __init__(self, settings: ServerSettings, bundle: Bundle) -> None:
+        self.settings = settings
+        self.bundle = bundle
+        self.phase = Phase.LOADING
+        self.pool = WorkerPool(settings.threads, settings.queue_limit)
+        self.metrics = ServerMetrics(
+            settings.identity.deployment, settings.identity.revision, settings.latency_objective_seconds
+        )
+        self.metrics.describe_model(
+            digest=bundle.manifest.digest,
+            runtime=bundle.manifest.runtime,
+            format=bundle.manifest.format,
+            framework_version=bundle.manifest.framework_version or "",
+        )
+        self.records = RecordsCodec(bundle.signature, settings.identity, settings.limits)
+        self.oip = OipCodec(bundle.signature, settings.identity, settings.limits)
+        self._data_plane: DataPlane | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        return self.phase is Phase.SERVING
+
+    async def warm(self, model: Model) -> None:
+        """Put the bundle's sample through the model the way that a request goes, and serve from then on.
+
+        Raises:
+            TidegateError: the sample was not answered, so the model cannot serve.
+        """
+        data_plane = DataPlane(model, self.pool)
+        body = orjson.dumps({"records": list(self.bundle.sample)})
+        await data_plane.answer(self.records, body)
+        self._data_plane = data_plane
+        if self.phase is Phase.LOADING:
+            self.phase = Phase.SERVING
+
+    async def answer(self, codec: Codec, body: bytes) -> Answer:
+        """Answer one request; see `DataPlane.answer`. Raises NotReady before the model is warm."""
+        if self._data_plane is None:
+            raise NotReady("the model is still being loaded")
+        return await self._data_plane.answer(codec, body)

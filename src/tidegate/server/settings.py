@@ -1,0 +1,101 @@
+"""What the server is told on its command line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.server.protocols.base import Identity, Limits
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Everything that one replica needs to know.
+
+    Attributes:
+        bundle: folder of the bundle.
+        run_dir: folder of this replica: its lock and `state.json`.
+        identity: under which names the model answers.
+        replica: index among the revision's replicas.
+        latency_objective_seconds: bound of one histogram bucket.
+        threads: inference threads; each runs one request at a time.
+        queue_limit: requests that may wait beyond those that run; more are answered 503.
+        port: 0 takes a free one.
+        drain_seconds: how long to go on accepting after SIGTERM, until whoever routes to us has noticed.
+        grace_seconds: how long requests in flight may then take before they are given up.
+    """
+
+    bundle: Path
+    run_dir: Path
+    identity: Identity
+    replica: int
+    latency_objective_seconds: float
+    threads: int
+    queue_limit: int
+    host: str
+    port: int
+    drain_seconds: float
+    grace_seconds: float
+    limits: Limits
+
+
+def _at_least(lowest: float, kind: type = int):  # type: ignore[no-untyped-def]
+    def parse(text: str) -> float:
+        value: float = kind(text)
+        if not value >= lowest:
+            raise argparse.ArgumentTypeError(f"{text} is below {lowest}")
+        return value
+
+    return parse
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tidegate.server",
+        description="Serve one bundle over HTTP.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    count, amount = _at_least(1), _at_least(0, float)
+    parser.add_argument("--bundle", type=Path, required=True, help="folder of the bundle")
+    parser.add_argument("--deployment", required=True, help="deployment that this replica belongs to")
+    parser.add_argument("--revision", type=int, required=True, help="its revision")
+    parser.add_argument("--replica", type=int, default=0, help="its index among the revision's replicas")
+    parser.add_argument("--model-name", help="name of the model to its clients (default: the deployment)")
+    parser.add_argument("--model-version", help="version of the model to its clients (default: the revision)")
+    parser.add_argument("--latency-objective-ms", type=_at_least(0.001, float), default=50.0)
+    parser.add_argument("--threads", type=count, default=1, help="inference threads")
+    parser.add_argument("--queue", type=count, default=256, help="requests that may wait for a thread")
+    parser.add_argument("--max-body-mib", type=_at_least(0.001, float), default=16.0)
+    parser.add_argument("--max-rows", type=count, default=10_000, help="rows in one request")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--run-dir", type=Path, required=True, help="folder for the lock and state.json")
+    parser.add_argument("--drain-seconds", type=amount, default=1.0, help="accept this long after SIGTERM")
+    parser.add_argument("--grace-seconds", type=amount, default=30.0, help="then finish what is in flight")
+    return parser
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> ServerSettings:
+    """Read the command line; a wrong one ends the process with argparse's own message and exit code 2."""
+    given = _parser().parse_args(arguments)
+    return ServerSettings(
+        bundle=given.bundle,
+        run_dir=given.run_dir,
+        identity=Identity(
+            model_name=given.model_name or given.deployment,
+            model_version=given.model_version or str(given.revision),
+            deployment=given.deployment,
+            revision=given.revision,
+        ),
+        replica=given.replica,
+        latency_objective_seconds=given.latency_objective_ms / 1000,
+        threads=given.threads,
+        queue_limit=given.queue,
+        host=given.host,
+        port=given.port,
+        drain_seconds=given.drain_seconds,
+        grace_seconds=given.grace_seconds,
+        limits=Limits(body_bytes=int(given.max_body_mib * 1024 * 1024), rows=given.max_rows),
+    )
