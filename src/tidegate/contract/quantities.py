@@ -119,7 +119,12 @@ class Quantity(ABC):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "string", "pattern": cls.pattern(), "examples": list(cls.examples)}
+        return {
+            "type": "string",
+            "title": cls.__name__,
+            "pattern": cls.pattern(),
+            "examples": list(cls.examples),
+        }
 
 
 @dataclass(frozen=True, order=True)
