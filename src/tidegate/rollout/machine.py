@@ -52,6 +52,8 @@ class Advance:
 
 def advance(rollout: Rollout, seen: Observation, now: datetime) -> Advance:
     """Take the edge that the observation calls for, if any, and return the actions that the new state needs."""
+    if rollout.is_terminal:
+        return Advance(rollout, actions(rollout), None)
     noted = _note(rollout, seen, now)
     moved = _HANDLERS[noted.phase](noted, seen, now)
     return Advance(moved, actions(moved), _transition(noted, moved, None))
@@ -228,10 +230,6 @@ def _rolling_back(rollout: Rollout, seen: Observation, now: datetime) -> Rollout
     return rollout
 
 
-def _ended(rollout: Rollout, _seen: Observation, _now: datetime) -> Rollout:
-    return rollout
-
-
 _HANDLERS: dict[Phase, Callable[[Rollout, Observation, datetime], Rollout]] = {
     Phase.PREPARING: _preparing,
     Phase.BASELINE: _baseline,
@@ -240,10 +238,6 @@ _HANDLERS: dict[Phase, Callable[[Rollout, Observation, datetime], Rollout]] = {
     Phase.PAUSED: _paused,
     Phase.PROMOTING: _promoting,
     Phase.ROLLING_BACK: _rolling_back,
-    Phase.PROMOTED: _ended,
-    Phase.ROLLED_BACK: _ended,
-    Phase.ABORTED: _ended,
-    Phase.FAILED: _ended,
 }
 
 _DECIDED = {

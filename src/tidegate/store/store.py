@@ -243,17 +243,6 @@ class Store:
         with self._engine.connect() as db:
             return [_event(row) for row in db.execute(query)]
 
-    def outcomes(self) -> dict[tuple[str, str], int]:
-        """Return how many rollouts ended, by (deployment, terminal phase), over living deployments."""
-        query = (
-            select(deployments.c.name, rollouts.c.phase, func.count())
-            .join(deployments, deployments.c.id == rollouts.c.deployment_id)
-            .where(rollouts.c.ended_at.is_not(None), deployments.c.deleted_at.is_(None))
-            .group_by(deployments.c.name, rollouts.c.phase)
-        )
-        with self._engine.connect() as db:
-            return {(name, phase): count for name, phase, count in db.execute(query)}
-
     def _rollouts(self, *conditions: Any) -> list[RolloutRow]:
         query = (
             select(rollouts, deployments.c.name.label("deployment"))
@@ -266,7 +255,9 @@ class Store:
 
 
 def _engine(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10, "check_same_thread": False})
+    engine = create_engine(
+        f"sqlite:///{path}", connect_args={"timeout": 10, "check_same_thread": False}, hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:

@@ -1,0 +1,1 @@
+"""The controller's HTTP API: thin routes over `controller.service`, one shape of error, one token."""

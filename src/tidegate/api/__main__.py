@@ -1,0 +1,38 @@
+"""`python -m tidegate.api --home DIR`: the controller in the foreground; `tidegate up` starts it so."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from tidegate.api.process import configure_logging, serve
+from tidegate.contract.errors import InvalidInput, TidegateError
+from tidegate.controller.home import Home
+
+#: Exit codes that `launch` turns back into errors; the error itself is the last line on stderr, as JSON.
+EXIT_INVALID_INPUT = 2
+EXIT_UNAVAILABLE = 6
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tidegate.api", description=__doc__)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=8081)
+    parser.add_argument("--gateway-port", type=int, default=8080)
+    arguments = parser.parse_args()
+    home = Home(arguments.home)
+    try:
+        home.create()
+        configure_logging(home.controller_log)
+        asyncio.run(serve(home, arguments.port, arguments.gateway_port))
+    except TidegateError as error:
+        sys.stderr.write(json.dumps({"error": error.as_dict()}) + "\n")
+        return EXIT_INVALID_INPUT if isinstance(error, InvalidInput) else EXIT_UNAVAILABLE
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""The routes. Everything below /v1 needs the token, except metrics, which Prometheus scrapes on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field
+
+from tidegate import __version__
+from tidegate.api import errors
+from tidegate.contract.errors import InvalidInput
+from tidegate.controller import metrics, report, result, views
+from tidegate.controller.service import Accepted, Service, parse_rollout_id
+from tidegate.rollout import Command
+
+#: A request document is small; what is larger is a mistake or an attack.
+MAX_BODY_BYTES = 1 << 20
+#: The longest that a poll for events may wait.
+MAX_WAIT_SECONDS = 60.0
+
+PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Decision(BaseModel):
+    """Who asks for something, and why; both go on record."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    by: str = Field(default="somebody", max_length=200)
+    reason: str = Field(default="", max_length=2000)
+
+
+class RollbackDecision(Decision):
+    """`to`: number of the revision to return to; None: the one that was stable before."""
+
+    to: int | None = Field(default=None, ge=1)
+
+
+def build_app(service: Service, token: str, stopping: asyncio.Event) -> FastAPI:
+    """Return the API of one controller.
+
+    Args:
+        token: what callers must send as `Authorization: Bearer …`.
+        stopping: set by a request to shut down.
+    """
+    app = FastAPI(title="Tidegate controller", version=__version__, docs_url="/docs", redoc_url=None)
+    errors.install(app)
+    app.include_router(_open_routes(service))
+    app.include_router(_routes(service, stopping), dependencies=[Depends(_token_check(token))])
+    return app
+
+
+def _token_check(token: str) -> Any:
+    scheme = HTTPBearer(auto_error=False, description="The content of the file `token` in the home folder.")
+
+    def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(scheme)]) -> None:
+        if given is None or not secrets.compare_digest(given.credentials.encode(), token.encode()):
+            raise HTTPException(401, "the token is missing or wrong", headers={"WWW-Authenticate": "Bearer"})
+
+    return check
+
+
+def _open_routes(service: Service) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/healthz", summary="Answers 200 while the controller runs")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/metrics", summary="Prometheus metrics of every deployment")
+    async def all_metrics() -> Response:
+        return Response(await metrics.exposition(service, None), media_type=PROMETHEUS_TEXT)
+
+    @router.get("/v1/deployments/{name}/metrics", summary="Prometheus metrics of one deployment")
+    async def metrics_of(name: str) -> Response:
+        service.store.deployment(name)
+        return Response(await metrics.exposition(service, name), media_type=PROMETHEUS_TEXT)
+
+    return router
+
+
+def _routes(service: Service, stopping: asyncio.Event) -> APIRouter:
+    router = APIRouter(prefix="/v1")
+    router.include_router(_reading(service))
+    router.include_router(_changing(service))
+
+    @router.get("/info", summary="Version and addresses of this controller")
+    async def info() -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "gateway_url": service.target.url("").rstrip("/"),
+            "home": str(service.home.root),
+        }
+
+    @router.post("/shutdown", status_code=202, summary="End the controller, the gateway and every replica")
+    async def shutdown() -> dict[str, str]:
+        stopping.set()
+        return {"status": "stopping"}
+
+    return router
+
+
+def _reading(service: Service) -> APIRouter:
+    router = APIRouter()
+    store = service.store
+
+    def status_of(name: str) -> dict[str, Any]:
+        deployment = store.deployment(name)
+        active = store.active_rollout(deployment.id)
+        ended = [row for row in store.rollouts(deployment.id) if row.ended_at is not None]
+        last = ended[-1] if ended else None
+        return views.status(deployment, active, last, service.supervisor.seen(name), service.target.url(name))
+
+    @router.get("/deployments", summary="Status of every deployment")
+    async def list_deployments() -> dict[str, Any]:
+        return {"deployments": [status_of(deployment.name) for deployment in store.deployments()]}
+
+    @router.get("/deployments/{name}", summary="What a deployment is doing now")
+    async def status(name: str) -> dict[str, Any]:
+        return status_of(name)
+
+    @router.get("/deployments/{name}/result", summary="The result document")
+    async def result_document(name: str) -> dict[str, Any]:
+        return result.build(service, name)
+
+    @router.get("/deployments/{name}/history", summary="Every revision and rollout")
+    async def history(name: str) -> dict[str, Any]:
+        deployment = store.deployment(name)
+        return views.history(store.revisions(deployment.id), store.rollouts(deployment.id))
+
+    @router.get("/deployments/{name}/events", summary="The event log; with `wait`, a long poll")
+    async def events(
+        name: str,
+        after: Annotated[int, Query(ge=0)] = 0,
+        wait: Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS)] = 0.0,
+        rollout: str | None = None,
+    ) -> dict[str, Any]:
+        chosen = parse_rollout_id(rollout) if rollout is not None else None
+        found = await service.events(name, after=after, rollout=chosen, wait=wait)
+        return {"events": [views.event_view(event) for event in found]}
+
+    @router.get("/deployments/{name}/logs", summary="The last lines that a replica wrote")
+    async def logs(
+        name: str,
+        revision: Annotated[int | None, Query(ge=1)] = None,
+        replica: Annotated[int | None, Query(ge=0, le=63)] = None,
+        lines: Annotated[int, Query(ge=1, le=10_000)] = 100,
+    ) -> dict[str, Any]:
+        return {"lines": service.logs(name, revision, replica, lines)}
+
+    @router.get("/rollouts/{rollout_id}", summary="One rollout")
+    async def rollout(rollout_id: str) -> dict[str, Any]:
+        row = store.rollout(parse_rollout_id(rollout_id))
+        return views.rollout_view(row, service.supervisor.seen(row.deployment) if row.ended_at is None else None)
+
+    @router.get("/rollouts/{rollout_id}/report", summary="What happened in a rollout")
+    async def rollout_report(rollout_id: str, format: Literal["json", "markdown"] = "json") -> Response:  # noqa: A002
+        row = store.rollout(parse_rollout_id(rollout_id))
+        candidate = store.revision(row.deployment_id, row.to_revision)
+        built = report.build(row, candidate, store.events(row.deployment_id, rollout_id=row.id, limit=10_000))
+        if format == "markdown":
+            return Response(report.markdown(built), media_type="text/markdown; charset=utf-8")
+        return Response(json.dumps(built), media_type="application/json")
+
+    return router
+
+
+def _changing(service: Service) -> APIRouter:
+    router = APIRouter()
+
+    @router.post(
+        "/deployments",
+        status_code=202,
+        summary="Deploy: the body is a DeploymentRequest document",
+    )
+    async def deploy(request: Request) -> dict[str, Any]:
+        return _accepted(await service.deploy(await _document(request)))
+
+    @router.delete("/deployments/{name}", summary="Take a deployment out of production")
+    async def delete(name: str, decision: Annotated[Decision | None, Body()] = None) -> dict[str, Any]:
+        decided = decision or Decision()
+        await service.delete(name, by=decided.by, reason=decided.reason)
+        return {"deployment": name, "deleted": True}
+
+    @router.post("/deployments/{name}/rollback", status_code=202, summary="Return to a past revision")
+    async def rollback(name: str, decision: Annotated[RollbackDecision | None, Body()] = None) -> dict[str, Any]:
+        decided = decision or RollbackDecision()
+        return _accepted(await service.rollback(name, decided.to, by=decided.by, reason=decided.reason))
+
+    def add(asked: Command, summary: str) -> None:
+        @router.post(f"/deployments/{{name}}/{asked.value}", status_code=202, summary=summary, name=asked.value)
+        async def act(name: str, decision: Annotated[Decision | None, Body()] = None) -> dict[str, Any]:
+            decided = decision or Decision()
+            row = await service.command(name, asked, by=decided.by, reason=decided.reason)
+            return views.rollout_view(row, service.supervisor.seen(name))
+
+    add(Command.PROMOTE, "Finish the running rollout now")
+    add(Command.PAUSE, "Hold the running rollout where it is")
+    add(Command.RESUME, "Let a paused rollout go on")
+    add(Command.ABORT, "End the running rollout and restore stable")
+    return router
+
+
+async def _document(request: Request) -> dict[str, Any]:
+    """Read the body as one JSON object of bounded size."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise InvalidInput("the request document is too large", expected=f"at most {MAX_BODY_BYTES} bytes")
+    try:
+        document = json.loads(bytes(body))
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(
+            f"the body is not JSON: {str(error)[:200]}", expected="a DeploymentRequest document"
+        ) from error
+    if not isinstance(document, dict):
+        raise InvalidInput("the body is not a JSON object", expected="a DeploymentRequest document")
+    return document
+
+
+def _accepted(accepted: Accepted) -> dict[str, Any]:
+    return {
+        "deployment": accepted.deployment,
+        "revision": accepted.revision,
+        "rollout": str(accepted.rollout) if accepted.rollout is not None else None,
+        "created": accepted.created,
+        "warnings": list(accepted.warnings),
+    }

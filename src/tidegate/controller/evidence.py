@@ -1,0 +1,182 @@
+"""From counters to evidence: what is stored of a rollout's measurements, and how a look extends it. Pure.
+
+Counters only ever grow while the gateway lives; a look takes the growth since the look before. When the gateway was
+started anew (another epoch) its counters began at zero, so all that they show is growth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from tidegate import judge
+from tidegate.gateway.base import Counts
+from tidegate.target.base import Reading
+
+#: The share of requests that a p99 objective allows to be slower.
+P99_BUDGET = 0.01
+#: Slow requests come in clusters (a stalled processor delays all that wait for it), so each counts for half of the
+#: evidence that an independent one would be.
+LATENCY_TEMPERING = 0.5
+
+SIGNALS = ("errors", "latency", "rejections")
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Counts of one revision over some span of time."""
+
+    requests: int = 0
+    errors: int = 0
+    rejections: int = 0
+    slow: int = 0
+
+    @classmethod
+    def of(cls, counts: Counts, objective_ms: float) -> Self:
+        return cls(counts.requests, counts.errors, counts.rejections, counts.slower_than(objective_ms))
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(*(getattr(self, name) + getattr(other, name) for name in _TOTALS))
+
+    def since(self, earlier: Totals) -> Totals:
+        """Return the growth from `earlier` to this; never negative."""
+        return Totals(*(max(0, getattr(self, name) - getattr(earlier, name)) for name in _TOTALS))
+
+    def tallies(self) -> dict[str, judge.Tally]:
+        """Return one tally per signal; every signal is a number of bad events among all requests."""
+        bad = {"errors": self.errors, "latency": self.slow, "rejections": self.rejections}
+        return {name: judge.Tally(self.requests, min(bad[name], self.requests)) for name in SIGNALS}
+
+    def as_dict(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in _TOTALS}
+
+
+_TOTALS = ("requests", "errors", "rejections", "slow")
+
+
+def policy(*, budget: float, latency: str, alpha: float, margin: float, min_requests: int) -> judge.Policy:
+    """Return the judge's policy for a deployment's service levels.
+
+    Args:
+        budget: the share of requests that may fail, 0 to 1: what the availability objective leaves.
+        latency: the p99 objective as people write it.
+    """
+    return judge.Policy(
+        signals=(
+            judge.SignalPolicy("errors", objective=budget, margin=margin, min_requests=min_requests),
+            judge.SignalPolicy(
+                "latency",
+                objective=P99_BUDGET,
+                margin=margin,
+                min_requests=min_requests,
+                tempering=LATENCY_TEMPERING,
+                verb=f"took {latency} or longer",
+            ),
+            judge.SignalPolicy(
+                "rejections", objective=budget, margin=margin, min_requests=min_requests, verb="were rejected"
+            ),
+        ),
+        alpha=alpha,
+    )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a rollout has measured so far.
+
+    Attributes:
+        epoch: of the gateway at the last look; None before the first.
+        last: counters per revision at the last look.
+        total: per revision, since the rollout began.
+        baseline: of stable, before the first step.
+        step: the step that `in_step` belongs to; -1 before the first.
+        in_step: per revision, since the step's split came into force.
+        evidence: the judge's, in its storage form; None before the first step.
+    """
+
+    epoch: str | None = None
+    last: Mapping[int, Totals] = field(default_factory=dict)
+    total: Mapping[int, Totals] = field(default_factory=dict)
+    baseline: Totals = field(default_factory=Totals)
+    step: int = -1
+    in_step: Mapping[int, Totals] = field(default_factory=dict)
+    evidence: Mapping[str, Any] | None = None
+
+    def look(self, reading: Reading, objective_ms: float) -> tuple[Measured, dict[int, Totals]]:
+        """Take a reading in; return what is known now and the growth of each revision since the last look."""
+        now = {revision: Totals.of(counts, objective_ms) for revision, counts in reading.counts.items()}
+        if self.epoch is None:
+            growth = {revision: Totals() for revision in now}
+        elif self.epoch == reading.epoch:
+            growth = {revision: totals.since(self.last.get(revision, Totals())) for revision, totals in now.items()}
+        else:
+            growth = now
+        total = {revision: self.total.get(revision, Totals()) + grown for revision, grown in growth.items()}
+        return replace(self, epoch=reading.epoch, last=now, total={**self.total, **total}), growth
+
+    def add_baseline(self, grown: Totals) -> Measured:
+        return replace(self, baseline=self.baseline + grown)
+
+    def enter_step(self, step: int, rules: judge.Policy) -> Measured:
+        """Begin a step: evidence for the candidate starts anew, evidence against it is kept."""
+        if self.step == step:
+            return self
+        if self.evidence is None:
+            begun = judge.begin(rules, self.baseline.tallies())
+        else:
+            begun = judge.Evidence.from_storage(dict(self.evidence))
+        return replace(self, step=step, in_step={}, evidence=judge.begin_step(rules, begun).for_storage())
+
+    def observe(self, rules: judge.Policy, candidate: int, stable: int, growth: Mapping[int, Totals]) -> Measured:
+        """Give the judge what one look brought; does nothing before the first step."""
+        if self.evidence is None:
+            return self
+        tried, kept = growth.get(candidate, Totals()), growth.get(stable, Totals())
+        before = judge.Evidence.from_storage(dict(self.evidence))
+        after = judge.observe(rules, before, tried.tallies(), kept.tallies())
+        in_step = {
+            revision: self.in_step.get(revision, Totals()) + growth.get(revision, Totals())
+            for revision in (candidate, stable)
+        }
+        return replace(self, in_step=in_step, evidence=after.for_storage())
+
+    def verdict(self, rules: judge.Policy) -> judge.Verdict | None:
+        """Return what the judge says now; None before the first step."""
+        if self.evidence is None:
+            return None
+        return judge.assess(rules, judge.Evidence.from_storage(dict(self.evidence)))
+
+    def for_storage(self) -> dict[str, Any]:
+        return {
+            "epoch": self.epoch,
+            "last": _stored(self.last),
+            "total": _stored(self.total),
+            "baseline": self.baseline.as_dict(),
+            "step": self.step,
+            "in_step": _stored(self.in_step),
+            "evidence": dict(self.evidence) if self.evidence is not None else None,
+        }
+
+    @classmethod
+    def from_storage(cls, stored: Mapping[str, Any]) -> Measured:
+        """Rebuild what `for_storage` gave; an empty mapping gives a rollout that has measured nothing."""
+        if not stored:
+            return cls()
+        return cls(
+            epoch=stored["epoch"],
+            last=_read(stored["last"]),
+            total=_read(stored["total"]),
+            baseline=Totals(**stored["baseline"]),
+            step=stored["step"],
+            in_step=_read(stored["in_step"]),
+            evidence=stored["evidence"],
+        )
+
+
+def _stored(totals: Mapping[int, Totals]) -> dict[str, dict[str, int]]:
+    return {str(revision): counted.as_dict() for revision, counted in totals.items()}
+
+
+def _read(stored: Mapping[str, Mapping[str, int]]) -> dict[int, Totals]:
+    return {int(revision): Totals(**counted) for revision, counted in stored.items()}

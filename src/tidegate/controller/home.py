@@ -1,0 +1,106 @@
+"""The folder in which one controller keeps everything: who may read it, and what lies where."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tidegate.contract.errors import Unavailable
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths below the home; `create` makes those that must exist."""
+
+    root: Path
+
+    @property
+    def token_file(self) -> Path:
+        return self.root / "token"
+
+    @property
+    def address_file(self) -> Path:
+        return self.root / "controller.json"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.root / "controller.lock"
+
+    @property
+    def database(self) -> Path:
+        return self.root / "tidegate.db"
+
+    @property
+    def bundles(self) -> Path:
+        return self.root / "bundles"
+
+    @property
+    def gateway(self) -> Path:
+        return self.root / "gateway"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def controller_log(self) -> Path:
+        return self.logs / "controller.log"
+
+    def report(self, deployment: str, rollout: int, suffix: str) -> Path:
+        """Return the file of a rollout's report; `suffix` is "json" or "md"."""
+        return self.root / "reports" / deployment / f"{rollout}.{suffix}"
+
+    def rules(self, deployment: str) -> Path:
+        return self.root / "monitoring" / f"{deployment}.rules.yml"
+
+    def dashboard(self, deployment: str) -> Path:
+        return self.root / "monitoring" / f"{deployment}.dashboard.json"
+
+    def create(self) -> None:
+        """Make the folders, readable by their owner only.
+
+        Raises:
+            Unavailable: the home cannot be written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for folder in (self.bundles, self.gateway, self.logs):
+                folder.mkdir(exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise Unavailable(
+                f"the home folder cannot be written: {error.strerror}",
+                subject=str(self.root),
+                hint="set TIDEGATE_HOME to a folder that you can write",
+            ) from error
+
+    def token(self) -> str:
+        """Return the token that proves a caller may speak to the controller, making it when there is none."""
+        try:
+            descriptor = os.open(self.token_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return self.token_file.read_text(encoding="ascii").strip()
+        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+            token = secrets.token_urlsafe(32)
+            stream.write(token + "\n")
+        return token
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write the file beside and rename it into place: a reader sees the old text or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in the file, or None when there is no such file."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return found if isinstance(found, dict) else None

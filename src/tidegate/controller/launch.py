@@ -1,0 +1,235 @@
+"""Starting and ending the controller from outside: what `tidegate up`, `down` and `deploy` do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
+from tidegate.controller.home import Home, read_json, write_atomically
+
+DEFAULT_PORT = 8081
+DEFAULT_GATEWAY_PORT = 8080
+#: Starting takes about two seconds; a machine under load gets much longer.
+START_SECONDS = 60.0
+#: Ending waits for replicas to drain.
+STOP_SECONDS = 60.0
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class ControllerInfo:
+    """A controller that answers."""
+
+    url: str
+    token: str = field(repr=False)
+    pid: int
+    gateway_url: str
+
+
+def running(home: Path) -> ControllerInfo | None:
+    """Return the controller of this home if its process lives and answers, else None."""
+    place = Home(home)
+    address = read_json(place.address_file)
+    if address is None or _process(address) is None or not _answers(address["url"]):
+        return None
+    return _info(place, address)
+
+
+def ensure_running(home: Path, port: int | None, gateway_port: int | None) -> ControllerInfo:
+    """Return the controller of this home, starting it in the background when it does not run.
+
+    Args:
+        port, gateway_port: for a controller that has to be started; None: those that it had last, else 8081 and 8080.
+            0 takes any free port.
+
+    Raises:
+        InvalidInput: a port is taken, or the running controller has other ports than those asked for.
+        Unavailable: it did not come up; the message ends with what it wrote last.
+    """
+    place = Home(home)
+    found = running(home)
+    if found is not None:
+        _refuse_other_ports(place, port, gateway_port)
+        return found
+    place.create()
+    ports = _ports(place, port, gateway_port)
+    # A file, not a pipe: the controller outlives this process and must never block on what nobody reads.
+    errors = place.logs / "controller.start.log"
+    with errors.open("wb") as stream:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "tidegate.api", "--home", str(home)),
+                *("--port", str(ports["port"]), "--gateway-port", str(ports["gateway_port"])),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+            cwd="/",
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        info = running(home)
+        if info is not None:
+            _remember_ports(place)
+            return info
+        if process.poll() is not None:
+            info = _lost_race(home)
+            if info is not None:
+                return info
+            raise _start_error(place, errors)
+        time.sleep(POLL_SECONDS)
+    raise Unavailable(
+        f"the controller did not answer within {START_SECONDS:.0f} s",
+        subject=str(home),
+        hint=f"see {place.controller_log}",
+    )
+
+
+def stop(home: Path) -> list[str]:
+    """End the controller, the gateway and every replica of this home; what is in the store stays.
+
+    Returns:
+        What was ended, for people; empty when nothing ran.
+    """
+    place = Home(home)
+    ended: list[str] = []
+    address = read_json(place.address_file)
+    process = _process(address) if address is not None else None
+    if address is not None and process is not None:
+        headers = {"Authorization": f"Bearer {place.token()}"}
+        with suppress(httpx.HTTPError):  # a controller that hangs is ended by signal below
+            httpx.post(f"{address['url']}/v1/shutdown", headers=headers, timeout=5.0)
+        try:
+            process.wait(STOP_SECONDS)
+        except psutil.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait(5)
+        ended.append(f"controller (pid {process.pid})")
+    place.address_file.unlink(missing_ok=True)
+    if place.root.exists():
+        ended += asyncio.run(_stop_orphans(place))
+    return ended
+
+
+async def _stop_orphans(place: Home) -> list[str]:
+    """End the gateway and replicas that a killed controller left."""
+    from tidegate.gateway.envoy import EnvoyGateway
+    from tidegate.target.local import LocalTarget
+
+    place.create()
+    target = LocalTarget(place.root, EnvoyGateway(place.gateway))
+    ended = [f"{ref.deployment} revision {ref.revision}" for ref in await target.running()]
+    await target.stop()
+    return ended
+
+
+def _ports(place: Home, port: int | None, gateway_port: int | None) -> dict[str, int]:
+    known = read_json(_ports_file(place)) or {}
+    return {
+        "port": port if port is not None else int(known.get("port", DEFAULT_PORT)),
+        "gateway_port": gateway_port
+        if gateway_port is not None
+        else int(known.get("gateway_port", DEFAULT_GATEWAY_PORT)),
+    }
+
+
+def _remember_ports(place: Home) -> None:
+    """Keep the ports: a controller that is started again must be where its users know it."""
+    address = read_json(place.address_file)
+    if address is not None:
+        kept = {"port": address["port"], "gateway_port": address["gateway_port"]}
+        write_atomically(_ports_file(place), json.dumps(kept))
+
+
+def _ports_file(place: Home) -> Path:
+    return place.root / "ports.json"
+
+
+def _refuse_other_ports(place: Home, port: int | None, gateway_port: int | None) -> None:
+    address = read_json(place.address_file) or {}
+    for option, asked, key in (("--port", port, "port"), ("--gateway-port", gateway_port, "gateway_port")):
+        if asked is not None and asked not in (0, address.get(key)):
+            raise InvalidInput(
+                f"the controller of {place.root} runs already, with {option} {address.get(key)}",
+                subject=option,
+                expected=str(address.get(key)),
+                got=str(asked),
+                hint="to change ports: tidegate down, then tidegate up with the new ones",
+            )
+
+
+def _lost_race(home: Path) -> ControllerInfo | None:
+    """When another process started the controller at the same time, wait for that one to answer."""
+    place = Home(home)
+    deadline = time.monotonic() + START_SECONDS / 4
+    while time.monotonic() < deadline and place.lock_file.exists() and _locked(place):
+        info = running(home)
+        if info is not None:
+            return info
+        time.sleep(POLL_SECONDS)
+    return running(home)
+
+
+def _locked(place: Home) -> bool:
+    import fcntl
+
+    descriptor = os.open(place.lock_file, os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _start_error(place: Home, errors: Path) -> TidegateError:
+    written = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    last = written[-1] if written else "it wrote nothing"
+    try:
+        told: dict[str, Any] = json.loads(last)["error"]
+    except (ValueError, KeyError, TypeError):
+        return Unavailable(
+            f"the controller ended as it was starting: {last[:500]}",
+            subject=str(place.root),
+            hint=f"see {place.controller_log} and {errors}; `tidegate doctor` looks for the usual causes",
+        )
+    kind = InvalidInput if told.get("code") == "invalid_input" else Unavailable
+    details = {key: told.get(key) for key in ("subject", "expected", "got", "hint")}
+    return kind(told["message"], **details)
+
+
+def _process(address: dict[str, Any]) -> psutil.Process | None:
+    """Return the process that wrote the address file; None when it is gone, even if its pid was given to another."""
+    try:
+        process = psutil.Process(address["pid"])
+        alive = process.status() != psutil.STATUS_ZOMBIE
+        same = abs(process.create_time() - address["create_time"]) < 1.0
+    except (psutil.NoSuchProcess, KeyError):
+        return None
+    return process if alive and same else None
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz", timeout=2.0).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def _info(place: Home, address: dict[str, Any]) -> ControllerInfo:
+    return ControllerInfo(address["url"], place.token(), address["pid"], address["gateway_url"])

@@ -1,0 +1,105 @@
+"""What `/metrics` answers: the records of `observe.exposition`, filled from the store, the target and what is seen.
+
+The counters are the gateway's own, read at each scrape: they survive the controller, and a restart of it loses none.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from tidegate import __version__
+from tidegate.contract.errors import TidegateError
+from tidegate.controller import planning
+from tidegate.controller.evidence import Measured
+from tidegate.controller.reconcile import Seen
+from tidegate.controller.service import Service
+from tidegate.gateway.base import Counts
+from tidegate.observe.exposition import (
+    ControllerMetrics,
+    DeploymentMetrics,
+    RequestMetrics,
+    RevisionMetrics,
+    render,
+)
+from tidegate.rollout import Rollout
+from tidegate.store import DeploymentRow, RolloutRow
+
+log = logging.getLogger(__name__)
+
+
+async def exposition(service: Service, name: str | None) -> bytes:
+    """Return the Prometheus text of one deployment, or of all when `name` is None."""
+    chosen = [row for row in service.store.deployments() if name in (None, row.name)]
+    filled = [await _deployment(service, row) for row in chosen]
+    up = all(requests_known for _, requests_known in filled)
+    return render(ControllerMetrics(__version__, gateway_up=up), [metrics for metrics, _ in filled])
+
+
+async def _deployment(service: Service, deployment: DeploymentRow) -> tuple[DeploymentMetrics, bool]:
+    """Return the deployment's metrics and whether the gateway could be read."""
+    store = service.store
+    seen = service.supervisor.seen(deployment.name)
+    rollouts = store.rollouts(deployment.id)
+    active = next((row for row in rollouts if row.ended_at is None), None)
+    number = deployment.stable or (rollouts[-1].to_revision if rollouts else 1)
+    request = planning.request_of(store.revision(deployment.id, number))
+    objective_ms = request.serving_requirements.latency_p99.ms
+    try:
+        counts = dict((await service.target.read(deployment.name)).counts)
+        known = True
+    except TidegateError as error:
+        log.warning("%s: no counters for the metrics: %s", deployment.name, error)
+        counts, known = {}, False
+    verdict = seen.verdict if active is not None else None
+    metrics = DeploymentMetrics(
+        deployment=deployment.name,
+        latency_objective_ms=objective_ms,
+        availability=request.serving_requirements.availability.ratio,
+        revisions=_revisions(deployment, active, seen, counts, objective_ms),
+        phase=rollouts[-1].phase if rollouts else None,
+        rollouts=_outcomes(rollouts),
+        harm={signal.signal: signal.harm for signal in verdict.signals} if verdict is not None else {},
+    )
+    return metrics, known
+
+
+def _revisions(
+    deployment: DeploymentRow, active: RolloutRow | None, seen: Seen, counts: dict[int, Counts], objective_ms: float
+) -> list[RevisionMetrics]:
+    split = {deployment.stable: 100} if deployment.stable is not None else {}
+    observed: dict[int, float] = {}
+    if active is not None:
+        split = dict(Rollout.from_storage(active.state).split())
+        in_step = Measured.from_storage(active.evidence).in_step
+        total = sum(totals.requests for totals in in_step.values())
+        observed = {number: 100 * totals.requests / total for number, totals in in_step.items()} if total else {}
+    numbers = sorted({number for number in (*split, *seen.health, *counts) if number is not None})
+    filled = []
+    for number in numbers:
+        health, counted = seen.health.get(number), counts.get(number)
+        filled.append(
+            RevisionMetrics(
+                revision=number,
+                requests=_requests(counted, objective_ms) if counted is not None else None,
+                weight_percent=split.get(number, 0),
+                observed_percent=observed.get(number),
+                wanted=len(health.replicas) if health is not None else 0,
+                ready=health.ready if health is not None else 0,
+                restarts=health.restarts if health is not None else 0,
+            )
+        )
+    return filled
+
+
+def _requests(counts: Counts, objective_ms: float) -> RequestMetrics:
+    good = max(0, counts.requests - counts.errors - counts.rejections)
+    by_class = {"2xx": good, "4xx": counts.rejections, "5xx": counts.errors}
+    return RequestMetrics(by_class, counts.durations, counts.slower_than(objective_ms))
+
+
+def _outcomes(rollouts: list[RolloutRow]) -> dict[str, int]:
+    ended: dict[str, int] = {}
+    for row in rollouts:
+        if row.ended_at is not None:
+            ended[row.phase] = ended.get(row.phase, 0) + 1
+    return ended

@@ -1,0 +1,285 @@
+"""One deployment's loop: look at the world, let the engine decide, store the decision, make the world agree.
+
+A tick may be cut short anywhere. What was decided is in the store before it is acted on, and every action may be
+repeated, so the next tick, of this controller or of the next one, goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from tidegate import judge
+from tidegate.contract.errors import TidegateError
+from tidegate.contract.request import DeploymentRequest
+from tidegate.controller import planning, report
+from tidegate.controller.evidence import Measured, Totals
+from tidegate.controller.home import Home, write_atomically
+from tidegate.rollout import (
+    EnsureReplicas,
+    Observation,
+    Phase,
+    RemoveReplicas,
+    Rollout,
+    SetSplit,
+    SplitCheck,
+    Transition,
+    Verdict,
+    advance,
+    check_split,
+)
+from tidegate.rollout.machine import actions
+from tidegate.store import DeploymentRow, NewEvent, RevisionRow, RolloutRow, Store
+from tidegate.target.base import RevisionHealth, Target
+
+log = logging.getLogger(__name__)
+
+#: Edges taken in one tick at most; a chain longer than this would be a machine that runs in circles.
+MAX_EDGES = 8
+MAX_REPORTED_EVENTS = 10_000
+
+_WATCHED = (Phase.BASELINE, Phase.SHIFTING, Phase.ANALYZING, Phase.PAUSED, Phase.PROMOTING)
+
+
+@dataclass
+class Seen:
+    """What the reconciler knows of the world now; lost with the process and found again by looking."""
+
+    health: dict[int, RevisionHealth] = field(default_factory=dict)
+    split: Mapping[int, int] | None = None
+    verdict: judge.Verdict | None = None
+    measured: Measured | None = None
+    looked_at: float = 0.0
+    restarts: dict[int, int] = field(default_factory=dict)
+
+
+class Reconciler:
+    """Drives one deployment. `tick` is called again and again, never twice at once."""
+
+    def __init__(self, name: str, home: Home, store: Store, target: Target) -> None:
+        self._name = name
+        self._home = home
+        self._store = store
+        self._target = target
+        self._revisions: dict[int, RevisionRow] = {}
+        self._caught_up = False
+        self.seen = Seen()
+
+    async def tick(self) -> None:
+        """Bring the deployment one look further."""
+        deployment = self._store.deployment(self._name)
+        row = self._store.active_rollout(deployment.id)
+        if not self._caught_up:
+            self._catch_up(deployment)
+        if row is None:
+            await self._keep(deployment)
+        else:
+            await self._drive(deployment, row)
+        await self._sweep(deployment)
+
+    def _catch_up(self, deployment: DeploymentRow) -> None:
+        """Write the reports that an earlier controller was killed before writing."""
+        for row in self._store.rollouts(deployment.id):
+            if row.ended_at is not None and not self._home.report(self._name, row.id, "json").exists():
+                self._write_report(row)
+        self._caught_up = True
+
+    # Between rollouts
+
+    async def _keep(self, deployment: DeploymentRow) -> None:
+        self.seen.verdict = None
+        self.seen.measured = None
+        if deployment.stable is None:
+            await self._set_split({}, 30.0)
+            return
+        revision = self._revision(deployment, deployment.stable)
+        request = planning.request_of(revision)
+        await self._ensure(deployment, None, revision.number, planning.replicas(request))
+        await self._set_split({revision.number: 100}, request.traffic.timeout.seconds)
+
+    # During a rollout
+
+    async def _drive(self, deployment: DeploymentRow, row: RolloutRow) -> None:
+        rollout = Rollout.from_storage(row.state)
+        measured = Measured.from_storage(row.evidence)
+        request = planning.request_of(self._revision(deployment, rollout.plan.candidate))
+        rules = planning.rules(request)
+        split_took = await self._perform(deployment, row, rollout, request)
+        for _ in range(MAX_EDGES):
+            # Requests counted before the split came into force belong to the step before: look before the next begins.
+            due = split_took is not None or rollout.phase is Phase.SHIFTING
+            measured, looked = await self._look(rollout, measured, request, rules, due=due)
+            now = datetime.now(UTC)
+            moved = advance(rollout, self._observation(rollout, measured, rules), now)
+            if moved.transition is None:
+                if looked or moved.rollout != rollout:
+                    self._store.save_look(row, moved.rollout.for_storage(), measured.for_storage())
+                return
+            decided = time.perf_counter()
+            if moved.rollout.phase is Phase.ANALYZING:
+                measured = measured.enter_step(moved.rollout.step, rules)
+            events = [self._told(moved.transition, moved.rollout, rollout, measured, split_took)]
+            row = self._store.save_transition(
+                row,
+                moved.rollout.for_storage(),
+                measured.for_storage(),
+                events,
+                now,
+                ended=moved.rollout.is_terminal,
+                promoted=moved.rollout.phase is Phase.PROMOTED,
+            )
+            rollout = moved.rollout
+            if rollout.is_terminal:
+                self._write_report(row)
+                return
+            changed = await self._perform(deployment, row, rollout, request)
+            split_took = (time.perf_counter() - decided) if changed is not None else None
+        log.error("%s: more than %d edges in one tick", self._name, MAX_EDGES)
+
+    async def _perform(
+        self, deployment: DeploymentRow, row: RolloutRow, rollout: Rollout, request: DeploymentRequest
+    ) -> float | None:
+        """Do what the state calls for; return how long a change of split took (s), or None if there was none."""
+        took: float | None = None
+        # Traffic first when going back: users must not wait for a process to be started or ended.
+        ordered = actions(rollout)
+        if rollout.phase is Phase.ROLLING_BACK:
+            ordered = tuple(sorted(ordered, key=lambda action: not isinstance(action, SetSplit)))
+        for action in ordered:
+            match action:
+                case EnsureReplicas(revision, count):
+                    await self._ensure(deployment, row.id, revision, count)
+                case SetSplit(split):
+                    took = await self._set_split(split, request.traffic.timeout.seconds)
+                case RemoveReplicas():
+                    pass  # the sweep does it, for this rollout and for whatever an earlier one left
+        return took
+
+    async def _look(
+        self, rollout: Rollout, measured: Measured, request: DeploymentRequest, rules: judge.Policy, *, due: bool
+    ) -> tuple[Measured, bool]:
+        """Read the counters when a look is due: after each interval, and at once when the split has changed."""
+        if rollout.phase not in _WATCHED or rollout.plan.stable is None:
+            return measured, False
+        clock = time.monotonic()
+        if not due and clock - self.seen.looked_at < request.analysis.interval.seconds:
+            return measured, False
+        self.seen.looked_at = clock
+        try:
+            reading = await self._target.read(self._name)
+        except TidegateError as error:
+            log.warning("%s: the counters could not be read: %s", self._name, error)
+            self.seen.verdict = None
+            return measured, False
+        objective_ms = request.serving_requirements.latency_p99.ms
+        measured, growth = measured.look(reading, objective_ms)
+        if rollout.phase is Phase.BASELINE:
+            measured = measured.add_baseline(growth.get(rollout.plan.stable, Totals()))
+        measured = measured.observe(rules, rollout.plan.candidate, rollout.plan.stable, growth)
+        self.seen.verdict = measured.verdict(rules)
+        self.seen.measured = measured
+        return measured, True
+
+    def _observation(self, rollout: Rollout, measured: Measured, rules: judge.Policy) -> Observation:
+        plan = rollout.plan
+        candidate = self.seen.health.get(plan.candidate)
+        stable = self.seen.health.get(plan.stable) if plan.stable is not None else None
+        # After a restart of the controller the evidence is known before the first new look.
+        said = self.seen.verdict or measured.verdict(rules)
+        check = SplitCheck.UNKNOWN
+        if measured.step == rollout.step and plan.stable is not None:
+            tried = measured.in_step.get(plan.candidate, Totals()).requests
+            kept = measured.in_step.get(plan.stable, Totals()).requests
+            check = check_split(rollout.weight, tried, kept)
+        verdict = None
+        if said is not None and (said.outcome == "fail" or measured.step == rollout.step):
+            verdict = Verdict(said.outcome, said.reason)
+        return Observation(
+            candidate_ready=candidate.ready if candidate else 0,
+            stable_ready=stable.ready if stable else 0,
+            candidate_restarts=candidate.restarts if candidate else 0,
+            split=self.seen.split,
+            split_check=check,
+            verdict=verdict,
+        )
+
+    def _told(
+        self, edge: Transition, after: Rollout, before: Rollout, measured: Measured, split_took: float | None
+    ) -> NewEvent:
+        """Return the event that tells of an edge, with all that a report will want to know of it."""
+        data: dict[str, object] = {
+            "from": edge.source.value,
+            "phase": edge.target.value,
+            "step": after.step,
+            "weight": after.weight,
+            "split": {str(revision): weight for revision, weight in after.split().items()},
+        }
+        if before.plan.stable is not None:
+            data["requests"] = {str(number): totals.as_dict() for number, totals in measured.total.items()}
+        if before.phase is Phase.BASELINE:
+            data["baseline"] = measured.baseline.as_dict()
+        if before.phase in (Phase.ANALYZING, Phase.PAUSED, Phase.PROMOTING):
+            data["in_step"] = {str(number): totals.as_dict() for number, totals in measured.in_step.items()}
+            data["verdict"] = self.seen.verdict.as_dict() if self.seen.verdict is not None else None
+        if split_took is not None:
+            data["split_in_force_ms"] = round(split_took * 1000, 3)
+        return NewEvent(edge.target.value, edge.reason, data=data)
+
+    # The world
+
+    async def _ensure(self, deployment: DeploymentRow, rollout_id: int | None, number: int, count: int) -> None:
+        revision = self._revision(deployment, number)
+        health = await self._target.ensure_replicas(planning.spec(self._name, revision, self._home.bundles), count)
+        self.seen.health[number] = health
+        known = self.seen.restarts.get(number)
+        self.seen.restarts[number] = health.restarts
+        if known is not None and health.restarts > known:
+            exits = sorted({replica.last_exit for replica in health.replicas if replica.last_exit})
+            message = (
+                f"a replica of revision {number} died and is being replaced ({', '.join(exits) or 'no reason known'})"
+            )
+            data = {"restarts": health.restarts}
+            happened = NewEvent("replica_died", message, number, data)
+            self._store.add_event(deployment.id, rollout_id, happened, datetime.now(UTC))
+
+    async def _set_split(self, split: Mapping[int, int], timeout_seconds: float) -> float | None:
+        """Return the seconds that a change took to be in force, None when nothing changed or nobody can say."""
+        try:
+            change = await self._target.set_split(self._name, dict(split), timeout_seconds)
+        except TidegateError as error:
+            log.warning("%s: the split could not be confirmed: %s", self._name, error)
+            self.seen.split = None
+            return None
+        self.seen.split = dict(split)
+        return change.in_force_seconds if change.changed else None
+
+    def _write_report(self, row: RolloutRow) -> None:
+        """Write the report of a rollout that has ended."""
+        candidate = self._store.revision(row.deployment_id, row.to_revision)
+        events = self._store.events(row.deployment_id, rollout_id=row.id, limit=MAX_REPORTED_EVENTS)
+        built = report.build(row, candidate, events)
+        write_atomically(self._home.report(self._name, row.id, "md"), report.markdown(built))
+        write_atomically(self._home.report(self._name, row.id, "json"), json.dumps(built, indent=2) + "\n")
+
+    async def _sweep(self, deployment: DeploymentRow) -> None:
+        """End the replicas of revisions that neither serve nor are on trial."""
+        row = self._store.active_rollout(deployment.id)
+        current = self._store.deployment(self._name)
+        wanted = {current.stable}
+        if row is not None:
+            wanted |= {row.from_revision, row.to_revision}
+        for ref in await self._target.running():
+            if ref.deployment == self._name and ref.revision not in wanted:
+                await self._target.remove_revision(ref)
+                self.seen.health.pop(ref.revision, None)
+                self.seen.restarts.pop(ref.revision, None)
+
+    def _revision(self, deployment: DeploymentRow, number: int) -> RevisionRow:
+        known = self._revisions.get(number)
+        if known is None or known.deployment_id != deployment.id:
+            known = self._revisions[number] = self._store.revision(deployment.id, number)
+        return known

@@ -1,0 +1,178 @@
+"""What happened in a rollout, for the record: built from its events, as JSON and as Markdown. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from tidegate.rollout import Phase, Rollout
+from tidegate.store import Event, RevisionRow, RolloutRow
+
+
+def build(row: RolloutRow, candidate: RevisionRow, events: Sequence[Event]) -> dict[str, Any]:
+    """Return the report.
+
+    Keys: `rollout`, `deployment`, `from_revision`, `to_revision`, `bundle`, `outcome` (None while it runs), `reason`,
+    `decided_by` ("tidegate" or a person's name), `started_at`, `ended_at`, `duration_seconds`, `baseline` (stable's
+    counts before the first step), `steps` (each with what was asked, what was observed, how long the split took to be
+    in force, the counts per revision and the verdict), `rollback` (time from the verdict to 0 %, None when there was
+    none), `requests` (per revision over the rollout), `events`.
+    """
+    rollout = Rollout.from_storage(row.state)
+    steps = _steps(rollout, events)
+    return {
+        "rollout": str(row.id),
+        "deployment": row.deployment,
+        "from_revision": row.from_revision,
+        "to_revision": row.to_revision,
+        "bundle": f"sha256:{candidate.digest}",
+        "artifact": candidate.request["modelArtifact"]["path"],
+        "outcome": row.phase if row.ended_at is not None else None,
+        "phase": row.phase,
+        "reason": rollout.reason,
+        "decided_by": _decided_by(events),
+        "started_at": row.started_at.isoformat(),
+        "ended_at": row.ended_at.isoformat() if row.ended_at is not None else None,
+        "duration_seconds": _seconds(row.started_at, row.ended_at),
+        "preparing_seconds": _seconds(row.started_at, _first_at(events, Phase.BASELINE, Phase.PROMOTING)),
+        "baseline": _last_data(events, "baseline"),
+        "steps": steps,
+        "rollback": _rollback(rollout, events),
+        "promotion_split_in_force_ms": _in_force(events, Phase.PROMOTED),
+        "requests": _last_data(events, "requests"),
+        "events": [event.as_dict() for event in events],
+    }
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """Return the report as a page for people."""
+    outcome = (report["outcome"] or f"under way ({report['phase']})").replace("_", " ")
+    lines = [
+        f"# Rollout {report['rollout']} of {report['deployment']}: {outcome}",
+        "",
+        report["reason"] + ".",
+        "",
+        f"- from revision {report['from_revision'] or 'none'} to revision {report['to_revision']}",
+        f"- artifact `{report['artifact']}`, bundle `{report['bundle'][:19]}…`",
+        f"- started {report['started_at']}, ended {report['ended_at'] or 'not yet'}"
+        + (f" ({report['duration_seconds']:.1f} s)" if report["duration_seconds"] is not None else ""),
+        f"- decided by {report['decided_by']}",
+    ]
+    if report["rollback"] is not None:
+        back = report["rollback"]
+        took = back["split_in_force_ms"]
+        lines.append(f"- taken back at {back['decided_at']}" + (f", at 0 % after {took:g} ms" if took else ""))
+    if report["steps"]:
+        lines += ["", "## Steps", ""]
+        lines += ["| step | asked | observed | in force after | time | candidate | stable | verdict |"]
+        lines += ["|---|---|---|---|---|---|---|---|"]
+        lines += [_row(step, report) for step in report["steps"]]
+    verdict = next((step["verdict"] for step in reversed(report["steps"]) if step["verdict"]), None)
+    if verdict is not None:
+        lines += ["", "## Last verdict", "", f"**{verdict['outcome']}**: {verdict['reason']}", ""]
+        lines += [f"- {signal['reason']}" for signal in verdict["signals"]]
+    lines += ["", "## Events", ""]
+    lines += [f"- {event['at']} **{event['kind']}** {event['message']}" for event in report["events"]]
+    return "\n".join(lines) + "\n"
+
+
+def _row(step: dict[str, Any], report: dict[str, Any]) -> str:
+    counts = step["requests"] or {}
+    candidate, stable = counts.get(str(report["to_revision"])), counts.get(str(report["from_revision"]))
+    observed = f"{step['observed_percent']:.1f} %" if step["observed_percent"] is not None else "–"
+    in_force = f"{step['split_in_force_ms']:g} ms" if step["split_in_force_ms"] is not None else "–"
+    seconds = f"{step['seconds']:.1f} s" if step["seconds"] is not None else "–"
+    verdict = step["verdict"]["outcome"] if step["verdict"] else "–"
+    return (
+        f"| {step['step'] + 1} | {step['weight']} % | {observed} | {in_force} | {seconds} | {_counted(candidate)} | "
+        f"{_counted(stable)} | {verdict} |"
+    )
+
+
+def _counted(counts: dict[str, int] | None) -> str:
+    if not counts:
+        return "–"
+    return f"{counts['requests']} requests, {counts['errors']} failed, {counts['slow']} slow"
+
+
+def _steps(rollout: Rollout, events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Return one entry per stay in `analyzing`: a step that was paused and resumed has several."""
+    steps: list[dict[str, Any]] = []
+    for event in events:
+        if event.kind == Phase.ANALYZING:
+            steps.append(_begun(event))
+        elif steps and steps[-1]["ended_at"] is None and "from" in event.data:
+            _end(steps[-1], event, rollout)
+    return steps
+
+
+def _begun(event: Event) -> dict[str, Any]:
+    return {
+        "step": event.data["step"],
+        "weight": event.data["weight"],
+        "split_in_force_ms": event.data.get("split_in_force_ms"),
+        "started_at": event.at.isoformat(),
+        "ended_at": None,
+        "seconds": None,
+        "ended_as": None,
+        "requests": None,
+        "observed_percent": None,
+        "verdict": None,
+    }
+
+
+def _end(step: dict[str, Any], event: Event, rollout: Rollout) -> None:
+    counts = event.data.get("in_step") or {}
+    step["ended_at"] = event.at.isoformat()
+    step["seconds"] = _seconds(datetime.fromisoformat(step["started_at"]), event.at)
+    step["ended_as"] = event.kind
+    step["requests"] = counts
+    step["verdict"] = event.data.get("verdict")
+    total = sum(count["requests"] for count in counts.values())
+    if total:
+        tried = counts.get(str(rollout.plan.candidate), {"requests": 0})
+        step["observed_percent"] = 100 * tried["requests"] / total
+
+
+def _rollback(rollout: Rollout, events: Sequence[Event]) -> dict[str, Any] | None:
+    decided = next((event for event in reversed(events) if event.kind == Phase.ROLLING_BACK), None)
+    if decided is None:
+        return None
+    ended = next((event for event in events if event.seq > decided.seq and event.kind == rollout.phase.value), None)
+    took = ended.data.get("split_in_force_ms") if ended is not None else None
+    return {
+        "decided_at": decided.at.isoformat(),
+        "reason": decided.message,
+        "weight_before": _weight_before(events, decided),
+        "split_in_force_ms": took,
+    }
+
+
+def _weight_before(events: Sequence[Event], decided: Event) -> int:
+    weights = [event.data["weight"] for event in events if event.seq < decided.seq and "weight" in event.data]
+    return weights[-1] if weights else 0
+
+
+def _decided_by(events: Sequence[Event]) -> str:
+    for event in reversed(events):
+        if event.kind in (Phase.PROMOTING, Phase.ROLLING_BACK):
+            return str(event.data.get("by", "tidegate"))
+    return "nobody yet"
+
+
+def _first_at(events: Sequence[Event], *kinds: Phase) -> datetime | None:
+    return next((event.at for event in events if event.kind in kinds), None)
+
+
+def _in_force(events: Sequence[Event], kind: Phase) -> float | None:
+    found = next((event for event in events if event.kind == kind), None)
+    return found.data.get("split_in_force_ms") if found is not None else None
+
+
+def _last_data(events: Sequence[Event], key: str) -> Any:
+    return next((event.data[key] for event in reversed(events) if event.data.get(key)), None)
+
+
+def _seconds(start: datetime, end: datetime | None) -> float | None:
+    return None if end is None else round((end - start).total_seconds(), 3)

@@ -1,0 +1,150 @@
+"""The result document of a deployment, from what is in the store and what is seen of the world."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidegate.artifact.bundle import read_bundle
+from tidegate.contract.quantities import Duration, Memory
+from tidegate.contract.request import DeploymentRequest
+from tidegate.contract.result import (
+    AlertRef,
+    DeploymentConfig,
+    DeploymentResult,
+    Monitoring,
+    RollbackTrigger,
+    RolloutOutcome,
+    ScheduledStep,
+    ServingEndpoint,
+    TrafficConfig,
+    UsedResources,
+)
+from tidegate.controller import planning
+from tidegate.controller.evidence import P99_BUDGET
+from tidegate.controller.monitoring import alert_names
+from tidegate.controller.service import Service
+from tidegate.observe.catalogue import metric_names
+from tidegate.rollout import Rollout
+from tidegate.store import RolloutRow
+
+
+def build(service: Service, name: str) -> dict[str, Any]:
+    """Return the DeploymentResult document.
+
+    Raises:
+        NotFound: no such deployment.
+    """
+    store, home = service.store, service.home
+    deployment = store.deployment(name)
+    rollouts = store.rollouts(deployment.id)
+    last = rollouts[-1] if rollouts else None
+    number = deployment.stable if deployment.stable is not None else (last.to_revision if last is not None else 1)
+    revision = store.revision(deployment.id, number)
+    request = planning.request_of(revision)
+    spec = planning.spec(name, revision, home.bundles)
+    manifest = read_bundle(spec.bundle).manifest
+    url = service.target.url(name)
+    health = service.supervisor.seen(name).health.get(number)
+    replicas = len(health.replicas) if health is not None else planning.replicas(request)
+    document = DeploymentResult(
+        name=name,
+        revision=number,
+        deployment_config=DeploymentConfig(
+            container_image=None,
+            replicas=replicas,
+            resources=UsedResources(
+                replicas=replicas,
+                threads=spec.threads,
+                memory_per_replica=Memory(manifest.memory_bytes) if manifest.memory_bytes else None,
+            ),
+            strategy=request.deployment_strategy,
+            platform=request.infrastructure.platform,
+            bundle=f"sha256:{revision.digest}",
+            runtime=manifest.runtime,
+            model_version=spec.model_version,
+        ),
+        serving_endpoint=ServingEndpoint(
+            url=url,
+            health_endpoint=f"{url}/v2/health/ready",
+            metrics_endpoint=f"{service.url}/v1/deployments/{name}/metrics",
+            predict_endpoint=f"{url}/predict",
+            infer_endpoint=f"{url}/v2/models/{name}/infer",
+        ),
+        traffic_config=_traffic(last, request),
+        monitoring=Monitoring(
+            metrics=metric_names(),
+            alerts=tuple(AlertRef(name=alert, file=str(home.rules(name))) for alert in alert_names(request)),
+            dashboards=(str(home.dashboard(name)),),
+        ),
+        rollout=_outcome(service, last),
+    )
+    return document.as_document()
+
+
+def _traffic(last: RolloutRow | None, serving: DeploymentRequest) -> TrafficConfig:
+    """Return the split now and the latest rollout's schedule; after a first deployment, that of the next one."""
+    rollout = Rollout.from_storage(last.state) if last is not None else None
+    under_way = rollout is not None and not rollout.is_terminal
+    if rollout is not None and rollout.plan.steps:
+        steps = tuple(
+            ScheduledStep(weight=step.weight, duration=Duration.of_seconds(step.duration_seconds))
+            for step in rollout.plan.steps
+        )
+    else:
+        longest = serving.analysis.step_duration
+        steps = tuple(ScheduledStep(weight=step.weight, duration=step.duration or longest) for step in serving.steps)
+    return TrafficConfig(
+        canary_percent=rollout.weight if rollout is not None and under_way else 0,
+        rollout_schedule=steps,
+        rollback_triggers=_triggers(serving),
+    )
+
+
+def _triggers(request: DeploymentRequest) -> tuple[RollbackTrigger, ...]:
+    """Return what takes a candidate back, in the words and with the numbers that the judge and the engine use."""
+    service_level = request.serving_requirements
+    budget = float(request.error_budget)
+    alpha = request.analysis.alpha
+    also = f"at {alpha} false alarms over a whole rollout"
+    checks = request.health_checks
+    return (
+        RollbackTrigger(
+            signal="errors",
+            condition=f"the share of 5xx answers is above stable's and above {budget:.4%}, {also}",
+            threshold=budget,
+        ),
+        RollbackTrigger(
+            signal="latency",
+            condition=f"the share of answers slower than {service_level.latency_p99} is above stable's and above "
+            f"{P99_BUDGET:.0%}, {also}",
+            threshold=P99_BUDGET,
+        ),
+        RollbackTrigger(
+            signal="rejections",
+            condition=f"the share of 4xx answers is above stable's and above {budget:.4%}, {also}",
+            threshold=budget,
+        ),
+        RollbackTrigger(
+            signal="restarts",
+            condition=f"the candidate's replicas die more than {checks.max_restarts} times",
+            threshold=float(checks.max_restarts),
+        ),
+        RollbackTrigger(
+            signal="readiness",
+            condition=f"the replicas are not ready within {checks.ready_within}, or none is for "
+            f"{planning.UNREADY_SECONDS:g} s while they carry traffic",
+            threshold=checks.ready_within.seconds,
+        ),
+    )
+
+
+def _outcome(service: Service, last: RolloutRow | None) -> RolloutOutcome | None:
+    if last is None:
+        return None
+    report = service.home.report(last.deployment, last.id, "json")
+    return RolloutOutcome(
+        id=str(last.id),
+        phase=last.phase,
+        reason=Rollout.from_storage(last.state).reason,
+        report_path=str(report) if report.exists() else None,
+    )

@@ -1,0 +1,259 @@
+"""What the API can ask of the controller: checked, recorded in the store, left to the reconcilers to bring about."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import Any
+
+from tidegate.artifact.build import BuildRequest, build_bundle
+from tidegate.contract.errors import Conflict, InvalidInput, NotFound
+from tidegate.contract.request import DeploymentRequest, parse_request
+from tidegate.controller import planning
+from tidegate.controller.home import Home
+from tidegate.controller.monitoring import write_monitoring
+from tidegate.controller.supervisor import Supervisor
+from tidegate.gateway.base import RevisionRef
+from tidegate.rollout import Command, NotAllowed, Plan, Rollout, command
+from tidegate.store import Event, NewEvent, RevisionRow, RolloutRow, StaleState, Store
+from tidegate.target.base import Target
+
+#: Times a command is tried again when the loop changed the rollout in between.
+COMMAND_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The answer to a deploy or a rollback. `rollout` is None and `created` False when there was nothing to do."""
+
+    deployment: str
+    revision: int
+    rollout: int | None
+    created: bool
+    warnings: tuple[str, ...] = ()
+
+
+class Service:
+    """The controller's operations."""
+
+    def __init__(self, home: Home, url: str, store: Store, target: Target, supervisor: Supervisor) -> None:
+        """Tie the parts together; `url` is where this controller answers."""
+        self.home = home
+        self.url = url
+        self.store = store
+        self.target = target
+        self.supervisor = supervisor
+
+    async def deploy(self, document: Mapping[str, Any]) -> Accepted:
+        """Check the request and its artifact and begin a rollout; nothing is changed when this raises.
+
+        Raises:
+            InvalidInput, NotTrusted: the request or the artifact is not right.
+            Conflict: a rollout of this deployment is under way.
+        """
+        request = parse_request(document)
+        planning.refuse_unsupported(request)
+        self._refuse_second_rollout(request.name)
+        artifact = request.model_artifact
+        _refuse_relative(artifact.path, artifact.sample)
+        info = await build_bundle(
+            BuildRequest(
+                path=artifact.path,
+                framework=artifact.framework,
+                version=artifact.version,
+                trust=artifact.trust,
+                sample_path=artifact.sample,
+                settings={},
+            ),
+            self.home.bundles,
+        )
+        stable = self._stable(request.name)
+        if stable is not None and stable.digest == info.digest and _same_settings(stable, request):
+            return Accepted(request.name, stable.number, None, created=False, warnings=tuple(info.warnings))
+        stables = {stable.number: stable} if stable is not None else {}
+
+        def state(number: int | None, candidate: int) -> Mapping[str, Any]:
+            plan = planning.plan_trial(request, stables[number] if number is not None else None, candidate)
+            return Rollout.begin(plan, datetime.now(UTC)).for_storage()
+
+        message = f"revision on trial: {artifact.path}" if stable is not None else f"first revision: {artifact.path}"
+        data = {"digest": info.digest, "warnings": list(info.warnings)}
+        row = self.store.start_rollout(
+            request.name,
+            digest=info.digest,
+            request=request.as_document(),
+            plan_state=state,
+            to_revision=None,
+            happened=NewEvent("preparing", message, data=data),
+            now=datetime.now(UTC),
+        )
+        write_monitoring(self.home, request)
+        self.supervisor.adopt(request.name)
+        return Accepted(request.name, row.to_revision, row.id, created=True, warnings=tuple(info.warnings))
+
+    async def rollback(self, name: str, to: int | None, *, by: str, reason: str) -> Accepted:
+        """Begin the return to a revision that was stable before.
+
+        Args:
+            to: its number; None for the one that was stable before the current one.
+
+        Raises:
+            NotFound: no such deployment or revision.
+            Conflict: a rollout is under way, or there is nothing to return to.
+        """
+        deployment = self.store.deployment(name)
+        if deployment.stable is None:
+            raise Conflict(f"{name!r} has no stable revision yet", subject=name)
+        number = to if to is not None else self._previous_stable(deployment.id, deployment.stable, name)
+        if number == deployment.stable:
+            raise Conflict(f"revision {number} of {name!r} is the stable one already", subject=name)
+        target = self.store.revision(deployment.id, number)
+        stable = self.store.revision(deployment.id, deployment.stable)
+        if not (self.home.bundles / target.digest).exists():
+            raise Conflict(f"the bundle of revision {number} is no longer there", subject=target.digest)
+        request = planning.request_of(target)
+
+        def state(found: int | None, candidate: int) -> Mapping[str, Any]:
+            if found != stable.number:
+                raise Conflict(f"the stable revision of {name!r} has just changed", subject=name, hint="try again")
+            plan: Plan = planning.plan_return(request, stable, candidate)
+            return Rollout.begin(plan, datetime.now(UTC)).for_storage()
+
+        message = f"{by} asked to return to revision {number}" + (f": {reason}" if reason else "")
+        row = self.store.start_rollout(
+            name,
+            digest=target.digest,
+            request=target.request,
+            plan_state=state,
+            to_revision=number,
+            happened=NewEvent("preparing", message, data={"by": by, "reason": reason}),
+            now=datetime.now(UTC),
+        )
+        write_monitoring(self.home, request)
+        self.supervisor.adopt(name)
+        return Accepted(name, number, row.id, created=True)
+
+    async def command(self, name: str, asked: Command, *, by: str, reason: str) -> RolloutRow:
+        """Do what a person asks of the running rollout.
+
+        Raises:
+            NotFound: no such deployment.
+            Conflict: no rollout is under way, or its phase does not permit this.
+        """
+        deployment = self.store.deployment(name)
+        for _ in range(COMMAND_TRIES):
+            row = self.store.active_rollout(deployment.id)
+            if row is None:
+                raise Conflict(
+                    f"no rollout of {name!r} is under way", subject=name, hint=f"`tidegate status {name}` shows it"
+                )
+            now = datetime.now(UTC)
+            try:
+                moved = command(Rollout.from_storage(row.state), asked, now, by=by, reason=reason)
+            except NotAllowed as refused:
+                raise Conflict(str(refused), subject=name) from refused
+            phase = moved.rollout.phase.value
+            data = {"from": row.phase, "phase": phase, "by": by, "command": asked.value, "reason": reason}
+            happened = NewEvent(phase, moved.rollout.reason, data=data)
+            try:
+                saved = self.store.save_transition(
+                    row, moved.rollout.for_storage(), row.evidence, [happened], now, ended=False, promoted=False
+                )
+            except StaleState:
+                continue
+            self.supervisor.wake(name)
+            return saved
+        raise Conflict(f"the rollout of {name!r} changes too fast", subject=name, hint="try again")
+
+    async def delete(self, name: str, *, by: str, reason: str) -> None:
+        """Take the deployment out of production; its history stays in the store.
+
+        Raises:
+            NotFound: no such deployment.
+            Conflict: a rollout is under way.
+        """
+        message = f"{by} deleted the deployment" + (f": {reason}" if reason else "")
+        happened = NewEvent("deleted", message, data={"by": by, "reason": reason})
+        self.store.delete_deployment(name, happened, datetime.now(UTC))
+        await self.supervisor.release(name)
+        for file in (self.home.rules(name), self.home.dashboard(name)):
+            file.unlink(missing_ok=True)
+
+    async def events(self, name: str, *, after: int, rollout: int | None, wait: float) -> list[Event]:
+        """Return events after `after`; when there are none, wait up to `wait` seconds for one."""
+        deployment = self.store.deployment(name)
+        deadline = asyncio.get_running_loop().time() + wait
+        while True:
+            found = self.store.events(deployment.id, after=after, rollout_id=rollout)
+            if found or asyncio.get_running_loop().time() >= deadline:
+                return found
+            await asyncio.sleep(0.1)
+
+    def logs(self, name: str, revision: int | None, replica: int | None, lines: int) -> list[str]:
+        """Return the last lines of a replica; by default of the first replica of the revision on trial, else stable."""
+        deployment = self.store.deployment(name)
+        if revision is None:
+            active = self.store.active_rollout(deployment.id)
+            revision = active.to_revision if active is not None else deployment.stable
+        if revision is None:
+            raise NotFound(f"no revision of {name!r} serves", subject=name)
+        self.store.revision(deployment.id, revision)
+        return self.target.logs(RevisionRef(name, revision), replica or 0, lines)
+
+    def _refuse_second_rollout(self, name: str) -> None:
+        """Say no before the artifact is loaded; the database says it again when the rollout is recorded."""
+        for deployment in self.store.deployments():
+            if deployment.name == name and self.store.active_rollout(deployment.id) is not None:
+                raise Conflict(
+                    f"a rollout of {name!r} is under way",
+                    subject=name,
+                    hint=f"wait for it (`tidegate watch {name}`), or end it (`tidegate abort {name}`)",
+                )
+
+    def _stable(self, name: str) -> RevisionRow | None:
+        try:
+            deployment = self.store.deployment(name)
+        except NotFound:
+            return None
+        return self.store.revision(deployment.id, deployment.stable) if deployment.stable is not None else None
+
+    def _previous_stable(self, deployment_id: int, stable: int, name: str) -> int:
+        promoted = [row.to_revision for row in self.store.rollouts(deployment_id) if row.phase == "promoted"]
+        earlier = [number for number in promoted if number != stable]
+        if not earlier:
+            raise Conflict(f"{name!r} has had no other stable revision to return to", subject=name)
+        return earlier[-1]
+
+
+def _same_settings(stable: RevisionRow, request: DeploymentRequest) -> bool:
+    """Say whether a revision of the same bundle would serve just as stable does: how it is tried does not matter."""
+    serving = planning.request_of(stable)
+    return (
+        serving.serving_requirements == request.serving_requirements
+        and serving.infrastructure == request.infrastructure
+        and serving.traffic == request.traffic
+        and serving.model_artifact.version == request.model_artifact.version
+    )
+
+
+def _refuse_relative(*paths: str | None) -> None:
+    """The controller's own folder means nothing to a caller."""
+    for path in paths:
+        if path is not None and not PurePath(path).is_absolute():
+            raise InvalidInput(
+                f"{path}: the controller takes absolute paths only",
+                subject=path,
+                expected="an absolute path",
+                got=path,
+                hint="the command line makes paths absolute by itself",
+            )
+
+
+def parse_rollout_id(text: str) -> int:
+    """Read a rollout's id; InvalidInput when it is none."""
+    if not text.isdecimal():
+        raise InvalidInput(f"{text!r} is not the id of a rollout", expected="a whole number", got=text)
+    return int(text)

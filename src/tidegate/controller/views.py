@@ -1,0 +1,122 @@
+"""The JSON documents that the API answers with, built from rows and from what the reconciler sees. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tidegate.controller.evidence import Measured, Totals
+from tidegate.controller.reconcile import Seen
+from tidegate.rollout import Phase, Rollout
+from tidegate.store import DeploymentRow, Event, RevisionRow, RolloutRow
+from tidegate.target.base import RevisionHealth
+
+#: Percent of each revision are said only once this many requests were counted.
+MIN_OBSERVED = 1
+
+
+def status(
+    deployment: DeploymentRow, active: RolloutRow | None, last: RolloutRow | None, seen: Seen, url: str
+) -> dict[str, Any]:
+    """Return what a deployment is doing now."""
+    rollout = Rollout.from_storage(active.state) if active is not None else None
+    if rollout is not None:
+        asked = rollout.split()
+    else:
+        asked = {deployment.stable: 100} if deployment.stable is not None else {}
+    phase = active.phase if active is not None else ("serving" if deployment.stable is not None else "failed")
+    shown = active or last
+    return {
+        "name": deployment.name,
+        "url": url,
+        "phase": phase,
+        "stable": deployment.stable,
+        "candidate": active.to_revision if active is not None else None,
+        "split_asked": {str(revision): weight for revision, weight in asked.items()},
+        "split_observed": _observed(active),
+        "replicas": {str(number): _health(health) for number, health in sorted(seen.health.items())},
+        "rollout": rollout_view(shown, seen if active is not None else None) if shown is not None else None,
+        "created_at": deployment.created_at.isoformat(),
+    }
+
+
+def rollout_view(row: RolloutRow, seen: Seen | None) -> dict[str, Any]:
+    """Return one rollout; `seen` is None for one that has ended."""
+    rollout = Rollout.from_storage(row.state)
+    measured = Measured.from_storage(row.evidence)
+    verdict = seen.verdict if seen is not None else None
+    waiting = "a person" if rollout.phase is Phase.PAUSED else None
+    return {
+        "id": str(row.id),
+        "deployment": row.deployment,
+        "from_revision": row.from_revision,
+        "to_revision": row.to_revision,
+        "phase": row.phase,
+        "step_index": rollout.step,
+        "steps": [{"weight": step.weight, "duration_seconds": step.duration_seconds} for step in rollout.plan.steps],
+        "weight": rollout.weight,
+        "waiting_for": waiting,
+        "reason": rollout.reason,
+        "started_at": row.started_at.isoformat(),
+        "phase_since": rollout.phase_since.isoformat(),
+        "ended_at": row.ended_at.isoformat() if row.ended_at is not None else None,
+        "verdict": verdict.as_dict() if verdict is not None else None,
+        "requests": {str(number): totals.as_dict() for number, totals in measured.total.items()},
+        "requests_in_step": {str(number): totals.as_dict() for number, totals in measured.in_step.items()},
+    }
+
+
+def history(revisions: Sequence[RevisionRow], rollouts: Sequence[RolloutRow]) -> dict[str, Any]:
+    """Return everything a deployment ever was, newest last."""
+    return {
+        "revisions": [
+            {
+                "number": revision.number,
+                "digest": revision.digest,
+                "created_at": revision.created_at.isoformat(),
+                "artifact": revision.request["modelArtifact"]["path"],
+                "request": dict(revision.request),
+            }
+            for revision in revisions
+        ],
+        "rollouts": [rollout_view(row, None) for row in rollouts],
+    }
+
+
+def event_view(event: Event) -> dict[str, Any]:
+    """Return one event; ids of rollouts are text in the API."""
+    return {**event.as_dict(), "rollout": str(event.rollout) if event.rollout is not None else None}
+
+
+def _observed(active: RolloutRow | None) -> dict[str, float] | None:
+    if active is None:
+        return None
+    in_step = Measured.from_storage(active.evidence).in_step
+    total = sum(totals.requests for totals in in_step.values())
+    if total < MIN_OBSERVED:
+        return None
+    return {str(number): round(100 * totals.requests / total, 2) for number, totals in in_step.items()}
+
+
+def _health(health: RevisionHealth) -> dict[str, Any]:
+    return {
+        "wanted": len(health.replicas),
+        "ready": health.ready,
+        "restarts": health.restarts,
+        "replicas": [
+            {
+                "index": replica.index,
+                "address": replica.address,
+                "pid": replica.pid,
+                "ready": replica.ready,
+                "restarts": replica.restarts,
+                "last_exit": replica.last_exit,
+            }
+            for replica in health.replicas
+        ],
+    }
+
+
+def share(totals: Totals, bad: int) -> float | None:
+    """Return `bad` as a share of the requests; None when there were none."""
+    return bad / totals.requests if totals.requests else None

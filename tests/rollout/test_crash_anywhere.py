@@ -1,0 +1,237 @@
+"""Whatever is seen, in whatever order, and wherever the controller is killed: the promises that hold at all times.
+
+A small world stands in for gateway and replicas: it obeys actions, forgets none, and may refuse to confirm. The
+controller of the test stores a state before it acts, as the real one does, and may be killed between any two actions.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidegate.rollout import (
+    Command,
+    EnsureReplicas,
+    NotAllowed,
+    Observation,
+    Phase,
+    Plan,
+    RemoveReplicas,
+    Rollout,
+    SetSplit,
+    SplitCheck,
+    Step,
+    Verdict,
+    advance,
+    check_split,
+    command,
+)
+from tidegate.rollout.machine import actions
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+STABLE, CANDIDATE = 1, 2
+
+plans = st.builds(
+    Plan,
+    candidate=st.just(CANDIDATE),
+    stable=st.just(STABLE),
+    steps=st.lists(st.integers(1, 99), min_size=0, max_size=4, unique=True).map(
+        lambda weights: tuple(Step(weight, 30.0) for weight in [*sorted(weights), 100])
+    )
+    | st.just(()),
+    replicas=st.integers(1, 3),
+    stable_replicas=st.integers(1, 3),
+    baseline_seconds=st.sampled_from([0.0, 5.0]),
+    ready_within_seconds=st.just(60.0),
+    unready_seconds=st.just(5.0),
+    max_restarts=st.integers(0, 3),
+    on_inconclusive=st.sampled_from(["pause", "rollback", "continue"]),
+)
+verdicts = st.sampled_from(
+    [None, Verdict("pass", "fine"), Verdict("fail", "harm"), Verdict("inconclusive", "too few requests")]
+)
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One turn of the loop: what the world is like, and after how many actions the controller is killed, if it is."""
+
+    ready: int
+    died: int
+    gateway_answers: bool
+    check: SplitCheck
+    verdict: Verdict | None
+    seconds: float
+    asked: Command | None
+    killed_after: int | None
+
+
+ticks = st.builds(
+    Tick,
+    ready=st.integers(0, 3),
+    died=st.integers(0, 1),
+    gateway_answers=st.booleans(),
+    check=st.sampled_from(list(SplitCheck)),
+    verdict=verdicts,
+    seconds=st.floats(-5.0, 40.0),
+    asked=st.none() | st.none() | st.none() | st.sampled_from(list(Command)),
+    killed_after=st.none() | st.integers(0, 4),
+)
+
+
+@dataclass
+class World:
+    """What gateway and target do with actions."""
+
+    split: dict[int, int] = field(default_factory=lambda: {STABLE: 100})
+    replicas: dict[int, int] = field(default_factory=lambda: {STABLE: 1})
+
+    def perform(self, action: EnsureReplicas | SetSplit | RemoveReplicas) -> None:
+        match action:
+            case EnsureReplicas(revision, count):
+                self.replicas[revision] = count
+            case SetSplit(split):
+                self.split = dict(split)
+            case RemoveReplicas(revision):
+                assert self.split.get(revision, 0) == 0, "replicas of a revision with traffic were removed"
+                self.replicas.pop(revision, None)
+
+
+@dataclass
+class Controller:
+    """The loop around the engine, with a store that is written before anything is done."""
+
+    stored: str
+    world: World
+    now: datetime = START
+    deaths: int = 0
+    phases: list[Phase] = field(default_factory=list)
+
+    def turn(self, tick: Tick) -> None:
+        self.now += timedelta(seconds=tick.seconds)
+        self.deaths += tick.died
+        rollout = Rollout.from_storage(json.loads(self.stored))
+        if tick.asked is not None:
+            with suppress(NotAllowed):
+                rollout = command(rollout, tick.asked, self.now, by="ada", reason="").rollout
+            self.store(rollout)
+        for done, action in enumerate(actions(rollout)):
+            if done == tick.killed_after:
+                return
+            self.world.perform(action)
+        seen = Observation(
+            candidate_ready=min(tick.ready, self.world.replicas.get(CANDIDATE, 0)),
+            stable_ready=1,
+            candidate_restarts=self.deaths,
+            split=dict(self.world.split) if tick.gateway_answers else None,
+            split_check=tick.check,
+            verdict=tick.verdict,
+        )
+        moved = advance(rollout, seen, self.now)
+        self.store(moved.rollout)
+        for done, action in enumerate(moved.actions):
+            if tick.killed_after is not None and done + 4 == tick.killed_after:
+                return
+            self.world.perform(action)
+
+    def store(self, rollout: Rollout) -> None:
+        self.stored = json.dumps(rollout.for_storage())
+        self.phases.append(rollout.phase)
+
+    @property
+    def rollout(self) -> Rollout:
+        return Rollout.from_storage(json.loads(self.stored))
+
+
+def begin(plan: Plan) -> Controller:
+    return Controller(json.dumps(Rollout.begin(plan, START).for_storage()), World())
+
+
+@settings(max_examples=120, deadline=None)
+@given(plan=plans, story=st.lists(ticks, max_size=40))
+def test_the_name_always_has_a_serving_revision_with_replicas(plan: Plan, story: list[Tick]) -> None:
+    controller = begin(plan)
+    for tick in story:
+        controller.turn(tick)
+        split = controller.world.split
+        assert sum(split.values()) == 100
+        assert all(controller.world.replicas.get(revision, 0) >= 1 for revision in split)
+
+
+@settings(max_examples=120, deadline=None)
+@given(plan=plans, story=st.lists(ticks, max_size=40))
+def test_a_failed_candidate_is_never_given_traffic_again_and_a_decision_is_final(plan: Plan, story: list[Tick]) -> None:
+    controller = begin(plan)
+    for tick in story:
+        before = controller.rollout
+        controller.turn(tick)
+        after = controller.rollout
+        if before.phase is Phase.ROLLING_BACK:
+            assert after.phase in (Phase.ROLLING_BACK, before.end)
+        if before.is_terminal:
+            assert after == before
+        if after.phase in (Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED):
+            assert after.weight == 0
+            assert CANDIDATE not in after.split()
+
+
+@settings(max_examples=100, deadline=None)
+@given(plan=plans, story=st.lists(ticks, max_size=30))
+def test_from_any_state_a_harmful_candidate_ends_without_traffic_or_was_made_stable_before(
+    plan: Plan, story: list[Tick]
+) -> None:
+    controller = begin(plan)
+    for tick in story:
+        controller.turn(tick)
+    promoted = controller.rollout.phase is Phase.PROMOTED
+    bad = Tick(3, 0, gateway_answers=True, check=SplitCheck.CONFIRMED, verdict=Verdict("fail", "harm"), seconds=1.0,
+               asked=None, killed_after=None)  # fmt: skip
+    for _ in range(40):
+        controller.turn(bad)
+    ended = controller.rollout
+    if ended.plan.steps and not promoted:
+        waits = ended.phase is Phase.PAUSED and ended.step < 0
+        assert waits or ended.phase in (Phase.ROLLED_BACK, Phase.ABORTED)
+        assert controller.world.split == {STABLE: 100}
+
+
+@settings(max_examples=100, deadline=None)
+@given(plan=plans, story=st.lists(ticks, max_size=30))
+def test_kills_change_nothing_about_where_a_story_ends(plan: Plan, story: list[Tick]) -> None:
+    """After any story, a healthy world that nobody disturbs brings the rollout to an end or to a person."""
+    controller = begin(plan)
+    for tick in story:
+        controller.turn(tick)
+    calm = Tick(3, 0, gateway_answers=True, check=SplitCheck.CONFIRMED, verdict=Verdict("pass", "fine"), seconds=6.0,
+                asked=None, killed_after=None)  # fmt: skip
+    for _ in range(60):
+        controller.turn(calm)
+    assert controller.rollout.is_terminal or controller.rollout.phase is Phase.PAUSED
+    assert controller.world.split == controller.rollout.split()
+
+
+@given(plan=plans, story=st.lists(ticks, max_size=15))
+def test_what_is_stored_is_what_is_read(plan: Plan, story: list[Tick]) -> None:
+    controller = begin(plan)
+    for tick in story:
+        controller.turn(tick)
+        rollout = controller.rollout
+        assert Rollout.from_storage(json.loads(json.dumps(rollout.for_storage()))) == rollout
+
+
+@given(weight=st.integers(0, 100), total=st.integers(30, 100_000))
+def test_a_split_that_is_exactly_as_asked_is_confirmed(weight: int, total: int) -> None:
+    tried = round(total * weight / 100)
+    assert check_split(weight, tried, total - tried) is SplitCheck.CONFIRMED
+
+
+def test_too_few_requests_say_nothing_of_the_split_and_a_wrong_split_is_seen() -> None:
+    assert check_split(50, 0, 29) is SplitCheck.UNKNOWN
+    assert check_split(10, 0, 1000) is SplitCheck.CONTRADICTED
+    assert check_split(10, 500, 500) is SplitCheck.CONTRADICTED
+    assert check_split(100, 400, 3) is SplitCheck.CONFIRMED

@@ -1,0 +1,169 @@
+"""The store says no to what must not happen, even to code that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import IntegrityError
+
+from tidegate.contract.errors import NotFound, Unavailable
+from tidegate.store import ActiveRolloutExists, NewEvent, RolloutRow, StaleState, Store
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path / "tidegate.db")
+    yield opened
+    opened.close()
+
+
+def start(store: Store, name: str = "churn", to_revision: int | None = None) -> RolloutRow:
+    return store.start_rollout(
+        name,
+        digest="d" * 64,
+        request={"name": name},
+        plan_state=lambda stable, candidate: {"phase": "preparing", "stable": stable, "candidate": candidate},
+        to_revision=to_revision,
+        happened=NewEvent("preparing", "begun"),
+        now=NOW,
+    )
+
+
+def finish(store: Store, row: RolloutRow, phase: str = "promoted") -> RolloutRow:
+    told = [NewEvent(phase, "done")]
+    return store.save_transition(row, {"phase": phase}, {}, told, NOW, ended=True, promoted=phase == "promoted")
+
+
+def save(store: Store, row: RolloutRow, state: Mapping[str, Any]) -> RolloutRow:
+    return store.save_transition(row, state, {}, [NewEvent("x", "y")], NOW, ended=False, promoted=False)
+
+
+def test_the_first_rollout_makes_the_deployment_and_its_first_revision(store: Store) -> None:
+    row = start(store)
+    assert (row.from_revision, row.to_revision, row.phase, row.ended_at) == (None, 1, "preparing", None)
+    assert row.state == {"phase": "preparing", "stable": None, "candidate": 1}
+    assert [deployment.name for deployment in store.deployments()] == ["churn"]
+    assert store.deployment("churn").stable is None
+
+
+def test_a_promotion_makes_the_revision_stable_in_the_same_transaction(store: Store) -> None:
+    finish(store, start(store))
+    assert store.deployment("churn").stable == 1
+    second = start(store)
+    assert (second.from_revision, second.to_revision) == (1, 2)
+    finish(store, second, "rolled_back")
+    assert store.deployment("churn").stable == 1
+
+
+def test_a_second_rollout_of_a_deployment_is_refused_and_changes_nothing(store: Store) -> None:
+    row = start(store)
+    with pytest.raises(ActiveRolloutExists, match="under way"):
+        start(store)
+    assert [revision.number for revision in store.revisions(row.deployment_id)] == [1]
+    start(store, "fraud")
+
+
+def test_of_many_rollouts_started_at_once_one_is_let_in(store: Store) -> None:
+    finish(store, start(store))
+
+    def attempt(_: int) -> bool:
+        try:
+            start(store)
+        except ActiveRolloutExists:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(attempt, range(24))) == 1
+
+
+def test_an_update_based_on_an_old_reading_is_refused_and_records_no_event(store: Store) -> None:
+    row = start(store)
+    save(store, row, {"phase": "baseline"})
+    before = store.events(row.deployment_id)
+    with pytest.raises(StaleState):
+        save(store, row, {"phase": "shifting"})
+    with pytest.raises(StaleState):
+        store.save_look(row, {"phase": "preparing"}, {})
+    assert store.rollout(row.id).phase == "baseline"
+    assert store.events(row.deployment_id) == before
+
+
+def test_an_ended_rollout_cannot_be_changed_by_anyone(store: Store) -> None:
+    ended = finish(store, start(store))
+    with pytest.raises(IntegrityError, match="a rollout has ended"):
+        save(store, ended, {"phase": "preparing"})
+
+
+def test_a_terminal_phase_without_an_end_is_refused_by_the_database(store: Store) -> None:
+    with pytest.raises(IntegrityError, match="exactly_in_a_terminal_phase"):
+        save(store, start(store), {"phase": "promoted"})
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("UPDATE events SET message = 'never happened'", "append-only"),
+        ("DELETE FROM events", "append-only"),
+        ("UPDATE revisions SET digest = 'x'", "immutable"),
+    ],
+)
+def test_history_cannot_be_rewritten(store: Store, tmp_path: Path, statement: str, reason: str) -> None:
+    start(store)
+    engine = create_engine(f"sqlite:///{tmp_path / 'tidegate.db'}")
+    with pytest.raises(IntegrityError, match=reason), engine.begin() as db:
+        db.execute(text(statement))
+    engine.dispose()
+
+
+def test_events_come_in_order_and_can_be_followed(store: Store) -> None:
+    row = start(store)
+    save(store, row, {"phase": "baseline"})
+    first, second = store.events(row.deployment_id)
+    assert (first.kind, first.revision, first.rollout, first.at) == ("preparing", 1, row.id, NOW)
+    assert [event.seq for event in store.events(row.deployment_id, after=first.seq)] == [second.seq]
+    assert store.events(row.deployment_id, rollout_id=row.id + 1) == []
+
+
+def test_a_deleted_name_can_be_used_again_and_its_history_stays(store: Store) -> None:
+    old = finish(store, start(store))
+    store.delete_deployment("churn", NewEvent("deleted", "bye"), NOW)
+    with pytest.raises(NotFound):
+        store.deployment("churn")
+    new = start(store)
+    assert (new.to_revision, new.from_revision) == (1, None)
+    assert store.rollout(old.id).phase == "promoted"
+
+
+def test_a_deployment_with_a_running_rollout_cannot_be_deleted(store: Store) -> None:
+    start(store)
+    with pytest.raises(ActiveRolloutExists):
+        store.delete_deployment("churn", NewEvent("deleted", "bye"), NOW)
+
+
+def test_what_was_stored_is_there_when_the_file_is_opened_again(store: Store, tmp_path: Path) -> None:
+    row = start(store)
+    looked = store.save_look(row, {"phase": "preparing", "n": 1}, {"seen": [1, 2.5, None]})
+    store.close()
+    again = Store(tmp_path / "tidegate.db")
+    assert again.rollout(row.id) == looked
+    again.close()
+
+
+def test_a_store_of_a_newer_tidegate_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tidegate.db"
+    Store(path).close()
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as db:
+        db.exec_driver_sql("PRAGMA user_version = 99")
+    engine.dispose()
+    with pytest.raises(Unavailable, match="newer Tidegate"):
+        Store(path)
