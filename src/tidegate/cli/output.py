@@ -17,8 +17,8 @@ from tidegate.contract.errors import TidegateError
 if TYPE_CHECKING:
     from rich.console import Console
 
-#: Width of tables in a log or a pipe, where there is no terminal to ask.
-PLAIN_WIDTH = 140
+#: Width in a log or a pipe: wide enough that a row stays one line, for grep and awk.
+PLAIN_WIDTH = 400
 
 
 class Output(StrEnum):

@@ -16,7 +16,6 @@ from tidegate.client import Client, Rollout, Status, is_waiting_for_person
 from tidegate.client import is_terminal as has_ended
 from tidegate.contract.errors import TidegateError
 
-
 #: A longer body is no longer something to paste.
 LONGEST_EXAMPLE = 1500
 

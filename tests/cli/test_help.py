@@ -1,0 +1,96 @@
+"""Help teaches: every command has examples that parse, every option a sentence; and it comes at once."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shlex
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from tidegate.cli.exits import ExitCode
+from tidegate.cli.helptext import EXAMPLE
+from tidegate.cli.main import COMMANDS, app
+
+NAMES = [name for name, _, _ in COMMANDS]
+#: Whatever of these is loaded to print help makes every command slow.
+HEAVY = ("httpx", "pydantic", "numpy", "rich.console", "psutil", "fastapi", "sqlalchemy", "yaml", "tidegate.controller")
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def test_the_command_alone_shows_what_there_is() -> None:
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == 0
+    for name in NAMES:
+        assert name in result.stdout
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_lists_every_exit_code(option: str) -> None:
+    result = CliRunner().invoke(app, [option])
+    assert result.exit_code == 0
+    for code in ExitCode:
+        assert code.meaning in result.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_command_has_help_with_an_example(name: str) -> None:
+    result = CliRunner().invoke(app, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert f"{EXAMPLE}tidegate {name}" in result.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_example_parses_as_it_stands(name: str) -> None:
+    root: Any = get_command(app)
+    command = root.commands[name]
+    examples = [line.removeprefix(EXAMPLE) for line in command.help.splitlines() if line.startswith(EXAMPLE)]
+    assert examples
+    for example in examples:
+        words = shlex.split(example.split("|")[0].split(">")[0])
+        assert words[:2] == ["tidegate", name]
+        command.make_context(name, words[2:])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_option_says_what_it_does(name: str) -> None:
+    root: Any = get_command(app)
+    for parameter in root.commands[name].params:
+        assert parameter.help, f"{name} {parameter.name}"
+
+
+@pytest.mark.parametrize(
+    "name", ["status", "list", "history", "logs", "report", "deploy", "up", "down", "doctor", "version"]
+)
+def test_each_command_that_returns_data_can_return_json(name: str) -> None:
+    root: Any = get_command(app)
+    assert "output" in {parameter.name for parameter in root.commands[name].params}
+
+
+def test_loading_the_command_line_loads_nothing_heavy() -> None:
+    program = f"import sys, tidegate.cli.main; print([m for m in {HEAVY!r} if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_help_costs_less_than_300_ms_of_processor() -> None:
+    environment = {**os.environ, "COLUMNS": "100"}
+
+    def spent() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(
+            [sys.executable, "-m", "tidegate.cli.main", "--help"], env=environment, capture_output=True, check=True
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(spent() for _ in range(5)) < 0.3
