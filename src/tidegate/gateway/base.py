@@ -30,8 +30,8 @@ class Snapshot:
 
     Attributes:
         endpoints: replicas per revision. A revision without endpoints is a cluster that answers 503.
-        splits: per deployment, the weight (whole percent, summing to 100) of each revision. A deployment without a split
-            answers 404.
+        splits: per deployment, the weight (whole percent, summing to 100) of each revision. A deployment without a
+            split answers 404.
         timeout_seconds: per deployment, how long one request may take in all before the gateway answers 504.
     """
 
@@ -72,13 +72,16 @@ class Counts:
         requests: answered in any way.
         errors: answered with 5xx, by the replica or by the gateway on its behalf (no healthy replica, reset, timeout).
         rejections: answered with 4xx.
-        durations: how long the replica took, whole, in buckets ordered and disjoint.
+        durations: how long the replica took, whole, in buckets ordered and disjoint. Holds what a replica answered, not
+            what the gateway answered for it, so its sum can be less than `requests`.
+        abandoned: sent to a replica and given up by the user before an answer; in none of the other numbers.
     """
 
     requests: int
     errors: int
     rejections: int
     durations: tuple[DurationBucket, ...]
+    abandoned: int = 0
 
     def slower_than(self, objective_ms: float) -> int:
         """Return how many requests took at least `objective_ms`; a bucket that straddles it counts as not slower."""
@@ -90,6 +93,7 @@ class GatewayReading:
     """Counters of every revision at one instant.
 
     `epoch` names the gateway process: when it differs from that of an earlier reading, counters began again at zero.
+    Those of one revision also begin again when it was taken out of the snapshot and put in again.
     """
 
     epoch: str
@@ -101,7 +105,17 @@ class Gateway(Protocol):
     """The proxy that splits traffic. Its process outlives the controller."""
 
     async def ensure_running(self) -> None:
-        """Start the proxy, or adopt the one that runs; idempotent. Raises Unavailable when the port is taken."""
+        """Start the proxy with what it was last told, or adopt the one that runs; idempotent.
+
+        Raises:
+            InvalidInput: something else listens on the port.
+            Conflict: the proxy runs, on another port than this one.
+            Unavailable: the proxy is missing or ends at once.
+        """
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """Return what was last asked of `apply`, by an earlier process too; empty at first."""
         ...
 
     async def apply(self, snapshot: Snapshot) -> Applied:
@@ -112,6 +126,10 @@ class Gateway(Protocol):
         """Read the counters; Unavailable when the proxy does not answer."""
         ...
 
+    async def healthy(self) -> Mapping[RevisionRef, frozenset[Endpoint]]:
+        """Return the replicas that pass the proxy's own health checks; Unavailable when the proxy does not answer."""
+        ...
+
     async def stop(self) -> None:
-        """End the proxy process; idempotent."""
+        """Let requests in flight finish for a moment and end the proxy process; idempotent."""
         ...

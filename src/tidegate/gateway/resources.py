@@ -1,0 +1,370 @@
+"""Snapshot in, Envoy's own configuration out: pure functions over plain dictionaries.
+
+Envoy reads these as files. Which file holds what, and why it is cut that way:
+
+- `bootstrap.json`: the listener and the admin page. They last as long as the process.
+- `clusters.json` (CDS): one cluster per revision. A cluster never changes once it is there, so that neither its
+  counters nor its connections are ever reset; it appears before a route names it and goes after no route does.
+- `endpoints/<deployment>.<revision>.json` (EDS): one file per cluster, since Envoy wants one resource in it.
+- `routes.json` (RDS): the splits. A change of split writes this file alone.
+
+The words (snapshot, listener, route, cluster, endpoint) are Envoy's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
+
+Resource = dict[str, Any]
+
+#: First segment of the listener's counters (`http.gateway.…`) and name of its one route configuration.
+STAT_PREFIX = "gateway"
+ROUTES_NAME = "deployments"
+
+#: Tells the user which revision answered. Set by the gateway where the replica did not, its own 503 and 504 included.
+REVISION_HEADER = "x-tidegate-revision"
+
+DEFAULT_TIMEOUT_SECONDS = 30.0
+
+#: A dead replica leaves the rotation after two failed checks; a draining one (503) after one.
+HEALTH_INTERVAL_SECONDS = 0.25
+HEALTH_TIMEOUT_SECONDS = 1.0
+UNHEALTHY_AFTER_CHECKS = 2
+
+#: How long an ejected replica stays out; by then its health checks have found out for themselves.
+EJECTION_SECONDS = 1.0
+
+#: Below the 5 s after which uvicorn closes an idle connection, so that Envoy never reuses one that is about to close.
+IDLE_CONNECTION_SECONDS = 4.0
+
+#: Requests up to this size can be sent again to another replica; a larger one is streamed and gets one try.
+RETRY_BUFFER_BYTES = 16 * 1024 * 1024
+
+_UNLIMITED = 100_000
+
+_TYPES = "type.googleapis.com/envoy"
+ROUTE_TYPE = f"{_TYPES}.config.route.v3.RouteConfiguration"
+CLUSTER_TYPE = f"{_TYPES}.config.cluster.v3.Cluster"
+ENDPOINT_TYPE = f"{_TYPES}.config.endpoint.v3.ClusterLoadAssignment"
+
+
+def cluster_name(ref: RevisionRef) -> str:
+    """Return the name of the revision's cluster, e.g. `churn|3`."""
+    return f"{ref.deployment}|{ref.revision}"
+
+
+def parse_cluster_name(name: str) -> RevisionRef | None:
+    """Return the revision that a cluster name stands for, or None for a cluster that is none of ours."""
+    deployment, bar, revision = name.rpartition("|")
+    if not bar or not deployment or not revision.isdecimal():
+        return None
+    return RevisionRef(deployment, int(revision))
+
+
+def endpoints_file(ref: RevisionRef) -> str:
+    """Return the name of the file in `endpoints/` that holds the revision's replicas."""
+    return f"{ref.deployment}.{ref.revision}.json"
+
+
+def revisions(snapshot: Snapshot) -> list[RevisionRef]:
+    """Return every revision that needs a cluster, sorted: those with replicas and those that a split names."""
+    routed = {RevisionRef(name, number) for name, split in snapshot.splits.items() for number in split}
+    return sorted(routed | set(snapshot.endpoints))
+
+
+def discovery_response(resources: Iterable[Resource]) -> Resource:
+    """Wrap resources as a file that Envoy reads; the version is a digest of the content, so equal content is equal."""
+    listed = list(resources)
+    canonical = json.dumps(listed, sort_keys=True, separators=(",", ":")).encode()
+    return {"version_info": hashlib.sha256(canonical).hexdigest()[:16], "resources": listed}
+
+
+# -- routes ----------------------------------------------------------------------------------------------------------
+
+
+def route_configuration(snapshot: Snapshot) -> Resource:
+    """Return the routes of all deployments; one without a split has none and answers 404."""
+    deployments = [
+        route
+        for name, split in sorted(snapshot.splits.items())
+        if any(split.values())
+        for route in _deployment_routes(name, split, snapshot.timeout_seconds.get(name, DEFAULT_TIMEOUT_SECONDS))
+    ]
+    return {
+        "@type": ROUTE_TYPE,
+        "name": ROUTES_NAME,
+        "virtual_hosts": [
+            {
+                "name": "gateway",
+                "domains": ["*"],
+                "request_body_buffer_limit": RETRY_BUFFER_BYTES,
+                "routes": [*_own_routes(), *deployments, _not_found()],
+            }
+        ],
+        # Clusters are put in place before the routes that name them, by us.
+        "validate_clusters": False,
+    }
+
+
+def _own_routes() -> list[Resource]:
+    return [
+        {
+            "match": {"path": f"/v2/health/{state}"},
+            "direct_response": {"status": 200, "body": {"inline_string": f'{{"{state}":true}}'}},
+            "response_headers_to_add": [_header("content-type", "application/json", "OVERWRITE_IF_EXISTS_OR_ADD")],
+        }
+        for state in ("live", "ready")
+    ]
+
+
+def _not_found() -> Resource:
+    text = "no deployment answers at this path; `tidegate list` shows those that do"
+    return {
+        "match": {"prefix": "/"},
+        "direct_response": {"status": 404, "body": {"inline_string": text}},
+    }
+
+
+def _deployment_routes(name: str, split: Mapping[int, int], timeout_seconds: float) -> list[Resource]:
+    action = {
+        "weighted_clusters": {
+            "clusters": [
+                {
+                    "name": cluster_name(RevisionRef(name, revision)),
+                    "weight": weight,
+                    "response_headers_to_add": [_header(REVISION_HEADER, str(revision), "ADD_IF_ABSENT")],
+                }
+                for revision, weight in sorted(split.items())
+                if weight > 0
+            ]
+        },
+        "timeout": seconds(timeout_seconds),
+        "retry_policy": _retry_policy(),
+        # A cluster that is still being made is the gateway's trouble, not a missing deployment.
+        "cluster_not_found_response_code": "SERVICE_UNAVAILABLE",
+    }
+    stripped = {**action, "prefix_rewrite": "/"}
+    return [
+        {"match": {"prefix": f"/{name}/"}, "route": stripped},
+        {"match": {"path": f"/{name}"}, "route": stripped},
+        {"match": {"prefix": f"/v2/models/{name}/"}, "route": action},
+        {"match": {"path": f"/v2/models/{name}"}, "route": action},
+    ]
+
+
+def _retry_policy() -> Resource:
+    """Return when a request is sent again: when a replica vanished under it, never because of what a model answered.
+
+    Inference changes nothing, so a request may be sent twice. A retry goes to another replica while there is one.
+    """
+    return {
+        "retry_on": "connect-failure,refused-stream,reset-before-request,reset",
+        "num_retries": 2,
+        "retry_host_predicate": [
+            {
+                "name": "envoy.retry_host_predicates.previous_hosts",
+                "typed_config": {"@type": f"{_TYPES}.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"},
+            }
+        ],
+        "host_selection_retry_max_attempts": 5,
+        "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.010s"},
+    }
+
+
+# -- clusters and endpoints ------------------------------------------------------------------------------------------
+
+
+def cluster(ref: RevisionRef, endpoints_folder: Path) -> Resource:
+    """Return the cluster of one revision. It depends on nothing but the revision, so it never changes."""
+    path = str(endpoints_folder / endpoints_file(ref))
+    return {
+        "@type": CLUSTER_TYPE,
+        "name": cluster_name(ref),
+        "type": "EDS",
+        "eds_cluster_config": {"eds_config": {"path_config_source": {"path": path}, "resource_api_version": "V3"}},
+        "connect_timeout": "1s",
+        "lb_policy": "LEAST_REQUEST",
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        # Without this Envoy keeps a removed replica for as long as it answers its health checks.
+        "ignore_health_on_host_removal": True,
+        "circuit_breakers": {
+            "thresholds": [
+                {
+                    "max_connections": _UNLIMITED,
+                    "max_pending_requests": _UNLIMITED,
+                    "max_requests": _UNLIMITED,
+                    "max_retries": _UNLIMITED,
+                }
+            ]
+        },
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": f"{_TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http_protocol_options": {}},
+                "common_http_protocol_options": {"idle_timeout": seconds(IDLE_CONNECTION_SECONDS)},
+            }
+        },
+        "health_checks": [_health_check()],
+        "outlier_detection": _outlier_detection(),
+    }
+
+
+def _health_check() -> Resource:
+    interval = seconds(HEALTH_INTERVAL_SECONDS)
+    return {
+        "timeout": seconds(HEALTH_TIMEOUT_SECONDS),
+        "interval": interval,
+        # By default a cluster without traffic is checked once a minute, and every candidate starts without traffic.
+        "no_traffic_interval": interval,
+        "no_traffic_healthy_interval": interval,
+        "unhealthy_threshold": UNHEALTHY_AFTER_CHECKS,
+        "healthy_threshold": 1,
+        "http_health_check": {"path": "/v2/health/ready"},
+    }
+
+
+def _outlier_detection() -> Resource:
+    """Eject a replica that cannot be connected to or resets; what a model answers is the judge's business.
+
+    At most half the replicas: ejecting the last one would turn a slow revision into one that answers nothing.
+    """
+    return {
+        "split_external_local_origin_errors": True,
+        "consecutive_local_origin_failure": 2,
+        "enforcing_consecutive_local_origin_failure": 100,
+        "enforcing_local_origin_success_rate": 0,
+        "enforcing_consecutive_5xx": 0,
+        "enforcing_consecutive_gateway_failure": 0,
+        "enforcing_success_rate": 0,
+        "enforcing_failure_percentage": 0,
+        "enforcing_failure_percentage_local_origin": 0,
+        "interval": "0.25s",
+        "base_ejection_time": seconds(EJECTION_SECONDS),
+        "max_ejection_time": seconds(EJECTION_SECONDS),
+        "max_ejection_percent": 50,
+        "always_eject_one_host": False,
+    }
+
+
+def load_assignment(ref: RevisionRef, endpoints: Iterable[Endpoint]) -> Resource:
+    """Return where the revision's replicas listen, in a fixed order."""
+    listed = [{"endpoint": {"address": _address(endpoint.host, endpoint.port)}} for endpoint in sorted(endpoints)]
+    return {
+        "@type": ENDPOINT_TYPE,
+        "cluster_name": cluster_name(ref),
+        "endpoints": [{"lb_endpoints": listed}] if listed else [],
+    }
+
+
+# -- the process -----------------------------------------------------------------------------------------------------
+
+
+def bootstrap(host: str, port: int, routes_file: Path, clusters_file: Path) -> Resource:
+    """Return what Envoy is started with. Port 0 lets the system choose; the admin page always does, on loopback."""
+    return {
+        "node": {"id": "tidegate", "cluster": "tidegate"},
+        "admin": {
+            "address": _address("127.0.0.1", 0),
+            # What we ask it for, and nothing that would change or end it.
+            "allow_paths": [
+                {"prefix": path}
+                for path in ("/stats", "/clusters", "/listeners", "/config_dump", "/server_info", "/ready")
+            ],
+        },
+        # Histograms are merged from the worker threads at this interval; counters are always current.
+        "stats_flush_interval": "0.1s",
+        "dynamic_resources": {
+            "cds_config": {
+                "path_config_source": {"path": str(clusters_file)},
+                "resource_api_version": "V3",
+            }
+        },
+        "static_resources": {"listeners": [_listener(host, port, routes_file)]},
+    }
+
+
+def _listener(host: str, port: int, routes_file: Path) -> Resource:
+    return {
+        "name": "gateway",
+        "address": _address(host, port),
+        # With SO_REUSEPORT a second Envoy could take the same port and half the connections without a word.
+        "enable_reuse_port": False,
+        "filter_chains": [
+            {
+                "filters": [
+                    {
+                        "name": "envoy.filters.network.http_connection_manager",
+                        "typed_config": _connection_manager(routes_file),
+                    }
+                ]
+            }
+        ],
+    }
+
+
+def _connection_manager(routes_file: Path) -> Resource:
+    return {
+        "@type": f"{_TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": STAT_PREFIX,
+        "codec_type": "AUTO",
+        "rds": {
+            "route_config_name": ROUTES_NAME,
+            "config_source": {
+                "path_config_source": {"path": str(routes_file)},
+                "resource_api_version": "V3",
+            },
+        },
+        # Users stand outside: their `x-envoy-*` headers must not set timeouts and retries.
+        "use_remote_address": True,
+        "normalize_path": True,
+        # One id joins the user's log with what a replica recorded: keep the user's, untouched, or make one.
+        "generate_request_id": True,
+        "preserve_external_request_id": True,
+        "always_set_request_id_in_response": True,
+        "request_id_extension": {
+            "typed_config": {
+                "@type": f"{_TYPES}.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+                "pack_trace_reason": False,
+            }
+        },
+        "local_reply_config": {
+            "mappers": [
+                {
+                    "filter": {
+                        "status_code_filter": {
+                            "comparison": {
+                                "op": "GE",
+                                "value": {"default_value": 400, "runtime_key": "tidegate.first_error_status"},
+                            }
+                        }
+                    },
+                    "body_format_override": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}},
+                }
+            ]
+        },
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {"@type": f"{_TYPES}.extensions.filters.http.router.v3.Router"},
+            }
+        ],
+    }
+
+
+def _address(host: str, port: int) -> Resource:
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def _header(name: str, value: str, append_action: str) -> Resource:
+    return {"header": {"key": name, "value": value}, "append_action": append_action}
+
+
+def seconds(value: float) -> str:
+    """Return a protobuf duration in JSON, e.g. `0.25s`."""
+    return f"{value:.9f}".rstrip("0").rstrip(".") + "s"

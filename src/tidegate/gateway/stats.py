@@ -1,0 +1,118 @@
+"""Envoy's admin pages in, our records out. What each of its numbers means was found out on Envoy 1.40.
+
+`upstream_rq_completed`, `_4xx` and `_5xx` count one request of a user once, with the status that the user got, on the
+cluster that the split chose: a request that was sent again after a reset counts once, and so do the 503 for want of a
+healthy replica and the 504 of a timeout, which Envoy answers itself.
+
+`upstream_rq_time` is in whole milliseconds, rounded down: a request recorded as 50 took [50, 51) ms, from its last byte
+in to the last byte of the answer out of the replica, retries included. Only what a replica answered is in it; a timeout
+is not. Its buckets have two significant digits: 1 ms wide below 100 ms, 10 ms below 1 s, 100 ms below 10 s. So an
+objective is judged exactly when it is a bucket's edge (5, 50, 99, 250 ms); `slower_than(255)` looks from 260 ms up.
+Envoy merges the threads' histograms on a timer (`stats_flush_interval`), so durations lag the counters by up to that.
+
+A user who hangs up before the answer leaves no trace in those. What it leaves is a connection to the replica that the
+gateway itself closed with a request in flight (`upstream_cx_destroy_local_with_active_rq`), as a timeout does too.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from tidegate.gateway.base import Counts, DurationBucket, Endpoint, RevisionRef
+from tidegate.gateway.resources import ROUTES_NAME, STAT_PREFIX, parse_cluster_name
+
+Page = Mapping[str, Any]
+
+COUNTS_QUERY = {
+    "format": "json",
+    "histogram_buckets": "detailed",
+    "filter": r"^cluster\.[^.]+\.(upstream_rq_(completed|4xx|5xx|timeout|time)"
+    r"|upstream_cx_destroy_local_with_active_rq)$",
+}
+
+#: The versions in force and whether a cluster still waits for its first health checks.
+VERSIONS_QUERY = {
+    "format": "json",
+    "filter": rf"^(http\.{STAT_PREFIX}\.rds\.{ROUTES_NAME}\.(version_text|update_rejected)"
+    r"|cluster_manager\.cds\.(version_text|update_rejected)|cluster\.[^.]+\.(version_text|warming_state))$",
+}
+
+ROUTES_VERSION = f"http.{STAT_PREFIX}.rds.{ROUTES_NAME}.version_text"
+CLUSTERS_VERSION = "cluster_manager.cds.version_text"
+
+ACTIVE_REQUESTS = f"http.{STAT_PREFIX}.downstream_rq_active"
+
+
+def parse_values(page: Page) -> dict[str, Any]:
+    """Return name and value of every counter, gauge and text on a `/stats?format=json` page."""
+    return {stat["name"]: stat["value"] for stat in page["stats"] if "name" in stat}
+
+
+def parse_counts(page: Page) -> dict[RevisionRef, Counts]:
+    """Return the counts of every revision on the page that `COUNTS_QUERY` asks for."""
+    counters: dict[RevisionRef, dict[str, int]] = defaultdict(dict)
+    for name, value in parse_values(page).items():
+        ref, stat = _split_name(name)
+        if ref is not None:
+            counters[ref][stat] = value
+    durations = {
+        ref: parse_buckets(detail["totals"])
+        for stat in page["stats"]
+        if "histograms" in stat
+        for detail in stat["histograms"].get("details", ())
+        for ref, name in [_split_name(detail["name"])]
+        if ref is not None and name == "upstream_rq_time"
+    }
+    return {ref: _counts(values, durations.get(ref, ())) for ref, values in counters.items()}
+
+
+def parse_buckets(totals: list[Mapping[str, float]]) -> tuple[DurationBucket, ...]:
+    """Return Envoy's buckets with the durations that they stand for.
+
+    Below 10 ms Envoy's buckets are narrower than the whole milliseconds that it records: what it calls [3, 3.1) are
+    the requests that took [3, 4) ms.
+    """
+    return tuple(
+        DurationBucket(lower, lower + max(1.0, round(total["width"], 6)), int(total["count"]))
+        for total in totals
+        for lower in [float(round(total["lower_bound"], 6))]
+    )
+
+
+def _counts(values: Mapping[str, int], durations: tuple[DurationBucket, ...]) -> Counts:
+    hung_up = values.get("upstream_cx_destroy_local_with_active_rq", 0)
+    return Counts(
+        requests=values.get("upstream_rq_completed", 0),
+        errors=values.get("upstream_rq_5xx", 0),
+        rejections=values.get("upstream_rq_4xx", 0),
+        durations=durations,
+        abandoned=max(0, hung_up - values.get("upstream_rq_timeout", 0)),
+    )
+
+
+def _split_name(name: str) -> tuple[RevisionRef | None, str]:
+    prefix, _, rest = name.partition(".")
+    cluster, _, stat = rest.partition(".")
+    return (parse_cluster_name(cluster) if prefix == "cluster" else None), stat
+
+
+def parse_healthy(page: Page) -> dict[RevisionRef, frozenset[Endpoint]]:
+    """Return, from `/clusters?format=json`, the replicas of every revision that get requests now."""
+    healthy = {}
+    for status in page.get("cluster_statuses", ()):
+        ref = parse_cluster_name(status["name"])
+        if ref is not None:
+            healthy[ref] = frozenset(
+                Endpoint(address["address"], address["port_value"])
+                for host in status.get("host_statuses", ())
+                if _gets_requests(host["health_status"])
+                for address in [host["address"]["socket_address"]]
+            )
+    return healthy
+
+
+def _gets_requests(health: Mapping[str, Any]) -> bool:
+    failures = ("failed_active_health_check", "failed_outlier_check", "pending_active_hc", "active_hc_timeout")
+    return not any(health.get(failure) for failure in failures)
