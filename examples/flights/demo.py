@@ -319,6 +319,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=150.0, help="requests per second (default: 150)")
     parser.add_argument("--keep", action="store_true", help="leave it running to play with")
     options = parser.parse_args(arguments)
+    if options.folder is not None and (options.folder / "home").exists():
+        parser.error(f"{options.folder} holds an earlier run: name another folder, or remove that one")
     folder = options.folder or Path(tempfile.mkdtemp(prefix="tidegate-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _ended)

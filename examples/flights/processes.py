@@ -59,18 +59,18 @@ def _slot(command: Sequence[str], home: str) -> Slot | None:
 
 
 def belonging_to(home: Path) -> list[psutil.Process]:
-    """Return every process of this home: it bears the folder in its command line or as TIDEGATE_HOME."""
+    """Return every process that Tidegate runs for this home: controller, gateway, replicas."""
     return [process for process in psutil.process_iter() if _belongs(process, home)]
 
 
 def _belongs(process: psutil.Process, home: Path) -> bool:
     try:
-        if process.pid == psutil.Process().pid or process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        named = process.environ().get("TIDEGATE_HOME") == str(home)
-        return named or any(str(home) in word for word in process.cmdline())
+        words = process.cmdline()
+        # The folder alone would take in whoever reads a log in it.
+        ours = "envoy" in process.name() or any(word.startswith("tidegate.") for word in words)
+        return ours and any(str(home) in word for word in words) and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
-        # It has just ended, or it belongs to another user and so not to us.
+        # It has just ended, or it belongs to another user and so not to this home.
         return False
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,14 +19,12 @@ Start = Callable[..., subprocess.Popen[str]]
 def start() -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
-    def go(*words: str, home: Path | None = None) -> subprocess.Popen[str]:
-        environment = {**os.environ, **({"TIDEGATE_HOME": str(home)} if home else {})}
+    def go(*words: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-c", SCRIPT, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=environment,
         )
         started.append(process)
         assert process.stdout is not None
@@ -64,12 +61,14 @@ def test_a_second_copy_is_noticed(start: Start, tmp_path: Path) -> None:
 
 
 def test_what_a_home_left_running_is_named_and_can_be_ended(start: Start, tmp_path: Path) -> None:
-    process = start("something", home=tmp_path)
+    process = start("tidegate.controller", "--home", str(tmp_path))
+    bystander = start("less", str(tmp_path / "controller.log"))
     (left,) = processes.wait_until_none(tmp_path, seconds=0.1)
-    assert left.endswith("something")
+    assert left.endswith(f"tidegate.controller --home {tmp_path}")
     processes.end_all(tmp_path)
     process.wait(10)
     assert processes.wait_until_none(tmp_path, seconds=5) == []
+    assert bystander.poll() is None
 
 
 def test_a_home_without_processes_has_none_left(tmp_path: Path) -> None:
