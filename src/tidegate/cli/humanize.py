@@ -8,19 +8,21 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time in its two largest units: "850 ms", "4.2 s", "1 min 05 s", "3 h 20 min", "2 d 4 h"."""
+    """Return a length of time in its two largest units: "850 ms", "4.2 s", "1 min 05 s", "2 min", "3 h 20 min"."""
     if seconds < 1:
         return f"{max(0.0, seconds) * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE:02d} s"
-    if whole < _DAY:
-        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02d} min"
-    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+    for size, unit, part, part_unit in (
+        (_DAY, "d", _HOUR, "h"),
+        (_HOUR, "h", _MINUTE, "min"),
+        (_MINUTE, "min", 1, "s"),
+    ):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {unit} {rest:02d} {part_unit}" if rest else f"{whole // size} {unit}"
+    return f"{whole} s"
 
 
 def moment(text: str | None) -> datetime | None:

@@ -130,23 +130,21 @@ def example_request(client: Client, name: str) -> str | None:
 
 def outcome_error(name: str, rollout: Mapping[str, Any]) -> TidegateError:
     """Return what became of a rollout that was not promoted, and what to do about it."""
-    reason = rollout.get("reason") or "no reason was recorded"
+    reason = str(rollout.get("reason") or "no reason was recorded").rstrip(".")
     revision, before = rollout["to_revision"], rollout.get("from_revision")
     if is_waiting_for_person(rollout):
         return RolloutWaitsError(
-            f"{name}: the rollout of revision {revision} waits for you at {rollout.get('weight', 0)} %: {reason}",
+            f"{name}: the rollout of revision {revision} waits for you at {rollout.get('weight', 0)} %: {reason}.",
             subject=name,
             hint=f"tidegate promote {name}   takes revision {revision} into production now\n"
             f"tidegate resume {name}    goes on with the steps\n"
             f"tidegate abort {name}     gives all traffic back to revision {before}",
         )
-    serves = f"revision {before} serves all traffic" if before is not None else "nothing serves under this name"
-    ended = str(rollout["phase"]).replace("_", " ")
+    ended = "failed" if rollout["phase"] == "failed" else f"was {str(rollout['phase']).replace('_', ' ')}"
+    serves = f"Revision {before} serves all traffic." if before is not None else "Nothing serves under this name."
     return RolloutNotPromotedError(
-        f"{name}: revision {revision} was {ended}: {reason}"
-        if ended != "failed"
-        else f"{name}: revision {revision} failed: {reason}",
+        f"{name}: revision {revision} {ended}: {reason}. {serves}",
         subject=name,
-        got=f"{ended}; {serves}",
-        hint=f"tidegate report {rollout['id']}\ntidegate logs {name} --revision {revision}",
+        hint=f"What happened:  tidegate report {rollout['id']}\n"
+        f"What it wrote:  tidegate logs {name} --revision {revision}",
     )

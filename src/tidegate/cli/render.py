@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tidegate.cli.humanize import ago, clock, duration, moment, percent
+from tidegate.cli.humanize import ago, clock, count, duration, moment, percent
 from tidegate.cli.signals import signals_table
 
 PHASE_STYLES = {
@@ -31,30 +31,25 @@ def phase_text(phase: str | None) -> Text:
     return Text((phase or "unknown").replace("_", " "), style=PHASE_STYLES.get(phase or "", "cyan"))
 
 
-def split_text(split: Mapping[str, float] | None) -> str:
-    """Return "1: 95 %, 2: 5 %"; what nobody counted yet is a dash."""
-    if not split:
-        return "-"
-    return ", ".join(f"{revision}: {percent(share)}" for revision, share in in_order(split))
-
-
 def in_order(by_revision: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Return the items of a mapping keyed by revision numbers, lowest first."""
     return sorted(by_revision.items(), key=lambda item: int(item[0]))
 
 
-def replicas_text(replicas: Mapping[str, Any]) -> str:
-    """Return "1: 2/2, 2: 1/2 (3 restarts)": ready of wanted replicas per revision."""
-    parts = []
-    for revision, health in in_order(replicas):
-        restarts = health.get("restarts", 0)
-        tail = f" ({restarts} restart{'s' if restarts != 1 else ''})" if restarts else ""
-        parts.append(f"{revision}: {health.get('ready', 0)}/{health.get('wanted', 0)}{tail}")
-    return ", ".join(parts) or "-"
+def ready_text(health: Mapping[str, Any] | None) -> str:
+    """Return ready of wanted replicas and how many died: "1/2 (3 restarts)"."""
+    if not health:
+        return "-"
+    restarts = health.get("restarts", 0)
+    tail = f" ({restarts} restart{'s' if restarts != 1 else ''})" if restarts else ""
+    return f"{health.get('ready', 0)}/{health.get('wanted', 0)}{tail}"
 
 
-def steps_text(rollout: Mapping[str, Any]) -> Text:
-    """Return the rollout's steps, those behind it, the present one and those to come: "✓ 5 %  ▶ 25 %  · 100 %"."""
+def steps_text(rollout: Mapping[str, Any], now: datetime) -> Text:
+    """Return the rollout's steps, those behind it, the present one and those to come.
+
+    "✓ 5 %  ▶ 25 % (12 s of 60 s)  · 100 %"; the time is that of a step which is being judged.
+    """
     present = rollout.get("step_index", -1)
     phase = rollout.get("phase")
     text = Text()
@@ -68,6 +63,10 @@ def steps_text(rollout: Mapping[str, Any]) -> Text:
         else:
             mark, style = "·", "dim"
         text.append(f"{mark} {percent(step['weight'])}", style=style)
+        since = moment(rollout.get("phase_since"))
+        if mark == "▶" and phase == "analyzing" and since is not None:
+            spent = max(0.0, (now - since).total_seconds())
+            text.append(f" ({duration(spent)} of {duration(step['duration_seconds'])})", style="dim")
         text.append("  ")
     text.rstrip()
     return text
@@ -85,31 +84,54 @@ def pairs(rows: Iterable[tuple[str, RenderableType]]) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for label, value in rows:
-        if value not in ("", None):
+        if not isinstance(value, str | Text) or str(value):
             table.add_row(label, value)
     return table
 
 
 def status_view(status: Mapping[str, Any], now: datetime) -> RenderableType:
-    """Return one deployment: what serves, how traffic is split, the replicas, and the rollout when there is one."""
+    """Return one deployment: where it is reached, its revisions, and the rollout when there is one."""
     rollout = status.get("rollout")
-    rows: list[tuple[str, RenderableType]] = [
-        ("deployment", Text(status["name"], style="bold")),
-        ("phase", phase_text(status.get("phase"))),
-        ("url", Text(status.get("url") or "-")),
-        ("stable", f"revision {status['stable']}" if status.get("stable") is not None else "none yet"),
-    ]
-    if status.get("candidate") is not None:
-        rows.append(("candidate", f"revision {status['candidate']}"))
-    rows += [
-        ("split asked", split_text(status.get("split_asked"))),
-        ("split observed", split_text(status.get("split_observed"))),
-        ("replicas ready", replicas_text(status.get("replicas") or {})),
-    ]
-    parts: list[RenderableType] = [pairs(rows)]
+    head = pairs(
+        [
+            ("deployment", Text(status["name"], style="bold")),
+            ("phase", phase_text(status.get("phase"))),
+            ("url", Text(status.get("url") or "")),
+        ]
+    )
+    parts: list[RenderableType] = [head, Text(), revisions_view(status)]
     if rollout:
         parts += [Text(), rollout_view(rollout, now)]
     return Group(*parts)
+
+
+def revisions_view(status: Mapping[str, Any]) -> Table:
+    """Return one line per revision that serves or is on trial: traffic asked and observed, replicas, counts.
+
+    Counts are those of the present step, or of the whole rollout where no step has begun or all are over.
+    """
+    rollout = status.get("rollout") or {}
+    in_step = rollout.get("requests_in_step") or {}
+    counts = in_step or rollout.get("requests") or {}
+    asked, observed = status.get("split_asked") or {}, status.get("split_observed") or {}
+    replicas = status.get("replicas") or {}
+    roles = {str(status.get("stable")): "stable", str(status.get("candidate")): "candidate"}
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("revision", no_wrap=True)
+    table.add_column("replicas ready", no_wrap=True)
+    for heading in ("asked", "observed", "requests", "failed", "slow", "rejected"):
+        table.add_column(heading, no_wrap=True, justify="right")
+    known = {key: None for key in (*asked, *replicas, *roles) if key != "None"}
+    for revision, _ in in_order(known):
+        counted = counts.get(revision) or {}
+        table.add_row(
+            Text(f"{revision} {roles.get(revision, 'leaving')}", style="bold" if revision in roles else "dim"),
+            ready_text(replicas.get(revision)),
+            percent(asked.get(revision, 0)),
+            percent(observed[revision]) if revision in observed else "-",
+            *(count(counted[key]) if key in counted else "-" for key in ("requests", "errors", "slow", "rejections")),
+        )
+    return table
 
 
 def rollout_view(rollout: Mapping[str, Any], now: datetime) -> RenderableType:
@@ -123,7 +145,7 @@ def rollout_view(rollout: Mapping[str, Any], now: datetime) -> RenderableType:
     rows: list[tuple[str, RenderableType]] = [
         ("rollout", f"{rollout['id']}  ({journey})"),
         ("phase", phase_text(rollout.get("phase"))),
-        ("steps", steps_text(rollout) if rollout.get("steps") else ""),
+        ("steps", steps_text(rollout, now)),
         ("why", Text(rollout.get("reason") or "")),
         ("waiting for", Text(rollout.get("waiting_for") or "") if not ended else ""),
         ("took" if ended else "elapsed", elapsed_text(rollout, now)),
@@ -145,20 +167,19 @@ def verdict_text(verdict: Mapping[str, Any]) -> Text:
 
 
 def deployments_table(statuses: Sequence[Mapping[str, Any]], now: datetime, *, boxed: bool) -> Table:
-    """Return one line per deployment."""
-    table = listing(boxed, "NAME", "PHASE", "STABLE", "CANDIDATE", "SPLIT", "READY", "ROLLOUT", "URL")
+    """Return one line per deployment. During a rollout, stable and candidate stand side by side: "1 → 2"."""
+    table = listing(boxed, "NAME", "PHASE", "REVISION", "TRAFFIC", "READY", "SINCE", "URL")
     for status in statuses:
         rollout = status.get("rollout") or {}
-        since = rollout.get("ended_at") or rollout.get("started_at")
-        told = f"{(rollout.get('phase') or '').replace('_', ' ')} {ago(since, now)}".strip()
+        present = [str(number) for number in (status.get("stable"), status.get("candidate")) if number is not None]
+        asked, replicas = status.get("split_asked") or {}, status.get("replicas") or {}
         table.add_row(
             Text(status["name"], style="bold"),
             phase_text(status.get("phase")),
-            _or_dash(status.get("stable")),
-            _or_dash(status.get("candidate")),
-            split_text(status.get("split_asked")),
-            replicas_text(status.get("replicas") or {}),
-            told or "-",
+            " → ".join(present) or "-",
+            " / ".join(percent(asked.get(number, 0)) for number in present) or "-",
+            ", ".join(ready_text(replicas.get(number)) for number in present) or "-",
+            ago(rollout.get("ended_at") or rollout.get("started_at"), now) or "-",
             status.get("url") or "-",
         )
     return table

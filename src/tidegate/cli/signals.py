@@ -16,7 +16,7 @@ OUTCOME_STYLES = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
 def signals_table(signals: Sequence[Mapping[str, Any]]) -> Table:
     """Return one line per signal. Both meters run from no evidence to what a verdict takes."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2), header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for heading in ("signal", "candidate", "stable", "verdict", "harm", "safety"):
         table.add_column(heading, no_wrap=True)
     for signal in signals:

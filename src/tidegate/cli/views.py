@@ -67,13 +67,14 @@ class LiveView:
     """The deployment, its rollout and the last events, redrawn four times a second."""
 
     def __init__(self, console: Console) -> None:
-        self._live = Live(
-            console=console, get_renderable=self._frame, refresh_per_second=4, transient=True, redirect_stdout=False
-        )
         self._spinner = Spinner("dots", style="cyan")
         self._events: deque[Event] = deque(maxlen=EVENTS_SHOWN)
         self._status: Status | None = None
         self._away_seconds: float | None = None
+        # Last, because it draws the first frame at once.
+        self._live = Live(
+            console=console, get_renderable=self._frame, refresh_per_second=4, transient=True, redirect_stdout=False
+        )
 
     def show(self, look: Look) -> None:
         self._away_seconds = look.away_seconds
