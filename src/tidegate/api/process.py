@@ -12,6 +12,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import uvicorn
@@ -59,7 +60,7 @@ async def serve(home: Home, port: int, gateway_port: int) -> None:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             await supervisor.start()
-            _announce(home, listener, gateway.port)
+            _announce(home, url, gateway.url)
             stop = asyncio.create_task(stopping.wait())
             await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
             stop.cancel()
@@ -105,16 +106,15 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _announce(home: Home, listener: socket.socket, gateway_port: int) -> None:
+def _announce(home: Home, url: str, gateway_url: str) -> None:
     """Write where the controller is; a reader of this file finds everything up."""
-    port = listener.getsockname()[1]
     address = {
         "pid": os.getpid(),
         "create_time": psutil.Process().create_time(),
-        "port": port,
-        "url": f"http://{HOST}:{port}",
-        "gateway_port": gateway_port,
-        "gateway_url": f"http://{HOST}:{gateway_port}",
+        "port": urlsplit(url).port,
+        "url": url,
+        "gateway_port": urlsplit(gateway_url).port,
+        "gateway_url": gateway_url,
     }
     write_atomically(home.address_file, json.dumps(address))
 
