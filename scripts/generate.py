@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from scripts import pages
+from scripts.cli_page import cli_page
 
 from tidegate.contract.schema import SchemaName, build_schema
 
@@ -35,6 +36,7 @@ GENERATED: tuple[tuple[str, Callable[[], str]], ...] = (
     ("docs/reference/metrics.md", pages.metrics_page),
     ("docs/reference/alerts.md", pages.alerts_page),
     ("docs/reference/errors.md", pages.errors_page),
+    ("docs/reference/cli.md", cli_page),
 )
 
 

@@ -13,9 +13,11 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from tidegate.cli.document import FIELD_OF_FLAG
 from tidegate.cli.exits import ExitCode
 from tidegate.cli.helptext import EXAMPLE
 from tidegate.cli.main import COMMANDS, app
+from tidegate.contract.request import parse_request
 
 NAMES = [name for name, _, _ in COMMANDS]
 #: Whatever of these is loaded to print help makes every command slow.
@@ -74,6 +76,20 @@ def test_each_option_says_what_it_does(name: str) -> None:
 def test_each_command_that_returns_data_can_return_json(name: str) -> None:
     root: Any = get_command(app)
     assert "output" in {parameter.name for parameter in root.commands[name].params}
+
+
+def test_the_defaults_in_the_help_are_those_of_the_request_document() -> None:
+    root: Any = get_command(app)
+    request = parse_request({"modelArtifact": {"path": "m"}, "servingRequirements": {}}).as_document()
+    for parameter in root.commands["deploy"].params:
+        flag = parameter.opts[0]
+        said = parameter.show_default
+        if not isinstance(said, str) or flag not in FIELD_OF_FLAG or " " in said:
+            continue
+        value: Any = request
+        for part in FIELD_OF_FLAG[flag].split("."):
+            value = value[part]
+        assert said == (",".join(map(str, value)) if isinstance(value, list) else str(value)), flag
 
 
 def test_loading_the_command_line_loads_nothing_heavy() -> None:
