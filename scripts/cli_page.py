@@ -18,8 +18,9 @@ warnings and errors go to stderr. In a terminal a rollout is redrawn in place; i
 with an ISO 8601 time. Colour is used in a terminal only, and not when `NO_COLOR` is set.
 
 `--output json` promises exactly one JSON document on stdout: what was asked for when the exit code is 0, else
-`{"error": {"code", "message", …}}` (see [errors and exit codes](errors.md)); people still read the error on stderr. A rollout that was
-waited for and not promoted has the code `rollout_not_promoted`, one that waits for a person `rollout_waits_for_person`.
+`{"error": {"code", "message", …}}` (see [errors and exit codes](errors.md)); people still read the error on stderr. A
+rollout that was waited for and not promoted has the code `rollout_not_promoted`, one that waits for a person
+`rollout_waits_for_person`.
 
 Complete commands, options and the names of deployments with the tab key after `tidegate --install-completion`."""
 

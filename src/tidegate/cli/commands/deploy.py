@@ -125,7 +125,7 @@ def deploy(  # noqa: PLR0917 - Typer calls commands by name
             "--step-duration",
             metavar="TIME",
             help="The most time a step takes; a verdict ends it sooner.",
-            show_default="60s",
+            show_default="1m",
             rich_help_panel=ROLLOUT,
         ),
     ] = None,
