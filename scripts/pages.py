@@ -228,7 +228,7 @@ def _type(root: Schema, value: Schema, is_required: bool = False) -> str:
     if "title" in value and "x-from" in value:
         return f"{value['title']}, {value['x-from']} to {value['x-to']}"
     if value.get("type") == "string":
-        return value.get("title", "text")
+        return str(value.get("title", "text"))
     if value.get("type") == "integer":
         low, high = value.get("minimum"), value.get("maximum")
         bounds = f", {low} to {high}" if high is not None else f", {low} or more"

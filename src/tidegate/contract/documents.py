@@ -12,12 +12,13 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from tidegate.contract.errors import InvalidInput
-from tidegate.contract.problems import PROBLEM, shown
+from tidegate.contract.problems import PROBLEM, shown, shown_name
 
 _MOST_LINES = 20
 _HINTS = {"string_type": "put it in quotes"}
 _EXPECTED = {
     "string_type": "text",
+    "string_unicode": "text that UTF-8 can express",
     "int_type": "a whole number",
     "bool_type": "true or false",
     "tuple_type": "a list",
@@ -127,7 +128,8 @@ def _path(data: Any, location: Sequence[int | str]) -> str:
         else:
             if not isinstance(data, Mapping):
                 break
-            path += f".{part}" if path else part
+            name = shown_name(part)
+            path += f".{name}" if path else name
             data = data.get(part)
     return path or "document"
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NoReturn
 import yaml
 
 from tidegate.contract.errors import InvalidInput
-from tidegate.contract.problems import shown
+from tidegate.contract.problems import shown, shown_name
 
 MOST_BYTES = 1024 * 1024
 DEEPEST = 20
@@ -81,7 +81,7 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise _RefusedError(f"the field {key} is there twice")
+            raise _RefusedError(f"the field {shown_name(key)} is there twice")
         found[key] = value
     return found
 
@@ -124,7 +124,7 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
                 raise _RefusedError("expected a field name here, as text", line)
             if key.value in seen:
-                raise _RefusedError(f"the field {key.value} is there twice", line)
+                raise _RefusedError(f"the field {shown_name(key.value)} is there twice", line)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from pydantic_core import PydanticCustomError
@@ -19,7 +20,14 @@ def shown(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
         text = type(value).__name__
+    # A lone surrogate, which JSON can carry, could not be printed.
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+def shown_name(name: str) -> str:
+    """Return the name of a field as it is, or like any other value where it is no ordinary name."""
+    return name if re.fullmatch(r"[A-Za-z0-9_.-]{1,60}", name) else shown(name)
 
 
 def problem(expected: str, got: Any, *, path: str | None = None, hint: str | None = None) -> PydanticCustomError:

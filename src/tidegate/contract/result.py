@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -189,7 +189,7 @@ class DeploymentResult(Document):
     rollout: RolloutOutcome | None = None
     """The rollout that this request started or that ended last; absent when nothing had to change."""
 
-    def as_document(self) -> dict[str, object]:
+    def as_document(self) -> dict[str, Any]:
         """Return the JSON form; `containerImage` is there even when it is null."""
         document = super().as_document()
         document["deploymentConfig"].setdefault("containerImage", None)

@@ -1,0 +1,243 @@
+"""The request document: defaults, one error for all problems, and messages that say what to write."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.contract.errors import InvalidInput
+from tidegate.contract.request import DeploymentRequest, ModelArtifact, ServingRequirements, Step, parse_request
+
+SMALLEST: dict[str, Any] = {"modelArtifact": {"path": "models/churn.onnx"}, "servingRequirements": {}}
+
+
+def refusal(**changes: Any) -> InvalidInput:
+    with pytest.raises(InvalidInput) as caught:
+        parse_request({**SMALLEST, **changes})
+    return caught.value
+
+
+def test_the_smallest_request_has_every_default() -> None:
+    request = parse_request(SMALLEST)
+    assert request.as_document() == {
+        "modelArtifact": {"path": "models/churn.onnx", "trust": False},
+        "servingRequirements": {"latencyP99": "100ms", "throughput": "50rps", "availability": "99.9%"},
+        "name": "churn",
+        "deploymentStrategy": "canary",
+        "steps": [5, 25, 50, 100],
+        "infrastructure": {
+            "platform": "local",
+            "namespace": "default",
+            "resources": {"replicas": 2, "threads": 1},
+        },
+        "analysis": {
+            "stepDuration": "1m",
+            "interval": "1s",
+            "baseline": "5s",
+            "minRequests": 50,
+            "margin": "2%",
+            "alpha": "1%",
+            "onInconclusive": "pause",
+        },
+        "healthChecks": {"readyWithin": "1m", "maxRestarts": 3},
+        "traffic": {"timeout": "30s", "drain": "2s"},
+    }
+
+
+def test_a_request_made_in_python_uses_snake_case() -> None:
+    request = DeploymentRequest(
+        model_artifact=ModelArtifact(path="churn.onnx"), serving_requirements=ServingRequirements()
+    )
+    assert request == parse_request({**SMALLEST, "modelArtifact": {"path": "churn.onnx"}})
+
+
+def test_a_step_is_a_number_or_an_object() -> None:
+    request = parse_request({**SMALLEST, "steps": [5, {"weight": 50, "duration": "90s"}, {"weight": 100}]})
+    assert [step.weight for step in request.steps] == [5, 50, 100]
+    assert request.as_document()["steps"] == [5, {"weight": 50, "duration": "90s"}, 100]
+    assert request.steps[0] == Step(weight=5)
+
+
+def test_an_unknown_field_is_refused_with_its_path_and_the_nearest_known_one() -> None:
+    error = refusal(servingRequirements={"latencyP9": "50ms"})
+    assert str(error) == "servingRequirements.latencyP9: unknown field; did you mean latencyP99?"
+    assert error.subject == "servingRequirements.latencyP9"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"replicas": 3}, "replicas: unknown field; did you mean infrastructure.resources.replicas?"),
+        ({"servingRequirements": {"latency_p99": "1s"}}, "did you mean latencyP99?"),
+        ({"steps": [{"wait": 5}, 100]}, "steps[0].wait: unknown field; did you mean weight?"),
+        ({"traffic": {"zzz": 1}}, "traffic.zzz: unknown field; known here: timeout, drain"),
+        ({"gates": []}, "gates: unknown field"),
+        ({"cache": {}}, "cache: unknown field"),
+    ],
+)
+def test_unknown_fields_anywhere_are_refused(changes: dict[str, Any], told: str) -> None:
+    assert told in str(refusal(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"servingRequirements": {"latencyP99": "fast"}},
+            'servingRequirements.latencyP99: expected a duration such as "50ms" or "0.2s", got "fast"',
+        ),
+        ({"servingRequirements": {"latencyP99": 50}}, "got 50"),
+        ({"servingRequirements": {"latencyP99": "0s"}}, 'expected a value from 1ms to 10m, got "0s"'),
+        (
+            {"servingRequirements": {"availability": "100%"}},
+            'servingRequirements.availability: expected a value from 50% to 99.9999%, got "100%"',
+        ),
+        ({"servingRequirements": None}, "servingRequirements: expected an object with the fields latencyP99,"),
+        (
+            {"modelArtifact": "x.onnx"},
+            "modelArtifact: expected an object with the fields path, framework, version, trust, sample",
+        ),
+        ({"modelArtifact": {}}, "modelArtifact.path: required, and missing"),
+        ({"modelArtifact": {"path": ""}}, "modelArtifact.path: expected the path of a file or folder"),
+        (
+            {"modelArtifact": {"path": "x", "version": 1.0}},
+            "modelArtifact.version: expected text, got 1.0; put it in quotes",
+        ),
+        ({"modelArtifact": {"path": "x", "version": "1/2"}}, "modelArtifact.version: expected a version such as"),
+        ({"modelArtifact": {"path": "x", "trust": "yes"}}, 'modelArtifact.trust: expected true or false, got "yes"'),
+        (
+            {"deploymentStrategy": "cannary"},
+            'expected one of rolling, canary, blue-green, shadow, ab-test, got "cannary"; did you mean canary?',
+        ),
+        ({"name": "my/model"}, 'got "my/model"; try "my-model"'),
+        ({"name": "v2"}, "reserved"),
+        ({"name": 7}, "got 7"),
+        ({"steps": [5, 3, 100]}, "steps: expected weights that rise and end with 100, such as [5, 25, 50, 100]"),
+        ({"steps": [5, 50]}, "got [5, 50]"),
+        ({"steps": [5, 5, 100]}, "got [5, 5, 100]"),
+        ({"steps": []}, "steps: expected 1 or more items, got []"),
+        ({"steps": 5}, "steps: expected a list, got 5"),
+        ({"steps": [0, 100]}, "steps[0]: expected 1 or more, got 0"),
+        ({"steps": [5, 101]}, "steps[1]: expected 100 or less, got 101"),
+        ({"steps": [True, 100]}, "steps[0]: expected a whole number, got true"),
+        ({"steps": ["5%", 100]}, "steps[0]: expected an object with the fields weight, duration"),
+        (
+            {"infrastructure": {"resources": {"replicas": 0}}},
+            "infrastructure.resources.replicas: expected 1 or more, got 0",
+        ),
+        ({"traffic": {"timeout": "50ms"}}, "traffic.timeout: expected more than servingRequirements.latencyP99"),
+        (
+            {"analysis": {"interval": "5s"}, "steps": [{"weight": 5, "duration": "2s"}, 100]},
+            "analysis.interval: expected no more than the shortest step, which is 2s",
+        ),
+        ({"analysis": {"onInconclusive": "stop"}}, "expected one of pause, rollback, continue"),
+        ({"description": "x" * 2001}, "description: expected at most 2000 characters"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_what_was_expected(changes: dict[str, Any], told: str) -> None:
+    assert told in str(refusal(**changes))
+
+
+def test_all_problems_come_in_one_error_with_a_line_each() -> None:
+    error = refusal(servingRequirements={"latencyP99": "fast"}, name="my/model", steps=[50, 5], colour="red")
+    first, *lines = str(error).splitlines()
+    assert first == "the deployment request has 4 problems:"
+    assert [line.strip().partition(":")[0] for line in lines] == [
+        "servingRequirements.latencyP99",
+        "name",
+        "steps",
+        "colour",
+    ]
+
+
+def test_a_very_wrong_request_is_cut_short() -> None:
+    error = refusal(**{f"field{number}": 1 for number in range(50)})
+    assert len(str(error).splitlines()) == 22
+    assert "and 30 more" in str(error)
+
+
+def test_odd_names_and_values_are_printable_in_messages() -> None:
+    told = str(refusal(**{"a\nb": 1, "x" * 10_000: 3, "name": "\ud800\x1b[31m"}))
+    assert told.encode("utf-8")
+    assert "\x1b" not in told
+    assert len(told.splitlines()) == 4
+    assert len(told) < 1000
+    assert "text that UTF-8 can express" in str(refusal(**{"\ud800": 1}))
+
+
+def test_long_values_are_cut_short_in_messages() -> None:
+    assert len(str(refusal(deploymentStrategy="x" * 10_000))) < 300
+
+
+@pytest.mark.parametrize("data", [None, [], "x", 3])
+def test_what_is_no_object_is_refused(data: Any) -> None:
+    with pytest.raises(InvalidInput, match="expected an object"):
+        parse_request(data)
+
+
+def test_relative_paths_count_from_a_folder() -> None:
+    document = {**SMALLEST, "modelArtifact": {"path": "m/churn.onnx", "sample": "/data/rows.json"}}
+    request = parse_request(document).anchored(PurePosixPath("/home/ada"))
+    assert request.model_artifact.path == "/home/ada/m/churn.onnx"
+    assert request.model_artifact.sample == "/data/rows.json"
+
+
+def test_the_error_budget_is_what_availability_leaves() -> None:
+    assert str(parse_request(SMALLEST).error_budget) == "1/1000"
+
+
+durations = st.integers(min_value=1, max_value=600).map(lambda seconds: f"{seconds}s")
+weights = st.sets(st.integers(min_value=1, max_value=99), max_size=8).map(lambda found: [*sorted(found), 100])
+requests = st.fixed_dictionaries(
+    {
+        "modelArtifact": st.fixed_dictionaries({"path": st.text("abc/._-", min_size=1, max_size=20)}),
+        "servingRequirements": st.fixed_dictionaries(
+            {},
+            optional={
+                "latencyP99": st.integers(min_value=1, max_value=29_999).map(lambda ms: f"{ms}ms"),
+                "throughput": st.integers(min_value=1, max_value=10**6).map(lambda rate: f"{rate}rps"),
+                "availability": st.sampled_from(["99.9%", "95%", "99.999%"]),
+            },
+        ),
+    },
+    optional={
+        "steps": weights,
+        "description": st.text(max_size=50),
+        "analysis": st.fixed_dictionaries({"stepDuration": durations, "minRequests": st.integers(1, 10**6)}),
+        "deploymentStrategy": st.sampled_from(["rolling", "canary", "blue-green", "shadow", "ab-test"]),
+    },
+)
+
+
+@given(requests)
+def test_every_valid_request_round_trips_through_json(document: dict[str, Any]) -> None:
+    request = parse_request(document)
+    assert parse_request(json.loads(json.dumps(request.as_document()))) == request
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+fields = st.sampled_from(
+    [
+        *("modelArtifact", "servingRequirements", "name", "steps", "analysis", "infrastructure", "traffic"),
+        *("healthChecks", "deploymentStrategy", "description", "path", "weight", "resources"),
+    ]
+)
+
+
+@given(st.dictionaries(fields | st.text(max_size=8), json_values, max_size=6))
+def test_any_document_is_read_or_refused_as_bad_input(document: dict[str, Any]) -> None:
+    told = ""
+    try:
+        parse_request({**SMALLEST, **document})
+    except InvalidInput as error:
+        told = str(error)
+    assert len(told.encode("utf-8")) < 10_000
