@@ -62,11 +62,15 @@ def array_of(spec: TensorSpec, values: list[Any], row_size: int = 1) -> Array:
     kinds = set(map(type, values))
     if not kinds <= _ACCEPTED[kind]:
         values = _mended(spec, kind, values, row_size)
+    dtype = NUMPY_DTYPES[spec.datatype]
     try:
-        array = np.array(values, dtype=NUMPY_DTYPES[spec.datatype])
+        if kind != "FLOAT" or spec.datatype == "FP64":
+            return np.array(values, dtype=dtype)
+        with np.errstate(over="ignore"):
+            array = np.array(values, dtype=dtype)
     except OverflowError:
         raise _does_not_fit(spec, values, row_size) from None
-    if spec.datatype in ("FP32", "FP16") and np.isinf(array).any():
+    if np.isinf(array).any():
         raise _does_not_fit(spec, values, row_size)
     return array
 
@@ -87,8 +91,11 @@ def _mended(spec: TensorSpec, kind: str, values: list[Any], row_size: int) -> li
 
 def _does_not_fit(spec: TensorSpec, values: list[Any], row_size: int) -> InvalidInput:
     dtype = NUMPY_DTYPES[spec.datatype]
-    limits: Any = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
-    low, high = limits.min.item() if dtype.kind == "f" else limits.min, limits.max
+    low, high = (
+        (float(np.finfo(dtype).min), float(np.finfo(dtype).max))
+        if dtype.kind == "f"
+        else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    )
     for position, value in enumerate(values):
         if value is not None and not low <= value <= high:
             return wrong_value(spec, position // row_size, value, f"a number that fits {spec.datatype}")
