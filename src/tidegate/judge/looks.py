@@ -11,21 +11,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tidegate.judge import bernoulli
+from tidegate.judge import bernoulli, bets
 from tidegate.judge.evidence import Evidence, Memory, SignalEvidence
 from tidegate.judge.records import NOTHING, Policy, SignalPolicy, Tally, tally_in
 from tidegate.judge.wealth import Wealth
 
-#: Bets on a worse candidate lie at these shares of the way from the null to BROKEN on the log-odds scale: dense where
-#: little harm is hard to see, with the last one at a candidate that answers nothing.
-HARM_BETS = 7
-HARM_PATH = tuple((number / HARM_BETS) ** 1.5 for number in range(1, HARM_BETS + 1))
-BROKEN = 0.98
-#: Bets on a safe candidate lie at these shares of the harmful edge.
-SAFE_SHARES = (0.25, 0.55)
-
 #: Part of alpha (and beta) that is spent on bounding stable's rate where it serves nothing beside the candidate.
-REFERENCE_SHARE = 0.1
+REFERENCE_SHARE = 0.05
 #: Fewer requests of stable than this, ever, and nothing is known about it.
 KNOWN_STABLE = 5
 
@@ -45,7 +37,7 @@ CANDIDATE_MEMORY = 40.0
 LONGEST_MEMORY = 100_000.0
 #: Weight of what is assumed of an unknown revision.
 PRIOR_BAD_EVENTS = 0.5
-PRIOR_REQUESTS = 20.0
+PRIOR_REQUESTS = 60.0
 
 #: Evidence is capped this far (natural log) above its threshold, so that it stays about the present.
 HEADROOM = 3.0
@@ -99,15 +91,11 @@ def pass_threshold(policy: Policy) -> float:
     return -math.log((1.0 - REFERENCE_SHARE) * policy.beta)
 
 
-def is_known(stable: Tally) -> bool:
-    return stable.requests >= KNOWN_STABLE
-
-
 def _begin(baseline: Tally) -> SignalEvidence:
     return SignalEvidence(
-        worse=Wealth.start(HARM_BETS + 1),
-        outside=Wealth.start(HARM_BETS + 1),
-        safe=Wealth.start(len(SAFE_SHARES) + 2),
+        worse=Wealth.start(bets.HARM_STAKES),
+        outside=Wealth.start(bets.HARM_STAKES),
+        safe=Wealth.start(bets.SAFE_STAKES),
         baseline=baseline,
         known_stable=baseline,
         recent_stable=_remember(Memory(), baseline, STABLE_MEMORY),
@@ -119,7 +107,7 @@ def _begin_step(known: SignalEvidence) -> SignalEvidence:
         _learn_stable(known),
         worse=known.worse.at_new_step(),
         outside=known.outside.at_new_step(),
-        safe=Wealth.start(len(SAFE_SHARES) + 2),
+        safe=Wealth.start(bets.SAFE_STAKES),
         step_candidate=NOTHING,
         step_stable=NOTHING,
         open_candidate=NOTHING,
@@ -167,13 +155,13 @@ def _settled(policy: Policy, signal: SignalPolicy, seen: SignalEvidence, *, alon
     y1, y0 = seen.open_candidate, seen.open_stable
     base = stable_guess(signal, seen)
     guess = seen.recent_candidate.rate(base, PRIOR_REQUESTS)
-    outside = _against_a_rate(signal, y1, clip_objective(signal), guess)
+    outside = bets.against_a_rate(signal, y1, bernoulli.clip(signal.objective), guess)
     if alone:
-        worse = _against_a_rate(signal, y1, _reference(policy, signal, seen), guess)
-        safe = _for_alone(policy, signal, seen, base, guess)
+        worse = bets.against_a_rate(signal, y1, _most_tolerated(policy, signal, seen), guess)
+        safe = bets.for_safety_alone(signal, y1, _least_harmful(policy, signal, seen), base, guess)
     else:
-        worse = _against_stable(signal, y1, y0, base, guess)
-        safe = _for_beside(signal, y1, y0, base, guess)
+        worse = bets.against_stable(signal, y1, y0, base, guess)
+        safe = bets.for_safety(signal, y1, y0, base, guess)
     ceiling = fail_threshold(policy) + HEADROOM
     return replace(
         _learn_stable(seen),
@@ -191,74 +179,22 @@ def stable_guess(signal: SignalPolicy, seen: SignalEvidence) -> float:
     return bernoulli.clip(seen.recent_stable.rate(prior, PRIOR_BAD_EVENTS / prior))
 
 
-def clip_objective(signal: SignalPolicy) -> float:
-    return bernoulli.clip(signal.objective)
+def _most_tolerated(policy: Policy, signal: SignalPolicy, seen: SignalEvidence) -> float:
+    """Return the rate up to which a candidate without stable beside it is no worse than stable was, or promised.
 
-
-def _reference(policy: Policy, signal: SignalPolicy, seen: SignalEvidence) -> float:
-    """Return what a candidate without stable beside it may show at most and be no worse than stable was."""
-    objective = clip_objective(signal)
-    if not is_known(seen.known_stable):
+    Where nothing is known of stable, the promise is all there is to hold the candidate to.
+    """
+    objective = bernoulli.clip(signal.objective)
+    if seen.known_stable.requests < KNOWN_STABLE:
         return objective
     delta = REFERENCE_SHARE * policy.alpha_per_signal
-    return max(objective, bernoulli.upper_bound(seen.known_stable, delta, signal.tempering))
+    return max(objective, bernoulli.clip(bernoulli.upper_bound(seen.known_stable, delta, signal.tempering)))
 
 
-def _harm_bets(null: float, guess: float) -> list[float | None]:
-    """Return the candidate rates that are bet on, None for a bet that sits this block out."""
-    low = bernoulli.logit(null)
-    high = max(bernoulli.logit(BROKEN), low + 2.0)
-    path: list[float | None] = [bernoulli.clip(bernoulli.expit(low + share * (high - low))) for share in HARM_PATH]
-    path.append(guess if guess > null else None)
-    return path
-
-
-def _against_a_rate(signal: SignalPolicy, candidate: Tally, null: float, guess: float) -> list[float]:
-    """Return log e-factors against "the candidate's rate is at most `null`"."""
-    return [
-        0.0 if bet is None else signal.tempering * bernoulli.log_ratio(candidate, bet, null)
-        for bet in _harm_bets(null, guess)
-    ]
-
-
-def _against_stable(signal: SignalPolicy, candidate: Tally, stable: Tally, base: float, guess: float) -> list[float]:
-    """Return log e-factors against "the candidate's rate is at most stable's"."""
-
-    def factor(bet: float | None) -> float:
-        if bet is None:
-            return 0.0
-        null = bernoulli.pooled(candidate, stable, (bet, base))
-        return signal.tempering * (bernoulli.log_ratio(candidate, bet, null) + bernoulli.log_ratio(stable, base, null))
-
-    return [factor(bet) for bet in _harm_bets(base, guess)]
-
-
-def _safe_bets(edge: float, base: float, guess: float) -> list[float | None]:
-    """Return candidate rates below the harmful edge: as good as stable, as seen so far, and shares of the edge."""
-    bets = [base, *(share * edge for share in SAFE_SHARES), guess]
-    return [bernoulli.clip(bet) if bet < edge else None for bet in bets]
-
-
-def _for_beside(signal: SignalPolicy, candidate: Tally, stable: Tally, base: float, guess: float) -> list[float]:
-    """Return log e-factors against "the candidate is worse than max(stable, objective) + margin"."""
-
-    def factor(bet: float | None) -> float:
-        if bet is None:
-            return 0.0
-        p1, p0 = bernoulli.nearest_harmful(candidate, stable, (bet, base), signal.objective, signal.margin)
-        return signal.tempering * (bernoulli.log_ratio(candidate, bet, p1) + bernoulli.log_ratio(stable, base, p0))
-
-    return [factor(bet) for bet in _safe_bets(max(base, signal.objective) + signal.margin, base, guess)]
-
-
-def _for_alone(policy: Policy, signal: SignalPolicy, seen: SignalEvidence, base: float, guess: float) -> list[float]:
-    """Return the same against what stable showed at least before."""
+def _least_harmful(policy: Policy, signal: SignalPolicy, seen: SignalEvidence) -> float:
+    """Return the rate from which on a candidate without stable beside it may be worse than the margin allows."""
     before = bernoulli.lower_bound(seen.known_stable, REFERENCE_SHARE * policy.beta, signal.tempering)
-    edge = bernoulli.clip(max(before, signal.objective) + signal.margin)
-    return [
-        0.0 if bet is None else signal.tempering * bernoulli.log_ratio(seen.open_candidate, bet, edge)
-        for bet in _safe_bets(edge, base, guess)
-    ]
+    return bernoulli.clip(max(before, signal.objective) + signal.margin)
 
 
 def _learn_stable(known: SignalEvidence) -> SignalEvidence:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from tidegate.judge import bernoulli
 from tidegate.judge.evidence import Evidence, SignalEvidence
@@ -16,11 +17,20 @@ LEAST_BAD_EVENTS = 3
 def assess(policy: Policy, evidence: Evidence) -> Verdict:
     """Return what the evidence says now. Looking changes nothing, and may happen at any time."""
     signals = tuple(_assess(policy, signal, evidence.of(signal.name)) for signal in policy.signals)
+    outcome: Outcome
     for outcome in ("fail", "inconclusive"):
-        concerned = [signal.reason for signal in signals if signal.outcome == outcome]
+        concerned = [signal for signal in signals if signal.outcome == outcome]
         if concerned:
-            return Verdict(outcome, "; ".join(concerned), signals)
-    return Verdict("pass", "; ".join(signal.reason for signal in signals), signals)
+            return Verdict(outcome, _together(concerned), signals)
+    return Verdict("pass", _together(signals), signals)
+
+
+def _together(signals: Sequence[SignalVerdict]) -> str:
+    """Return one sentence for several signals; what is true of more than one is said once."""
+    names: dict[str, list[str]] = {}
+    for signal in signals:
+        names.setdefault(signal.reason.removeprefix(f"{signal.signal}: "), []).append(signal.signal)
+    return "; ".join(f"{', '.join(named)}: {why}" for why, named in names.items())
 
 
 def _assess(policy: Policy, signal: SignalPolicy, known: SignalEvidence) -> SignalVerdict:
@@ -83,9 +93,7 @@ def _why(signal: SignalPolicy, known: SignalEvidence, counts: str, outcome: Outc
     if not seen:
         return "no traffic has reached the candidate in this step"
     if seen < signal.min_requests:
-        return (
-            f"{seen:,} of {signal.min_requests:,} candidate requests so far, {known.step_candidate.bad:,} {signal.verb}"
-        )
+        return f"{seen:,} of {signal.min_requests:,} candidate requests needed so far"
     if needed:
         return f"{counts}; too early to tell, at least {needed:,} more {_requests(needed)} needed"
     return f"{counts}; neither harm nor safety is shown yet"
@@ -106,12 +114,12 @@ def _still_needed(policy: Policy, signal: SignalPolicy, known: SignalEvidence) -
 
 
 def percent(rate: float) -> str:
-    """Return a rate as people write it: "6.7 %", "0.07 %", "0 %", "100 %"."""
+    """Return a rate as people write it, with two digits that say something: "6.7 %", "0.075 %", "33.3 %", "0 %"."""
     value = 100.0 * rate
-    if value == 0.0 or value >= 99.95:
-        return f"{value:.0f} %"
-    digits = 1 if value >= 0.095 else max(1, -math.floor(math.log10(value))) if value >= 1e-6 else 6
-    return f"{value:.{digits}f} %"
+    if value <= 1e-6:
+        return "0 %"
+    digits = 1 if value >= 10.0 else 1 - math.floor(math.log10(value))
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".") + " %"
 
 
 def _requests(count: int) -> str:

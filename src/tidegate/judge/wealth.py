@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 #: Share of the wealth that is held back at first.
-RESERVE = 0.2
+RESERVE = 0.1
 #: The reserve falls like requests ** -DRIP, once there were more than DRIP_START of them.
 DRIP = 0.25
 DRIP_START = 50.0
@@ -36,9 +36,10 @@ class Wealth:
     requests: int = 0
 
     @classmethod
-    def start(cls, bets: int) -> Wealth:
-        each = math.log((1.0 - RESERVE) / bets)
-        return cls(reserve=math.log(RESERVE), bets=(each,) * bets)
+    def start(cls, stakes: Sequence[float]) -> Wealth:
+        """Return the wealth before the first block, laid on bets in proportion to their stakes."""
+        logs = tuple(math.log((1.0 - RESERVE) * stake / sum(stakes)) for stake in stakes)
+        return cls(reserve=math.log(RESERVE), bets=logs)
 
     @property
     def log(self) -> float:

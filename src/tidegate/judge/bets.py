@@ -1,0 +1,81 @@
+"""The bets of a block: log e-factors of each, for the three nulls.
+
+Every bet names rates for candidate and stable that were guessed from earlier blocks; what it earns is the likelihood
+ratio of the block against the nearest point of the null (`bernoulli`).
+"""
+
+from __future__ import annotations
+
+from tidegate.judge import bernoulli
+from tidegate.judge.records import SignalPolicy, Tally
+
+#: Bets on a worse candidate lie at these shares of the way from the null to BROKEN on the log-odds scale: dense where
+#: harm is small and hard to see, the last one at a candidate that answers nothing. One more bet follows what the
+#: candidate has shown so far.
+HARM_PATH = tuple((number / 5) ** 1.5 for number in range(1, 6))
+BROKEN = 0.98
+#: Large harm is seen in so few requests that it needs no large stake.
+HARM_STAKES = (3.0, 3.0, 1.0, 0.5, 1.0, 4.0)
+
+#: Bets on a safe candidate: as good as stable, these shares of the harmful edge, as seen so far.
+SAFE_SHARES = (0.25, 0.55)
+SAFE_STAKES = (1.0, 1.0, 1.0, 1.0)
+
+
+def against_a_rate(signal: SignalPolicy, candidate: Tally, null: float, guess: float) -> list[float]:
+    """Return log e-factors against "the candidate's rate is at most `null`"."""
+    return [
+        0.0 if bet is None else signal.tempering * bernoulli.log_ratio(candidate, bet, null)
+        for bet in _harm_bets(null, guess)
+    ]
+
+
+def against_stable(signal: SignalPolicy, candidate: Tally, stable: Tally, base: float, guess: float) -> list[float]:
+    """Return log e-factors against "the candidate's rate is at most stable's".
+
+    Args:
+        base: rate that stable is expected to show.
+        guess: rate that the candidate is expected to show.
+    """
+
+    def factor(bet: float | None) -> float:
+        if bet is None:
+            return 0.0
+        null = bernoulli.pooled(candidate, stable, (bet, base))
+        return signal.tempering * (bernoulli.log_ratio(candidate, bet, null) + bernoulli.log_ratio(stable, base, null))
+
+    return [factor(bet) for bet in _harm_bets(base, guess)]
+
+
+def for_safety(signal: SignalPolicy, candidate: Tally, stable: Tally, base: float, guess: float) -> list[float]:
+    """Return log e-factors against "the candidate is worse than max(stable, objective) + margin"."""
+
+    def factor(bet: float | None) -> float:
+        if bet is None:
+            return 0.0
+        p1, p0 = bernoulli.nearest_harmful(candidate, stable, (bet, base), signal.objective, signal.margin)
+        return signal.tempering * (bernoulli.log_ratio(candidate, bet, p1) + bernoulli.log_ratio(stable, base, p0))
+
+    return [factor(bet) for bet in _safe_bets(max(base, signal.objective) + signal.margin, base, guess)]
+
+
+def for_safety_alone(signal: SignalPolicy, candidate: Tally, edge: float, base: float, guess: float) -> list[float]:
+    """Return log e-factors against "the candidate's rate is at least `edge`"."""
+    return [
+        0.0 if bet is None else signal.tempering * bernoulli.log_ratio(candidate, bet, edge)
+        for bet in _safe_bets(edge, base, guess)
+    ]
+
+
+def _harm_bets(null: float, guess: float) -> list[float | None]:
+    """Return the candidate rates that are bet on, None for a bet that sits this block out."""
+    low = bernoulli.logit(null)
+    high = max(bernoulli.logit(BROKEN), low + 2.0)
+    path: list[float | None] = [bernoulli.clip(bernoulli.expit(low + share * (high - low))) for share in HARM_PATH]
+    path.append(guess if guess > null else None)
+    return path
+
+
+def _safe_bets(edge: float, base: float, guess: float) -> list[float | None]:
+    bets = [base, *(share * edge for share in SAFE_SHARES), guess]
+    return [bernoulli.clip(bet) if bet < edge else None for bet in bets]
