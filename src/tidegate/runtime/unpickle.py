@@ -1,0 +1,58 @@
+"""The one place that unpickles, behind the user's trust."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from typing import Any
+
+from tidegate.contract.errors import InvalidInput, NotTrusted
+from tidegate.runtime.base import ArtifactFiles, LoadOptions
+from tidegate.runtime.frameworks import import_framework
+from tidegate.runtime.pickle_scan import scan
+
+
+def unpickle(files: ArtifactFiles, options: LoadOptions) -> Any:
+    """Return the object in a pickle or joblib file.
+
+    Raises:
+        NotTrusted: the caller did not say that they trust it, or it imports what no model needs.
+        InvalidInput: it is damaged, or needs a package that is not here.
+    """
+    path = files.root
+    found = scan(path)
+    if found is None:
+        raise InvalidInput(f"{path.name} is not a pickle.", subject=str(path))
+    if not options.trusted or found.dangerous:
+        raise NotTrusted(
+            f"{path.name} is a pickle, and loading it would run code from it.",
+            subject=str(path),
+            got=", ".join(found.dangerous or found.imports[:10]) or None,
+        )
+    try:
+        with warnings.catch_warnings():
+            # A version that differs is reported once, in words, when the artifact is checked.
+            warnings.simplefilter("ignore")
+            if found.joblib:
+                return import_framework("joblib", extra="sklearn", what="A joblib file").load(path)
+            with path.open("rb") as stream:
+                return pickle.load(stream)  # noqa: S301 (the user trusts it, see above)
+    except ModuleNotFoundError as error:
+        raise InvalidInput(
+            f"{path.name} needs the module {error.name!r}, which is not installed here.",
+            subject=str(path),
+            hint="Install it into Tidegate's environment, or export the model as skops or ONNX.",
+        ) from error
+    except InvalidInput:
+        raise
+    except Exception as error:
+        raise InvalidInput(
+            f"{path.name} cannot be unpickled: {_short(error)}.",
+            subject=str(path),
+            hint="The file may be damaged, or written by other versions of its packages.",
+        ) from error
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return (text[:300] + "…") if len(text) > 300 else text.rstrip(".")
