@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -100,7 +99,7 @@ def alerts_page() -> str:
             part
             for rule in alert_rules("churn", ServingRequirements())
             for part in (
-                f"## {rule.name} ({rule.severity}{_window(rule.expression)})",
+                f"## {rule.name} ({rule.severity})",
                 f"> {rule.summary}",
                 rule.runbook,
                 f"```promql\n{rule.expression}\n```",
@@ -108,12 +107,6 @@ def alerts_page() -> str:
             )
         ),
     )
-
-
-def _window(expression: str) -> str:
-    """Return the first window of a rate, the longest, to tell rules of one name apart."""
-    window = re.search(r"\[(\w+)\]", expression)
-    return "" if window is None else f", over {window[1]}"
 
 
 def errors_page() -> str:

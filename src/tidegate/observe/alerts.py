@@ -69,10 +69,11 @@ BURN_WINDOWS = (
 
 
 def alert_rules(deployment: str, requirements: ServingRequirements) -> tuple[AlertRule, ...]:
-    """Return the rules for one deployment; several may share a name and differ in severity."""
+    """Return the rules for one deployment; two of one name differ in severity."""
     budget = 1 - requirements.availability.ratio
     return (
-        *(_errors(deployment, window, budget, str(requirements.availability)) for window in BURN_WINDOWS),
+        _errors(deployment, "page", budget, str(requirements.availability)),
+        _errors(deployment, "ticket", budget, str(requirements.availability)),
         _slow(deployment, str(requirements.latency_p99)),
         *_replicas(deployment),
         *_rollout(deployment),
@@ -111,27 +112,33 @@ def _share(bad: str, deployment: str, window: str) -> str:
     return f"sum(rate({bad}[{window}])) / {total}"
 
 
-def _errors(deployment: str, window: BurnWindow, budget: float, availability: str) -> AlertRule:
-    failed = f'{REQUESTS.name}{{deployment="{deployment}",code_class="5xx"}}'
-    threshold = f"{burn_threshold(window.factor, budget):.10g}"
+def _errors(deployment: str, severity: Severity, budget: float, availability: str) -> AlertRule:
+    """Return one rule for all windows of a severity: as rules of their own they would be the same alert twice."""
+    windows = [window for window in BURN_WINDOWS if window.severity == severity]
     return AlertRule(
         name="TidegateHighErrorRate",
-        expression=(
-            f"({_share(failed, deployment, window.long)}) > {threshold}\n"
-            f"and ({_share(failed, deployment, window.short)}) > {threshold}\n"
-            f"and sum(increase({failed}[{window.long}])) >= {FEWEST_BAD_REQUESTS}"
-        ),
+        expression="\nor\n".join(_burning(deployment, window, budget) for window in windows),
         hold=None,
-        severity=window.severity,
+        severity=severity,
         summary=(
-            f"{deployment} fails {{{{ $value | humanizePercentage }}}} of its requests over {window.long}; "
-            f"{availability} shall succeed"
+            f"{deployment} fails {{{{ $value | humanizePercentage }}}} of its requests over the last "
+            f"{' or '.join(window.long for window in windows)}; {availability} shall succeed"
         ),
         runbook=(
             f"`tidegate status {deployment}` says which revision fails, `tidegate logs {deployment}` why; "
             f"`tidegate abort {deployment}` ends a rollout, `tidegate rollback {deployment}` returns to the "
             f"revision before."
         ),
+    )
+
+
+def _burning(deployment: str, window: BurnWindow, budget: float) -> str:
+    failed = f'{REQUESTS.name}{{deployment="{deployment}",code_class="5xx"}}'
+    threshold = f"{burn_threshold(window.factor, budget):.10g}"
+    return (
+        f"({_share(failed, deployment, window.long)}) > {threshold}\n"
+        f"and ({_share(failed, deployment, window.short)}) > {threshold}\n"
+        f"and sum(increase({failed}[{window.long}])) >= {FEWEST_BAD_REQUESTS}"
     )
 
 

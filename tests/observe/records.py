@@ -1,0 +1,51 @@
+"""Records as the controller would fill them: a stable revision and a candidate that fails and is slow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tidegate.observe.exposition import ControllerMetrics, DeploymentMetrics, RequestMetrics, RevisionMetrics
+
+
+@dataclass(frozen=True)
+class Bucket:
+    lower_ms: float
+    upper_ms: float
+    count: int
+
+
+CONTROLLER = ControllerMetrics(version="0.1.0", gateway_up=True)
+
+STABLE = RevisionMetrics(
+    revision=1,
+    requests=RequestMetrics(
+        by_code_class={"2xx": 980, "4xx": 15, "5xx": 5},
+        durations=(Bucket(3, 3.1, 900), Bucket(9, 10, 90), Bucket(49, 50, 6), Bucket(50, 51, 4)),
+        slow=4,
+    ),
+    weight_percent=95,
+    observed_percent=94.8,
+    wanted=2,
+    ready=2,
+    restarts=0,
+)
+
+CANDIDATE = RevisionMetrics(
+    revision=2,
+    requests=RequestMetrics(by_code_class={"2xx": 50}, durations=(Bucket(200, 210, 50),), slow=50),
+    weight_percent=5,
+    observed_percent=None,
+    wanted=2,
+    ready=1,
+    restarts=3,
+)
+
+CHURN = DeploymentMetrics(
+    deployment="churn",
+    latency_objective_ms=50,
+    availability=0.999,
+    revisions=(STABLE, CANDIDATE),
+    phase="analyzing",
+    rollouts={"promoted": 2},
+    harm={"errors": 0.1, "slow": 1.4},
+)
