@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ HEALTHY = {
 def firing(
     promtool: Promtool,
     folder: Path,
-    changes: dict[str, str | None],
+    changes: Mapping[str, str | None],
     minute: int,
     requirements: ServingRequirements = STRICT,
 ) -> set[tuple[str, str]]:
