@@ -82,6 +82,7 @@ CONTRADICTORY_REQUESTS: dict[str, dict[str, Any]] = {
     "timeout below objective": {**SMALLEST, "traffic": {"timeout": "50ms"}},
     "interval above step": {**SMALLEST, "analysis": {"interval": "5m", "stepDuration": "1m"}},
     "objective of nothing": {**SMALLEST, "servingRequirements": {"latencyP99": "0ms"}},
+    "margin of nothing": {**SMALLEST, "analysis": {"margin": "0%"}},
     "no error budget": {**SMALLEST, "servingRequirements": {"availability": "100%"}},
 }
 

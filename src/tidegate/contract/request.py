@@ -181,11 +181,13 @@ class Analysis(Document):
     min_requests: Annotated[Whole, Field(ge=1, le=1_000_000)] = 50
     """Requests that the candidate must have answered before a step can pass."""
 
-    margin: Annotated[Share, between("0%", "50%", Share)] = Share.parse("2%")
-    """How much larger than stable's the candidate's share of bad requests may be without being harm."""
+    margin: Annotated[Share, between("0.01%", "50%", Share)] = Share.parse("2%")
+    """How far the candidate's share of bad requests may lie above stable's, or above the objective where that is
+    larger, and the candidate still pass."""
 
     alpha: Annotated[Share, between("0.0001%", "20%", Share)] = Share.parse("1%")
-    """The chance of taking back a healthy candidate that is accepted, however often the judge looks."""
+    """The chance of taking back a healthy candidate that is accepted: over the whole rollout, all signals together,
+    however often the judge looks."""
 
     on_inconclusive: OnInconclusive = "pause"
     """What to do when a step's time is up and neither harm nor safety is shown: wait for a person, roll back, go on."""
