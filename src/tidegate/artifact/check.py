@@ -1,0 +1,148 @@
+"""Does the model load, and does it answer? Everything that can go wrong before a replica starts goes wrong here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tidegate.artifact.bundle import Environment
+from tidegate.artifact.environment import compare_versions, environment_of, imported_modules
+from tidegate.artifact.inspect import ArtifactLimits, inspect_artifact
+from tidegate.artifact.memory import PeakMemory
+from tidegate.artifact.sample import check_columns, read_sample, rows_to_try
+from tidegate.contract.errors import InvalidInput, NotTrusted, TidegateError
+from tidegate.runtime.base import Columns, LoadOptions, Model, Recognition, Signature
+from tidegate.runtime.registry import get_runtime
+from tidegate.runtime.rows import inputs_from_rows
+
+
+@dataclass(frozen=True)
+class Checked:
+    """An artifact that loaded and answered.
+
+    Attributes:
+        sample: the rows that it answered, in the signature's own terms.
+        memory_bytes: peak resident memory that loading and answering added to this process.
+        warnings: what the user should know although it is no error.
+    """
+
+    recognition: Recognition
+    signature: Signature
+    sample: Sequence[Mapping[str, Any]]
+    environment: Environment
+    memory_bytes: int
+    warnings: Sequence[str] = field(default_factory=tuple)
+
+
+def check_artifact(
+    path: Path,
+    *,
+    framework: str | None = None,
+    trust: bool = False,
+    sample_path: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    limits: ArtifactLimits | None = None,
+) -> Checked:
+    """Recognise, load and try an artifact, in this process.
+
+    Raises:
+        NotTrusted: loading would run code of the file and `trust` is False, or it would do what no model needs.
+        InvalidInput: anything else that is wrong with the file, the sample or the installed framework.
+    """
+    peak = PeakMemory()
+    files, recognition = inspect_artifact(path, framework, limits)
+    require_trust(path, recognition, trust=trust)
+    runtime = get_runtime(recognition.runtime)
+    warnings = compare_versions(recognition, runtime)
+    sample = None if sample_path is None else read_sample(sample_path)
+    options = LoadOptions(trusted=trust, sample=sample, settings=settings or {})
+    try:
+        model = runtime.load(files, options)
+    except TidegateError as error:
+        raise _with_versions(error, warnings) from error
+    try:
+        if sample is not None and sample_path is not None:
+            check_columns(model.signature, sample, sample_path)
+        rows = rows_to_try(model, sample)
+        _try(model, rows, made_up=sample is None)
+        signature = model.signature
+    finally:
+        model.close()
+    return Checked(
+        recognition=recognition,
+        signature=signature,
+        sample=rows,
+        environment=environment_of(runtime, imported_modules(recognition)),
+        memory_bytes=peak.growth(),
+        warnings=tuple(warnings),
+    )
+
+
+def require_trust(path: Path, recognition: Recognition, *, trust: bool) -> None:
+    """Refuse an artifact that would run code of its own.
+
+    Raises:
+        NotTrusted: it needs trust and has none, or it holds what no model needs, which trust does not change.
+    """
+    if recognition.dangerous:
+        raise NotTrusted(
+            f"{path.name} would do what no model needs: {'; '.join(recognition.dangerous[:10])}. It was not loaded.",
+            subject=str(path),
+            expected="a model",
+            got="; ".join(recognition.reasons),
+            hint="This is what malicious files look like, and --trust does not change it. Do not open it; ask where it "
+            "comes from. If it is your own, save the model without that part, or as skops or ONNX.",
+        )
+    if recognition.needs_trust and not trust:
+        what = "a pickle" if recognition.format in ("pickle", "joblib") else f"a {recognition.format} file"
+        raise NotTrusted(
+            f"{path.name} is {what}, which can run code of its own when it is loaded. It was not loaded.",
+            subject=str(path),
+            got="; ".join(recognition.reasons),
+            hint="If you made this file yourself, deploy it with --trust. If not, ask for the model as skops "
+            "(skops.io.dump(model, 'model.skops')) or ONNX, which need no trust.",
+        )
+
+
+def _with_versions(error: TidegateError, warnings: Sequence[str]) -> TidegateError:
+    """Add the likely cause to an error of loading: another version wrote the file."""
+    if warnings and isinstance(error, InvalidInput) and not isinstance(error, NotTrusted):
+        version = warnings[0].partition(". ")[0]
+        return InvalidInput(
+            error.message,
+            subject=error.subject,
+            expected=error.expected,
+            got=error.got,
+            hint=f"{version}. {error.hint or ''}".strip(),
+        )
+    return error
+
+
+def _try(model: Model, rows: Sequence[Mapping[str, Any]], *, made_up: bool) -> None:
+    inputs = inputs_from_rows(model.signature.inputs, rows)
+    try:
+        outputs = model.predict(inputs)
+    except TidegateError:
+        raise
+    except Exception as error:
+        raise InvalidInput(
+            f"The model loads, and fails on {'a made-up row' if made_up else 'the sample'}.",
+            got=" ".join(f"{type(error).__name__}: {error}".split())[:500],
+            hint="Give a few typical rows with --sample rows.json (or .csv)." if made_up else None,
+        ) from error
+    _check_outputs(model.signature, outputs, len(rows))
+
+
+def _check_outputs(signature: Signature, outputs: Columns, rows: int) -> None:
+    for spec in signature.outputs:
+        answer = outputs.get(spec.name)
+        if not isinstance(answer, np.ndarray) or answer.ndim != len(spec.shape) or len(answer) != rows:
+            raise InvalidInput(
+                f"The model's output {spec.name!r} is not what its signature says.",
+                expected=f"{spec.datatype} of shape {[rows, *spec.shape[1:]]}",
+                got=f"{answer.dtype} of shape {list(answer.shape)}" if isinstance(answer, np.ndarray) else str(answer),
+            )

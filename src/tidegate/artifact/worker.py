@@ -1,0 +1,86 @@
+"""The process that opens an artifact for the first time: `python -m tidegate.artifact --request FILE`.
+
+It inspects, checks and bundles, prints one line of JSON, `{"ok": …}` or `{"error": …}`, and ends. Whatever a model does
+to the process that loads it (a crash, all of the memory, a loop without end, text on standard output) happens here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tidegate.artifact.bundle import BundleContent, write_bundle
+from tidegate.artifact.check import check_artifact
+from tidegate.artifact.inspect import ArtifactLimits
+from tidegate.contract.errors import TidegateError
+from tidegate.runtime.signatures import signature_to_dict
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one request; return 0 when there is a bundle, 1 when there is an error, which is printed in JSON."""
+    parser = argparse.ArgumentParser(prog="python -m tidegate.artifact", description=__doc__)
+    parser.add_argument("--request", type=Path, required=True, help="JSON file that `build_bundle` wrote")
+    request = json.loads(parser.parse_args(arguments).request.read_bytes())
+    answers = _claim_standard_output()
+    # Should the process that started this one be gone, nobody would end it.
+    signal.alarm(int(request["seconds"]) + 5)
+    try:
+        answer: dict[str, Any] = {"ok": perform(request)}
+    except TidegateError as error:
+        answer = {"error": error.as_dict()}
+    except MemoryError:
+        answer = {"error": {"code": "invalid_input", "message": "The model needs more memory than there is."}}
+    with os.fdopen(answers, "w") as stream:
+        stream.write(json.dumps(answer) + "\n")
+    return 0 if "ok" in answer else 1
+
+
+def _claim_standard_output() -> int:
+    """Return a descriptor for the answer; what frameworks print from now on goes to standard error."""
+    sys.stdout.flush()
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    return answers
+
+
+def perform(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Build the bundle that a request asks for.
+
+    Raises:
+        TidegateError: it cannot be built.
+    """
+    path = Path(request["path"])
+    sample_path = request.get("sample_path")
+    checked = check_artifact(
+        path,
+        framework=request.get("framework"),
+        trust=bool(request.get("trust")),
+        sample_path=None if sample_path is None else Path(sample_path),
+        settings=request.get("settings") or {},
+        limits=ArtifactLimits(**request["limits"]),
+    )
+    content = BundleContent(
+        artifact=path,
+        runtime=checked.recognition.runtime,
+        format=checked.recognition.format,
+        framework_version=checked.recognition.framework_version,
+        # A file that needs no trust is served the same with or without it.
+        trusted=bool(request.get("trust")) and checked.recognition.needs_trust,
+        signature=signature_to_dict(checked.signature),
+        environment=checked.environment,
+        memory_bytes=checked.memory_bytes,
+        settings=dict(request.get("settings") or {}),
+        sample=checked.sample,
+    )
+    bundle = write_bundle(content, Path(request["bundles"]))
+    return {"digest": bundle.manifest.digest, "warnings": list(checked.warnings)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
