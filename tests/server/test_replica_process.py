@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -199,3 +200,10 @@ def test_liveness_answers_before_the_model_is_loaded_and_readiness_says_no(
             assert predicted.status_code == 503
             assert predicted.headers["retry-after"] == "1"
         wait_until(running.is_ready, "the replica is ready")
+
+
+def test_an_address_that_is_taken_ends_the_process_with_exit_code_69(flights_bundle: Bundle, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = spawn(flights_bundle.folder, tmp_path, "--port", str(taken.getsockname()[1]))
+        assert process.wait(DEADLINE_SECONDS) == 69
+    assert "cannot listen on 127.0.0.1" in critical(tmp_path)["message"]

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sys
 
-from tidegate.server import logs, process
-from tidegate.server.settings import parse_arguments
+from tidegate.runtime.frameworks import limit_threads
 
 
 def main() -> None:
+    # Before NumPy is imported: its BLAS reads this once. Requests run side by side on the pool's threads instead.
+    limit_threads(1)
+    from tidegate.server import logs, process
+    from tidegate.server.settings import parse_arguments
+
     settings = parse_arguments()
     logs.configure()
     code = process.run(settings)

@@ -24,7 +24,6 @@ from prometheus_client import disable_created_metrics
 from tidegate.artifact.bundle import Bundle, load_model, read_bundle, verify_bundle
 from tidegate.contract.errors import Conflict, TidegateError
 from tidegate.runtime.base import Model
-from tidegate.runtime.frameworks import limit_threads
 from tidegate.server.app import build_app
 from tidegate.server.dataplane import one_line
 from tidegate.server.replica import Phase, Replica
@@ -33,6 +32,8 @@ from tidegate.server.settings import ServerSettings
 from tidegate.server.threads import run_in_daemon_thread
 
 EXIT_OK = 0
+#: sysexits.h EX_UNAVAILABLE: the address cannot be listened on.
+EXIT_NO_ADDRESS = 69
 #: sysexits.h EX_TEMPFAIL: this replica runs already.
 EXIT_LOCKED = 75
 #: sysexits.h EX_CONFIG: what is to be served cannot be served; starting again will not help.
@@ -67,10 +68,13 @@ def run(settings: ServerSettings) -> int:
             bundle = read_bundle(settings.bundle)
         except TidegateError as error:
             return _unservable(error)
-        limit_threads(1)
         disable_created_metrics()  # type: ignore[no-untyped-call]
         sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
-        listener = _bind(settings)
+        try:
+            listener = _bind(settings)
+        except OSError as error:
+            log.critical("cannot listen on %s:%s: %s", settings.host, settings.port, error.strerror or error)
+            return EXIT_NO_ADDRESS
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(_Process(settings, bundle, listener).run())
 
