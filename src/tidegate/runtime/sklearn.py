@@ -14,6 +14,7 @@ from tidegate.runtime.base import ArtifactFiles, LoadOptions, Model, Recognition
 from tidegate.runtime.estimator import load_estimator
 from tidegate.runtime.frameworks import import_framework, limit_threads
 from tidegate.runtime.pickle_scan import MAX_REASONS, recognise_pickle
+from tidegate.runtime.skops_types import is_harmless
 from tidegate.runtime.unpickle import unpickle
 
 #: Bounds for what a skops file, a zip, may unpack to.
@@ -59,7 +60,7 @@ def _recognise_skops(path: Path) -> Recognition | None:
     if b'"_skops_version"' not in schema:
         return None
     version = re.search(rb'"_sklearn_version"\s*:\s*\{[^{}]*?"content"\s*:\s*"\\"([\w.+-]{1,40})\\""', schema)
-    untrusted = _untrusted_types(path)
+    untrusted = [name for name in _untrusted_types(path) if not is_harmless(name)]
     reasons = [f"it holds the type {name}" for name in untrusted[:MAX_REASONS]]
     if len(untrusted) > MAX_REASONS:
         reasons.append(f"and {len(untrusted) - MAX_REASONS} types more")
@@ -108,7 +109,8 @@ def _untrusted_types(path: Path) -> list[str]:
 def _load_skops(files: ArtifactFiles, options: LoadOptions) -> Any:
     path = files.root
     skops: Any = import_framework("skops.io", extra="sklearn", what=_SKOPS)
-    untrusted = _untrusted_types(path)
+    unknown = _untrusted_types(path)
+    untrusted = [name for name in unknown if not is_harmless(name)]
     if untrusted and not options.trusted:
         raise NotTrusted(
             f"{path.name} holds types that skops does not know to be safe.",
@@ -116,7 +118,7 @@ def _load_skops(files: ArtifactFiles, options: LoadOptions) -> Any:
             got=", ".join(untrusted[:10]),
         )
     try:
-        return skops.load(path, trusted=untrusted)
+        return skops.load(path, trusted=unknown)
     except ModuleNotFoundError as error:
         raise InvalidInput(
             f"{path.name} needs the module {error.name!r}, which is not installed here.", subject=str(path)
