@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, FastAPI, HTTPException, Query, Request, Response
@@ -55,10 +56,11 @@ def build_app(service: Service, token: str, stopping: asyncio.Event) -> FastAPI:
     return app
 
 
-def _token_check(token: str) -> Any:
-    scheme = HTTPBearer(auto_error=False, description="The content of the file `token` in the home folder.")
+_BEARER = HTTPBearer(auto_error=False, description="The content of the file `token` in the home folder.")
 
-    def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(scheme)]) -> None:
+
+def _token_check(token: str) -> Callable[..., None]:
+    def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
         if given is None or not secrets.compare_digest(given.credentials.encode(), token.encode()):
             raise HTTPException(401, "the token is missing or wrong", headers={"WWW-Authenticate": "Bearer"})
 

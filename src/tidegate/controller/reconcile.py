@@ -6,12 +6,14 @@ repeated, so the next tick, of this controller or of the next one, goes on from 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 from tidegate import judge
 from tidegate.contract.errors import TidegateError
@@ -67,6 +69,7 @@ class Reconciler:
         self._target = target
         self._revisions: dict[int, RevisionRow] = {}
         self._caught_up = False
+        self._ending: dict[int, asyncio.Task[None]] = {}
         self.seen = Seen()
 
     async def tick(self) -> None:
@@ -266,17 +269,24 @@ class Reconciler:
         write_atomically(self._home.report(self._name, row.id, "json"), json.dumps(built, indent=2) + "\n")
 
     async def _sweep(self, deployment: DeploymentRow) -> None:
-        """End the replicas of revisions that neither serve nor are on trial."""
+        """Begin to end the replicas of revisions that neither serve nor are on trial; draining them takes its time."""
         row = self._store.active_rollout(deployment.id)
-        current = self._store.deployment(self._name)
-        wanted = {current.stable}
+        wanted = {self._store.deployment(self._name).stable}
         if row is not None:
             wanted |= {row.from_revision, row.to_revision}
         for ref in await self._target.running():
-            if ref.deployment == self._name and ref.revision not in wanted:
-                await self._target.remove_revision(ref)
-                self.seen.health.pop(ref.revision, None)
-                self.seen.restarts.pop(ref.revision, None)
+            if ref.deployment == self._name and ref.revision not in wanted and ref.revision not in self._ending:
+                task = asyncio.create_task(self._target.remove_revision(ref), name=f"end {ref}")
+                self._ending[ref.revision] = task
+                task.add_done_callback(partial(self._ended, ref.revision))
+
+    def _ended(self, number: int, task: asyncio.Task[None]) -> None:
+        self._ending.pop(number, None)
+        if not task.cancelled() and task.exception() is not None:
+            log.warning("%s: revision %d could not be ended yet: %s", self._name, number, task.exception())
+            return
+        self.seen.health.pop(number, None)
+        self.seen.restarts.pop(number, None)
 
     def _revision(self, deployment: DeploymentRow, number: int) -> RevisionRow:
         known = self._revisions.get(number)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from tidegate.artifact.build import BuildRequest, build_bundle
@@ -61,11 +61,11 @@ class Service:
         _refuse_relative(artifact.path, artifact.sample)
         info = await build_bundle(
             BuildRequest(
-                path=artifact.path,
+                path=Path(artifact.path),
                 framework=artifact.framework,
                 version=artifact.version,
                 trust=artifact.trust,
-                sample_path=artifact.sample,
+                sample_path=Path(artifact.sample) if artifact.sample is not None else None,
                 settings={},
             ),
             self.home.bundles,
