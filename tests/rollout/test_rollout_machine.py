@@ -119,9 +119,11 @@ def test_a_pass_waits_until_the_counters_confirm_the_split() -> None:
     assert advance(in_phase(Phase.ANALYZING), early, at(3)).transition is None
 
 
-def test_a_split_that_the_counters_contradict_waits_for_a_person() -> None:
+def test_a_split_that_the_counters_contradict_to_the_end_of_the_step_waits_for_a_person() -> None:
     wrong = seen(split={1: 90, 2: 10}, verdict=PASS, split_check=SplitCheck.CONTRADICTED)
-    moved = advance(in_phase(Phase.ANALYZING), wrong, at(3)).rollout
+    watching = in_phase(Phase.ANALYZING, plan=plan(on_inconclusive="continue"))
+    assert advance(watching, wrong, at(3)).transition is None
+    moved = advance(watching, wrong, at(30)).rollout
     assert moved.phase is Phase.PAUSED
     assert "10 %" in moved.reason
 

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from tidegate import judge
 from tidegate.gateway.base import Counts
+from tidegate.rollout import SplitCheck, check_split
 from tidegate.target.base import Reading
 
 #: The share of requests that a p99 objective allows to be slower.
@@ -92,6 +93,8 @@ class Measured:
         baseline: of stable, before the first step.
         step: the step that `in_step` belongs to; -1 before the first.
         in_step: per revision, since the step's split came into force.
+        window: per revision, what the split is checked on: as `in_step`, but begun anew whenever it disagreed with the
+            weight. Requests are counted when they are answered, so that those sent by an earlier split come in late.
         evidence: the judge's, in its storage form; None before the first step.
     """
 
@@ -101,6 +104,7 @@ class Measured:
     baseline: Totals = field(default_factory=Totals)
     step: int = -1
     in_step: Mapping[int, Totals] = field(default_factory=dict)
+    window: Mapping[int, Totals] = field(default_factory=dict)
     evidence: Mapping[str, Any] | None = None
 
     def look(self, reading: Reading, objective_ms: float) -> tuple[Measured, dict[int, Totals]]:
@@ -126,20 +130,33 @@ class Measured:
             begun = judge.begin(rules, self.baseline.tallies())
         else:
             begun = judge.Evidence.from_storage(dict(self.evidence))
-        return replace(self, step=step, in_step={}, evidence=judge.begin_step(rules, begun).for_storage())
+        return replace(self, step=step, in_step={}, window={}, evidence=judge.begin_step(rules, begun).for_storage())
 
-    def observe(self, rules: judge.Policy, candidate: int, stable: int, growth: Mapping[int, Totals]) -> Measured:
-        """Give the judge what one look brought; does nothing before the first step."""
+    def observe(
+        self, rules: judge.Policy, candidate: int, stable: int, weight: int, growth: Mapping[int, Totals]
+    ) -> Measured:
+        """Give the judge what one look brought; does nothing before the first step.
+
+        Args:
+            weight: of the candidate, whole percent, as asked for.
+        """
         if self.evidence is None:
             return self
         tried, kept = growth.get(candidate, Totals()), growth.get(stable, Totals())
         before = judge.Evidence.from_storage(dict(self.evidence))
         after = judge.observe(rules, before, tried.tallies(), kept.tallies())
-        in_step = {
-            revision: self.in_step.get(revision, Totals()) + growth.get(revision, Totals())
-            for revision in (candidate, stable)
-        }
-        return replace(self, in_step=in_step, evidence=after.for_storage())
+        disagreed = self.check_split(candidate, stable, weight) is SplitCheck.CONTRADICTED
+        return replace(
+            self,
+            in_step=_added(self.in_step, growth, candidate, stable),
+            window=_added({} if disagreed else self.window, growth, candidate, stable),
+            evidence=after.for_storage(),
+        )
+
+    def check_split(self, candidate: int, stable: int, weight: int) -> SplitCheck:
+        """Compare what was counted with the candidate's weight."""
+        tried, kept = self.window.get(candidate, Totals()), self.window.get(stable, Totals())
+        return check_split(weight, tried.requests, kept.requests)
 
     def verdict(self, rules: judge.Policy) -> judge.Verdict | None:
         """Return what the judge says now; None before the first step."""
@@ -155,6 +172,7 @@ class Measured:
             "baseline": self.baseline.as_dict(),
             "step": self.step,
             "in_step": _stored(self.in_step),
+            "window": _stored(self.window),
             "evidence": dict(self.evidence) if self.evidence is not None else None,
         }
 
@@ -170,8 +188,15 @@ class Measured:
             baseline=Totals(**stored["baseline"]),
             step=stored["step"],
             in_step=_read(stored["in_step"]),
+            window=_read(stored["window"]),
             evidence=stored["evidence"],
         )
+
+
+def _added(
+    before: Mapping[int, Totals], growth: Mapping[int, Totals], candidate: int, stable: int
+) -> dict[int, Totals]:
+    return {number: before.get(number, Totals()) + growth.get(number, Totals()) for number in (candidate, stable)}
 
 
 def _stored(totals: Mapping[int, Totals]) -> dict[str, dict[str, int]]:

@@ -32,7 +32,6 @@ from tidegate.rollout import (
     Transition,
     Verdict,
     advance,
-    check_split,
 )
 from tidegate.rollout.machine import actions
 from tidegate.store import DeploymentRow, NewEvent, RevisionRow, RolloutRow, Store
@@ -182,7 +181,7 @@ class Reconciler:
         measured, growth = measured.look(reading, objective_ms)
         if rollout.phase is Phase.BASELINE:
             measured = measured.add_baseline(growth.get(rollout.plan.stable, Totals()))
-        measured = measured.observe(rules, rollout.plan.candidate, rollout.plan.stable, growth)
+        measured = measured.observe(rules, rollout.plan.candidate, rollout.plan.stable, rollout.weight, growth)
         self.seen.verdict = measured.verdict(rules)
         self.seen.measured = measured
         return measured, True
@@ -195,9 +194,7 @@ class Reconciler:
         said = self.seen.verdict or measured.verdict(rules)
         check = SplitCheck.UNKNOWN
         if measured.step == rollout.step and plan.stable is not None:
-            tried = measured.in_step.get(plan.candidate, Totals()).requests
-            kept = measured.in_step.get(plan.stable, Totals()).requests
-            check = check_split(rollout.weight, tried, kept)
+            check = measured.check_split(plan.candidate, plan.stable, rollout.weight)
         verdict = None
         if said is not None and (said.outcome == "fail" or measured.step == rollout.step):
             verdict = Verdict(said.outcome, said.reason)

@@ -186,14 +186,14 @@ def _harmful(rollout: Rollout, seen: Observation, now: datetime) -> str | None:
 def _analyzing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
     if reason := _harmful(rollout, seen, now):
         return _roll_back(rollout, reason, now)
-    if seen.split_check is SplitCheck.CONTRADICTED:
-        reason = f"the requests counted by the gateway do not agree with the {rollout.weight} % that were asked for"
-        return _pause(rollout, reason, now)
     verdict = seen.verdict
     if verdict is not None and verdict.outcome == "pass" and seen.split_check is SplitCheck.CONFIRMED:
         return _next_step(rollout, verdict.reason, now)
     if _elapsed(rollout, now) < rollout.plan.steps[rollout.step].duration_seconds:
         return rollout
+    if seen.split_check is SplitCheck.CONTRADICTED:
+        reason = f"the requests counted by the gateway do not agree with the {rollout.weight} % that were asked for"
+        return _pause(rollout, reason, now)
     said = verdict.reason if verdict is not None else "the signals could not be measured"
     reason = f"the step's time is up without a verdict: {said}"
     match rollout.plan.on_inconclusive:

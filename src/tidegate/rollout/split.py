@@ -11,7 +11,7 @@ MIN_REQUESTS = 30
 #: Standard deviations of the binomial count that are put down to chance. The check is repeated at every look, so the
 #: bound is wide: at 5 a single look is wrong once in two million.
 SIGMAS = 5.0
-#: Requests that were under way when the split changed and were counted after it.
+#: Requests that were under way when the split changed and are counted after it, on a day without a queue.
 IN_FLIGHT = 8
 
 
