@@ -85,7 +85,7 @@ def test_state_file_lock_and_headers(flights_bundle: Bundle, tmp_path: Path) -> 
 def test_after_sigterm_readiness_is_gone_at_once_and_requests_in_flight_finish(
     slow_bundle: Bundle, tmp_path: Path
 ) -> None:
-    with replica(slow_bundle.folder, tmp_path, "--drain-seconds", "0.2") as running:
+    with replica(slow_bundle.folder, tmp_path, "--drain-seconds", "1.5") as running:
         answers: list[httpx.Response] = []
 
         def ask() -> None:
@@ -94,9 +94,7 @@ def test_after_sigterm_readiness_is_gone_at_once_and_requests_in_flight_finish(
 
         asking = threading.Thread(target=ask)
         asking.start()
-        wait_until(
-            lambda: "in_flight" in (text := running.client.get("/metrics").text) and in_flight(text) == 1, "it runs"
-        )
+        wait_until(lambda: in_flight(running.client.get("/metrics").text) == 1, "the request is in flight")
         running.process.terminate()
         wait_until(lambda: running.client.get("/v2/health/ready").status_code == 503, "readiness is gone")
         assert running.client.get("/v2/health/live").status_code == 200
@@ -107,6 +105,24 @@ def test_after_sigterm_readiness_is_gone_at_once_and_requests_in_flight_finish(
         asking.join(DEADLINE_SECONDS)
         assert [response.status_code for response in answers] == [200]
         assert len(answers[0].json()["predictions"]) == 8000
+
+
+def test_a_request_that_takes_longer_than_the_grace_does_not_keep_the_process_alive(
+    slow_bundle: Bundle, tmp_path: Path
+) -> None:
+    options = ("--drain-seconds", "0", "--grace-seconds", "1", "--max-rows", "1000000", "--max-body-mib", "100")
+    with replica(slow_bundle.folder, tmp_path, *options) as running:
+        url, answers = running.client.base_url.join("/predict"), list[httpx.Response]()
+
+        def ask() -> None:
+            answers.append(httpx.post(url, json=slow_request(150_000), timeout=DEADLINE_SECONDS))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        wait_until(lambda: in_flight(running.client.get("/metrics").text) == 1, "the request is in flight")
+        assert running.stop() == 0
+        asking.join(DEADLINE_SECONDS)
+        assert [answer.status_code for answer in answers] == [503]
 
 
 def in_flight(metrics: str) -> float:

@@ -74,6 +74,9 @@ class InferenceEndpoint:
         except ClientGoneError:
             self._metrics.answered(self._codec.protocol, CLIENT_CLOSED_REQUEST, perf_counter() - started)
             return
+        except asyncio.CancelledError:  # the process ends, and the grace that it had for this request is over
+            status, body = 503, b'{"error":"the server ends before this request could be answered"}'
+            headers.append(_RETRY_AFTER)
         except Exception:
             log.exception("a request was not served because of a fault of the server", extra=_about(request_id))
             status, body = 500, b'{"error":"internal error; the server\'s log has the details"}'

@@ -153,22 +153,23 @@ class _Process:
             await self._replica.warm(self._model)
         except Exception as error:  # noqa: BLE001 -- whatever a model's code raises, the answer is the same
             self._exit_code = _unservable(error)
-            self._server.should_exit = True
+            self._exit()
             return
-        gc.collect()
-        gc.freeze()  # what is loaded now lives as long as the process: no collection needs to look at it again
         seconds = perf_counter() - started
         self._replica.metrics.model_load.set(seconds)
         log.info("ready", extra={"fields": {"load_seconds": round(seconds, 3)}})
 
     def _load(self) -> Model:
         verify_bundle(self._bundle)
-        return load_model(self._bundle, threads=1)
+        model = load_model(self._bundle, threads=1)
+        gc.collect()
+        gc.freeze()  # what is loaded now lives as long as the process: no collection needs to look at it again
+        return model
 
     def _stop(self) -> None:
         """Stop taking requests, soon at the first signal and at once at the second."""
         if self._replica.phase is Phase.DRAINING:
-            self._server.should_exit = True
+            self._exit()
             return
         was_ready = self._replica.is_ready
         self._replica.phase = Phase.DRAINING
