@@ -11,6 +11,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,16 +49,21 @@ class EnvoyGateway:
         self._record: EnvoyRecord | None = None
         self._admin: Admin | None = None
         self._child: subprocess.Popen[bytes] | None = None
+        self._confirmed: tuple[Snapshot, Applied] | None = None
         self._starting = asyncio.Lock()
         self._applying = asyncio.Lock()
 
     @property
     def url(self) -> str:
         """Where users reach the gateway, without a slash at the end. With port 0, known once it runs or ran."""
-        record = self._record or process.load_record(self._folder)
-        port = self._port or (record.port if record is not None else 0)
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{port}"
+        return f"http://{host}:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """Where users reach the gateway; 0 when the system is to choose and has not yet."""
+        record = self._record or process.load_record(self._folder)
+        return self._port or (record.port if record is not None else 0)
 
     # -- the process -------------------------------------------------------------------------------------------------
 
@@ -89,8 +95,7 @@ class EnvoyGateway:
         snapshot = self.snapshot()
         self._put_clusters_and_endpoints(snapshot, set(resources.revisions(snapshot)))
         self._folder.put_routes(snapshot)
-        before = process.load_record(self._folder)
-        port = self._port or (before.port if before is not None else 0)
+        port = self.port
         child = process.spawn(self._folder, self._host, port, self._workers)
         self._child = child
         deadline = time.monotonic() + _START_SECONDS
@@ -198,6 +203,7 @@ class EnvoyGateway:
         await self.close()
         self._admin = None
         self._record = None
+        self._confirmed = None
 
     # -- the configuration -------------------------------------------------------------------------------------------
 
@@ -205,25 +211,38 @@ class EnvoyGateway:
         """See `Gateway.snapshot`."""
         return self._folder.load_snapshot()
 
+    def remember(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot without telling Envoy: `ensure_running` puts it in force."""
+        self._folder.prepare()
+        self._folder.save_snapshot(snapshot)
+
     async def apply(self, snapshot: Snapshot) -> Applied:
-        """See `Gateway.apply`."""
+        """See `Gateway.apply`. Where Envoy does not run, the snapshot is kept for when it does."""
         started = time.perf_counter()
         async with self._applying:
+            self.remember(snapshot)
             admin = self._running_admin()
-            self._folder.save_snapshot(snapshot)
-            needed = set(resources.revisions(snapshot))
-            surplus = self._folder.known_clusters() - needed
-            puts = self._put_clusters_and_endpoints(snapshot, needed | surplus)
-            if any(put.changed for put in puts.values()):
-                await self._in_force(admin, puts, warmed=_routed(snapshot))
-            routes = self._folder.put_routes(snapshot)
-            await self._in_force(admin, {**puts, stats.ROUTES_VERSION: routes})
-            in_force_seconds = time.perf_counter() - started if routes.changed else 0.0
-            if surplus:
-                await self._in_force(admin, {stats.CLUSTERS_VERSION: self._folder.put_clusters(needed)})
-                for ref in surplus:
-                    self._folder.drop_endpoints(ref)
-            return Applied(routes.version, in_force_seconds)
+            if self._confirmed is not None and self._confirmed[0] == snapshot:
+                return self._confirmed[1]
+            self._confirmed = None
+            applied = await self._apply(admin, snapshot, started)
+            self._confirmed = snapshot, replace(applied, in_force_seconds=0.0)
+            return applied
+
+    async def _apply(self, admin: Admin, snapshot: Snapshot, started: float) -> Applied:
+        needed = set(resources.revisions(snapshot))
+        surplus = self._folder.known_clusters() - needed
+        puts = self._put_clusters_and_endpoints(snapshot, needed | surplus)
+        if any(put.changed for put in puts.values()):
+            await self._in_force(admin, puts, warmed=_routed(snapshot))
+        routes = self._folder.put_routes(snapshot)
+        await self._in_force(admin, {**puts, stats.ROUTES_VERSION: routes})
+        in_force_seconds = time.perf_counter() - started if routes.changed else 0.0
+        if surplus:
+            await self._in_force(admin, {stats.CLUSTERS_VERSION: self._folder.put_clusters(needed)})
+            for ref in surplus:
+                self._folder.drop_endpoints(ref)
+        return Applied(routes.version, in_force_seconds)
 
     def _put_clusters_and_endpoints(self, snapshot: Snapshot, refs: set[RevisionRef]) -> dict[str, Put]:
         """Write what differs; return it by the name under which Envoy reports the version."""

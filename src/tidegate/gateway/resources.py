@@ -46,6 +46,8 @@ IDLE_CONNECTION_SECONDS = 4.0
 #: Requests up to this size can be sent again to another replica; a larger one is streamed and gets one try.
 RETRY_BUFFER_BYTES = 16 * 1024 * 1024
 
+ADMIN_PATHS = ("/stats", "/clusters", "/listeners", "/config_dump", "/server_info", "/ready", "/drain_listeners")
+
 _UNLIMITED = 100_000
 
 _TYPES = "type.googleapis.com/envoy"
@@ -190,7 +192,11 @@ def cluster(ref: RevisionRef, endpoints_folder: Path) -> Resource:
         "eds_cluster_config": {"eds_config": {"path_config_source": {"path": path}, "resource_api_version": "V3"}},
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "common_lb_config": {
+            "healthy_panic_threshold": {"value": 0},
+            # By default Envoy may hold back what a health check found for a second, to merge it with more.
+            "update_merge_window": "0s",
+        },
         # Without this Envoy keeps a removed replica for as long as it answers its health checks.
         "ignore_health_on_host_removal": True,
         "circuit_breakers": {
@@ -271,11 +277,8 @@ def bootstrap(host: str, port: int, routes_file: Path, clusters_file: Path) -> R
         "node": {"id": "tidegate", "cluster": "tidegate"},
         "admin": {
             "address": _address("127.0.0.1", 0),
-            # What we ask it for, and nothing that would change or end it.
-            "allow_paths": [
-                {"prefix": path}
-                for path in ("/stats", "/clusters", "/listeners", "/config_dump", "/server_info", "/ready")
-            ],
+            # What we use, and nothing that would end it or change how it works.
+            "allow_paths": [{"prefix": path} for path in ADMIN_PATHS],
         },
         # Histograms are merged from the worker threads at this interval; counters are always current.
         "stats_flush_interval": "0.1s",

@@ -1,0 +1,1 @@
+"""Where replicas run: the interface (`base`) and processes on this machine (`local`)."""

@@ -1,0 +1,365 @@
+"""Replicas as processes on this machine, behind one Envoy.
+
+Nothing that matters is only in memory: a replica's life is a lock that its process holds, its history and address are
+files in its folder (`slots`), the split and the endpoints are the gateway's own files. So a controller that starts
+again finds everything as it stands, and what it is then asked to ensure is already so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tidegate.contract.errors import InvalidInput, Unavailable
+from tidegate.gateway.base import Applied, Endpoint, RevisionRef, Snapshot
+from tidegate.gateway.envoy import EnvoyGateway
+from tidegate.gateway.os_process import OsProcess, find_by_argument
+from tidegate.gateway.resources import DEFAULT_TIMEOUT_SECONDS
+from tidegate.target import lifecycle, process
+from tidegate.target.base import Reading, ReplicaHealth, RevisionHealth, RevisionSpec, SplitChange
+from tidegate.target.lifecycle import SlotRecord, Step
+from tidegate.target.probes import Prober
+from tidegate.target.process import Command, server_command
+from tidegate.target.slots import ReplicaState, Slot, revisions_of, slots_of
+
+log = logging.getLogger(__name__)
+
+#: A process that lives but has not said so over HTTP for this long is killed and replaced.
+SILENT_SECONDS = 10.0
+
+#: How long `ensure_replicas` waits for answers that are on their way before it reports what it knows.
+_ANSWER_SECONDS = 0.03
+#: How long the gateway's own view of the replicas is used again.
+_VIEW_SECONDS = 0.1
+_POLL_SECONDS = 0.02
+#: Between the start of a process and our note of it.
+_SAME_START_SECONDS = 5.0
+
+#: From SIGTERM to SIGKILL, beyond what the gateway gives to a request of the deployment.
+_GRACE_SECONDS = 5.0
+#: How long a process may take to be gone after SIGKILL.
+_KILLED_SECONDS = 10.0
+
+#: At `stop`, from SIGTERM to SIGKILL: the gateway is gone by then and no request is on its way.
+_STOP_GRACE_SECONDS = 8.0
+
+
+class LocalTarget:
+    """A `Target` of processes.
+
+    Args:
+        home: Tidegate's home; replicas live in its folder `replicas`, the logs of past ones in `logs/replicas`.
+        gateway: the Envoy in front of them.
+        command: returns the command line of a replica, by default that of Tidegate's own server.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        gateway: EnvoyGateway,
+        *,
+        command: Command = server_command,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._home = home.absolute()
+        self._gateway = gateway
+        self._command = command
+        self._clock = clock
+        self._prober = Prober()
+        self._children: dict[Path, subprocess.Popen[bytes]] = {}
+        self._busy: defaultdict[RevisionRef, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._changing = asyncio.Lock()
+        self._view: Mapping[RevisionRef, frozenset[Endpoint]] | None = None
+        self._viewed_at = float("-inf")
+
+    # -- the whole ---------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """See `Target.start`. What died while nobody looked is taken out before requests can reach its port."""
+        async with self._changing:
+            self._gateway.remember(_living_only(self._gateway.snapshot(), self._home))
+        await self._gateway.ensure_running()
+
+    async def stop(self) -> None:
+        """See `Target.stop`. Logs of the replicas stay."""
+        await self._prober.close()
+        await self._gateway.stop()
+        refs = revisions_of(self._home)
+        slots = [slot for ref in refs for slot in slots_of(self._home, ref).values()]
+        await asyncio.gather(*(self._end(slot, _STOP_GRACE_SECONDS) for slot in slots))
+        for slot in slots:
+            self._reap(slot)
+            slot.clear()
+        snapshot = self._gateway.snapshot()
+        self._gateway.remember(replace(snapshot, endpoints={}))
+
+    async def close(self) -> None:
+        """Let go of everything and leave it running."""
+        await self._prober.close()
+        await self._gateway.close()
+
+    async def running(self) -> Sequence[RevisionRef]:
+        """See `Target.running`."""
+        return revisions_of(self._home)
+
+    def url(self, deployment: str) -> str:
+        """See `Target.url`."""
+        return f"{self._gateway.url}/{deployment}"
+
+    def logs(self, ref: RevisionRef, index: int, lines: int) -> list[str]:
+        """See `Target.logs`. Works for a replica that is gone, too."""
+        return Slot(self._home, ref, index).tail(lines)
+
+    # -- traffic -----------------------------------------------------------------------------------------------------
+
+    async def set_split(self, deployment: str, split: Mapping[int, int], timeout_seconds: float) -> SplitChange:
+        """See `Target.set_split`. That a revision with a weight has a ready replica is the caller's business.
+
+        Raises:
+            InvalidInput: weights that are negative or do not sum to 100, or a timeout that is not positive.
+            Unavailable: the gateway does not run or did not confirm; the split is kept and takes effect when it does.
+        """
+        _check_split(deployment, split, timeout_seconds)
+
+        def change(snapshot: Snapshot) -> Snapshot:
+            splits = {name: weights for name, weights in snapshot.splits.items() if name != deployment}
+            timeouts = {name: value for name, value in snapshot.timeout_seconds.items() if name != deployment}
+            if split:
+                splits[deployment] = dict(split)
+                timeouts[deployment] = timeout_seconds
+            return replace(snapshot, splits=splits, timeout_seconds=timeouts)
+
+        applied = await self._apply(change)
+        return SplitChange(changed=applied.in_force_seconds > 0, in_force_seconds=applied.in_force_seconds)
+
+    async def read(self, deployment: str) -> Reading:
+        """See `Target.read`."""
+        reading = await self._gateway.read()
+        counts = {ref.revision: counts for ref, counts in reading.counts.items() if ref.deployment == deployment}
+        return Reading(epoch=reading.epoch, at=reading.at, counts=counts)
+
+    async def _apply(self, change: Callable[[Snapshot], Snapshot]) -> Applied:
+        async with self._changing:
+            return await self._gateway.apply(change(self._gateway.snapshot()))
+
+    # -- replicas ----------------------------------------------------------------------------------------------------
+
+    async def ensure_replicas(self, spec: RevisionSpec, count: int) -> RevisionHealth:
+        """See `Target.ensure_replicas`. A replica is ready when both it and the gateway say so."""
+        async with self._busy[spec.ref]:
+            slots = slots_of(self._home, spec.ref)
+            slots.update({index: Slot(self._home, spec.ref, index) for index in range(count) if index not in slots})
+            endpoints = []
+            for index, slot in sorted(slots.items()):
+                endpoint = self._advance(slot, spec if index < count else None)
+                endpoints += [] if endpoint is None else [endpoint]
+            await self._set_endpoints(spec.ref, tuple(sorted(endpoints)))
+            return await self._health([slots[index] for index in range(count)])
+
+    async def remove_revision(self, ref: RevisionRef) -> None:
+        """See `Target.remove_revision`. Returns when the last process is gone, after the requests that it was at."""
+        async with self._busy[ref]:
+            if ref in self._gateway.snapshot().endpoints:
+                await self._set_endpoints(ref, ())
+            deadline = time.monotonic() + self._grace_seconds(ref) + _KILLED_SECONDS
+            while slots := slots_of(self._home, ref):
+                for slot in slots.values():
+                    self._advance(slot, None)
+                if time.monotonic() > deadline:
+                    raise Unavailable(
+                        "a replica does not end",
+                        subject=", ".join(str(slot.folder) for slot in slots.values()),
+                        hint="see which process uses this folder, and end it",
+                    )
+                await asyncio.sleep(_POLL_SECONDS)
+            await self._forget(ref)
+
+    def _advance(self, slot: Slot, spec: RevisionSpec | None) -> Endpoint | None:
+        """Take every step that is due; return where the replica takes requests, None when it must get none.
+
+        Args:
+            spec: what to run; None when the replica is not wanted.
+        """
+        while True:
+            record, alive, now = slot.record(), slot.is_alive(), self._clock()
+            grace = self._grace_seconds(slot.ref)
+            match lifecycle.next_step(record, alive=alive, wanted=spec is not None, now=now, grace_seconds=grace):
+                case Step.BURY:
+                    slot.save(lifecycle.buried(record, self._reap(slot), now))
+                case Step.CLEAR:
+                    self._reap(slot)
+                    slot.clear()
+                    if spec is None:
+                        return None
+                case Step.SPAWN if spec is not None:
+                    self._spawn(slot, record, spec)
+                    return None
+                case Step.DRAIN:
+                    slot.save(replace(record, draining_since=now))
+                    return None
+                case Step.ASK:
+                    self._signal(slot, signal.SIGTERM)
+                    slot.save(replace(record, asked_to_end_at=now))
+                    return None
+                case Step.KILL:
+                    self._signal(slot, signal.SIGKILL)
+                    slot.save(replace(record, killed_at=now))
+                    return None
+                case Step.WAIT:
+                    return self._watch(slot, record) if alive and record.draining_since is None else None
+
+    def _grace_seconds(self, ref: RevisionRef) -> float:
+        timeouts = self._gateway.snapshot().timeout_seconds
+        return timeouts.get(ref.deployment, DEFAULT_TIMEOUT_SECONDS) + _GRACE_SECONDS
+
+    def _spawn(self, slot: Slot, record: SlotRecord, spec: RevisionSpec) -> None:
+        child = process.spawn(slot, spec, self._command)
+        if child is not None:
+            self._children[slot.folder] = child
+            slot.save(lifecycle.spawned(record, child.pid, self._clock()))
+
+    def _watch(self, slot: Slot, record: SlotRecord) -> Endpoint | None:
+        """Look after a living replica that is wanted: note it, ask how it is, kill it when it hangs."""
+        now = self._clock()
+        if record.spawned_at is None:
+            # The controller that started it was killed before it could write this down.
+            record = lifecycle.spawned(record, None, now)
+            slot.save(record)
+        state = slot.state()
+        if state is None:
+            if now - (record.spawned_at or now) > lifecycle.START_SECONDS:
+                self._kill(slot, record, f"did not listen within {lifecycle.START_SECONDS:.0f} s")
+            return None
+        self._prober.ask(state, state.endpoint)
+        if self._prober.last(state).silent_seconds(time.monotonic()) > SILENT_SECONDS:
+            self._kill(slot, record, f"did not answer for {SILENT_SECONDS:.0f} s")
+            return None
+        return state.endpoint
+
+    def _kill(self, slot: Slot, record: SlotRecord, reason: str) -> None:
+        log.warning("%s replica %d %s and is killed", slot.ref, slot.index, reason)
+        slot.save(replace(record, killed_because=f"killed: it {reason}"))
+        self._signal(slot, signal.SIGKILL)
+
+    def _signal(self, slot: Slot, sent: signal.Signals) -> None:
+        for found in _processes(slot):
+            found.send(sent)
+
+    async def _end(self, slot: Slot, grace_seconds: float) -> None:
+        for found in _processes(slot) if slot.is_alive() else ():
+            await found.end(grace_seconds)
+
+    def _reap(self, slot: Slot) -> int | None:
+        """Return the exit code of the slot's process when it was our child, else None; it is gone."""
+        state = slot.state()
+        if state is not None:
+            self._prober.forget(state)
+        child = self._children.pop(slot.folder, None)
+        if child is None:
+            return None
+        try:
+            return child.wait(timeout=1.0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    async def _set_endpoints(self, ref: RevisionRef, endpoints: tuple[Endpoint, ...]) -> None:
+        if self._gateway.snapshot().endpoints.get(ref) == endpoints:
+            return
+        try:
+            await self._apply(lambda snapshot: replace(snapshot, endpoints={**snapshot.endpoints, ref: endpoints}))
+            self._viewed_at = float("-inf")
+        except Unavailable as error:
+            # The processes are looked after all the same; the gateway reads this when it is back.
+            log.warning("%s: the gateway was not told of its replicas: %s", ref, error.message)
+
+    async def _forget(self, ref: RevisionRef) -> None:
+        if ref not in self._gateway.snapshot().endpoints:
+            return
+
+        def change(snapshot: Snapshot) -> Snapshot:
+            return replace(snapshot, endpoints={other: at for other, at in snapshot.endpoints.items() if other != ref})
+
+        try:
+            await self._apply(change)
+        except Unavailable as error:
+            log.warning("%s: the gateway was not told of its end: %s", ref, error.message)
+
+    # -- health ------------------------------------------------------------------------------------------------------
+
+    async def _health(self, slots: Sequence[Slot]) -> RevisionHealth:
+        states = {slot.index: slot.state() if slot.is_alive() else None for slot in slots}
+        await self._prober.settle([state for state in states.values() if state is not None], _ANSWER_SECONDS)
+        view = await self._gateway_view()
+        return RevisionHealth(tuple(self._replica_health(slot, states[slot.index], view) for slot in slots))
+
+    def _replica_health(
+        self, slot: Slot, state: ReplicaState | None, view: Mapping[RevisionRef, frozenset[Endpoint]] | None
+    ) -> ReplicaHealth:
+        record = slot.record()
+        ready = (
+            state is not None
+            and record.draining_since is None
+            and self._prober.last(state).ready
+            and (view is None or state.endpoint in view.get(slot.ref, ()))
+        )
+        return ReplicaHealth(
+            index=slot.index,
+            address=None if state is None else f"{state.endpoint.host}:{state.endpoint.port}",
+            pid=None if state is None else state.process.pid,
+            ready=ready,
+            restarts=record.restarts,
+            last_exit=record.last_exit,
+        )
+
+    async def _gateway_view(self) -> Mapping[RevisionRef, frozenset[Endpoint]] | None:
+        """Return the replicas that the gateway sends requests to, None when it cannot say."""
+        now = time.monotonic()
+        if now - self._viewed_at > _VIEW_SECONDS:
+            try:
+                self._view = await self._gateway.healthy()
+            except Unavailable:
+                self._view = None
+            self._viewed_at = now
+        return self._view
+
+
+def _processes(slot: Slot) -> list[OsProcess]:
+    """Return a replica's living processes: the one that says so, else what we started, else what names its folder."""
+    state, record = slot.state(), slot.record()
+    if state is not None and state.process.is_alive():
+        return [state.process]
+    if record.pid is not None and record.spawned_at is not None:
+        started = OsProcess.of(record.pid)
+        if started is not None and abs(started.create_time - record.spawned_at) < _SAME_START_SECONDS:
+            return [started]
+    return find_by_argument(str(slot.folder))
+
+
+def _living_only(snapshot: Snapshot, home: Path) -> Snapshot:
+    """Return the snapshot without the endpoints of replicas that no longer live: another process may have the port."""
+    endpoints = {}
+    for ref, listed in snapshot.endpoints.items():
+        states = [slot.state() for slot in slots_of(home, ref).values() if slot.is_alive()]
+        living = {state.endpoint for state in states if state is not None}
+        endpoints[ref] = tuple(endpoint for endpoint in listed if endpoint in living)
+    return replace(snapshot, endpoints=endpoints)
+
+
+def _check_split(deployment: str, split: Mapping[int, int], timeout_seconds: float) -> None:
+    if split and (any(weight < 0 for weight in split.values()) or sum(split.values()) != 100):
+        raise InvalidInput(
+            "the weights of a split are whole percent that sum to 100",
+            subject=deployment,
+            expected="weights that sum to 100",
+            got=", ".join(f"revision {revision}: {weight}" for revision, weight in sorted(split.items())),
+        )
+    if not timeout_seconds > 0:
+        raise InvalidInput("a request timeout is above 0 seconds", subject=deployment, got=f"{timeout_seconds} s")

@@ -1,0 +1,99 @@
+"""The process of a replica: its command, its environment, its start in a session of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tidegate.target.base import RevisionSpec
+from tidegate.target.slots import Slot
+
+#: Returns the command line that runs one replica: of this revision, with this index, in this folder.
+Command = Callable[[RevisionSpec, int, Path], list[str]]
+
+#: What numeric libraries read to size their thread pools.
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OMP_THREAD_LIMIT",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+#: How long a replica goes on taking requests after SIGTERM. The gateway has let go of it by then; this is for a SIGTERM
+#: that somebody else sends, and long enough for the gateway's health check to notice.
+_DRAIN_SECONDS = 0.5
+#: It may then finish what is in flight for as long as it is let live: the target ends that, by the request's timeout.
+_REQUEST_GRACE_SECONDS = 3600.0
+
+
+def server_command(spec: RevisionSpec, index: int, run_dir: Path) -> list[str]:
+    """Return the command of Tidegate's own server."""
+    options = {
+        "--bundle": spec.bundle,
+        "--deployment": spec.ref.deployment,
+        "--revision": spec.ref.revision,
+        "--replica": index,
+        "--model-name": spec.model_name,
+        "--model-version": spec.model_version,
+        "--latency-objective-ms": spec.latency_objective_ms,
+        "--threads": spec.threads,
+        "--host": "127.0.0.1",
+        "--port": 0,
+        "--run-dir": run_dir,
+        "--drain-seconds": _DRAIN_SECONDS,
+        "--grace-seconds": _REQUEST_GRACE_SECONDS,
+    }
+    pairs = [str(word) for option in options.items() for word in option]
+    return [sys.executable, "-m", "tidegate.server", *pairs]
+
+
+def environment(inherited: Mapping[str, str], threads: int) -> dict[str, str]:
+    """Return the environment of a replica: ours without Tidegate's own settings, and thread pools of the right size."""
+    kept = {name: value for name, value in inherited.items() if not name.startswith("TIDEGATE_")}
+    return {**kept, **dict.fromkeys(_THREAD_VARIABLES, str(threads)), "PYTHONUNBUFFERED": "1"}
+
+
+def spec_document(spec: RevisionSpec, index: int, command: list[str]) -> dict[str, Any]:
+    """Return what `spec.json` says of the process about to start."""
+    return {
+        "deployment": spec.ref.deployment,
+        "revision": spec.ref.revision,
+        "replica": index,
+        "bundle": str(spec.bundle),
+        "model_name": spec.model_name,
+        "model_version": spec.model_version,
+        "latency_objective_ms": spec.latency_objective_ms,
+        "threads": spec.threads,
+        "command": command,
+    }
+
+
+def spawn(slot: Slot, spec: RevisionSpec, command: Command) -> subprocess.Popen[bytes] | None:
+    """Start the replica's process; it survives the caller. None when one lives already."""
+    held = slot.hold()
+    if held is None:
+        return None
+    try:
+        words = command(spec, slot.index, slot.folder)
+        slot.prepare(spec_document(spec, slot.index, words))
+        with slot.log.open("ab") as log:
+            return subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Not the user's folder: a file of theirs named like a module would be imported in its place.
+                cwd=slot.folder,
+                env=environment(os.environ, spec.threads),
+                pass_fds=(held,),
+                start_new_session=True,
+            )
+    finally:
+        # The lock lives on in the process; ours goes, whether or not there is one.
+        os.close(held)
