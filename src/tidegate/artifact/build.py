@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -31,7 +32,7 @@ class BuildRequest:
     Attributes:
         path: the artifact, a file or a folder, on this machine.
         framework: name of the runtime, None to go by the content.
-        version: framework version that the user says wrote it; None to go by the file.
+        version: the model's version as its clients see it; serving knows it, the bundle does not depend on it.
         trust: the user made the file, or trusts who did: code in it may run.
         sample_path: JSON records or CSV with typical rows, None for a made-up row.
         settings: settings of the runtime alone.
@@ -105,10 +106,20 @@ def _subclasses(kind: type[TidegateError]) -> list[type[TidegateError]]:
 
 
 async def _run_worker(request: BuildRequest, bundles: Path, limits: BuildLimits) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="tidegate-build-") as scratch:
+        request_file, log_file = Path(scratch, "request.json"), Path(scratch, "log")
+        await asyncio.to_thread(_write_request, request_file, request, bundles, limits)
+        process = await _start(request_file, log_file)
+        answer = await _answer_of(process, request.path, limits)
+        if answer is not None:
+            return answer
+        raise _crashed(request.path, process.returncode or 0, log_file)
+
+
+def _write_request(request_file: Path, request: BuildRequest, bundles: Path, limits: BuildLimits) -> None:
     document = {
         "path": str(request.path.absolute()),
         "framework": request.framework,
-        "version": request.version,
         "trust": request.trust,
         "sample_path": None if request.sample_path is None else str(request.sample_path.absolute()),
         "settings": dict(request.settings),
@@ -116,20 +127,14 @@ async def _run_worker(request: BuildRequest, bundles: Path, limits: BuildLimits)
         "seconds": limits.seconds,
         "limits": asdict(limits.artifact),
     }
-    with tempfile.TemporaryDirectory(prefix="tidegate-build-") as scratch:
-        request_file, log_file = Path(scratch, "request.json"), Path(scratch, "log")
-        request_file.write_text(json.dumps(document))
-        with log_file.open("wb") as log:
-            process = await _start(request_file, log, scratch)
-            answer = await _answer_of(process, request.path, limits)
-        if answer is not None:
-            return answer
-        raise _crashed(request.path, process.returncode or 0, log_file)
+    request_file.write_text(json.dumps(document))
 
 
-async def _start(request_file: Path, log: Any, scratch: str) -> asyncio.subprocess.Process:
+async def _start(request_file: Path, log_file: Path) -> asyncio.subprocess.Process:
     # The worker's own folder as working directory: what a model writes beside itself is thrown away.
-    environment = {**os.environ, "PYTHONFAULTHANDLER": "", "PYTHONUNBUFFERED": "1", "TMPDIR": scratch}
+    scratch = str(log_file.parent)
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": scratch}
+    log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tidegate.artifact", "--request", str(request_file)),
@@ -143,13 +148,15 @@ async def _start(request_file: Path, log: Any, scratch: str) -> asyncio.subproce
         )
     except OSError as error:
         raise Unavailable(f"The process that checks models cannot be started: {error}.") from error
+    finally:
+        os.close(log)
 
 
 async def _answer_of(process: asyncio.subprocess.Process, path: Path, limits: BuildLimits) -> dict[str, Any] | None:
     """Return the worker's answer, None when it ended without one. The worker and its children are gone afterwards."""
     assert process.stdout is not None  # noqa: S101 (it was asked for)
     watch = asyncio.create_task(_memory_exceeded(process.pid, limits.memory_bytes))
-    read = asyncio.create_task(process.stdout.read(_ANSWER_LIMIT))
+    read = asyncio.create_task(process.stdout.readline())
     try:
         await asyncio.wait({read, watch}, timeout=limits.seconds, return_when=asyncio.FIRST_COMPLETED)
         if watch.done():
@@ -197,10 +204,8 @@ async def _memory_exceeded(pid: int, limit: int | None) -> int:
 
 
 def _kill_group(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def _crashed(path: Path, code: int, log_file: Path) -> InvalidInput:

@@ -90,10 +90,10 @@ def require_trust(path: Path, recognition: Recognition, *, trust: bool) -> None:
     """
     if recognition.dangerous:
         raise NotTrusted(
-            f"{path.name} would do what no model needs: {'; '.join(recognition.dangerous[:10])}. It was not loaded.",
+            f"{path.name} would do what no model needs: {_listed(recognition.dangerous[:10])}. It was not loaded.",
             subject=str(path),
             expected="a model",
-            got="; ".join(recognition.reasons),
+            got=_listed(recognition.reasons),
             hint="This is what malicious files look like, and --trust does not change it. Do not open it; ask where it "
             "comes from. If it is your own, save the model without that part, or as skops or ONNX.",
         )
@@ -102,10 +102,18 @@ def require_trust(path: Path, recognition: Recognition, *, trust: bool) -> None:
         raise NotTrusted(
             f"{path.name} is {what}, which can run code of its own when it is loaded. It was not loaded.",
             subject=str(path),
-            got="; ".join(recognition.reasons),
+            got=_listed(recognition.reasons),
             hint="If you made this file yourself, deploy it with --trust. If not, ask for the model as skops "
             "(skops.io.dump(model, 'model.skops')) or ONNX, which need no trust.",
         )
+
+
+def _listed(reasons: Sequence[str]) -> str:
+    """Join reasons into one sentence, saying "it imports" once."""
+    prefix = "it imports "
+    imports = [reason.removeprefix(prefix) for reason in reasons if reason.startswith(prefix)]
+    others = [reason for reason in reasons if not reason.startswith(prefix)]
+    return "; ".join([*([prefix + ", ".join(imports)] if imports else []), *others])
 
 
 def _with_versions(error: TidegateError, warnings: Sequence[str]) -> TidegateError:

@@ -69,10 +69,11 @@ def compare_versions(recognition: Recognition, runtime: Runtime) -> list[str]:
             hint=f"Install {name}=={recognition.framework_version}, or export the model again with {version}.",
         )
     newer = "newer" if wrote > here else "older"
-    return [
-        f"The model was written by {name} {recognition.framework_version}, which is {newer} than the installed {version}. "
-        f"It loads and answers, but its answers may differ: try it on rows whose answers you know."
-    ]
+    warning = (
+        f"The model was written by {name} {recognition.framework_version}, which is {newer} than the installed "
+        f"{version}. Its answers may differ: try it on rows whose answers you know."
+    )
+    return [warning]
 
 
 def _parts(version: str) -> tuple[int, ...]:
@@ -88,9 +89,8 @@ def _parts(version: str) -> tuple[int, ...]:
 def _incompatible(recognition: Recognition, wrote: Sequence[int], here: Sequence[int]) -> str | None:
     """Return why two versions cannot work together, None when nothing is known against it.
 
-    Sources: XGBoost, "Introduction to Model IO" (models are backward compatible, an older XGBoost does not promise to read a
-    newer one); scikit-learn, "Model persistence" (loading across versions is not supported; before 1.0 the layout of nearly
-    every estimator differed, and the node arrays of trees changed in 1.3).
+    Sources: XGBoost, "Introduction to Model IO" (a model can be read by newer versions, not by older ones);
+    scikit-learn, "Model persistence" (loading across versions is not supported).
     """
     if recognition.runtime == "xgboost" and wrote[0] > here[0]:
         return f"an XGBoost {here[0]} does not read the models of {wrote[0]}"

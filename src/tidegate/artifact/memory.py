@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
 from pathlib import Path
@@ -10,14 +11,15 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 class PeakMemory:
-    """Counts from its creation. On Linux the kernel's high-water mark is reset first; elsewhere a peak before that counts."""
+    """Counts from its creation.
+
+    On Linux the kernel's high-water mark is reset first; elsewhere an earlier and higher peak hides a later one.
+    """
 
     def __init__(self) -> None:
-        try:
+        with contextlib.suppress(OSError):
             # 5 resets VmHWM to what is resident now, see proc_pid_clear_refs(5).
             _CLEAR.write_text("5")
-        except OSError:
-            pass
         self._before = _resident_peak()
 
     def growth(self) -> int:
@@ -26,11 +28,9 @@ class PeakMemory:
 
 
 def _resident_peak() -> int:
-    try:
-        for line in _STATUS.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
+    lines = _STATUS.read_text().splitlines() if _STATUS.exists() else []
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

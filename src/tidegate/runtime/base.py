@@ -49,7 +49,8 @@ class TensorSpec:
         name: as the model knows it.
         datatype: Open Inference Protocol datatype.
         shape: -1 for a dimension of any size; the first dimension is the batch. A column is `(-1,)`.
-        categories: the accepted text values of a BYTES column when the model knows them, else None.
+        categories: the text values of a BYTES column that the model was trained on when it knows them, else None;
+            whether it takes others is its own affair (most do).
         labels: for an output with one position per class, the class labels in order, else None.
     """
 

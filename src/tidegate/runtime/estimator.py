@@ -129,20 +129,21 @@ def _texts(column: Array) -> list[str]:
 
 
 def _use_threads(estimator: Any, threads: int) -> None:
-    """Set every `n_jobs` in the estimator: a replica owns as many threads as it was given, not the whole machine."""
+    """Lower every `n_jobs` in the estimator to what the replica was given; one that was lower stays as it is."""
     try:
         parameters = estimator.get_params(deep=True)
     except (AttributeError, TypeError, ValueError):
         return
-    jobs = {name: threads for name in parameters if name == "n_jobs" or name.endswith("__n_jobs")}
-    if jobs:
-        estimator.set_params(**jobs)
-    for member in [*parameters.values(), estimator]:
-        # Fitted members are other objects than the parameters that they were cloned from.
-        for attribute in ("best_estimator_", "estimator_", "_final_estimator"):
-            inner = getattr(member, attribute, None)
-            if inner is not None and hasattr(inner, "n_jobs"):
-                inner.n_jobs = threads
+    lowered = {
+        name: threads
+        for name, value in parameters.items()
+        if (name == "n_jobs" or name.endswith("__n_jobs")) and isinstance(value, int) and (value < 0 or value > threads)
+    }
+    if lowered:
+        estimator.set_params(**lowered)
+    inner = getattr(estimator, "best_estimator_", None)
+    if inner is not None:
+        _use_threads(inner, threads)
 
 
 def _with_columns(

@@ -14,6 +14,7 @@ from tidegate.runtime.base import ArtifactFiles, LoadOptions, Model, Recognition
 from tidegate.runtime.estimator import load_estimator
 from tidegate.runtime.frameworks import import_framework, limit_threads
 from tidegate.runtime.pickle_scan import MAX_REASONS, recognise_pickle
+from tidegate.runtime.sklearn_trees import check_trees
 from tidegate.runtime.skops_types import is_harmless
 from tidegate.runtime.unpickle import unpickle
 
@@ -118,7 +119,9 @@ def _load_skops(files: ArtifactFiles, options: LoadOptions) -> Any:
             got=", ".join(untrusted[:10]),
         )
     try:
-        return skops.load(path, trusted=unknown)
+        return check_trees(skops.load(path, trusted=unknown))
+    except InvalidInput:
+        raise
     except ModuleNotFoundError as error:
         raise InvalidInput(
             f"{path.name} needs the module {error.name!r}, which is not installed here.", subject=str(path)

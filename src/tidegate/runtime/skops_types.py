@@ -6,8 +6,9 @@ of scikit-learn and NumPy that hold data and whose loading calls nothing that th
 that a selector refers to by name. Functions in general stay out: a reference to one that writes files or opens
 connections, handed to a transformer, would run at the first prediction.
 
-Known weakness: the arrays of a tree or of a neighbour index are used unchecked by compiled code, so a forged file can
-crash the process that loads it. That process is a checker or a replica, never the controller.
+Known weakness: the arrays of a neighbour index are used unchecked by compiled code (those of trees are checked, see
+`sklearn_trees`), so a forged file can crash the process that loads it. That process is a checker or a replica, never
+the controller.
 """
 
 from __future__ import annotations
