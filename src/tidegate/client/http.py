@@ -43,14 +43,16 @@ def error_from(status: int, body: Any) -> TidegateError:
             hint="Look into its log: tidegate doctor",
         )
     by_status = _BY_STATUS.get(status, TidegateError)
-    kind = _BY_CODE.get(str(fields.get("code")), by_status)
-    return kind(
+    code = str(fields.get("code", by_status.code))
+    error = _BY_CODE.get(code, by_status)(
         str(fields["message"]),
         subject=fields.get("subject"),
         expected=fields.get("expected"),
         got=fields.get("got"),
         hint=fields.get("hint"),
     )
+    error.code = code
+    return error
 
 
 def _phrase(status: int) -> str:

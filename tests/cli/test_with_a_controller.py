@@ -1,0 +1,418 @@
+"""The command line as its users meet it: real processes against a real controller, gateway and replicas."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import pty
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from tests.support import models
+from typer.testing import CliRunner
+
+from tidegate.cli.main import app
+from tidegate.client import Client, Event
+from tidegate.contract.errors import Conflict, InvalidInput, NotFound, Unavailable
+from tidegate.contract.result import DeploymentResult
+from tidegate.controller import launch
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("cli")]
+
+#: Generous: the tests share two cores with others.
+PATIENCE_SECONDS = 60.0
+#: A rollout that goes on for longer than any test, at its first step.
+LONG = ["--step-duration", "10m", "--baseline", "0s"]
+#: One that nobody sends requests to, and that therefore waits for a person after a second.
+HURRIED = ["--step-duration", "1s", "--baseline", "0s", "--on-inconclusive", "pause"]
+
+
+def eventually(what: str, condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"not within {PATIENCE_SECONDS:.0f} s: {what}")
+
+
+@dataclass
+class Answer:
+    """What a finished command left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class CommandLine:
+    """The command `tidegate` for one home."""
+
+    home: Path
+    folder: Path
+
+    def start(self, *args: str, **options: Any) -> subprocess.Popen[str]:
+        """Start a command as a process of its own."""
+        environment = {**os.environ, "TIDEGATE_HOME": str(self.home), "COLUMNS": "160"}
+        return subprocess.Popen(
+            [sys.executable, "-m", "tidegate.cli.main", *args],
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        )
+
+    def __call__(self, *args: str) -> Answer:
+        """Run a command to its end in this process, which costs no start of Python."""
+        result = CliRunner().invoke(app, list(args), env={"TIDEGATE_HOME": str(self.home), "COLUMNS": "160"})
+        return Answer(result.exit_code, result.stdout, result.stderr)
+
+    def json(self, *args: str) -> Any:
+        answer = self(*args, "--output", "json")
+        assert answer.code == 0, answer.err
+        return answer.document
+
+    def in_phase(self, name: str, *phases: str) -> dict[str, Any]:
+        """Wait until the deployment is in one of the phases and return its status."""
+
+        def there() -> dict[str, Any] | None:
+            with Client.connect(self.home) as client:
+                status = dict(client.status(name))
+            return status if status["phase"] in phases else None
+
+        found: dict[str, Any] = eventually(f"{name} in {phases}", there)
+        return found
+
+
+@pytest.fixture(scope="module")
+def tidegate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    folder = tmp_path_factory.mktemp("cli")
+    command = CommandLine(folder / "home", folder)
+    try:
+        answer = command("up", "--port", "0", "--gateway-port", "0")
+        assert answer.code == 0, answer.err
+        yield command
+    finally:
+        launch.stop(command.home)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return models.xgboost_model(tmp_path_factory.mktemp("models") / "arrivals.ubj", seed=1).path
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return models.xgboost_model(tmp_path_factory.mktemp("models") / "other.ubj", seed=2).path
+
+
+@pytest.fixture(scope="module")
+def served(tidegate: CommandLine, model: Path) -> Answer:
+    """The first deployment, and what `deploy` said about it."""
+    answer = tidegate("deploy", str(model), "--p99", "250ms", "--replicas", "1")
+    assert answer.code == 0, answer.err
+    return answer
+
+
+def test_up_says_where_everything_is_and_may_be_typed_again(tidegate: CommandLine) -> None:
+    first, second = tidegate.json("up"), tidegate.json("up")
+    assert first == second
+    assert httpx.get(f"{first['controller_url']}/healthz").status_code == 200
+    assert httpx.get(f"{first['gateway_url']}/v2/health/live").status_code == 200
+
+
+def test_up_with_another_port_is_refused_while_it_runs(tidegate: CommandLine) -> None:
+    answer = tidegate("up", "--port", "1")
+    assert answer.code == 2
+    assert "tidegate down" in answer.err
+
+
+@pytest.mark.parametrize("option", ["--port", "--gateway-port"])
+def test_a_port_already_taken_is_bad_input(option: str, tmp_path: Path) -> None:
+    command = CommandLine(tmp_path / "home", tmp_path)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = str(listener.getsockname()[1])
+        answer = command("up", *(["--gateway-port", "0"] if option == "--port" else ["--port", "0"]), option, port)
+    assert answer.code == 2, answer.err
+    assert port in answer.err
+    assert launch.running(command.home) is None
+
+
+def bad_models(folder: Path, model: Path) -> dict[str, tuple[Path, str]]:
+    """Return models that must be refused, and a word that the refusal must hold."""
+    whole = model.read_bytes()
+    truncated, pickled = folder / "truncated.ubj", folder / "pickled.pkl"
+    unknown, empty = folder / "unknown.bin", folder / "empty.onnx"
+    truncated.write_bytes(whole[: len(whole) // 2])
+    models.write_pickled({"weights": [1, 2, 3]}, pickled, "pickle")
+    assert pickle.loads(pickled.read_bytes())
+    unknown.write_bytes(os.urandom(4096))
+    empty.write_bytes(b"")
+    return {
+        "truncated": (truncated, "truncated.ubj"),
+        "pickle": (pickled, "--trust"),
+        "unknown": (unknown, "unknown.bin"),
+        "empty": (empty, "empty.onnx"),
+    }
+
+
+@pytest.mark.parametrize("kind", ["truncated", "pickle", "unknown", "empty"])
+def test_a_model_that_cannot_be_served_is_refused_and_nothing_is_changed(
+    kind: str, tidegate: CommandLine, model: Path, tmp_path: Path
+) -> None:
+    path, said = bad_models(tmp_path, model)[kind]
+    bundles = tidegate.home / "bundles"
+    before = tidegate.json("list"), sorted(bundles.iterdir())
+    answer = tidegate("deploy", str(path), "--output", "json")
+    assert answer.code == 2, answer
+    assert said in answer.err
+    assert answer.document["error"]["code"] in {"invalid_input", "not_trusted"}
+    assert (tidegate.json("list"), sorted(bundles.iterdir())) == before
+
+
+def test_a_deploy_in_a_log_is_one_line_per_event_and_a_summary(served: Answer) -> None:
+    lines = served.out.splitlines()
+    events = [line for line in lines if re.match(r"\d{4}-\d\d-\d\dT", line)]
+    assert events
+    assert all(datetime.fromisoformat(line.split()[0]).tzinfo for line in events)
+    assert any(line.startswith("arrivals: revision 1 is in production after") for line in lines)
+    assert "\x1b" not in served.out
+
+
+def test_the_example_of_the_summary_works_as_it_is_pasted(served: Answer) -> None:
+    words = shlex.split(next(line for line in served.out.splitlines() if line.strip().startswith("curl ")))
+    url, body = words[2], words[words.index("-d") + 1]
+    answer = httpx.post(url, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["predictions"]
+
+
+def test_deploying_the_same_again_changes_nothing_and_returns_the_result(
+    tidegate: CommandLine, served: Answer, model: Path
+) -> None:
+    result = tidegate.json("deploy", str(model), "--p99", "250ms", "--replicas", "1")
+    DeploymentResult.model_validate(result)
+    assert result["revision"] == 1
+    assert len(tidegate.json("history", "arrivals")["revisions"]) == 1
+
+
+def test_looking_commands_answer_in_text_and_in_json(tidegate: CommandLine, served: Answer) -> None:
+    assert "arrivals" in tidegate("list").out
+    assert [status["name"] for status in tidegate.json("list")["deployments"]] == ["arrivals"]
+    assert "1 stable" in tidegate("status", "arrivals").out
+    assert tidegate.json("status", "arrivals")["split_asked"] == {"1": 100}
+    assert "promoted" in tidegate("history", "arrivals").out
+    assert tidegate("report", "arrivals").out.startswith("# Rollout")
+    rollout_id = tidegate.json("history", "arrivals")["rollouts"][0]["id"]
+    assert json.loads(tidegate("report", rollout_id, "--format", "json").out)["outcome"] == "promoted"
+    assert tidegate.json("logs", "arrivals", "--lines", "5")["lines"]
+    assert tidegate("doctor").code == 0
+
+
+def test_what_does_not_exist_is_not_found(tidegate: CommandLine) -> None:
+    for command in ("status", "watch", "history", "promote", "logs", "report"):
+        answer = tidegate(command, "nobody")
+        assert (answer.code, answer.out) == (5, ""), command
+        assert "nobody" in answer.err
+    assert tidegate("report", "999999").code == 5
+
+
+def test_what_the_state_does_not_allow_is_a_conflict(tidegate: CommandLine, served: Answer) -> None:
+    for command in ("promote", "pause", "resume", "abort", "rollback"):
+        answer = tidegate(command, "arrivals", "--output", "json")
+        assert answer.code == 4, command
+        assert answer.document["error"]["code"] == "conflict"
+
+
+def test_a_rollout_from_the_keyboard(tidegate: CommandLine, served: Answer, model: Path, other: Path) -> None:
+    """One rollout that nobody sends requests to, with everything that a person may do to it and to who waits for it."""
+    candidate = ["deploy", str(other), "--name", "arrivals", "--replicas", "1"]
+    deploying = tidegate.start(*candidate, *LONG, "--output", "json")
+    rollout_id = tidegate.in_phase("arrivals", "analyzing")["rollout"]["id"]
+
+    conflict = tidegate("deploy", str(model), "--name", "arrivals", "--p99", "99ms")
+    assert conflict.code == 4
+    assert "tidegate watch arrivals" in conflict.err
+
+    assert tidegate.json("pause", "arrivals", "--reason", "campaign", "--by", "ada")["phase"] == "paused"
+    out, err = deploying.communicate(timeout=PATIENCE_SECONDS)
+    assert deploying.returncode == 7
+    assert json.loads(out)["error"]["code"] == "rollout_waits_for_person"
+    for command in ("promote", "resume", "abort"):
+        assert f"tidegate {command} arrivals" in err
+    assert tidegate("watch", "arrivals").code == 7
+    assert tidegate("resume", "arrivals").code == 0
+
+    log = tidegate.folder / "watched"
+    with log.open("w") as stream:
+        watching = tidegate.start("watch", "arrivals", stdout=stream)
+        interrupted = tidegate.start("watch", "arrivals")
+        eventually("events", log.read_text)
+        assert interrupted.stdout is not None
+        interrupted.stdout.readline()
+        interrupted.send_signal(signal.SIGINT)
+        _, err = interrupted.communicate(timeout=PATIENCE_SECONDS)
+        assert interrupted.returncode == 130
+        assert "tidegate watch arrivals" in err
+        assert "tidegate abort arrivals" in err
+        assert "Traceback" not in err
+
+        kill_controller(tidegate)
+        eventually("a note", lambda: "the controller does not answer" in log.read_text())
+        assert tidegate("up").code == 0
+        eventually("a note", lambda: "the controller answers again" in log.read_text())
+
+        assert tidegate("abort", "arrivals", "--reason", "wrong file", "--by", "grace").code == 0
+        assert watching.wait(PATIENCE_SECONDS) == 3
+    ending = log.read_text()
+    assert "wrong file" in ending
+    assert "Revision 1 serves all traffic." in ending
+    report = tidegate("report", rollout_id).out
+    for said in ("campaign", "ada", "wrong file", "grace"):
+        assert said in report
+
+
+def kill_controller(tidegate: CommandLine) -> None:
+    info = launch.running(tidegate.home)
+    assert info is not None
+    controller = psutil.Process(info.pid)
+    controller.kill()
+    controller.wait(10)
+
+
+def in_a_terminal(tidegate: CommandLine, *args: str, **environment: str) -> tuple[int, str]:
+    """Run a command in a pseudo-terminal; return its exit code and all that it wrote there."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tidegate.cli.main", *args],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={
+            **os.environ,
+            "TIDEGATE_HOME": str(tidegate.home),
+            "TERM": "xterm-256color",
+            "COLUMNS": "120",
+            "LINES": "50",
+            **environment,
+        },
+        start_new_session=True,
+    )
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # the terminal is gone with the last process that held it
+            break
+        if not part:
+            break
+        written += part
+    os.close(ours)
+    return process.wait(PATIENCE_SECONDS), written.decode()
+
+
+def test_a_terminal_gets_a_live_view_and_then_the_summary(tidegate: CommandLine, served: Answer, other: Path) -> None:
+    steps = ["--steps", "30,100", *HURRIED]
+    code, shown = in_a_terminal(tidegate, "deploy", str(other), "--name", "arrivals", "--replicas", "1", *steps)
+    assert code == 7
+    for words in ("1 stable", " candidate", "▶ 30 %", "elapsed", "Ctrl-C stops watching", "\x1b["):
+        assert words in shown, words
+    last = shown[shown.rindex("waits for you") :]
+    assert "tidegate promote arrivals" in last
+
+
+def test_no_color_is_heeded(tidegate: CommandLine, served: Answer) -> None:
+    _, coloured = in_a_terminal(tidegate, "status", "arrivals")
+    _, plain = in_a_terminal(tidegate, "status", "arrivals", NO_COLOR="1")
+    assert "\x1b[32m" in coloured
+    assert not re.search(r"\x1b\[3[0-7]m", plain)
+    assert "arrivals" in plain
+
+
+@pytest.mark.parametrize(("typed", "offered"), [("arr", ["arrivals"]), ("x", [])])
+def test_names_of_deployments_are_completed(
+    typed: str, offered: list[str], tidegate: CommandLine, served: Answer
+) -> None:
+    environment = {
+        **os.environ,
+        "TIDEGATE_HOME": str(tidegate.home),
+        "_TIDEGATE_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"tidegate status {typed}",
+        "COMP_CWORD": "2",
+    }
+    script = Path(sys.executable).with_name("tidegate")
+    result = subprocess.run([script], env=environment, capture_output=True, text=True, check=False)
+    assert result.stdout.split() == offered
+
+
+def test_a_token_that_is_wrong_is_said(tidegate: CommandLine, served: Answer, tmp_path: Path) -> None:
+    (tmp_path / "controller.json").write_text((tidegate.home / "controller.json").read_text())
+    (tmp_path / "token").write_text("guessed")
+    answer = CommandLine(tmp_path, tmp_path)("list")
+    assert answer.code == 6
+    assert "token" in answer.err
+
+
+def test_the_python_client_does_what_the_command_line_does(tidegate: CommandLine, served: Answer) -> None:
+    waiting = tidegate.in_phase("arrivals", "paused")["rollout"]
+    with Client.connect(tidegate.home) as client:
+        with pytest.raises(Unavailable, match="has not ended after"):
+            client.wait("arrivals", waiting["id"], timeout_seconds=0.2, until_person=False)
+        client.promote("arrivals", by="ada", reason="known to be good")
+        heard: list[Event] = []
+        ended = client.wait("arrivals", waiting["id"], timeout_seconds=PATIENCE_SECONDS, on_event=heard.append)
+        assert ended["phase"] == "promoted"
+        assert heard == list(client.events("arrivals", rollout=waiting["id"]))
+        assert heard[-1]["kind"] == "promoted"
+        assert next(client.events("arrivals", rollout=waiting["id"], follow=True)) == heard[0]
+        assert client.sample("arrivals")[0].keys() == set(models.COLUMNS)
+        with pytest.raises(Conflict):
+            client.resume("arrivals")
+        with pytest.raises(NotFound):
+            client.status("nobody")
+        with pytest.raises(InvalidInput, match="latencyP99"):
+            client.deploy({"modelArtifact": {"path": "/m"}, "servingRequirements": {"latencyP99": "fast"}})
+
+
+def test_going_back_and_deleting(tidegate: CommandLine, served: Answer) -> None:
+    assert tidegate.in_phase("arrivals", "serving")["stable"] > 1
+    assert tidegate("rollback", "arrivals", "--to", "1").code == 0
+    assert tidegate("watch", "arrivals").code == 0
+    assert tidegate.json("status", "arrivals")["stable"] == 1
+    refused = tidegate("delete", "arrivals")
+    assert refused.code == 2
+    assert "--yes" in refused.err
+    assert tidegate("delete", "arrivals", "--yes", "--by", "ada").code == 0
+    assert tidegate("status", "arrivals").code == 5
+
+
+def test_down_ends_everything(tidegate: CommandLine) -> None:
+    stopped = tidegate.json("down")["stopped"]
+    assert any("controller" in what for what in stopped)
+    assert launch.running(tidegate.home) is None
+    assert tidegate("list").code == 6
+    left = [p for p in psutil.process_iter(["cmdline"]) if str(tidegate.home) in " ".join(p.info["cmdline"] or [])]
+    assert left == []
