@@ -162,7 +162,7 @@ class Story:
             self.report[version]["steps"] = summary.steps_seen(events[version], records, revision)
         self.report["v3"] |= summary.taken_back(events["v3"], records, 3)
         kill = self.report["controller_kill"]
-        hits, requests = summary.share_of(records, 2, kill["killed_at"], kill["back_at"])
+        hits, requests = summary.share_of(records, 2, kill["killed_at"], kill["restarted_at"])
         kill |= {
             "requests": requests,
             "candidate_requests": hits,
@@ -216,11 +216,12 @@ class Story:
 
     def _restart_controller(self) -> None:
         time.sleep(DEAD_SECONDS)
+        kill = self.report["controller_kill"]
+        kill["restarted_at"] = time.time()
         self.screen.typed("tidegate up")
         info = self.tidegate.call("up")
-        status = self.tidegate.call("status", NAME)
-        kill = self.report["controller_kill"]
         kill["back_at"] = time.time()
+        status = self.tidegate.call("status", NAME)
         kill["dead_seconds"] = round(kill["back_at"] - kill["killed_at"], 2)
         before = kill.pop("serving")
         after = {process.pid: process.create_time() for process in processes.belonging_to(self.home)}

@@ -17,7 +17,7 @@ from examples.flights.summary import Claim
 from examples.flights.train import TrainedModel
 
 #: Width of tables in a log, where there is no terminal to ask.
-PLAIN_WIDTH = 120
+PLAIN_WIDTH = 140
 
 
 class Screen:
@@ -41,8 +41,10 @@ class Screen:
         self._console.print(Text.assemble(("  $ ", "dim"), (line, "cyan")), soft_wrap=True)
 
     def told(self, line: str) -> None:
-        """Show a line that a command wrote."""
-        self._console.print(Text(f"    {line}", style="dim"), soft_wrap=not self._is_terminal)
+        """Show a line that a command wrote, cut to the width: reasons with all their numbers are in the reports."""
+        text = Text(f"    {line}", style="dim")
+        text.truncate(self._console.width, overflow="ellipsis")
+        self._console.print(text, soft_wrap=True)
 
     def failed(self, message: str) -> None:
         self._console.print(Text(message, style="bold red"), soft_wrap=True)
