@@ -158,6 +158,13 @@ class Measured:
         tried, kept = self.window.get(candidate, Totals()), self.window.get(stable, Totals())
         return check_split(weight, tried.requests, kept.requests)
 
+    def observed_percent(self) -> dict[str, float] | None:
+        """Return each revision's share of the requests that the split is checked on; None when there were none."""
+        total = sum(counted.requests for counted in self.window.values())
+        if not total:
+            return None
+        return {str(number): round(100 * counted.requests / total, 2) for number, counted in self.window.items()}
+
     def verdict(self, rules: judge.Policy) -> judge.Verdict | None:
         """Return what the judge says now; None before the first step."""
         if self.evidence is None:

@@ -70,9 +70,8 @@ def _revisions(
     observed: dict[int, float] = {}
     if active is not None:
         split = dict(Rollout.from_storage(active.state).split())
-        in_step = Measured.from_storage(active.evidence).in_step
-        total = sum(totals.requests for totals in in_step.values())
-        observed = {number: 100 * totals.requests / total for number, totals in in_step.items()} if total else {}
+        percent = Measured.from_storage(active.evidence).observed_percent() or {}
+        observed = {int(number): share for number, share in percent.items()}
     numbers = sorted({number for number in (*split, *seen.health, *counts) if number is not None})
     filled = []
     for number in numbers:

@@ -224,6 +224,7 @@ class Reconciler:
             data["baseline"] = measured.baseline.as_dict()
         if before.phase in (Phase.ANALYZING, Phase.PAUSED, Phase.PROMOTING):
             data["in_step"] = {str(number): totals.as_dict() for number, totals in measured.in_step.items()}
+            data["split_observed"] = measured.observed_percent()
             data["verdict"] = self.seen.verdict.as_dict() if self.seen.verdict is not None else None
         if split_took is not None:
             data["split_in_force_ms"] = round(split_took * 1000, 3)

@@ -129,10 +129,9 @@ def _end(step: dict[str, Any], event: Event, rollout: Rollout) -> None:
     step["ended_as"] = event.kind
     step["requests"] = counts
     step["verdict"] = event.data.get("verdict")
-    total = sum(count["requests"] for count in counts.values())
-    if total:
-        tried = counts.get(str(rollout.plan.candidate), {"requests": 0})
-        step["observed_percent"] = 100 * tried["requests"] / total
+    observed = event.data.get("split_observed")
+    if observed:
+        step["observed_percent"] = observed.get(str(rollout.plan.candidate))
 
 
 def _rollback(rollout: Rollout, events: Sequence[Event]) -> dict[str, Any] | None:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tidegate.controller.evidence import Measured, Totals
+from tidegate.controller.evidence import Measured
 from tidegate.controller.reconcile import Seen
 from tidegate.rollout import Phase, Rollout
 from tidegate.store import DeploymentRow, Event, RevisionRow, RolloutRow
 from tidegate.target.base import RevisionHealth
-
-#: Percent of each revision are said only once this many requests were counted.
-MIN_OBSERVED = 1
 
 
 def status(
@@ -33,7 +30,7 @@ def status(
         "stable": deployment.stable,
         "candidate": active.to_revision if active is not None else None,
         "split_asked": {str(revision): weight for revision, weight in asked.items()},
-        "split_observed": _observed(active),
+        "split_observed": Measured.from_storage(active.evidence).observed_percent() if active is not None else None,
         "replicas": {str(number): _health(health) for number, health in sorted(seen.health.items())},
         "rollout": rollout_view(shown, seen if active is not None else None) if shown is not None else None,
         "created_at": deployment.created_at.isoformat(),
@@ -88,16 +85,6 @@ def event_view(event: Event) -> dict[str, Any]:
     return {**event.as_dict(), "rollout": str(event.rollout) if event.rollout is not None else None}
 
 
-def _observed(active: RolloutRow | None) -> dict[str, float] | None:
-    if active is None:
-        return None
-    in_step = Measured.from_storage(active.evidence).in_step
-    total = sum(totals.requests for totals in in_step.values())
-    if total < MIN_OBSERVED:
-        return None
-    return {str(number): round(100 * totals.requests / total, 2) for number, totals in in_step.items()}
-
-
 def _health(health: RevisionHealth) -> dict[str, Any]:
     return {
         "wanted": len(health.replicas),
@@ -115,8 +102,3 @@ def _health(health: RevisionHealth) -> dict[str, Any]:
             for replica in health.replicas
         ],
     }
-
-
-def share(totals: Totals, bad: int) -> float | None:
-    """Return `bad` as a share of the requests; None when there were none."""
-    return bad / totals.requests if totals.requests else None
