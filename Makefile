@@ -1,4 +1,4 @@
-.PHONY: setup demo test check fmt lock clean
+.PHONY: setup demo test check fmt lock bench-judge clean
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-stamp
@@ -15,6 +15,7 @@ demo: setup  ## real flights, a good candidate promoted, a bad one taken back
 	$(BIN)/python -m examples.flights.demo $(DEMO_ARGS)
 
 test: setup  ## every test, with real Envoy and real model files
+	-@sh scripts/get_promtool.sh > /dev/null  # without it the tests of alert rules are skipped, and say so
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
 
 check: setup  ## lint, format check, strict types, import layers, docs
@@ -23,6 +24,9 @@ check: setup  ## lint, format check, strict types, import layers, docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m scripts.generate --check
+
+bench-judge: setup  ## false rollbacks and detection times of the judge and of what others do
+	$(BIN)/python -m benchmarks.judge --full
 
 fmt: setup
 	$(BIN)/ruff format .
