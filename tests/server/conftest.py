@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import pytest
@@ -31,6 +31,12 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def flights_bundle(shelf: Path) -> Bundle:
     """A classifier with named columns, a text column among them, that takes missing values."""
     return bundles.write_bundle_of(models.sklearn_classifier(shelf / "flights.skops"), shelf / "bundles")
+
+
+@pytest.fixture(scope="session")
+def quick_bundle(shelf: Path) -> Bundle:
+    """A model whose framework is loaded in no time, for tests in which a process matters and its model does not."""
+    return bundles.write_bundle_of(models.onnx_model(shelf / "quick.onnx"), shelf / "bundles")
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +83,10 @@ class InProcess:
         self._client = httpx.AsyncClient(transport=transport, base_url="http://replica")
         self._portal = portal
 
+    def call(self, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        """Run a coroutine function on the application's event loop."""
+        return self._portal.call(function, *arguments)
+
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         return self._portal.call(lambda: self._client.request(method, path, **options))
 
@@ -87,16 +97,23 @@ class InProcess:
         return self.request("POST", path, **options)
 
 
+class Serve(Protocol):
+    """Serve a bundle in this process; without `warm`, as it is before its model is loaded."""
+
+    def __call__(self, bundle: Bundle, *, warm: bool = True) -> tuple[Replica, InProcess]: ...
+
+
 @pytest.fixture(scope="session")
-def serve() -> Iterator[Callable[[Bundle], tuple[Replica, InProcess]]]:
+def serve() -> Iterator[Serve]:
     """Serve bundles in this process, through the whole application and without a socket."""
     opened: list[Replica] = []
     with start_blocking_portal() as portal:
 
-        def start(bundle: Bundle) -> tuple[Replica, InProcess]:
+        def start(bundle: Bundle, *, warm: bool = True) -> tuple[Replica, InProcess]:
             replica = Replica(settings_for(bundle), bundle)
             opened.append(replica)
-            portal.call(replica.warm, load_model(bundle, threads=1))
+            if warm:
+                portal.call(replica.warm, load_model(bundle, threads=1))
             return replica, InProcess(build_app(replica), portal)
 
         yield start
@@ -105,15 +122,15 @@ def serve() -> Iterator[Callable[[Bundle], tuple[Replica, InProcess]]]:
 
 
 @pytest.fixture(scope="session")
-def flights(serve: Callable[[Bundle], tuple[Replica, InProcess]], flights_bundle: Bundle) -> InProcess:
+def flights(serve: Serve, flights_bundle: Bundle) -> InProcess:
     return serve(flights_bundle)[1]
 
 
 @pytest.fixture(scope="session")
-def tensors(serve: Callable[[Bundle], tuple[Replica, InProcess]], tensor_bundle: Bundle) -> InProcess:
+def tensors(serve: Serve, tensor_bundle: Bundle) -> InProcess:
     return serve(tensor_bundle)[1]
 
 
 @pytest.fixture(scope="session")
-def fragile(serve: Callable[[Bundle], tuple[Replica, InProcess]], fragile_bundle: Bundle) -> InProcess:
+def fragile(serve: Serve, fragile_bundle: Bundle) -> InProcess:
     return serve(fragile_bundle)[1]

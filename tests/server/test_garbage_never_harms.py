@@ -46,7 +46,7 @@ def dumped(document: Any) -> bytes:
         return str(document).encode()
 
 
-quick = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.server.conftest import InProcess
+from tests.server.conftest import InProcess, Serve
 
 from tidegate.artifact.bundle import Bundle
 from tidegate.server import metrics as names
 from tidegate.server.metrics import duration_buckets
-from tidegate.server.replica import Replica
 
 OWN = {"deployment": "flights", "revision": "3"}
 
 
 @pytest.fixture(scope="module")
-def asked(serve: Callable[[Bundle], tuple[Replica, InProcess]], fragile_bundle: Bundle) -> InProcess:
+def asked(serve: Serve, fragile_bundle: Bundle) -> InProcess:
     """A replica that was asked five times: answered three, refused one, failed on one."""
     _, client = serve(fragile_bundle)
     for body in (

@@ -55,22 +55,22 @@ def test_a_bundle_of_every_runtime_is_served(runtime: str, shelf: Path, tmp_path
         assert running.stop() == 0
 
 
-def test_state_file_lock_and_headers(flights_bundle: Bundle, tmp_path: Path) -> None:
-    with replica(flights_bundle.folder, tmp_path) as running:
+def test_state_file_lock_and_headers(quick_bundle: Bundle, tmp_path: Path) -> None:
+    with replica(quick_bundle.folder, tmp_path) as running:
         state = json.loads((tmp_path / "state.json").read_bytes())
         assert state["pid"] == running.process.pid
         assert state["create_time"] == psutil.Process(running.process.pid).create_time()
         assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "log", "state.json"]
 
-        answer = running.client.post("/predict", json=list(flights_bundle.sample), headers={"x-request-id": "r-1"})
+        answer = running.client.post("/predict", json=list(quick_bundle.sample), headers={"x-request-id": "r-1"})
         assert answer.headers["x-request-id"] == "r-1"
         assert answer.headers["x-tidegate-revision"] == "3"
         assert answer.headers["server-timing"].startswith("queue;dur=")
         assert running.client.get("/v2/health/live").headers["x-tidegate-revision"] == "3"
-        made = running.client.post("/predict", json=list(flights_bundle.sample)).headers["x-request-id"]
+        made = running.client.post("/predict", json=list(quick_bundle.sample)).headers["x-request-id"]
         assert len(made) == 32
 
-        second = spawn(flights_bundle.folder, tmp_path)
+        second = spawn(quick_bundle.folder, tmp_path)
         assert second.wait(DEADLINE_SECONDS) == 75
         assert json.loads((tmp_path / "state.json").read_bytes()) == state
         assert running.is_ready()
@@ -78,7 +78,7 @@ def test_state_file_lock_and_headers(flights_bundle: Bundle, tmp_path: Path) -> 
         running.process.kill()
         running.process.wait(DEADLINE_SECONDS)
         (tmp_path / "state.json").unlink()
-    with replica(flights_bundle.folder, tmp_path) as again:  # the lock went with the process that was killed
+    with replica(quick_bundle.folder, tmp_path) as again:  # the lock went with the process that was killed
         assert again.is_ready()
 
 
@@ -172,9 +172,9 @@ def test_a_model_that_raises_is_answered_500_and_logged_with_the_requests_id(
         assert [e for e in running.log_lines() if e["level"] in ("error", "warning")] == [event]
 
 
-def test_a_damaged_artifact_ends_the_process_with_exit_code_78(flights_bundle: Bundle, tmp_path: Path) -> None:
-    broken = tmp_path / "bundles" / flights_bundle.folder.name
-    shutil.copytree(flights_bundle.folder, broken)
+def test_a_damaged_artifact_ends_the_process_with_exit_code_78(quick_bundle: Bundle, tmp_path: Path) -> None:
+    broken = tmp_path / "bundles" / quick_bundle.folder.name
+    shutil.copytree(quick_bundle.folder, broken)
     artifact = next((broken / "artifact").iterdir())
     artifact.chmod(0o644)
     artifact.write_bytes(artifact.read_bytes()[:-100])
@@ -197,29 +197,15 @@ def critical(run_dir: Path) -> dict[str, Any]:
 
 
 def test_sigterm_while_the_model_is_loaded_ends_the_process_with_exit_code_0(
-    flights_bundle: Bundle, tmp_path: Path
+    quick_bundle: Bundle, tmp_path: Path
 ) -> None:
-    with replica(flights_bundle.folder, tmp_path, ready=False) as running:
+    with replica(quick_bundle.folder, tmp_path, ready=False) as running:
         os.kill(running.process.pid, signal.SIGTERM)
         assert running.process.wait(DEADLINE_SECONDS) == 0
 
 
-def test_liveness_answers_before_the_model_is_loaded_and_readiness_says_no(
-    flights_bundle: Bundle, tmp_path: Path
-) -> None:
-    with replica(flights_bundle.folder, tmp_path, ready=False) as running:
-        assert running.client.get("/v2/health/live").json() == {"live": True}
-        first = running.client.get("/v2/health/ready")
-        predicted = running.client.post("/predict", json=list(flights_bundle.sample))
-        if not running.is_ready():  # scikit-learn takes a second to import, but no promise is made about that
-            assert (first.status_code, first.json()["ready"]) == (503, False)
-            assert predicted.status_code == 503
-            assert predicted.headers["retry-after"] == "1"
-        wait_until(running.is_ready, "the replica is ready")
-
-
-def test_an_address_that_is_taken_ends_the_process_with_exit_code_69(flights_bundle: Bundle, tmp_path: Path) -> None:
+def test_an_address_that_is_taken_ends_the_process_with_exit_code_69(quick_bundle: Bundle, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        process = spawn(flights_bundle.folder, tmp_path, "--port", str(taken.getsockname()[1]))
+        process = spawn(quick_bundle.folder, tmp_path, "--port", str(taken.getsockname()[1]))
         assert process.wait(DEADLINE_SECONDS) == 69
     assert "cannot listen on 127.0.0.1" in critical(tmp_path)["message"]
