@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,9 +36,9 @@ class TrainedModel:
 
     path: Path
     runtime: str
-    columns: Mapping[str, Array]
-    expected: Mapping[str, Array]
-    rows: Sequence[Mapping[str, Any]]
+    columns: Mapping[str, Array] = field(repr=False)
+    expected: Mapping[str, Array] = field(repr=False)
+    rows: Sequence[Mapping[str, Any]] = field(repr=False)
 
 
 def flights(count: int = 400, seed: int = 0) -> Any:

@@ -57,8 +57,9 @@ def _read(lightgbm: Any, files: ArtifactFiles) -> Any:
 
 def _complete(text: str) -> str:
     # LightGBM itself reads a model that was cut between two trees, and answers with what is left of it.
-    if "\nend of trees" not in text:
-        raise ValueError("the end of its trees is missing")
+    for mark in ("end of trees", "end of parameters"):
+        if f"\n{mark}" not in text:
+            raise ValueError(f"the line {mark!r} is missing")
     return text
 
 

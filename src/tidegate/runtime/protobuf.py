@@ -64,21 +64,23 @@ def fields(stream: BinaryIO, end: int) -> Iterator[Field]:
             if value is None:
                 raise DamagedMessageError("the message ends inside a field")
             position = stream.tell()
+            if position > end:
+                raise DamagedMessageError("the message ends inside a field")
             yield Field(tag >> 3, value, position, position)
         elif kind == _LENGTH:
             size = _varint(stream)
             position = stream.tell()
-            if size is None or position + size > end:
+            if size is None or position > end or position + size > end:
                 raise DamagedMessageError(f"field {tag >> 3} is longer than what is left of the file")
             yield Field(tag >> 3, None, position, position + size)
             position += size
         elif kind in (_FIXED32, _FIXED64):
             position = stream.tell() + (4 if kind == _FIXED32 else 8)
+            if position > end:
+                raise DamagedMessageError("the message ends inside a field")
             yield Field(tag >> 3, None, position, position)
         else:
             raise DamagedMessageError(f"field {tag >> 3} has the unknown wire type {kind}")
-        if position > end:
-            raise DamagedMessageError("the message ends inside a field")
         stream.seek(position)
 
 

@@ -59,7 +59,7 @@ def _array(spec: TensorSpec, values: list[Any]) -> Array:
     for index, value in enumerate(values):
         try:
             array = np.array(value, dtype=dtype)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise _misfit(spec, index, value) from error
         if array.ndim == 0 and all(size in (-1, 1) for size in spec.shape[1:]):
             array = array.reshape([1] * (len(spec.shape) - 1))
@@ -88,9 +88,12 @@ def _scalar(spec: TensorSpec, value: Any, index: int) -> Any:
         raise _misfit(spec, index, value)
     if not isinstance(value, (int, float)):
         raise _misfit(spec, index, value)
-    if not spec.datatype.startswith("FP") and float(value) != int(value):
+    if spec.datatype.startswith("FP"):
+        return value
+    limits = np.iinfo(NUMPY_DTYPES[spec.datatype])
+    if not limits.min <= value <= limits.max or (isinstance(value, float) and not value.is_integer()):
         raise _misfit(spec, index, value)
-    return value
+    return int(value)
 
 
 def _text(value: Any) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import orjson
 
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import Array, ArtifactFiles, Columns, LoadOptions, Model, Recognition, Signature, TensorSpec
@@ -25,6 +26,8 @@ _JSON_VERSION = re.compile(rb'"version"\s*:\s*\[\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)
 _UBJ_HEAD = re.compile(rb"\{L\0{7}[\x07\x06](learner|version|Config)[\[{]")
 _LEGACY_NAMES = (b"gbtree", b"gblinear", b"dart")
 _ENDS = 1 << 16
+#: JSON up to this size is parsed once to see that it is whole; parsing takes several times its size in memory.
+_PARSED_BYTES = 64 << 20
 
 
 class XgboostRuntime:
@@ -59,7 +62,7 @@ class XgboostRuntime:
         if found is not None and found.needs_trust:
             import_framework("sklearn", extra="sklearn", what="A pickled XGBoost wrapper")
             return _from_pickle(xgboost, unpickle(files, options), options)
-        booster = _read(xgboost, files)
+        booster = _read(xgboost, files, is_new=options.signature is None)
         return XgboostModel(xgboost, booster, options, wrapped=booster.attr("scikit_learn") is not None)
 
 
@@ -91,17 +94,32 @@ def _is_legacy(head: bytes) -> bool:
     return head.startswith(b"binf") or bool(np.isfinite(base_score) and abs(base_score) < 1e9)
 
 
-def _read(xgboost: Any, files: ArtifactFiles) -> Any:
+def _read(xgboost: Any, files: ArtifactFiles, *, is_new: bool) -> Any:
+    content = files.root.read_bytes()
     try:
+        if is_new:
+            _check_complete(content)
         # From memory: for a path XGBoost goes by the extension, which may lie.
-        return xgboost.Booster(model_file=bytearray(files.root.read_bytes()))
+        return xgboost.Booster(model_file=bytearray(content))
     except (xgboost.core.XGBoostError, UnicodeDecodeError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split("Stack trace")[0].split())[:300]
+        reason = " ".join(str(error).split("Stack trace")[0].split())[:300].rstrip(".") + "."
         raise InvalidInput(
             f"XGBoost cannot read {files.root.name}: {reason}",
             subject=str(files.root),
             hint="The file is damaged or cut short; save it again with booster.save_model().",
         ) from error
+
+
+def _check_complete(content: bytes) -> None:
+    """Check that a file was not cut short: XGBoost's own reader runs past the end of JSON and can crash.
+
+    Raises:
+        ValueError: it was.
+    """
+    if not content.rstrip().endswith(b"}"):
+        raise ValueError("the file ends too early")
+    if _JSON_HEAD.match(content) and len(content) <= _PARSED_BYTES:
+        orjson.loads(content)
 
 
 def _from_pickle(xgboost: Any, loaded: Any, options: LoadOptions) -> Model:

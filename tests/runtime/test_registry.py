@@ -1,0 +1,36 @@
+"""Runtimes are found by entry point, and every name that is not one is answered with those that are."""
+
+from __future__ import annotations
+
+import pytest
+
+from tidegate.contract.errors import InvalidInput
+from tidegate.runtime.base import Runtime
+from tidegate.runtime.frameworks import import_framework
+from tidegate.runtime.registry import get_runtime, runtime_names, runtimes
+
+
+def test_the_built_in_runtimes_take_the_entry_points_too() -> None:
+    assert {"sklearn", "xgboost", "lightgbm", "onnx"} <= set(runtime_names())
+
+
+def test_every_runtime_is_named_as_it_is_registered() -> None:
+    for name, runtime in zip(runtime_names(), runtimes(), strict=True):
+        assert isinstance(runtime, Runtime)
+        assert runtime.name == name
+        assert runtime.packages
+
+
+def test_an_unknown_name_lists_the_known_ones_and_the_nearest() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        get_runtime("xgbost")
+    assert caught.value.got == "xgbost"
+    assert "lightgbm" in str(caught.value.expected)
+    assert caught.value.hint == "Did you mean xgboost?"
+
+
+def test_a_framework_that_is_not_installed_is_named_with_the_command_that_installs_it() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        import_framework("no_such_framework", extra="xgboost", what="An XGBoost model")
+    assert "no_such_framework" in caught.value.message
+    assert caught.value.hint == "pip install 'tidegate[xgboost]'"
