@@ -29,11 +29,11 @@ def test_killing_one_of_two_replicas_fails_no_request(
         await gateway.apply(snapshot(one, two))
         await until(gateway.healthy, lambda healthy: len(healthy[REF]) == 2)
         async with Load(f"{gateway.url}/churn/x", clients=8, headers={"x-delay-ms": "5"}) as load:
-            await until(_names(load), lambda names: min(names["one"], names["two"]) > 20)
+            await load.more(20, of="one")
+            await load.more(20, of="two")
             one.end()
-            since = load.answers.names["two"]
             await until(gateway.healthy, lambda healthy: len(healthy[REF]) == 1)
-            await until(_names(load), lambda names: names["two"] > since + 300)
+            await load.more(300, of="two")
         return load
 
     assert run(observe()).answers.failed == 0
@@ -87,23 +87,15 @@ def test_a_replica_gets_requests_only_once_it_is_ready_and_none_while_it_drains(
         await gateway.apply(snapshot(old, new))
         await until(gateway.healthy, lambda healthy: healthy[REF] == {old.endpoint})
         async with Load(f"{gateway.url}/churn/x", clients=2) as load:
-            await until(_names(load), lambda names: names["old"] > 100)
+            await load.more(100, of="old")
             assert load.answers.names["new"] == 0
             ready.touch()
-            await until(_names(load), lambda names: names["new"] > 20)
+            await load.more(20, of="new")
             ready.unlink()
             await until(gateway.healthy, lambda healthy: healthy[REF] == {old.endpoint})
             at_rest = load.answers.names["new"] + 2
-            since = load.answers.names["old"]
-            await until(_names(load), lambda names: names["old"] > since + 100)
+            await load.more(100, of="old")
             assert load.answers.names["new"] <= at_rest
         assert load.answers.failed == 0
 
     run(observe())
-
-
-def _names(load: Load) -> Callable[[], Any]:
-    async def ask() -> Any:
-        return load.answers.names
-
-    return ask

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 from tests.gateway.conftest import Run, Tiny
 from tests.support.traffic import send_many, served, until
@@ -94,8 +94,11 @@ def test_a_dead_process_is_started_again_with_the_same_split_on_the_same_port(
         await gateway.apply(Snapshot({REF: (replica,)}, {"churn": {1: 100}}, {"churn": 5.0}))
         await send_many(f"{gateway.url}/churn/x", 3)
         before, url = await gateway.read(), gateway.url
-        psutil.Process(envoy_of(folder).pid).kill()
-        await until(lambda: _refused(gateway), bool)
+        envoy = envoy_of(folder)
+        envoy.send(signal.SIGKILL)
+        assert await envoy.wait_gone(5)
+        with pytest.raises(Unavailable):
+            await gateway.read()
         await gateway.ensure_running()
         assert gateway.url == url
         assert (await send_many(f"{url}/churn/x", 2)).statuses == {200: 2}
@@ -105,14 +108,6 @@ def test_a_dead_process_is_started_again_with_the_same_split_on_the_same_port(
         await gateway.stop()
 
     run(story())
-
-
-async def _refused(gateway: EnvoyGateway) -> bool:
-    try:
-        await gateway.read()
-    except Unavailable:
-        return True
-    return False
 
 
 def test_a_snapshot_is_kept_while_nothing_runs_and_put_in_force_by_the_start(

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from tidegate.contract.errors import Unavailable
+from tidegate.gateway import stats
 
 
 class Admin:
@@ -29,11 +30,15 @@ class Admin:
         return page if isinstance(page, dict) else {}
 
     async def is_serving(self) -> bool:
-        """Say whether Envoy has loaded its configuration and listens. False, too, while it does not answer."""
+        """Say whether Envoy has loaded its configuration and its threads listen. False, too, while it does not answer.
+
+        `/ready` is not enough: it is so a moment before the threads listen, and connections are refused until then.
+        """
         try:
-            return (await self._send("GET", "/ready", None, statuses=(200, 503))).status_code == 200
+            page = await self.get("/stats", stats.SERVING_QUERY)
         except Unavailable:
             return False
+        return stats.parse_values(page) == stats.SERVING
 
     async def listener(self) -> tuple[str, int] | None:
         """Return host and port that users reach, None when Envoy listens nowhere."""
@@ -52,9 +57,7 @@ class Admin:
         if client is not None and self._loop is asyncio.get_running_loop():
             await client.aclose()
 
-    async def _send(
-        self, method: str, path: str, query: Mapping[str, str] | None, statuses: tuple[int, ...] = (200,)
-    ) -> httpx.Response:
+    async def _send(self, method: str, path: str, query: Mapping[str, str] | None) -> httpx.Response:
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:
             self._loop = loop
@@ -63,7 +66,7 @@ class Admin:
             response = await self._client.request(method, path, params=query)
         except httpx.HTTPError as error:
             raise _no_answer(self.port, str(error) or type(error).__name__) from error
-        if response.status_code not in statuses:
+        if response.status_code != 200:
             raise _no_answer(self.port, f"{path} answered {response.status_code}")
         return response
 

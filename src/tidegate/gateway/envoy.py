@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tidegate.contract.errors import Conflict, Unavailable
+from tidegate.contract.errors import Conflict, InvalidInput, Unavailable
 from tidegate.gateway import process, resources, stats
 from tidegate.gateway.admin import Admin
 from tidegate.gateway.base import Applied, Endpoint, GatewayReading, RevisionRef, Snapshot
@@ -37,7 +37,8 @@ class EnvoyGateway:
 
     Args:
         folder: the gateway's own folder; whoever opens it again finds the same Envoy.
-        host, port: where users reach the deployments. Port 0 lets the system choose once; a restart keeps that port.
+        host, port: where users reach the deployments. Port 0 lets the system choose; a restart keeps that port while
+            it is free.
         workers: threads that forward requests, by default half of the cores, since the models need theirs.
     """
 
@@ -95,7 +96,7 @@ class EnvoyGateway:
         snapshot = self.snapshot()
         self._put_clusters_and_endpoints(snapshot, set(resources.revisions(snapshot)))
         self._folder.put_routes(snapshot)
-        port = self.port
+        port = self._port or self._earlier_port()
         child = process.spawn(self._folder, self._host, port, self._workers)
         self._child = child
         deadline = time.monotonic() + _START_SECONDS
@@ -113,6 +114,15 @@ class EnvoyGateway:
         if found is None:
             raise process.ended_at_start(self._folder, self._host, port, child.poll())
         await self._adopt(found.pid, found.create_time, admin_port)
+
+    def _earlier_port(self) -> int:
+        """Return the port that the system chose before, 0 when it is to choose another."""
+        port = self.port
+        try:
+            process.refuse_taken_port(self._host, port)
+        except InvalidInput:
+            return 0
+        return port
 
     def _refuse_dead(self, child: subprocess.Popen[bytes], port: int, deadline: float) -> None:
         if child.poll() is not None:

@@ -33,7 +33,7 @@ class OsProcess:
         return found if found.is_alive() else None
 
     def is_alive(self) -> bool:
-        """Say whether this very process runs. A zombie does not: it serves nothing and holds nothing."""
+        """Say whether this very process runs; a zombie, once its last thread has ended, does not."""
         return self._process() is not None
 
     def send(self, sent: signal.Signals) -> bool:
@@ -67,9 +67,14 @@ class OsProcess:
             process = psutil.Process(self.pid)
             if abs(process.create_time() - self.create_time) > _SAME_SECONDS:
                 return None
-            return None if process.status() == psutil.STATUS_ZOMBIE else process
+            return None if _is_dead(process) else process
         except psutil.Error:
             return None
+
+
+def _is_dead(process: psutil.Process) -> bool:
+    # The first thread of a killed process is a zombie while others still hold its ports and locks.
+    return process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
 
 
 def find_by_argument(argument: str) -> list[OsProcess]:

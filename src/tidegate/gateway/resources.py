@@ -46,7 +46,7 @@ IDLE_CONNECTION_SECONDS = 4.0
 #: Requests up to this size can be sent again to another replica; a larger one is streamed and gets one try.
 RETRY_BUFFER_BYTES = 16 * 1024 * 1024
 
-ADMIN_PATHS = ("/stats", "/clusters", "/listeners", "/config_dump", "/server_info", "/ready", "/drain_listeners")
+ADMIN_PATHS = ("/stats", "/clusters", "/listeners", "/config_dump", "/server_info", "/drain_listeners")
 
 _UNLIMITED = 100_000
 

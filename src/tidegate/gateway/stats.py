@@ -42,6 +42,10 @@ VERSIONS_QUERY = {
 ROUTES_VERSION = f"http.{STAT_PREFIX}.rds.{ROUTES_NAME}.version_text"
 CLUSTERS_VERSION = "cluster_manager.cds.version_text"
 
+#: What a gateway reports that users can reach.
+SERVING = {"listener_manager.workers_started": 1, "server.live": 1}
+SERVING_QUERY = {"format": "json", "filter": r"^(listener_manager\.workers_started|server\.live)$"}
+
 ACTIVE_REQUESTS = f"http.{STAT_PREFIX}.downstream_rq_active"
 
 

@@ -31,7 +31,7 @@ from tidegate.target.slots import ReplicaState, Slot, revisions_of, slots_of
 
 log = logging.getLogger(__name__)
 
-#: A process that lives but has not said so over HTTP for this long is killed and replaced.
+#: The default of `LocalTarget`; far above the pauses of a busy machine.
 SILENT_SECONDS = 10.0
 
 #: How long `ensure_replicas` waits for answers that are on their way before it reports what it knows.
@@ -58,6 +58,7 @@ class LocalTarget:
         home: Tidegate's home; replicas live in its folder `replicas`, the logs of past ones in `logs/replicas`.
         gateway: the Envoy in front of them.
         command: returns the command line of a replica, by default that of Tidegate's own server.
+        silent_seconds: how long a process may live without answering before it is killed and replaced.
         clock: seconds since 1970.
     """
 
@@ -67,11 +68,13 @@ class LocalTarget:
         gateway: EnvoyGateway,
         *,
         command: Command = server_command,
+        silent_seconds: float = SILENT_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._home = home.absolute()
         self._gateway = gateway
         self._command = command
+        self._silent_seconds = silent_seconds
         self._clock = clock
         self._prober = Prober()
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
@@ -239,8 +242,8 @@ class LocalTarget:
                 self._kill(slot, record, f"did not listen within {lifecycle.START_SECONDS:.0f} s")
             return None
         self._prober.ask(state, state.endpoint)
-        if self._prober.last(state).silent_seconds(time.monotonic()) > SILENT_SECONDS:
-            self._kill(slot, record, f"did not answer for {SILENT_SECONDS:.0f} s")
+        if self._prober.last(state).silent_seconds(time.monotonic()) > self._silent_seconds:
+            self._kill(slot, record, f"did not answer for {self._silent_seconds:g} s")
             return None
         return state.endpoint
 

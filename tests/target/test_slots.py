@@ -1,0 +1,84 @@
+"""The folder of one replica."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.target.conftest import spec_of
+
+from tidegate.gateway.base import RevisionRef
+from tidegate.target.process import environment, server_command
+from tidegate.target.slots import Slot, revisions_of, slots_of, tail
+
+REF = RevisionRef("churn", 3)
+
+
+def test_a_replica_is_alive_from_before_its_process_exists_until_it_is_gone(tmp_path: Path) -> None:
+    slot = Slot(tmp_path, REF, 0)
+    assert not slot.is_alive()
+    held = slot.hold()
+    assert held is not None
+    assert slot.is_alive()
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(held,))
+    os.close(held)
+    assert slot.is_alive()
+    assert slot.hold() is None
+    child.kill()
+    child.communicate()
+    assert not slot.is_alive()
+
+
+def test_the_log_of_a_replica_that_is_gone_can_still_be_read(tmp_path: Path) -> None:
+    slot, other = Slot(tmp_path, REF, 0), Slot(tmp_path, REF, 1)
+    for prepared in (slot, other):
+        held = prepared.hold()
+        assert held is not None
+        os.close(held)
+    slot.log.write_text("first\nlast\n")
+    slot.clear()
+    assert slot.tail(1) == ["last"]
+    assert revisions_of(tmp_path) == [REF]
+    assert list(slots_of(tmp_path, REF)) == [1]
+    other.clear()
+    assert revisions_of(tmp_path) == []
+    assert not (tmp_path / "replicas" / "churn").exists()
+
+
+def test_a_replica_that_never_ran_has_no_lines(tmp_path: Path) -> None:
+    assert Slot(tmp_path, REF, 0).tail(10) == []
+
+
+@pytest.mark.parametrize("ending", ["", "\n"])
+@given(lines=st.lists(st.text(alphabet="ab é", max_size=30), max_size=20), count=st.integers(0, 25))
+def test_the_tail_is_the_last_lines_however_the_file_is_cut(
+    tmp_path_factory: pytest.TempPathFactory, ending: str, lines: list[str], count: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "tail.log"
+    text = "\n".join(lines) + ending
+    path.write_text(text)
+    whole = text.splitlines()
+    assert tail(path, count, block=7) == (whole[-count:] if count else [])
+
+
+def test_thread_pools_are_as_large_as_the_revision_says_and_our_settings_stay_ours() -> None:
+    given_environment = {"PATH": "/bin", "OMP_NUM_THREADS": "64", "TIDEGATE_HOME": "/home"}
+    made = environment(given_environment, threads=3)
+    assert made["PATH"] == "/bin"
+    assert {made["OMP_NUM_THREADS"], made["OPENBLAS_NUM_THREADS"], made["MKL_NUM_THREADS"]} == {"3"}
+    assert "TIDEGATE_HOME" not in made
+
+
+def test_the_servers_command_line_is_one_that_the_server_reads() -> None:
+    from tidegate.server.settings import parse_arguments
+
+    words = server_command(spec_of("churn", 3), 1, Path("/run"))
+    assert words[1:3] == ["-m", "tidegate.server"]
+    settings = parse_arguments(words[3:])
+    assert (settings.identity.deployment, settings.identity.revision, settings.replica) == ("churn", 3, 1)
+    assert (settings.run_dir, settings.port, settings.threads) == (Path("/run"), 0, 1)
