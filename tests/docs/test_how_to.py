@@ -1,0 +1,66 @@
+"""The how-to pages that run: from CI, from Python, the metrics endpoint; one Tidegate for all of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from tests.docs.pages import DOCS, read
+from tests.docs.running import Reader
+from tests.support import models
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("docs-how-to")]
+
+HOW_TO = DOCS / "how-to"
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    folder = tmp_path_factory.mktemp("how-to")
+    (folder / "models").mkdir()
+    models.sklearn_classifier(folder / "models" / "churn.skops")
+    reader = Reader(folder, folder / "home")
+    try:
+        reader.type("tidegate up")
+        yield reader
+    finally:
+        reader.leave()
+
+
+def test_the_python_page_is_one_program_that_runs(reader: Reader) -> None:
+    blocks = [
+        block for block in read(HOW_TO / "use-it-from-python.md").blocks("python") if "not-run" not in block.words
+    ]
+    program = "\n".join(block.text for block in blocks)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=reader.folder,
+        env=reader.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "promoted - the replicas are ready" in done.stdout
+    assert "/churn/predict" in done.stdout
+    assert "mend the request:" in done.stdout
+    assert "from revision 1" in done.stdout
+
+
+def test_the_page_on_monitoring_finds_the_metrics_that_it_names(reader: Reader) -> None:
+    page = read(HOW_TO / "monitor-with-prometheus-and-grafana.md")
+    reader.follow(page)
+    assert "tidegate_" in reader.told
+    reader.type("curl -s http://127.0.0.1:8081/metrics")
+    for line in page.text.splitlines():
+        if line.startswith("- `tidegate_"):
+            for name in line.split("`")[1::2]:
+                assert not name.startswith("tidegate_") or f"# TYPE {name} " in reader.told, name
+    reader.type("tidegate delete churn --yes")
+
+
+def test_the_page_on_ci_runs(reader: Reader) -> None:
+    reader.follow(read(HOW_TO / "use-it-from-ci.md"))
+    assert (reader.folder / "report.json").read_text().startswith("{")

@@ -1,0 +1,225 @@
+"""What the pages name exists: pages, headings, commands, options, codes, metrics, fields."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+from tests.docs.pages import DOCS, ROOT, Block, Page, all_pages, command_lines, read
+from typer.main import get_command
+
+from tidegate.cli.exits import ExitCode
+from tidegate.cli.main import app
+from tidegate.contract import errors
+from tidegate.contract.request import parse_request
+from tidegate.observe.catalogue import metric_names
+
+PAGES = all_pages()
+#: What a block of shell is called. In `console` the lines that were typed begin with "$ ".
+SHELLS = ("bash", "console")
+#: Whom the pages may send a reader to, beside this machine.
+HOSTS = {
+    *("127.0.0.1", "arxiv.org", "doi.org", "docs.astral.sh", "github.com", "keepachangelog.com", "semver.org"),
+    *("json-schema.org", "grafana.com", "prometheus.io", "www.envoyproxy.io"),
+}
+#: Written from the code by scripts/generate.py, whose own check compares them.
+GENERATED = DOCS / "reference"
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def blocks(*languages: str) -> list[Block]:
+    return [block for page in PAGES for block in page.blocks(*languages)]
+
+
+@pages
+def test_links_between_pages_lead_somewhere(page: Page) -> None:
+    for link in page.links():
+        if re.match(r"[a-z]+:", link):
+            assert link.startswith("https://"), link
+            continue
+        file, _, fragment = link.partition("#")
+        target = (page.path.parent / file).resolve() if file else page.path
+        assert target.exists(), f"{page.name} links to {link}"
+        if fragment and target.suffix == ".md":
+            assert fragment in read(target).anchors(), f"{page.name} links to {link}"
+
+
+@pages
+def test_every_fenced_block_says_its_language(page: Page) -> None:
+    for block in page.blocks():
+        assert block.language or block.page.name == "ARCHITECTURE.md", block.where
+
+
+@pages
+def test_nothing_is_said_that_is_true_on_one_machine_only(page: Page) -> None:
+    for path in re.findall(r"(?<![\w.}])/(?:work|home|root|tmp|usr|var)/\w+", page.text):
+        raise AssertionError(f"{page.name} holds {path}")
+    hosts = set(re.findall(r"https?://([\w.-]+)", page.text))
+    assert hosts <= HOSTS, page.name
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    reached, new = set(), {(DOCS / "index.md").resolve()}
+    while new:
+        path = new.pop()
+        reached.add(path)
+        links = (link.partition("#")[0] for link in read(path).links() if not link.startswith("https:"))
+        targets = {(path.parent / link).resolve() for link in links if link.endswith(".md")}
+        new |= {target for target in targets if target.exists()} - reached
+    assert {path.resolve() for path in DOCS.rglob("*.md")} <= reached
+
+
+# Commands
+
+
+@pytest.mark.parametrize("block", blocks(*SHELLS), ids=lambda block: block.where)
+def test_every_command_in_a_block_parses(block: Block) -> None:
+    root: Any = get_command(app)
+    for words in command_lines(block):
+        context = root.make_context("tidegate", list(words))
+        if words == ["--install-completion"]:
+            continue
+        name, command, rest = root.resolve_command(context, [*context._protected_args, *context.args])
+        assert command is not None, words
+        command.make_context(name, rest, parent=context)
+
+
+@pages
+def test_every_command_and_option_in_the_text_exists(page: Page) -> None:
+    root: Any = get_command(app)
+    common = _options(root)
+    for code in page.inline():
+        words = code.split()
+        if words[0] != "tidegate" or len(words) == 1:
+            continue
+        if words[1].startswith("-"):
+            assert words[1] in common | {"--help"}, f"{page.name}: {code}"
+            continue
+        if re.fullmatch(r"[a-z]+", words[1]) is None:
+            continue
+        assert words[1] in root.commands, f"{page.name}: {code}"
+        known = _options(root.commands[words[1]]) | common | {"--help"}
+        for word in words[2:]:
+            if word.startswith("-") and word != "-":
+                assert word.partition("=")[0] in known, f"{page.name}: {code}"
+
+
+def _options(command: Any) -> set[str]:
+    return {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+
+
+@pages
+def test_every_option_alone_in_the_text_belongs_to_some_command(page: Page) -> None:
+    root: Any = get_command(app)
+    known = _options(root).union(*(_options(command) for command in root.commands.values())) | {"--help", "--no-wait"}
+    for code in page.inline():
+        for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", code):
+            foreign = option in {"--require-hashes", "--use-dynamic-base-id", "--check"}
+            is_ours = code.startswith(("tidegate", "--"))
+            assert foreign or not is_ours or option in known, f"{page.name}: {code}"
+
+
+# Documents and programs
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=lambda block: block.where)
+def test_python_blocks_compile(block: Block) -> None:
+    ast.parse(block.text, block.where)
+
+
+@pytest.mark.parametrize("block", blocks("yaml", "json", "toml"), ids=lambda block: block.where)
+def test_documents_are_what_they_say(block: Block) -> None:
+    if block.language == "toml":
+        import tomllib
+
+        tomllib.loads(block.text)
+        return
+    document = json.loads(block.text) if block.language == "json" else yaml.safe_load(block.text)
+    if isinstance(document, dict) and "modelArtifact" in document:
+        parse_request(document)
+
+
+@pages
+def test_exit_codes_that_are_named_exist(page: Page) -> None:
+    known = {int(code) for code in ExitCode} | {75, 137}  # a replica that is locked out; what a shell says of SIGKILL
+    for number in re.findall(r"[Ee]xit codes? (?:is )?(?:then )?(\d+)", page.prose):
+        assert int(number) in known, f"{page.name}: exit code {number}"
+
+
+@pages
+def test_error_codes_and_metrics_that_are_named_exist(page: Page) -> None:
+    codes = {
+        kind.code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.TidegateError)
+    }
+    series = {name.removesuffix(end) for name in metric_names() for end in ("", "_total")} | set(metric_names())
+    server = set(re.findall(r"`(tidegate_server_\w+)`", read(GENERATED / "metrics.md").text))
+    for name in re.findall(r"\btidegate_[a-z_]+[a-z]\b", page.text):
+        base = re.sub(r"_(bucket|sum|count)$", "", name)
+        assert base in series | server or name in {"tidegate_gateway", "tidegate_server"}, f"{page.name}: {name}"
+    for name in re.findall(r"`((?:invalid|not)_[a-z]+)`", page.text):
+        assert name in codes, f"{page.name}: {name}"
+
+
+@pages
+def test_fields_of_documents_that_are_named_exist(page: Page) -> None:
+    known = _fields("deployment-request") | _fields("deployment-result")
+    parents = {"modelArtifact", "servingRequirements", "infrastructure", "analysis", "healthChecks", "traffic"}
+    for code in page.inline():
+        if re.fullmatch(r"[a-zA-Z]+(\.[a-zA-Z]+)+", code) and code.split(".")[0] in parents:
+            assert code.split(".")[-1] in known, f"{page.name}: {code}"
+
+
+def _fields(schema: str) -> set[str]:
+    text = (ROOT / "src/tidegate/contract/schemas" / f"{schema}.schema.json").read_text(encoding="utf-8")
+
+    def names(part: Any) -> set[str]:
+        if isinstance(part, list):
+            return set().union(*(names(inner) for inner in part))
+        if not isinstance(part, dict):
+            return set()
+        own = set(part.get("properties", {}))
+        return own.union(*(names(inner) for inner in part.values()))
+
+    return names(json.loads(text))
+
+
+# Files
+
+
+@pages
+def test_files_of_the_repository_that_are_named_exist(page: Page) -> None:
+    for code in page.inline():
+        if re.match(r"(src|tests|docs|scripts|examples|benchmarks)/[\w./-]+$", code):
+            assert (ROOT / code).exists(), f"{page.name}: {code}"
+
+
+def test_the_layers_of_the_architecture_page_are_those_that_the_linter_checks() -> None:
+    config = configparser.ConfigParser(comment_prefixes=(";", "#"))
+    config.read(ROOT / ".importlinter", encoding="utf-8")
+    stated = config["importlinter:contract:layers"]["layers"].strip().splitlines()
+    drawn = next(block for block in read(DOCS / "ARCHITECTURE.md").blocks("text") if block.words == ("layers",))
+    assert drawn.text.strip().splitlines() == [line.strip() for line in stated]
+
+
+def test_the_packages_of_the_architecture_page_are_those_that_there_are() -> None:
+    rows = re.findall(r"^\| `([a-z]+)` \|", read(DOCS / "ARCHITECTURE.md").text, re.M)
+    there = {path.parent.name for path in (ROOT / "src/tidegate").glob("*/__init__.py")}
+    assert set(rows) == there
+
+
+def test_every_phase_is_drawn_and_in_the_glossary() -> None:
+    from tidegate.rollout import Phase
+
+    drawn = next(
+        block.text for block in read(DOCS / "ARCHITECTURE.md").blocks("mermaid") if "stateDiagram" in block.text
+    )
+    glossary = read(DOCS / "glossary.md").text
+    for phase in Phase:
+        assert phase.value in drawn
+        assert phase.value in glossary
