@@ -30,6 +30,8 @@ from tidegate.contract.errors import TidegateError
 
 NAME = "arrivals"
 STEPS = "10,25,50,100"
+#: Generous: whatever else two cores may be busy with, it is failed requests that show v3 up.
+P99 = "200ms"
 SEED = 7
 #: Bodies for the traffic; when they are used up they come again.
 ROWS = 20_000
@@ -172,7 +174,7 @@ class Story:
     def _deploy(self, version: int) -> Any:
         model = self.models[version - 1]
         words = ["deploy", str(model.path), "--name", NAME, "--version", f"v{version}"]
-        words += ["--p99", "100ms", "--throughput", f"{self.rate:g}rps", "--availability", "99.9%"]
+        words += ["--p99", P99, "--throughput", f"{self.rate:g}rps", "--availability", "99.9%"]
         words += ["--sample", str(self.folder / "sample.json")]
         words += [] if version == 1 else ["--steps", STEPS]
         self.screen.typed(" ".join(["tidegate", *words]).replace(f"{self.folder}/", ""))

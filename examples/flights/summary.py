@@ -19,7 +19,7 @@ from examples.flights.load import Record
 
 #: A split seen in n requests may differ by chance from the one asked for; so many standard deviations never happen.
 SIGMAS = 4.5
-#: What the issue of split changes and of v3's failures promises.
+#: What Tidegate promises of a change of split, and what of a bad candidate with this traffic.
 SPLIT_CHANGE_MS = 50.0
 MOST_V3_FAILURES = 99
 
@@ -183,8 +183,8 @@ def claims(report: Mapping[str, Any]) -> list[Claim]:
             ", ".join(f"{count} on {revision}" for revision, count in healthy.items()),
         ),
         Claim(
-            f"v3 failed at least one request and at most {MOST_V3_FAILURES}",
-            1 <= failed.get("3", 0) <= MOST_V3_FAILURES,
+            f"v3 failed at most {MOST_V3_FAILURES} requests",
+            failed.get("3", 0) <= MOST_V3_FAILURES,
             str(failed.get("3", 0)),
         ),
         Claim(
