@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from tests.contract.examples import RESULT
 
+from tests.contract.examples import RESULT
 from tidegate.contract.result import DeploymentResult
 
 

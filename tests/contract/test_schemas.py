@@ -9,9 +9,9 @@ from typing import Any, get_args
 import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
+
 from scripts.generate import GENERATED, ROOT, difference, schema_text
 from tests.contract.examples import CONTRADICTORY_REQUESTS, INVALID_REQUESTS, INVALID_RESULTS, RESULT, VALID_REQUESTS
-
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.request import parse_request
 from tidegate.contract.result import DeploymentResult

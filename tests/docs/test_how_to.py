@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+
 from tests.docs.pages import DOCS, read
 from tests.docs.running import Reader
 from tests.support import models

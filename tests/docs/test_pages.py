@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.docs.pages import DOCS, ROOT, Block, Page, all_pages, command_lines, read
 from typer.main import get_command
 
+from tests.docs.pages import DOCS, ROOT, Block, Page, all_pages, command_lines, read
 from tidegate.cli.exits import ExitCode
 from tidegate.cli.main import app
 from tidegate.contract import errors

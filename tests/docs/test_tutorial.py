@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from tests.docs.pages import DOCS, read
 from tests.docs.running import Reader
 

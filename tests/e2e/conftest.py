@@ -13,9 +13,9 @@ from typing import Any
 import orjson
 import psutil
 import pytest
+
 from examples.flights.load import Record, read_records
 from tests.support import models
-
 from tidegate.client import Client
 from tidegate.controller import launch
 

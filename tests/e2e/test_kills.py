@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.e2e.conftest import Tidegate, eventually
 
+from tests.e2e.conftest import Tidegate, eventually
 from tidegate.controller import launch
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-kills")]

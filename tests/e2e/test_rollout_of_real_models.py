@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.e2e.conftest import Tidegate
 
+from tests.e2e.conftest import Tidegate
 from tidegate.contract.errors import Conflict, InvalidInput
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-rollout")]

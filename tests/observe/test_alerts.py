@@ -11,8 +11,8 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.observe.conftest import Promtool
 
+from tests.observe.conftest import Promtool
 from tidegate.contract.quantities import Duration, Share
 from tidegate.contract.request import ServingRequirements
 from tidegate.observe.alerts import BURN_WINDOWS, alert_rules, burn_threshold, rule_file

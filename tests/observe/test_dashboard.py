@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.observe.conftest import Promtool
 
+from tests.observe.conftest import Promtool
 from tidegate.observe.catalogue import CATALOGUE, metric_names
 from tidegate.observe.dashboard import dashboard, dashboard_text, panels
 

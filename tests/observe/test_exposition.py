@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
+
 from tests.observe.conftest import Promtool
 from tests.observe.records import CANDIDATE, CHURN, CONTROLLER, STABLE, Bucket
-
 from tidegate.observe.catalogue import CATALOGUE, CODE_CLASSES, OUTCOMES, PHASES
 from tidegate.observe.exposition import (
     DeploymentMetrics,

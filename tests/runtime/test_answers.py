@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from tests.support.models import TrainedModel
 
+from tests.support.models import TrainedModel
 from tidegate.runtime.base import ArtifactFiles, LoadOptions, Model
 from tidegate.runtime.registry import get_runtime
 from tidegate.runtime.rows import inputs_from_rows

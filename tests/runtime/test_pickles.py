@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tests.support.malice import Call, hidden_in_a_model, shell
 from tests.support.models import TrainedModel
-
 from tidegate.contract.errors import NotTrusted
 from tidegate.runtime.base import ArtifactFiles, LoadOptions
 from tidegate.runtime.pickle_machine import Findings, UnreadablePickleError, follow

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.models import TrainedModel
 
+from tests.support.models import TrainedModel
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import ArtifactFiles, LoadOptions, Recognition
 from tidegate.runtime.registry import get_runtime, runtimes

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.models import TrainedModel
 
+from tests.support.models import TrainedModel
 from tidegate.runtime.onnx_file import class_labels, read_header
 from tidegate.runtime.protobuf import DamagedMessageError, fields
 from tidegate.runtime.ubjson import find_value

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from tests.support.models import TrainedModel, flights, late, records, typed, write_pickled
 
+from tests.support.models import TrainedModel, flights, late, records, typed, write_pickled
 from tidegate.artifact.bundle import Bundle, BundleContent, Environment, write_bundle
 from tidegate.runtime.base import ArtifactFiles, LoadOptions
 from tidegate.runtime.registry import get_runtime

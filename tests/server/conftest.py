@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import httpx
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+
 from tests.server import bundles
 from tests.support import models
-
 from tidegate.artifact.bundle import Bundle, load_model
 from tidegate.server.app import build_app
 from tidegate.server.protocols.base import Identity, Limits

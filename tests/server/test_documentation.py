@@ -7,8 +7,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-from tests.server.conftest import InProcess
 
+from tests.server.conftest import InProcess
 from tidegate.artifact.bundle import Bundle
 
 PATHS = ["/predict", "/v2/models/flights/infer"]

@@ -9,6 +9,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from tests.server.conftest import InProcess
 
 ROW = {"distance": 400.0, "hour": 18, "month": 7, "carrier": "UA"}

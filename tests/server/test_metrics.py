@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.server.conftest import InProcess, Serve
 
+from tests.server.conftest import InProcess, Serve
 from tidegate.artifact.bundle import Bundle
 from tidegate.server import metrics as names
 from tidegate.server.metrics import duration_buckets

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.server.conftest import InProcess
 
+from tests.server.conftest import InProcess
 from tidegate import __version__
 from tidegate.artifact.bundle import Bundle, load_model
 from tidegate.runtime.rows import inputs_from_rows

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.server.conftest import InProcess
 
+from tests.server.conftest import InProcess
 from tidegate.artifact.bundle import Bundle, load_model
 from tidegate.runtime.rows import inputs_from_rows
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.server.conftest import InProcess, Serve
 
+from tests.server.conftest import InProcess, Serve
 from tidegate.artifact.bundle import Bundle, load_model
 from tidegate.contract.errors import TidegateError
 from tidegate.runtime.base import Columns, Signature

@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+
 from tests.server.bundles import slow_request, write_bundle_of
 from tests.server.processes import DEADLINE_SECONDS, replica, spawn, wait_until
 from tests.support import models
-
 from tidegate.artifact.bundle import Bundle
 from tidegate.runtime.registry import runtime_names
 
