@@ -71,8 +71,8 @@ class Reconciler:
         self._ending: dict[int, asyncio.Task[None]] = {}
         self.seen = Seen()
 
-    async def tick(self) -> None:
-        """Bring the deployment one look further."""
+    async def tick(self) -> bool:
+        """Bring the deployment one look further; return whether more is to be done soon."""
         deployment = self._store.deployment(self._name)
         row = self._store.active_rollout(deployment.id)
         if not self._caught_up:
@@ -82,6 +82,8 @@ class Reconciler:
         else:
             await self._drive(deployment, row)
         await self._sweep(deployment)
+        settled = all(health.ready == len(health.replicas) for health in self.seen.health.values())
+        return row is not None or not settled
 
     def _catch_up(self, deployment: DeploymentRow) -> None:
         """Write the reports that an earlier controller was killed before writing."""

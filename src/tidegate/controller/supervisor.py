@@ -13,8 +13,10 @@ from tidegate.target.base import Target
 
 log = logging.getLogger(__name__)
 
-#: Time between two ticks of one deployment.
+#: Time between two ticks of a deployment with a rollout under way.
 TICK_SECONDS = 0.2
+#: Time between two ticks of one that only serves: the gateway routes around a dead replica by itself.
+IDLE_SECONDS = 0.6
 #: Time between two ticks while one fails, so that a broken disk does not fill it with logs.
 RETRY_SECONDS = 1.0
 
@@ -93,10 +95,9 @@ class Supervisor:
     async def _run(self, name: str) -> None:
         reconciler, waker = self._reconcilers[name], self._wakers[name]
         while True:
-            pause = TICK_SECONDS
             waker.clear()
             try:
-                await reconciler.tick()
+                pause = TICK_SECONDS if await reconciler.tick() else IDLE_SECONDS
             except StaleState:
                 continue  # a person's command came in between: decide again from what is stored now
             except NotFound:
