@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import struct
@@ -15,11 +14,11 @@ import orjson
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import Array, ArtifactFiles, Columns, LoadOptions, Model, Recognition, Signature, TensorSpec
 from tidegate.runtime.boosters import BoosterInputs, Classes, labels_from
-from tidegate.runtime.columns import Codes
 from tidegate.runtime.frameworks import import_framework, limit_threads
 from tidegate.runtime.pickle_scan import recognise_pickle
 from tidegate.runtime.ubjson import find_value
 from tidegate.runtime.unpickle import unpickle
+from tidegate.runtime.xgboost_categories import category_codes
 
 _JSON_HEAD = re.compile(rb'\s*\{\s*"(learner|version|Config)"\s*:')
 _JSON_VERSION = re.compile(rb'"version"\s*:\s*\[\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\]')
@@ -141,9 +140,8 @@ def _from_pickle(xgboost: Any, loaded: Any, options: LoadOptions) -> Model:
 class XgboostModel:
     """A booster with its columns.
 
-    Text categories become the codes that the model itself has on record (XGBoost 3.1 and newer write them into the
-    file); a category that it never saw gets a code that it never saw, which no split of XGBoost chooses (tutorial
-    "Categorical Data", Miscellaneous).
+    Text categories become the codes that the model itself has on record; a category that it never saw gets a code that
+    no split chooses (XGBoost's tutorial "Categorical Data", Miscellaneous).
     """
 
     def __init__(
@@ -162,14 +160,18 @@ class XgboostModel:
         best = booster.attr("best_iteration") if wrapped else None
         self._iterations = (0, 0) if best is None else (0, int(best) + 1)
         learner = json.loads(booster.save_config())["learner"]
-        # In-place prediction exists for trees only.
-        self._in_place = learner["gradient_booster"]["name"] != "gblinear"
+        # What the framework's own `predict` does: the wrapper predicts in place wherever there are trees, a bare
+        # booster through a DMatrix, which for DART sums in another order.
+        kind = learner["gradient_booster"]["name"]
+        self._in_place = kind == "gbtree" or (wrapped and kind != "gblinear")
         objective = str(learner["objective"]["name"])
         if objective == "multi:softmax":
             # The same scores, before XGBoost throws all but the highest away.
             booster.set_param({"objective": "multi:softprob"})
         booster.set_param({"nthread": options.threads})
-        self._inputs = BoosterInputs(booster.feature_names, booster.num_features(), _codes(booster))
+        self._inputs = BoosterInputs(
+            booster.feature_names, booster.num_features(), category_codes(booster, options.settings)
+        )
         self._score, outputs = _scoring(objective, learner["learner_model_param"], classes, options.settings)
         self.signature: Signature = options.signature or self._inputs.signature(outputs)
         self.example = self._inputs.example
@@ -210,27 +212,3 @@ def _scoring(
         return several.of_each, several.outputs
     shape = (-1,) if targets == 1 else (-1, targets)
     return (lambda scores: {"prediction": scores}), (TensorSpec("prediction", "FP32", shape),)
-
-
-def _codes(booster: Any) -> dict[str, Codes]:
-    names, types = booster.feature_names, booster.feature_types
-    if not names or not types or "c" not in types:
-        return {}
-    found = find_value(booster.save_raw("ubj"), "cats", b"{")
-    encodings = found.get("enc", []) if isinstance(found, dict) else []
-    codes = {}
-    for name, encoding in zip(names, encodings, strict=False):
-        values = _category_values(encoding)
-        if values:
-            codes[name] = Codes(values, unknown=float(len(values)))
-    return codes
-
-
-def _category_values(encoding: Mapping[str, Any]) -> list[Any]:
-    """Return the categories of one column: numbers, or text kept as offsets into UTF-8 bytes (as Arrow does)."""
-    values = encoding.get("values", [])
-    offsets = encoding.get("offsets")
-    if offsets is None:
-        return [int(value) for value in values]
-    octets = bytes(value & 0xFF for value in values)
-    return [octets[start:end].decode() for start, end in itertools.pairwise(offsets)]
