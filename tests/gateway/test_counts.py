@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
+
 from tests.gateway.conftest import Run, Tiny
 from tests.support.traffic import send_many, served, until
-
 from tidegate.gateway.base import Counts, Endpoint, RevisionRef, Snapshot
 from tidegate.gateway.envoy import EnvoyGateway
 

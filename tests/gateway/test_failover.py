@@ -9,7 +9,6 @@ from typing import Any
 
 from tests.gateway.conftest import Run, Tiny
 from tests.support.traffic import Load, send_many, until
-
 from tidegate.gateway.base import RevisionRef, Snapshot
 from tidegate.gateway.envoy import EnvoyGateway
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
+
 from tests.gateway.conftest import Run, Tiny
 from tests.support.traffic import send_many, served, until
-
 from tidegate.contract.errors import Conflict, InvalidInput, Unavailable
 from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
 from tidegate.gateway.envoy import EnvoyGateway

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.gateway.conftest import Run, Tiny
 
+from tests.gateway.conftest import Run, Tiny
 from tidegate.gateway.base import RevisionRef, Snapshot
 from tidegate.gateway.envoy import EnvoyGateway
 

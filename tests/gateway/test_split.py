@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
+
 from tests.gateway.conftest import Run, Tiny
 from tests.support.traffic import Load, send_many, served, until
-
 from tidegate.gateway.base import Applied, Endpoint, RevisionRef, Snapshot
 from tidegate.gateway.envoy import EnvoyGateway
 

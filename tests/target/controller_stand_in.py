@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from tests.target.conftest import spec_of, tiny_command
-
 from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.target.local import LocalTarget
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.support.traffic import Load, send_many, until
 from tests.target.conftest import ROOT, Place, Run, spec_of, tiny_command
-
 from tidegate.gateway.base import Endpoint, RevisionRef
 from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.target import process

@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
+
 from tests.support.traffic import Load, send_many, until
 from tests.target.conftest import Place, Run, spec_of
-
 from tidegate.contract.errors import InvalidInput
 from tidegate.gateway.os_process import OsProcess
 from tidegate.target.base import RevisionHealth, RevisionSpec

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.target.conftest import spec_of
 
+from tests.target.conftest import spec_of
 from tidegate.gateway.base import RevisionRef
 from tidegate.target.process import environment, server_command
 from tidegate.target.slots import Slot, revisions_of, slots_of, tail

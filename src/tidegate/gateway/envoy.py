@@ -10,11 +10,10 @@ import asyncio
 import os
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from tidegate.contract.errors import Conflict, InvalidInput, Unavailable
 from tidegate.gateway import process, resources, stats
@@ -94,7 +93,9 @@ class EnvoyGateway:
 
     async def _start(self) -> None:
         snapshot = self.snapshot()
-        self._put_clusters_and_endpoints(snapshot, set(resources.revisions(snapshot)))
+        refs = set(resources.revisions(snapshot))
+        self._put_endpoints(snapshot, None, refs)
+        self._folder.put_clusters(refs)
         self._folder.put_routes(snapshot)
         port = self._port or self._earlier_port()
         child = process.spawn(self._folder, self._host, port, self._workers)
@@ -230,61 +231,77 @@ class EnvoyGateway:
         """See `Gateway.apply`. Where Envoy does not run, the snapshot is kept for when it does."""
         started = time.perf_counter()
         async with self._applying:
-            self.remember(snapshot)
-            admin = self._running_admin()
-            if self._confirmed is not None and self._confirmed[0] == snapshot:
-                return self._confirmed[1]
+            confirmed, before = self._confirmed, None
+            if confirmed is not None and self._is_running():
+                before = confirmed[0]
+                if before == snapshot:
+                    return confirmed[1]
             self._confirmed = None
-            applied = await self._apply(admin, snapshot, started)
+            self.remember(snapshot)
+            applied = await self._apply(self._running_admin(), snapshot, before, started)
             self._confirmed = snapshot, replace(applied, in_force_seconds=0.0)
             return applied
 
-    async def _apply(self, admin: Admin, snapshot: Snapshot, started: float) -> Applied:
+    async def _apply(self, admin: Admin, snapshot: Snapshot, before: Snapshot | None, started: float) -> Applied:
+        """Write and confirm what differs from the snapshot that is in force, everything when none is known to be."""
         needed = set(resources.revisions(snapshot))
-        surplus = self._folder.known_clusters() - needed
-        puts = self._put_clusters_and_endpoints(snapshot, needed | surplus)
-        if any(put.changed for put in puts.values()):
-            await self._in_force(admin, puts, warmed=_routed(snapshot))
+        known = self._folder.known_clusters() if before is None else set(resources.revisions(before))
+        puts = self._put_endpoints(snapshot, before, needed | known)
+        if before is None or not needed <= known:
+            puts[stats.CLUSTERS_VERSION] = self._folder.put_clusters(needed | known)
+        if puts:
+            await self._in_force(admin, puts)
+            await self._warmed(admin, needed - known)
         routes = self._folder.put_routes(snapshot)
-        await self._in_force(admin, {**puts, stats.ROUTES_VERSION: routes})
+        await self._in_force(admin, {stats.ROUTES_VERSION: routes})
         in_force_seconds = time.perf_counter() - started if routes.changed else 0.0
-        if surplus:
+        if surplus := known - needed:
             await self._in_force(admin, {stats.CLUSTERS_VERSION: self._folder.put_clusters(needed)})
             for ref in surplus:
                 self._folder.drop_endpoints(ref)
         return Applied(routes.version, in_force_seconds)
 
-    def _put_clusters_and_endpoints(self, snapshot: Snapshot, refs: set[RevisionRef]) -> dict[str, Put]:
-        """Write what differs; return it by the name under which Envoy reports the version."""
-        # A cluster reads its endpoints as soon as it is made, so they are there first.
-        puts = {
-            f"cluster.{resources.cluster_name(ref)}.version_text": self._folder.put_endpoints(
-                ref, snapshot.endpoints.get(ref, ())
-            )
+    def _put_endpoints(self, snapshot: Snapshot, before: Snapshot | None, refs: set[RevisionRef]) -> dict[str, Put]:
+        """Write the endpoints that differ; return them by the name under which Envoy reports their version."""
+        return {
+            f"cluster.{resources.cluster_name(ref)}.version_text": self._folder.put_endpoints(ref, endpoints)
             for ref in sorted(refs)
+            for endpoints in [snapshot.endpoints.get(ref, ())]
+            # A cluster reads its endpoints as soon as it is made, so they are there first, be there none.
+            if before is None or before.endpoints.get(ref) != endpoints
         }
-        puts[stats.CLUSTERS_VERSION] = self._folder.put_clusters(refs)
-        return puts
 
-    async def _in_force(self, admin: Admin, puts: Mapping[str, Put], warmed: Iterable[RevisionRef] = ()) -> None:
-        """Wait until Envoy reports these versions, and first health checks done for the clusters in `warmed`."""
+    async def _in_force(self, admin: Admin, puts: Mapping[str, Put]) -> None:
+        """Wait until Envoy reports these versions."""
+
+        async def late() -> list[str]:
+            values = stats.parse_values(await admin.get("/stats", stats.versions_query(puts)))
+            return sorted(name for name, put in puts.items() if values.get(name) != put.version)
+
+        await self._until_empty(late)
+
+    async def _warmed(self, admin: Admin, refs: Iterable[RevisionRef]) -> None:
+        """Wait until the new clusters have done their first health checks: before that they answer nothing."""
+        if not refs:
+            return
+        names = {f"cluster.{resources.cluster_name(ref)}.warming_state" for ref in refs}
+
+        async def warming() -> list[str]:
+            values = stats.parse_values(await admin.get("/stats", stats.WARMING_QUERY))
+            return sorted(name for name in names if values.get(name, 1))
+
+        await self._until_empty(warming)
+
+    async def _until_empty(self, ask: Callable[[], Awaitable[list[str]]]) -> None:
         deadline = time.monotonic() + _APPLY_SECONDS
-        warming = [f"cluster.{resources.cluster_name(ref)}.warming_state" for ref in warmed]
-        while True:
-            values = await self._versions(admin)
-            late = {name for name, put in puts.items() if values.get(name) != put.version}
-            if not late and not any(values.get(name) for name in warming):
-                return
+        while late := await ask():
             if time.monotonic() > deadline:
                 raise Unavailable(
                     f"the gateway (Envoy) did not take a new configuration within {_APPLY_SECONDS:.0f} s",
-                    subject=", ".join(sorted(late)) or "health checks of a new revision",
+                    subject=", ".join(late),
                     got="\n".join(process.last_lines(self._folder.log, 5)) or None,
                 )
             await asyncio.sleep(_POLL_SECONDS)
-
-    async def _versions(self, admin: Admin) -> dict[str, Any]:
-        return stats.parse_values(await admin.get("/stats", stats.VERSIONS_QUERY))
 
     # -- the counters ------------------------------------------------------------------------------------------------
 
@@ -308,12 +325,3 @@ class EnvoyGateway:
                 hint="`tidegate up` starts it",
             )
         return self._admin
-
-
-def _routed(snapshot: Snapshot) -> list[RevisionRef]:
-    return [
-        RevisionRef(name, revision)
-        for name, split in snapshot.splits.items()
-        for revision, weight in split.items()
-        if weight > 0
-    ]

@@ -1,7 +1,7 @@
 """The folder that Envoy reads its configuration from, and what we keep in it to know what it was last told.
 
-Every file is written beside and renamed into place, which is what Envoy watches for. `snapshot.json` is written first:
-when a crash comes between it and Envoy's own files, the next start finishes what was decided.
+Every file is written beside and renamed into place, which is what Envoy watches for. `snapshot.json` is written first
+and Envoy's own files follow from it: when a crash comes between, the next start finishes what was decided.
 """
 
 from __future__ import annotations
@@ -91,13 +91,24 @@ class GatewayFolder:
 
 
 def _put(path: Path, listed: list[resources.Resource]) -> Put:
-    response = resources.discovery_response(listed)
-    version: str = response["version_info"]
-    present = read_json(path)
-    changed = present is None or present.get("version_info") != version
+    version, text = resources.discovery_file(listed)
+    changed = not _begins_with(path, text[: text.index(",")])
     if changed:
-        write_json(path, response)
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        beside.write_text(text, encoding="utf-8")
+        # To rename over a file makes some file systems write it out first, which takes milliseconds on a busy disk.
+        # Unlike the snapshot this file may be missing after a crash: every start makes it anew.
+        path.unlink(missing_ok=True)
+        beside.replace(path)
     return Put(version, changed)
+
+
+def _begins_with(path: Path, text: str) -> bool:
+    try:
+        with path.open(encoding="utf-8") as stream:
+            return stream.read(len(text)) == text
+    except FileNotFoundError:
+        return False
 
 
 def snapshot_as_dict(snapshot: Snapshot) -> dict[str, Any]:

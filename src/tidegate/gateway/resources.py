@@ -80,11 +80,14 @@ def revisions(snapshot: Snapshot) -> list[RevisionRef]:
     return sorted(routed | set(snapshot.endpoints))
 
 
-def discovery_response(resources: Iterable[Resource]) -> Resource:
-    """Wrap resources as a file that Envoy reads; the version is a digest of the content, so equal content is equal."""
-    listed = list(resources)
-    canonical = json.dumps(listed, sort_keys=True, separators=(",", ":")).encode()
-    return {"version_info": hashlib.sha256(canonical).hexdigest()[:16], "resources": listed}
+def discovery_file(resources: Iterable[Resource]) -> tuple[str, str]:
+    """Return the version and the text of a file that Envoy reads resources from.
+
+    The version is a digest of the content, so equal content has an equal version. The text begins with it.
+    """
+    content = json.dumps(list(resources), sort_keys=True, separators=(",", ":"))
+    version = hashlib.sha256(content.encode()).hexdigest()[:16]
+    return version, f'{{"version_info":"{version}","resources":{content}}}'
 
 
 # -- routes ----------------------------------------------------------------------------------------------------------
@@ -106,6 +109,7 @@ def route_configuration(snapshot: Snapshot) -> Resource:
                 "name": "gateway",
                 "domains": ["*"],
                 "request_body_buffer_limit": RETRY_BUFFER_BYTES,
+                "retry_policy": _retry_policy(),
                 "routes": [*_own_routes(), *deployments, _not_found()],
             }
         ],
@@ -147,7 +151,6 @@ def _deployment_routes(name: str, split: Mapping[int, int], timeout_seconds: flo
             ]
         },
         "timeout": seconds(timeout_seconds),
-        "retry_policy": _retry_policy(),
         # A cluster that is still being made is the gateway's trouble, not a missing deployment.
         "cluster_not_found_response_code": "SERVICE_UNAVAILABLE",
     }

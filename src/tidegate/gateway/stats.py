@@ -16,8 +16,9 @@ gateway itself closed with a request in flight (`upstream_cx_destroy_local_with_
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from tidegate.gateway.base import Counts, DurationBucket, Endpoint, RevisionRef
@@ -32,21 +33,23 @@ COUNTS_QUERY = {
     r"|upstream_cx_destroy_local_with_active_rq)$",
 }
 
-#: The versions in force and whether a cluster still waits for its first health checks.
-VERSIONS_QUERY = {
-    "format": "json",
-    "filter": rf"^(http\.{STAT_PREFIX}\.rds\.{ROUTES_NAME}\.(version_text|update_rejected)"
-    r"|cluster_manager\.cds\.(version_text|update_rejected)|cluster\.[^.]+\.(version_text|warming_state))$",
-}
-
 ROUTES_VERSION = f"http.{STAT_PREFIX}.rds.{ROUTES_NAME}.version_text"
 CLUSTERS_VERSION = "cluster_manager.cds.version_text"
+
+#: Clusters that still wait for their first health checks.
+WARMING_QUERY = {"format": "json", "type": "Gauges", "filter": r"^cluster\.[^.]+\.warming_state$"}
 
 #: What a gateway reports that users can reach.
 SERVING = {"listener_manager.workers_started": 1, "server.live": 1}
 SERVING_QUERY = {"format": "json", "filter": r"^(listener_manager\.workers_started|server\.live)$"}
 
 ACTIVE_REQUESTS = f"http.{STAT_PREFIX}.downstream_rq_active"
+
+
+def versions_query(names: Collection[str]) -> dict[str, str]:
+    """Return the query for the versions in force, of one resource or of all."""
+    pattern = re.escape(*names) if len(names) == 1 else r"\.version_text"
+    return {"format": "json", "type": "TextReadouts", "filter": f"{pattern}$"}
 
 
 def parse_values(page: Page) -> dict[str, Any]:

@@ -1,0 +1,62 @@
+"""The target with Tidegate's own server and a real model."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.server.bundles import write_bundle_of
+from tests.support.models import sklearn_classifier
+from tests.support.traffic import until
+from tests.target.conftest import Run
+from tidegate.gateway.base import RevisionRef
+from tidegate.gateway.envoy import EnvoyGateway
+from tidegate.gateway.os_process import OsProcess
+from tidegate.target.base import RevisionSpec
+from tidegate.target.local import LocalTarget
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> RevisionSpec:
+    folder = tmp_path_factory.mktemp("models")
+    bundle = write_bundle_of(sklearn_classifier(folder / "model.skops"), folder / "bundles")
+    return RevisionSpec(RevisionRef("late", 1), bundle.folder, "late", "1", latency_objective_ms=50.0, threads=1)
+
+
+def test_a_model_is_served_through_the_gateway_and_replaced_when_killed(
+    run: Run[Any], tmp_path: Path, spec: RevisionSpec
+) -> None:
+    target = LocalTarget(tmp_path, EnvoyGateway(tmp_path / "gateway", port=0))
+
+    async def story() -> None:
+        await target.start()
+        first = await until(lambda: target.ensure_replicas(spec, 1), lambda health: health.ready == 1, seconds=30)
+        await target.set_split("late", {1: 100}, 5.0)
+        async with httpx.AsyncClient(trust_env=False, base_url=target.url("late")) as client:
+            ready = await client.get("/v2/health/ready")
+            assert ready.status_code == 200
+            metadata = await client.get("/v2/models/late")
+            assert metadata.json()["name"] == "late"
+        pid = first.replicas[0].pid
+        assert pid is not None
+        killed = OsProcess.of(pid)
+        assert killed is not None
+        killed.send(signal.SIGKILL)
+        again = await until(
+            lambda: target.ensure_replicas(spec, 1),
+            lambda health: health.ready == 1 and health.restarts == 1,
+            seconds=30,
+        )
+        assert again.replicas[0].last_exit == "SIGKILL"
+        # A replica of the real server ends by itself when it is asked: no grace passes.
+        await target.remove_revision(spec.ref)
+        assert list(await target.running()) == []
+
+    try:
+        run(story())
+    finally:
+        run(target.stop())
