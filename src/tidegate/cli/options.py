@@ -20,6 +20,9 @@ Reason = Annotated[
     str | None, typer.Option("--reason", help="Why, for the event log and the report.", show_default=False)
 ]
 By = Annotated[str | None, typer.Option("--by", help="Who decided.", show_default="your login name", metavar="WHO")]
+Wait = Annotated[
+    bool, typer.Option("--wait/--no-wait", metavar="", help="Return only when the rollout has ended or is paused.")
+]
 Port = Annotated[
     int | None,
     typer.Option(

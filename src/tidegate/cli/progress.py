@@ -78,15 +78,20 @@ def follow_deployment(client: Client, name: str) -> int:
     return ExitCode.OK
 
 
-def finish(client: Client, name: str, rollout: Rollout, output: Output) -> int:
-    """Say how a rollout ended and return the exit code for it."""
-    code = exit_code_of_rollout(rollout)
-    status = client.status(name)
+def finish(client: Client, name: str, rollout: Rollout, output: Output, *, wished: str = "promoted") -> int:
+    """Say how a rollout ended and return the exit code for it.
+
+    Args:
+        wished: the phase that the caller asked for; it is a success even if it is "aborted".
+    """
+    code = ExitCode.OK if rollout["phase"] == wished else exit_code_of_rollout(rollout)
     if code is ExitCode.OK:
         if output is Output.JSON:
             print_json(client.result(name))
+        elif rollout["phase"] == "promoted":
+            say(*promoted_lines(client.status(name), rollout, example_request(client, name)))
         else:
-            say(*promoted_lines(status, rollout, example_request(client, name)))
+            say(outcome_error(name, rollout).message)
         return code
     error = outcome_error(name, rollout)
     if output is Output.JSON:

@@ -187,12 +187,12 @@ def deployments_table(statuses: Sequence[Mapping[str, Any]], now: datetime, *, b
 
 def revisions_table(history: Mapping[str, Any], now: datetime, *, boxed: bool) -> Table:
     """Return one line per revision, oldest first."""
-    table = listing(boxed, "REVISION", "MODEL", "RUNTIME", "BUNDLE", "CREATED")
+    table = listing(boxed, "REVISION", "MODEL", "P99", "BUNDLE", "CREATED")
     for revision in history.get("revisions") or []:
         table.add_row(
-            str(revision.get("revision", revision.get("number", "-"))),
-            _or_dash(revision.get("model") or revision.get("artifact")),
-            _or_dash(revision.get("runtime")),
+            str(revision["number"]),
+            _or_dash(revision.get("artifact")),
+            _or_dash((revision.get("request") or {}).get("servingRequirements", {}).get("latencyP99")),
             _or_dash((revision.get("digest") or "").removeprefix("sha256:")[:12]),
             ago(revision.get("created_at"), now),
         )

@@ -93,7 +93,7 @@ class LiveView:
             note = f"{AWAY_NOTE} ({duration(self._away_seconds)})"
             self._spinner.update(text=Text(note, style="yellow"))
         else:
-            self._spinner.update(text=Text("Ctrl-C stops watching; the rollout goes on", style="dim"))
+            self._spinner.update(text=Text("Ctrl-C stops watching and nothing else", style="dim"))
         parts.append(self._spinner)
         return Group(*parts)
 

@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidegate.cli.options import By, Name, OutputOption, Reason
+from tidegate.cli.exits import ExitCode
+from tidegate.cli.options import By, Name, OutputOption, Reason, Wait
 from tidegate.cli.output import Output, print_json, say
 from tidegate.cli.session import connect, login_name
 from tidegate.contract.errors import InvalidInput
 
+if TYPE_CHECKING:
+    from tidegate.client import Client
+
 
 def promote(
-    ctx: typer.Context, name: Name, reason: Reason = None, by: By = None, output: OutputOption = Output.TEXT
-) -> None:
+    ctx: typer.Context,
+    name: Name,
+    *,
+    reason: Reason = None,
+    by: By = None,
+    wait: Wait = False,
+    output: OutputOption = Output.TEXT,
+) -> int:
     """Finish the rollout now: the candidate becomes stable.
 
     $ tidegate promote churn --reason "checked by hand"
+    $ tidegate promote churn --wait
     """
     with connect(ctx) as client:
         answer = client.promote(name, reason=reason, by=by or login_name())
-    _told(output, answer, f"{name}: the candidate is being promoted. Watch it with: tidegate watch {name}")
+        said = f"{name}: the candidate is being promoted. Watch it with: tidegate watch {name}"
+        return _done(client, name, answer, said, wait=wait, output=output)
 
 
 def pause(
-    ctx: typer.Context, name: Name, reason: Reason = None, by: By = None, output: OutputOption = Output.TEXT
+    ctx: typer.Context, name: Name, *, reason: Reason = None, by: By = None, output: OutputOption = Output.TEXT
 ) -> None:
     """Hold the rollout at its present split until somebody decides.
 
@@ -41,54 +53,73 @@ def pause(
 
 
 def resume(
-    ctx: typer.Context, name: Name, reason: Reason = None, by: By = None, output: OutputOption = Output.TEXT
-) -> None:
+    ctx: typer.Context,
+    name: Name,
+    *,
+    reason: Reason = None,
+    by: By = None,
+    wait: Wait = False,
+    output: OutputOption = Output.TEXT,
+) -> int:
     """Let a paused rollout go on.
 
     $ tidegate resume churn
+    $ tidegate resume churn --wait
     """
     with connect(ctx) as client:
         answer = client.resume(name, reason=reason, by=by or login_name())
-    _told(output, answer, f"{name}: the rollout goes on. Watch it with: tidegate watch {name}")
+        said = f"{name}: the rollout goes on. Watch it with: tidegate watch {name}"
+        return _done(client, name, answer, said, wait=wait, output=output)
 
 
 def abort(
-    ctx: typer.Context, name: Name, reason: Reason = None, by: By = None, output: OutputOption = Output.TEXT
-) -> None:
+    ctx: typer.Context,
+    name: Name,
+    *,
+    reason: Reason = None,
+    by: By = None,
+    wait: Wait = False,
+    output: OutputOption = Output.TEXT,
+) -> int:
     """End the rollout and give all traffic back to the stable revision.
 
     $ tidegate abort churn --reason "wrong file"
+    $ tidegate abort churn --wait
     """
     with connect(ctx) as client:
         answer = client.abort(name, reason=reason, by=by or login_name())
-    _told(output, answer, f"{name}: the rollout is being aborted; stable gets all traffic.")
+        said = f"{name}: the rollout is being aborted; stable gets all traffic."
+        return _done(client, name, answer, said, wait=wait, output=output, wished="aborted")
 
 
-def rollback(  # noqa: PLR0917 - Typer calls commands by name
+def rollback(
     ctx: typer.Context,
     name: Name,
+    *,
     to: Annotated[
         int | None,
         typer.Option("--to", metavar="REVISION", help="Which one.", show_default="the stable one before this", min=1),
     ] = None,
     reason: Reason = None,
     by: By = None,
+    wait: Wait = False,
     output: OutputOption = Output.TEXT,
-) -> None:
+) -> int:
     """Go back to a revision that was stable before.
 
-    $ tidegate rollback churn
+    $ tidegate rollback churn --wait
     $ tidegate rollback churn --to 3 --reason "4 misjudges new customers"
     """
     with connect(ctx) as client:
         answer = client.rollback(name, to=to, reason=reason, by=by or login_name())
-    revision = answer.get("revision", to)
-    _told(output, answer, f"{name}: going back to revision {revision}. Watch it with: tidegate watch {name}")
+        said = f"{name}: going back to revision {answer['revision']}. Watch it with: tidegate watch {name}"
+        return _done(client, name, answer, said, wait=wait, output=output)
 
 
-def delete(  # noqa: PLR0917 - Typer calls commands by name
+def delete(
     ctx: typer.Context,
     name: Name,
+    *,
     reason: Reason = None,
     by: By = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask.")] = False,
@@ -117,6 +148,26 @@ def _confirm(name: str) -> None:
         )
     if not typer.confirm(f"Delete {name}? Its users get 404 from then on.", err=True):
         raise typer.Abort
+
+
+def _done(
+    client: Client,
+    name: str,
+    answer: Mapping[str, Any],
+    said: str,
+    *,
+    wait: bool,
+    output: Output,
+    wished: str = "promoted",
+) -> int:
+    """Say that a decision was taken, or wait for what comes of it."""
+    if not wait:
+        _told(output, answer, said)
+        return ExitCode.OK
+    from tidegate.cli.progress import finish, follow_rollout
+
+    rollout_id = answer["rollout"] if "rollout" in answer else answer["id"]
+    return finish(client, name, follow_rollout(client, name, rollout_id, output), output, wished=wished)
 
 
 def _told(output: Output, answer: Mapping[str, Any], sentence: str) -> None:

@@ -19,11 +19,12 @@ RUNNING = "Running"
 CONTROLLER = "Controller (only where `deploy` has to start it)"
 
 
-def deploy(  # noqa: PLR0917 - Typer calls commands by name
+def deploy(
     ctx: typer.Context,
     model: Annotated[
         str | None, typer.Argument(metavar="MODEL", help="The model file or folder.", show_default=False)
     ] = None,
+    *,
     file: Annotated[
         str | None,
         typer.Option(

@@ -94,9 +94,10 @@ def history(ctx: typer.Context, name: Name, output: OutputOption = Output.TEXT) 
     out.print(rollouts_table(found, now, boxed=boxed))
 
 
-def logs(  # noqa: PLR0917 - Typer calls commands by name
+def logs(
     ctx: typer.Context,
     name: Name,
+    *,
     revision: Annotated[
         int | None,
         typer.Option("--revision", help="Whose replicas.", show_default="the one on trial, else the stable one", min=1),
