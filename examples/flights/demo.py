@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from examples.flights import data, processes, summary, train
-from examples.flights.command import CommandFailedError, Tidegate
+from examples.flights.command import CommandFailedError, Tidegate, executable
 from examples.flights.load import Plan
 from examples.flights.screen import Screen
 from examples.flights.traffic import Traffic, command, write_bodies
@@ -298,15 +299,15 @@ def _clean_up(story: Story) -> list[str]:
 def _invite(story: Story) -> None:
     plan = Plan(story.predict_url, story.rate, seconds=600)
     load = command(plan, story.bodies, story.folder / "more-records.jsonl")
+    tidegate = f"{executable()} --home {story.home}"
     story.screen.commands(
         "It all runs on. Try:",
         [
-            f"export TIDEGATE_HOME={story.home}",
-            f"tidegate status {NAME}",
-            f"tidegate history {NAME}",
-            f"tidegate rollback {NAME} --to 1",
-            " ".join(load),
-            "tidegate down",
+            f"{tidegate} status {NAME}",
+            f"{tidegate} history {NAME}",
+            f"{tidegate} rollback {NAME} --to 1",
+            shlex.join(load),
+            f"{tidegate} down",
         ],
     )
 

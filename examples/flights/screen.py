@@ -85,7 +85,11 @@ class Screen:
                 ("v2", f"{_words(v2['outcome'])} after {v2['seconds']:.0f} s"),
                 ("v3", f"{_words(v3['outcome'])} after {v3['seconds']:.0f} s: {v3['reason']}"),
                 ("time to verdict on v3", _seconds(v3["time_to_verdict"])),
-                ("from verdict to 0 %", f"{_seconds(v3['verdict_to_zero_traffic'])} by the client's clock"),
+                ("from verdict to 0 %", _seconds(v3["verdict_to_zero_percent"])),
+                (
+                    "to its last request",
+                    f"{_seconds(v3['verdict_to_last_request'])} after the verdict, by the client's clock",
+                ),
                 ("change of split", f"{report['split_changes_ms']['max']} ms at most"),
                 ("controller killed", f"dead for {kill['dead_seconds']} s, {kill['requests']:,} requests in that time"),
             ]

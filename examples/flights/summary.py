@@ -154,17 +154,20 @@ def taken_back(
     """Return how fast the candidate was taken back, in seconds; None where it never came so far.
 
     `time_to_verdict`: from the first split that gave it traffic to the decision against it.
-    `verdict_to_zero_traffic`: from the decision to the last request that left for it, by the client's clock; 0.0 when
+    `verdict_to_zero_percent`: from the decision until the gateway confirmed that the candidate gets nothing.
+    `verdict_to_last_request`: from the decision to the last request that left for it, by the client's clock; 0.0 when
     none left after the decision.
     """
     shifted, decided = first_event(events, "analyzing"), first_event(events, "rolling_back")
     if shifted is None or decided is None:
-        return {"time_to_verdict": None, "verdict_to_zero_traffic": None}
+        return {"time_to_verdict": None, "verdict_to_zero_percent": None, "verdict_to_last_request": None}
     verdict = seconds_of(decided["at"])
+    confirmed = first_event(events, "rolled_back")
     last = max((r.intended_at + r.late_ms / 1e3 for r in records if r.revision == candidate), default=verdict)
     return {
         "time_to_verdict": round(verdict - seconds_of(shifted["at"]), 3),
-        "verdict_to_zero_traffic": round(max(0.0, last - verdict), 3),
+        "verdict_to_zero_percent": None if confirmed is None else round(seconds_of(confirmed["at"]) - verdict, 3),
+        "verdict_to_last_request": round(max(0.0, last - verdict), 3),
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from examples.flights import processes
 
 #: A process that bears a replica's command line and says when it is up.

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from examples.flights import summary
-from examples.flights.load import Record
 from hypothesis import given
 from hypothesis import strategies as st
+
+from examples.flights import summary
+from examples.flights.load import Record
 
 START = 1_700_000_000.0
 
@@ -92,17 +93,18 @@ def test_time_to_zero_traffic_is_when_the_last_request_left_for_the_candidate() 
     records = [record(9, revision=3), record(12.25, revision=3), record(13)]
     assert summary.taken_back(TAKEN_BACK, records, 3) == {
         "time_to_verdict": pytest.approx(4.0),
-        "verdict_to_zero_traffic": pytest.approx(0.15),
+        "verdict_to_zero_percent": pytest.approx(0.1),
+        "verdict_to_last_request": pytest.approx(0.15),
     }
 
 
 def test_no_request_after_the_verdict_is_zero_seconds() -> None:
-    assert summary.taken_back(TAKEN_BACK, [record(9, revision=3)], 3)["verdict_to_zero_traffic"] == 0.0
+    assert summary.taken_back(TAKEN_BACK, [record(9, revision=3)], 3)["verdict_to_last_request"] == 0.0
 
 
 def test_a_candidate_that_was_not_taken_back_has_no_times() -> None:
     times = summary.taken_back(TAKEN_BACK[:4], [record(9, revision=3)], 3)
-    assert times == {"time_to_verdict": None, "verdict_to_zero_traffic": None}
+    assert times == {"time_to_verdict": None, "verdict_to_zero_percent": None, "verdict_to_last_request": None}
 
 
 def test_split_changes_are_those_that_were_measured() -> None:

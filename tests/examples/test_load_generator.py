@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
+
 from examples.flights.load import Plan, Record, generate, read_records, schedule
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-tidegate-revision: 7\r\n\r\n{}"
