@@ -21,6 +21,9 @@ from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.gateway.files import GatewayFolder, read_json
 from tidegate.gateway.os_process import OsProcess, find_by_argument
 
+#: One worker runs them all: they share one Envoy.
+pytestmark = pytest.mark.xdist_group("gateway-process")
+
 REF = RevisionRef("churn", 1)
 
 

@@ -15,12 +15,16 @@ import pytest
 
 from tests.support.traffic import Load, send_many, until
 from tests.target.conftest import ROOT, Place, Run, spec_of, tiny_command
-from tidegate.gateway.base import Endpoint, RevisionRef
+from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
 from tidegate.gateway.envoy import EnvoyGateway
+from tidegate.gateway.os_process import OsProcess
 from tidegate.target import process
 from tidegate.target.base import RevisionSpec
 from tidegate.target.local import LocalTarget
 from tidegate.target.slots import Slot
+
+#: One worker runs them all: they share one Envoy.
+pytestmark = pytest.mark.xdist_group("target-adoption")
 
 
 def controller(home: Path, deployment: str, *options: str) -> subprocess.Popen[str]:
@@ -129,7 +133,7 @@ def test_a_port_of_a_dead_replica_gets_no_requests_after_a_restart(run: Run[Any]
     target = LocalTarget(tmp_path, gateway, command=tiny_command())
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         gateway.remember(
-            gateway.snapshot().__class__(
+            Snapshot(
                 endpoints={ref: (Endpoint("127.0.0.1", stranger.getsockname()[1]),)},
                 splits={"rebooted": {1: 100}},
                 timeout_seconds={"rebooted": 0.5},
@@ -139,6 +143,24 @@ def test_a_port_of_a_dead_replica_gets_no_requests_after_a_restart(run: Run[Any]
         assert gateway.snapshot().endpoints == {ref: ()}
         assert run(send_many(f"{target.url('rebooted')}/x", 3)).statuses == {503: 3}
         run(target.stop())
+
+
+def test_a_start_takes_out_what_has_died_since(run: Run[Any], place: Place) -> None:
+    target, spec = place.open(), spec_of("died")
+
+    async def story() -> None:
+        health = await ready(target, spec)
+        killed = OsProcess.of(health.replicas[0].pid)
+        assert killed is not None
+        killed.send(signal.SIGKILL)
+        assert await killed.wait_gone(5)
+        await target.start()
+        gateway = EnvoyGateway(place.home / "gateway", port=0)
+        await gateway.ensure_running()
+        assert (await gateway.healthy())[spec.ref] == frozenset()
+        await gateway.close()
+
+    run(story())
 
 
 def test_stop_ends_what_an_earlier_controller_left_and_keeps_the_logs(run: Run[Any], tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ from tidegate.gateway.os_process import OsProcess
 from tidegate.target.base import RevisionSpec
 from tidegate.target.local import LocalTarget
 
+#: One worker runs them all: they share one Envoy.
+pytestmark = pytest.mark.xdist_group("target-real-server")
+
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> RevisionSpec:

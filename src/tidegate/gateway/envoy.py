@@ -78,12 +78,7 @@ class EnvoyGateway:
             if found is None:
                 await self._start()
             else:
-                admin_port = process.read_admin_port(self._folder)
-                if admin_port is None:
-                    await found.end(1.0)
-                    await self._start()
-                else:
-                    await self._adopt(found.pid, found.create_time, admin_port)
+                await self._adopt(found.pid, found.create_time, await self._admin_port(found))
         await self.apply(self.snapshot())
 
     def _is_running(self) -> bool:
@@ -149,6 +144,19 @@ class EnvoyGateway:
         self._record = EnvoyRecord(pid, create_time, admin_port, *listener)
         if process.load_record(self._folder) != self._record:
             process.save_record(self._folder, self._record)
+
+    async def _admin_port(self, found: OsProcess) -> int:
+        """Return the port of the admin page, waiting for an Envoy that was only just started."""
+        deadline = time.monotonic() + _APPLY_SECONDS
+        while (port := process.read_admin_port(self._folder)) is None:
+            if time.monotonic() > deadline or not found.is_alive():
+                raise Unavailable(
+                    "a gateway (Envoy) runs and does not say where its admin page is",
+                    subject=str(self._folder.admin_address),
+                    hint="`tidegate down` ends it",
+                )
+            await asyncio.sleep(_POLL_SECONDS)
+        return port
 
     async def _listener(self, admin: Admin) -> tuple[str, int]:
         """Return where Envoy listens, waiting for one that another controller has only just started."""

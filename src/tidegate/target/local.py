@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 #: The default of `LocalTarget`; far above the pauses of a busy machine.
 SILENT_SECONDS = 10.0
 
-#: How long `ensure_replicas` waits for answers that are on their way before it reports what it knows.
-_ANSWER_SECONDS = 0.03
 #: How long the gateway's own view of the replicas is used again.
 _VIEW_SECONDS = 0.1
 _POLL_SECONDS = 0.02
@@ -88,8 +86,10 @@ class LocalTarget:
     async def start(self) -> None:
         """See `Target.start`. What died while nobody looked is taken out before requests can reach its port."""
         async with self._changing:
-            self._gateway.remember(_living_only(self._gateway.snapshot(), self._home))
-        await self._gateway.ensure_running()
+            snapshot = _living_only(self._gateway.snapshot(), self._home)
+            self._gateway.remember(snapshot)
+            await self._gateway.ensure_running()
+            await self._gateway.apply(snapshot)
 
     async def stop(self) -> None:
         """See `Target.stop`. Logs of the replicas stay."""
@@ -156,7 +156,10 @@ class LocalTarget:
     # -- replicas ----------------------------------------------------------------------------------------------------
 
     async def ensure_replicas(self, spec: RevisionSpec, count: int) -> RevisionHealth:
-        """See `Target.ensure_replicas`. A replica is ready when both it and the gateway say so."""
+        """See `Target.ensure_replicas`. A replica is ready when the gateway, by its own checks, sends it requests.
+
+        While the gateway does not answer, it is ready when it says so itself.
+        """
         async with self._busy[spec.ref]:
             slots = slots_of(self._home, spec.ref)
             slots.update({index: Slot(self._home, spec.ref, index) for index in range(count) if index not in slots})
@@ -274,11 +277,12 @@ class LocalTarget:
             return None
 
     async def _set_endpoints(self, ref: RevisionRef, endpoints: tuple[Endpoint, ...]) -> None:
-        if self._gateway.snapshot().endpoints.get(ref) == endpoints:
-            return
+        before = self._gateway.snapshot().endpoints.get(ref)
         try:
+            # Even if that is what was last asked for: it may have failed. To apply what is in force costs nothing.
             await self._apply(lambda snapshot: replace(snapshot, endpoints={**snapshot.endpoints, ref: endpoints}))
-            self._viewed_at = float("-inf")
+            if before != endpoints:
+                self._viewed_at = float("-inf")
         except Unavailable as error:
             # The processes are looked after all the same; the gateway reads this when it is back.
             log.warning("%s: the gateway was not told of its replicas: %s", ref, error.message)
@@ -298,29 +302,27 @@ class LocalTarget:
     # -- health ------------------------------------------------------------------------------------------------------
 
     async def _health(self, slots: Sequence[Slot]) -> RevisionHealth:
-        states = {slot.index: slot.state() if slot.is_alive() else None for slot in slots}
-        await self._prober.settle([state for state in states.values() if state is not None], _ANSWER_SECONDS)
         view = await self._gateway_view()
-        return RevisionHealth(tuple(self._replica_health(slot, states[slot.index], view) for slot in slots))
+        return RevisionHealth(tuple(self._replica_health(slot, view) for slot in slots))
 
-    def _replica_health(
-        self, slot: Slot, state: ReplicaState | None, view: Mapping[RevisionRef, frozenset[Endpoint]] | None
-    ) -> ReplicaHealth:
+    def _replica_health(self, slot: Slot, view: Mapping[RevisionRef, frozenset[Endpoint]] | None) -> ReplicaHealth:
         record = slot.record()
-        ready = (
-            state is not None
-            and record.draining_since is None
-            and self._prober.last(state).ready
-            and (view is None or state.endpoint in view.get(slot.ref, ()))
-        )
+        state = slot.state() if slot.is_alive() else None
         return ReplicaHealth(
             index=slot.index,
             address=None if state is None else f"{state.endpoint.host}:{state.endpoint.port}",
             pid=None if state is None else state.process.pid,
-            ready=ready,
+            ready=state is not None and record.draining_since is None and self._is_ready(slot, state, view),
             restarts=record.restarts,
             last_exit=record.last_exit,
         )
+
+    def _is_ready(
+        self, slot: Slot, state: ReplicaState, view: Mapping[RevisionRef, frozenset[Endpoint]] | None
+    ) -> bool:
+        if view is None:
+            return self._prober.last(state).ready
+        return state.endpoint in view.get(slot.ref, ())
 
     async def _gateway_view(self) -> Mapping[RevisionRef, frozenset[Endpoint]] | None:
         """Return the replicas that the gateway sends requests to, None when it cannot say."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import httpx
@@ -53,12 +53,6 @@ class Prober:
             return
         self._asked_at[key] = now
         self._tasks[key] = asyncio.create_task(self._ask(key, endpoint))
-
-    async def settle(self, keys: Collection[Hashable], seconds: float) -> None:
-        """Wait for the answers that are on their way, no longer than `seconds`."""
-        tasks = [self._tasks[key] for key in keys if key in self._tasks]
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
 
     def forget(self, key: Hashable) -> None:
         self._probes.pop(key, None)
