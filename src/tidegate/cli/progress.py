@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tidegate.cli.exits import ExitCode, exit_code_of_rollout
-from tidegate.cli.follow import follow
 from tidegate.cli.output import Output, console, error_lines, is_terminal, note, print_json, say
 from tidegate.cli.render import elapsed_text
 from tidegate.cli.views import LineView, LiveView, View
-from tidegate.client import Client, Rollout, Status, is_waiting_for_person
+from tidegate.client import Client, Rollout, Status, follow, is_waiting_for_person
 from tidegate.client import is_terminal as has_ended
 from tidegate.contract.errors import TidegateError
 

@@ -13,10 +13,9 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from tidegate.cli.follow import Look
 from tidegate.cli.humanize import duration
 from tidegate.cli.render import event_line, status_view
-from tidegate.client import Event, Status
+from tidegate.client import Event, Look, Status
 
 #: Events that stay visible below the live view.
 EVENTS_SHOWN = 6

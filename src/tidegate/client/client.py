@@ -11,6 +11,7 @@ from typing import Any, Self, cast
 from urllib.parse import quote
 
 from tidegate.client.documents import Accepted, Event, History, Rollout, RolloutId, Status
+from tidegate.client.follow import follow
 from tidegate.client.home import ControllerAddress, home_folder, read_address
 from tidegate.client.http import Transport, fetch_json
 from tidegate.client.phases import is_terminal, is_waiting_for_person
@@ -168,7 +169,7 @@ class Client:
         until_person: bool = True,
         on_event: Callable[[Event], None] | None = None,
     ) -> Rollout:
-        """Wait for the end of a rollout and return it.
+        """Wait for the end of a rollout and return it; a controller that is away for less than a minute is waited for.
 
         Args:
             timeout_seconds: None waits for as long as it takes.
@@ -176,28 +177,23 @@ class Client:
             on_event: called with each event of the rollout as it happens.
 
         Raises:
-            Unavailable: the time is up, or the controller stayed away.
+            Unavailable: the time is up (the rollout goes on), or the controller stayed away.
         """
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        after = 0
-        while True:
-            state = self.rollout(rollout)
-            ended = is_terminal(state) or (until_person and is_waiting_for_person(state))
-            left = 10.0 if deadline is None else deadline - time.monotonic()
-            patience = 0.0 if ended else min(10.0, max(0.0, left))
-            for event in self.poll_events(name, after=after, wait_seconds=patience, rollout=rollout):
-                after = event["seq"]
+        for look in follow(self, name, rollout):
+            for event in look.events:
                 if on_event is not None:
                     on_event(event)
-            if ended:
+            state = look.rollout
+            if state is not None and (is_terminal(state) or (until_person and is_waiting_for_person(state))):
                 return state
-            if left <= 0:
-                raise Unavailable(
-                    f"Rollout {rollout} has not ended after {timeout_seconds:g} s.",
-                    subject=str(rollout),
-                    got=f"phase {state.get('phase')}",
-                    hint=f"It goes on. Watch it with: tidegate watch {name}",
-                )
+            if deadline is not None and time.monotonic() >= deadline:
+                break
+        raise Unavailable(
+            f"Rollout {rollout} has not ended after {timeout_seconds:g} s.",
+            subject=str(rollout),
+            hint=f"It goes on. Watch it with: tidegate watch {name}",
+        )
 
     # What people do
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from tidegate.client import Client, Event, Rollout, Status
+from tidegate.client.documents import Event, Rollout, RolloutId, Status
+from tidegate.client.phases import is_terminal
 from tidegate.contract.errors import Unavailable
+
+if TYPE_CHECKING:
+    from tidegate.client.client import Client
 
 #: How long a controller may be away before whoever follows gives up; a restart takes a few seconds.
 PATIENCE_SECONDS = 60.0
@@ -35,7 +40,7 @@ class Look:
 def follow(
     client: Client,
     name: str,
-    rollout_id: int | str | None,
+    rollout_id: RolloutId | None,
     *,
     after: int = 0,
     patience_seconds: float = PATIENCE_SECONDS,
@@ -59,11 +64,14 @@ def follow(
             if away_since is not None:
                 client.reconnect()
             # The first look must not wait for something to happen.
-            events = client.poll_events(
-                name, after=after, wait_seconds=0.0 if first else POLL_SECONDS, rollout=rollout_id
-            )
+            patience = 0.0 if first else POLL_SECONDS
+            events = client.poll_events(name, after=after, wait_seconds=patience, rollout=rollout_id)
             status = client.status(name)
             rollout = status.get("rollout") if rollout_id is None else client.rollout(rollout_id)
+            if rollout is not None and is_terminal(rollout):
+                # Its last events may have happened since they were asked for, and nobody will look again.
+                seen = events[-1]["seq"] if events else after
+                events += client.poll_events(name, after=seen, rollout=rollout_id)
         except Unavailable as error:
             away_since = clock() if away_since is None else away_since
             away = clock() - away_since
