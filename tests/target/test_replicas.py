@@ -16,6 +16,7 @@ import pytest
 from tests.support.traffic import Load, send_many, until
 from tests.target.conftest import Place, Run, spec_of
 from tidegate.contract.errors import InvalidInput
+from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.gateway.os_process import OsProcess
 from tidegate.target.base import RevisionHealth, RevisionSpec
 from tidegate.target.local import LocalTarget
@@ -110,6 +111,18 @@ def test_a_replica_that_keeps_dying_is_started_again_less_and_less_often(run: Ru
     assert (health.ready, health.replicas[0].last_exit) == (0, "exit code 3")
     assert target.logs(spec.ref, 0, 100).count("ending as told") >= 3
     run(target.remove_revision(spec.ref))
+
+
+def test_a_command_that_cannot_be_run_is_a_death_with_its_reason(run: Run[Any], place: Place) -> None:
+    place.open()
+    gateway = EnvoyGateway(place.home / "gateway", port=0)
+    target = LocalTarget(place.home, gateway, command=lambda *_: ["/no/such/program"])
+    spec = spec_of("missing")
+    health = run(target.ensure_replicas(spec, 1))
+    assert (health.ready, health.restarts) == (0, 1)
+    assert "/no/such/program" in (health.replicas[0].last_exit or "")
+    run(target.remove_revision(spec.ref))
+    run(target.close())
 
 
 def test_surplus_replicas_finish_their_requests_and_go(run: Run[Any], place: Place) -> None:

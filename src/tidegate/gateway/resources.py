@@ -245,7 +245,7 @@ def _outlier_detection() -> Resource:
     """
     return {
         "split_external_local_origin_errors": True,
-        "consecutive_local_origin_failure": 2,
+        "consecutive_local_origin_failure": 5,
         "enforcing_consecutive_local_origin_failure": 100,
         "enforcing_local_origin_success_rate": 0,
         "enforcing_consecutive_5xx": 0,

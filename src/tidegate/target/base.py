@@ -86,6 +86,10 @@ class Target(Protocol):
         """End every replica and the gateway, those of an earlier process included."""
         ...
 
+    async def close(self) -> None:
+        """Let go of connections; everything goes on running."""
+        ...
+
     async def ensure_replicas(self, spec: RevisionSpec, count: int) -> RevisionHealth:
         """Have exactly `count` replicas of the revision; start what is missing, replace what died, end the surplus.
 

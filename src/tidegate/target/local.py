@@ -227,7 +227,12 @@ class LocalTarget:
         return timeouts.get(ref.deployment, DEFAULT_TIMEOUT_SECONDS) + _GRACE_SECONDS
 
     def _spawn(self, slot: Slot, record: SlotRecord, spec: RevisionSpec) -> None:
-        child = process.spawn(slot, spec, self._command)
+        try:
+            child = process.spawn(slot, spec, self._command)
+        except OSError as error:
+            reason = f"cannot be started: {error}"
+            slot.save(lifecycle.buried(replace(record, killed_because=reason), None, self._clock()))
+            return
         if child is not None:
             self._children[slot.folder] = child
             slot.save(lifecycle.spawned(record, child.pid, self._clock()))
