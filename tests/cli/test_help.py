@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import shlex
 import subprocess
 import sys
@@ -98,15 +96,11 @@ def test_loading_the_command_line_loads_nothing_heavy() -> None:
     assert result.stdout.strip() == "[]"
 
 
-def test_help_costs_less_than_300_ms_of_processor() -> None:
-    environment = {**os.environ, "COLUMNS": "100"}
-
-    def spent() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(
-            [sys.executable, "-m", "tidegate.cli.main", "--help"], env=environment, capture_output=True, check=True
-        )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    assert min(spent() for _ in range(5)) < 0.3
+def test_printing_help_loads_only_what_draws_it() -> None:
+    """Time would be the better measure, but not on a machine that does other things: 350 modules take 0.2 s."""
+    program = "import sys; from tidegate.cli.main import main\ntry: main()\nexcept SystemExit: print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", program, "--help"], capture_output=True, text=True, check=True)
+    loaded = result.stdout.splitlines()[-1].split()
+    assert "rich.console" in loaded
+    assert not {module for module in HEAVY if module != "rich.console"} & set(loaded)
+    assert len(loaded) < 450
