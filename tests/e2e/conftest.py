@@ -117,7 +117,7 @@ class Tidegate:
         replicas = self.status(name)["replicas"].get(str(revision), {"replicas": []})["replicas"]
         return {replica["pid"] for replica in replicas if replica["pid"] is not None}
 
-    def traffic(self, name: str, rate: float = 60.0) -> Traffic:
+    def traffic(self, name: str, rate: float = 40.0) -> Traffic:
         """Send real rows, some with missing values, to the deployment's `/predict`."""
         bodies = self.folder / "bodies.jsonl"
         rows = models.records(models.flights(200, seed=9))
@@ -156,19 +156,19 @@ def tidegate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tidegate]:
 
 @pytest.fixture(scope="session")
 def good_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that takes missing values."""
-    return models.sklearn_classifier(tmp_path_factory.mktemp("good") / "good.skops", seed=1).path
+    """A model that takes missing values, and little time: the tests share two cores."""
+    return models.lightgbm_model(tmp_path_factory.mktemp("good") / "good.txt", seed=1).path
 
 
 @pytest.fixture(scope="session")
 def better_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Another model of the same signature that takes missing values."""
-    return models.sklearn_classifier(tmp_path_factory.mktemp("better") / "better.skops", seed=2).path
+    """Another model of the same columns, of another framework, that takes missing values."""
+    return models.xgboost_model(tmp_path_factory.mktemp("better") / "better.ubj", seed=2).path
 
 
 @pytest.fixture(scope="session")
 def fragile_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of the same signature that was trained on complete rows and fails on the others."""
+    """A model of the same columns that was trained on complete rows and fails on the others."""
     from sklearn.compose import make_column_transformer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
