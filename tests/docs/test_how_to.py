@@ -59,6 +59,8 @@ def test_the_page_on_monitoring_finds_the_metrics_that_it_names(reader: Reader) 
         if line.startswith("- `tidegate_"):
             for name in line.split("`")[1::2]:
                 assert not name.startswith("tidegate_") or f"# TYPE {name} " in reader.told, name
+    reader.type("curl -sf http://127.0.0.1:8081/openapi.json")
+    assert "/v1/deployments/{name}/rollback" in reader.told
     reader.type("tidegate delete churn --yes")
 
 

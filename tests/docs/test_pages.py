@@ -125,6 +125,15 @@ def test_every_option_alone_in_the_text_belongs_to_some_command(page: Page) -> N
             assert foreign or not is_ours or option in known, f"{page.name}: {code}"
 
 
+@pages
+def test_environment_variables_that_are_named_exist(page: Page) -> None:
+    root: Any = get_command(app)
+    options = [option for command in (root, *root.commands.values()) for option in command.params]
+    known = {option.envvar for option in options if isinstance(option.envvar, str)}
+    for name in re.findall(r"\bTIDEGATE_[A-Z_]+\b", page.text):
+        assert name in known, f"{page.name}: {name}"
+
+
 # Documents and programs
 
 
