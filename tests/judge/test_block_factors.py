@@ -44,10 +44,9 @@ def expectations(per_outcome: list[tuple[list[float], float]]) -> list[float]:
 def test_no_bet_gains_on_average_when_the_candidate_is_no_worse_than_stable(
     *, n1, n0, q, other, base, guess, tempering
 ):
-    signal = SignalPolicy("errors", 0.01, tempering=tempering)
     q1, q0 = min(q, other), max(q, other)
     expected = expectations(
-        [(bets.against_stable(signal, y1, y0, base, guess), p) for y1, y0, p in outcomes(n1, n0, q1, q0)]
+        [(bets.against_stable(y1, y0, base, guess, tempering=tempering), p) for y1, y0, p in outcomes(n1, n0, q1, q0)]
     )
     assert max(expected) <= 1.0 + ROUNDING
 
@@ -67,13 +66,16 @@ def test_no_bet_gains_on_average_when_the_candidate_is_no_worse_than_stable(
 def test_no_bet_gains_on_average_when_the_candidate_is_harmful_by_the_margin(
     *, n1, n0, q0, objective, margin, share, base, guess, tempering
 ):
-    signal = SignalPolicy("errors", objective, margin=margin, tempering=tempering)
+    signal = SignalPolicy("errors", objective, margin=margin)
     least = max(q0, objective) + margin
     if least >= 1.0:
         return
     q1 = least + share * (1.0 - least)
     expected = expectations(
-        [(bets.for_safety(signal, y1, y0, base, guess), p) for y1, y0, p in outcomes(n1, n0, q1, q0)]
+        [
+            (bets.for_safety(signal, y1, y0, base, guess, tempering=tempering), p)
+            for y1, y0, p in outcomes(n1, n0, q1, q0)
+        ]
     )
     assert max(expected) <= 1.0 + ROUNDING
 
@@ -81,11 +83,13 @@ def test_no_bet_gains_on_average_when_the_candidate_is_harmful_by_the_margin(
 @given(n1=sizes, null=rates, base=rates, guess=rates, share=st.floats(0.0, 1.0), tempering=temperings)
 @settings(max_examples=100, deadline=None)
 def test_no_bet_gains_on_average_against_a_fixed_rate(*, n1, null, base, guess, share, tempering):
-    signal = SignalPolicy("errors", 0.01, tempering=tempering)
     below, above = null * share, null + share * (1.0 - null)
-    harm = [(bets.against_a_rate(signal, Tally(n1, y1), null, guess), binomial(n1, y1, below)) for y1 in range(n1 + 1)]
+    harm = [
+        (bets.against_a_rate(Tally(n1, y1), null, guess, tempering=tempering), binomial(n1, y1, below))
+        for y1 in range(n1 + 1)
+    ]
     safe = [
-        (bets.for_safety_alone(signal, Tally(n1, y1), null, base, guess), binomial(n1, y1, above))
+        (bets.for_safety_alone(Tally(n1, y1), null, base, guess, tempering=tempering), binomial(n1, y1, above))
         for y1 in range(n1 + 1)
     ]
     assert max(expectations(harm)) <= 1.0 + ROUNDING
@@ -120,11 +124,11 @@ def test_tempering_by_the_cluster_size_survives_events_that_always_come_together
     q = 0.05
 
     def expected(tempering: float) -> float:
-        signal = SignalPolicy("latency", 0.01, tempering=tempering)
-        per_outcome = [
-            (bets.against_stable(signal, Tally(2 * cluster, cluster * k1), Tally(2 * cluster, cluster * k0), q, q), p)
-            for k1, k0, p in ((y1.bad, y0.bad, p) for y1, y0, p in outcomes(2, 2, q, q))
-        ]
+        def logs(y1: Tally, y0: Tally) -> list[float]:
+            together = [Tally(cluster * tally.requests, cluster * tally.bad) for tally in (y1, y0)]
+            return bets.against_stable(*together, q, q, tempering=tempering)
+
+        per_outcome = [(logs(y1, y0), p) for y1, y0, p in outcomes(2, 2, q, q)]
         return max(expectations(per_outcome))
 
     assert expected(1.0 / cluster) <= 1.0 + ROUNDING

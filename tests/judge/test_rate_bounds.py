@@ -44,3 +44,11 @@ def test_the_true_rate_is_ever_above_the_bound_with_probability_at_most_delta(ra
         missed += sum(following[bad] for bad in crossed)
         alive = {bad: p for bad, p in following.items() if bad not in crossed}
     assert missed <= delta
+
+
+@given(tallies, deltas, st.floats(0.05, 1.0), st.floats(0.05, 1.0))
+@settings(max_examples=200, deadline=None)
+def test_tempering_only_ever_widens_the_bounds(tally, delta, one, other):
+    weak, strong = max(one, other), min(one, other)
+    assert bernoulli.upper_bound(tally, delta, strong) >= bernoulli.upper_bound(tally, delta, weak) - 1e-5
+    assert bernoulli.lower_bound(tally, delta, strong) <= bernoulli.lower_bound(tally, delta, weak) + 1e-5

@@ -22,47 +22,49 @@ SAFE_SHARES = (0.25, 0.55)
 SAFE_STAKES = (1.0, 1.0, 1.0, 1.0)
 
 
-def against_a_rate(signal: SignalPolicy, candidate: Tally, null: float, guess: float) -> list[float]:
+def against_a_rate(candidate: Tally, null: float, guess: float, *, tempering: float) -> list[float]:
     """Return log e-factors against "the candidate's rate is at most `null`"."""
     return [
-        0.0 if bet is None else signal.tempering * bernoulli.log_ratio(candidate, bet, null)
-        for bet in _harm_bets(null, guess)
+        0.0 if bet is None else tempering * bernoulli.log_ratio(candidate, bet, null) for bet in _harm_bets(null, guess)
     ]
 
 
-def against_stable(signal: SignalPolicy, candidate: Tally, stable: Tally, base: float, guess: float) -> list[float]:
+def against_stable(candidate: Tally, stable: Tally, base: float, guess: float, *, tempering: float) -> list[float]:
     """Return log e-factors against "the candidate's rate is at most stable's".
 
     Args:
         base: rate that stable is expected to show.
         guess: rate that the candidate is expected to show.
+        tempering: exponent on every factor, in (0, 1].
     """
 
     def factor(bet: float | None) -> float:
         if bet is None:
             return 0.0
         null = bernoulli.pooled(candidate, stable, (bet, base))
-        return signal.tempering * (bernoulli.log_ratio(candidate, bet, null) + bernoulli.log_ratio(stable, base, null))
+        return tempering * (bernoulli.log_ratio(candidate, bet, null) + bernoulli.log_ratio(stable, base, null))
 
     return [factor(bet) for bet in _harm_bets(base, guess)]
 
 
-def for_safety(signal: SignalPolicy, candidate: Tally, stable: Tally, base: float, guess: float) -> list[float]:
+def for_safety(
+    signal: SignalPolicy, candidate: Tally, stable: Tally, base: float, guess: float, *, tempering: float
+) -> list[float]:
     """Return log e-factors against "the candidate is worse than max(stable, objective) + margin"."""
 
     def factor(bet: float | None) -> float:
         if bet is None:
             return 0.0
         p1, p0 = bernoulli.nearest_harmful(candidate, stable, (bet, base), signal.objective, signal.margin)
-        return signal.tempering * (bernoulli.log_ratio(candidate, bet, p1) + bernoulli.log_ratio(stable, base, p0))
+        return tempering * (bernoulli.log_ratio(candidate, bet, p1) + bernoulli.log_ratio(stable, base, p0))
 
     return [factor(bet) for bet in _safe_bets(max(base, signal.objective) + signal.margin, base, guess)]
 
 
-def for_safety_alone(signal: SignalPolicy, candidate: Tally, edge: float, base: float, guess: float) -> list[float]:
+def for_safety_alone(candidate: Tally, edge: float, base: float, guess: float, *, tempering: float) -> list[float]:
     """Return log e-factors against "the candidate's rate is at least `edge`"."""
     return [
-        0.0 if bet is None else signal.tempering * bernoulli.log_ratio(candidate, bet, edge)
+        0.0 if bet is None else tempering * bernoulli.log_ratio(candidate, bet, edge)
         for bet in _safe_bets(edge, base, guess)
     ]
 

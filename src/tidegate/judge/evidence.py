@@ -26,6 +26,21 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Clustering:
+    """How much more stable's bad events vary than independent ones would: a fading mean over batches of requests.
+
+    Attributes:
+        batches: how many count.
+        surprise: sum of their (seen - expected)² / variance of independent events; about `batches` without clusters.
+        open: the batch that is not complete yet.
+    """
+
+    batches: float = 0.0
+    surprise: float = 0.0
+    open: Tally = NOTHING
+
+
+@dataclass(frozen=True)
 class SignalEvidence:
     """What is known of one signal.
 
@@ -36,6 +51,7 @@ class SignalEvidence:
         open_candidate, open_stable: counts of the block that is not complete yet; nothing was concluded from them.
         known_stable: all of stable that is in complete blocks, and the baseline.
         recent_candidate, recent_stable: fading memories of complete blocks.
+        clustering: of stable's bad events, in complete blocks.
         worse: e-process against "the candidate is not worse than stable"; accumulates over the rollout.
         outside: e-process against "the candidate is inside the objective"; accumulates over the rollout.
         safe: e-process against "the candidate is worse than max(stable, objective) + margin"; of the current step.
@@ -54,6 +70,7 @@ class SignalEvidence:
     known_stable: Tally = NOTHING
     recent_candidate: Memory = field(default_factory=Memory)
     recent_stable: Memory = field(default_factory=Memory)
+    clustering: Clustering = field(default_factory=Clustering)
 
     def for_storage(self) -> dict[str, Any]:
         """Return a list of plain numbers per field."""
@@ -71,6 +88,7 @@ class SignalEvidence:
             "known_stable": _plain_tally(self.known_stable),
             "recent_candidate": _plain_memory(self.recent_candidate),
             "recent_stable": _plain_memory(self.recent_stable),
+            "clustering": _plain_clustering(self.clustering),
         }
 
     @classmethod
@@ -89,6 +107,7 @@ class SignalEvidence:
             known_stable=Tally(*stored["known_stable"]),
             recent_candidate=Memory(*stored["recent_candidate"]),
             recent_stable=Memory(*stored["recent_stable"]),
+            clustering=_clustering(stored["clustering"]),
         )
 
 
@@ -123,6 +142,15 @@ def _plain_tally(tally: Tally) -> list[int]:
 
 def _plain_memory(memory: Memory) -> list[float]:
     return [memory.requests, memory.bad]
+
+
+def _plain_clustering(clustering: Clustering) -> list[float]:
+    return [clustering.batches, clustering.surprise, clustering.open.requests, clustering.open.bad]
+
+
+def _clustering(stored: list[float]) -> Clustering:
+    batches, surprise, requests, bad = stored
+    return Clustering(batches, surprise, Tally(int(requests), int(bad)))
 
 
 def _plain_wealth(wealth: Wealth) -> list[float]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tidegate.judge import bernoulli, bets
+from tidegate.judge import bernoulli, bets, clusters
 from tidegate.judge.evidence import Evidence, Memory, SignalEvidence
 from tidegate.judge.records import NOTHING, Policy, SignalPolicy, Tally, tally_in
 from tidegate.judge.wealth import Wealth
@@ -155,19 +155,24 @@ def _settled(policy: Policy, signal: SignalPolicy, seen: SignalEvidence, *, alon
     y1, y0 = seen.open_candidate, seen.open_stable
     base = stable_guess(signal, seen)
     guess = seen.recent_candidate.rate(base, PRIOR_REQUESTS)
-    outside = bets.against_a_rate(signal, y1, bernoulli.clip(signal.objective), guess)
+    tempering = clusters.tempering(signal, seen.clustering)
+    outside = bets.against_a_rate(y1, bernoulli.clip(signal.objective), guess, tempering=tempering)
     if alone:
-        worse = bets.against_a_rate(signal, y1, _most_tolerated(policy, signal, seen), guess)
-        safe = bets.for_safety_alone(signal, y1, _least_harmful(policy, signal, seen), base, guess)
+        worse = bets.against_a_rate(y1, _most_tolerated(policy, signal, seen, tempering), guess, tempering=tempering)
+        safe = bets.for_safety_alone(
+            y1, _least_harmful(policy, signal, seen, tempering), base, guess, tempering=tempering
+        )
     else:
-        worse = bets.against_stable(signal, y1, y0, base, guess)
-        safe = bets.for_safety(signal, y1, y0, base, guess)
+        worse = bets.against_stable(y1, y0, base, guess, tempering=tempering)
+        safe = bets.for_safety(signal, y1, y0, base, guess, tempering=tempering)
+    most = fail_threshold(policy) / signal.patience if signal.patience > 1 else math.inf
     ceiling = fail_threshold(policy) + HEADROOM
     return replace(
         _learn_stable(seen),
-        worse=seen.worse.after(worse, y1.requests, ceiling),
-        outside=seen.outside.after(outside, y1.requests, ceiling),
+        worse=seen.worse.after([min(factor, most) for factor in worse], y1.requests, ceiling),
+        outside=seen.outside.after([min(factor, most) for factor in outside], y1.requests, ceiling),
         safe=seen.safe.after(safe, y1.requests, pass_threshold(policy) + HEADROOM),
+        clustering=clusters.after(seen.clustering, y0, seen.recent_stable, base),
         recent_candidate=_remember(seen.recent_candidate, y1, CANDIDATE_MEMORY),
         open_candidate=NOTHING,
     )
@@ -175,11 +180,11 @@ def _settled(policy: Policy, signal: SignalPolicy, seen: SignalEvidence, *, alon
 
 def stable_guess(signal: SignalPolicy, seen: SignalEvidence) -> float:
     """Return the rate that stable is expected to show next; from complete blocks only."""
-    prior = min(max(signal.objective, 1e-4), 0.1)
+    prior = min(max(signal.objective, 0.01), 0.1)
     return bernoulli.clip(seen.recent_stable.rate(prior, PRIOR_BAD_EVENTS / prior))
 
 
-def _most_tolerated(policy: Policy, signal: SignalPolicy, seen: SignalEvidence) -> float:
+def _most_tolerated(policy: Policy, signal: SignalPolicy, seen: SignalEvidence, tempering: float) -> float:
     """Return the rate up to which a candidate without stable beside it is no worse than stable was, or promised.
 
     Where nothing is known of stable, the promise is all there is to hold the candidate to.
@@ -188,12 +193,12 @@ def _most_tolerated(policy: Policy, signal: SignalPolicy, seen: SignalEvidence) 
     if seen.known_stable.requests < KNOWN_STABLE:
         return objective
     delta = REFERENCE_SHARE * policy.alpha_per_signal
-    return max(objective, bernoulli.clip(bernoulli.upper_bound(seen.known_stable, delta, signal.tempering)))
+    return max(objective, bernoulli.clip(bernoulli.upper_bound(seen.known_stable, delta, tempering)))
 
 
-def _least_harmful(policy: Policy, signal: SignalPolicy, seen: SignalEvidence) -> float:
+def _least_harmful(policy: Policy, signal: SignalPolicy, seen: SignalEvidence, tempering: float) -> float:
     """Return the rate from which on a candidate without stable beside it may be worse than the margin allows."""
-    before = bernoulli.lower_bound(seen.known_stable, REFERENCE_SHARE * policy.beta, signal.tempering)
+    before = bernoulli.lower_bound(seen.known_stable, REFERENCE_SHARE * policy.beta, tempering)
     return bernoulli.clip(max(before, signal.objective) + signal.margin)
 
 

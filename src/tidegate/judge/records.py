@@ -48,6 +48,8 @@ class SignalPolicy:
         min_requests: of the candidate in a step, below which it does not pass. Does not hold back a fail.
         tempering: exponent in (0, 1] on every e-factor. 1/k when bad events come in clusters of up to k requests
             (Hölder's inequality keeps an e-process one under any dependence within such clusters).
+        patience: least number of looks with evidence that a fail takes; one look counts for 1/patience of it at most.
+            1 lets a single look fail a candidate; more where a stall as long as a look is no reason to.
         verb: what the bad requests did, as the reasons say it: "14 of 210 candidate requests *failed*".
     """
 
@@ -56,6 +58,7 @@ class SignalPolicy:
     margin: float = 0.02
     min_requests: int = 50
     tempering: float = 1.0
+    patience: int = 1
     verb: str = "failed"
 
     def __post_init__(self) -> None:
@@ -65,6 +68,7 @@ class SignalPolicy:
         _within(f"{self.name}: margin", self.margin, 0.0 < self.margin < 1.0, "0 < margin < 1")
         _within(f"{self.name}: min_requests", self.min_requests, self.min_requests >= 1, "min_requests >= 1")
         _within(f"{self.name}: tempering", self.tempering, 0.0 < self.tempering <= 1.0, "0 < tempering <= 1")
+        _within(f"{self.name}: patience", self.patience, self.patience >= 1, "patience >= 1")
 
 
 @dataclass(frozen=True)
