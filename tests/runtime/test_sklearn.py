@@ -251,8 +251,8 @@ def test_no_more_jobs_than_threads(tmp_path: Path) -> None:
     path = tmp_path / "model.pkl"
     path.write_bytes(pickle.dumps(make_pipeline(StandardScaler(), forest).fit(frame, frame["hour"] > 12)))
     model = load(path, threads=1)
-    assert model._run.final.n_jobs == 1  # type: ignore[attr-defined]
-    assert load(path, threads=2)._run.final.n_jobs == 2  # type: ignore[attr-defined]
+    assert model.steps.final.n_jobs == 1  # type: ignore[attr-defined]
+    assert load(path, threads=2).steps.final.n_jobs == 2  # type: ignore[attr-defined]
 
 
 FORGERIES: Mapping[str, Callable[[Any], None]] = {
@@ -309,3 +309,68 @@ def test_a_function_in_a_skops_file_needs_trust_and_is_named(tmp_path: Path) -> 
     assert any("read_csv" in reason for reason in recognition.reasons)
     with pytest.raises(NotTrusted):
         runtime.load(ArtifactFiles(path), LoadOptions())
+
+
+def is_quick(model: Model) -> bool:
+    return model._answer != model._ordinary_way  # type: ignore[attr-defined]
+
+
+QUICK = ["logistic", "by position", "by mask", "boosted", "no probabilities", "support vectors"]
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_common_pipelines_take_the_quick_way(name: str, tmp_path: Path) -> None:
+    frame = flights(200)
+    estimator = CLASSIFIERS[name]().fit(frame, np.where(late(frame) == 1, "late", "on time"))
+    assert is_quick(served(estimator, tmp_path))
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+def test_the_quick_way_answers_bit_for_bit_like_the_ordinary_one(rows: int, tmp_path: Path) -> None:
+    frame, asked = flights(200), flights(rows, seed=5).assign(carrier=["UA", None, "XX", "", "AA", "DL", "UA"][:rows])
+    models = [
+        make_pipeline(impute_and_encode(), StandardScaler(with_mean=False), LogisticRegression()).fit(
+            frame, late(frame)
+        ),
+        make_pipeline(impute_and_encode(), LinearRegression()).fit(frame, frame["hour"] * 1.7),
+        make_pipeline(
+            make_column_transformer(
+                (OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), ["carrier"]),
+                remainder="passthrough",
+            ),
+            HistGradientBoostingClassifier(max_iter=5),
+        ).fit(frame, late(frame)),
+    ]
+    for estimator in models:
+        model = served(estimator, tmp_path)
+        assert is_quick(model)
+        answers = model.predict(typed(asked))
+        np.testing.assert_array_equal(answers["prediction"], estimator.predict(asked))
+        if "probabilities" in answers:
+            np.testing.assert_array_equal(answers["probabilities"], estimator.predict_proba(asked))
+
+
+class NamesMatter(FunctionTransformer):  # type: ignore[misc]
+    """Answers differently when it is given an array."""
+
+    def transform(self, data: Any) -> Any:
+        return np.asarray(data, dtype=float) * (2 if isinstance(data, pd.DataFrame) else 3)
+
+
+NamesMatter.__module__ = "sklearn.preprocessing._function_transformer"
+
+
+def test_a_step_that_treats_arrays_differently_keeps_the_ordinary_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sklearn.preprocessing._function_transformer as home
+
+    monkeypatch.setattr(home, "NamesMatter", NamesMatter, raising=False)
+    frame = flights(60)[["hour", "month"]]
+    split = make_column_transformer((NamesMatter(), ["hour"]), (StandardScaler(), ["month"]))
+    estimator = make_pipeline(split, LinearRegression()).fit(frame, frame["hour"])
+    model = served(estimator, tmp_path)
+    assert not is_quick(model)
+    # What was taken off the steps for the trial is back, so that they know their columns again.
+    assert list(model.steps.transforms[0].transformers_[1][1].feature_names_in_) == ["month"]  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(model.predict(typed(frame))["prediction"], estimator.predict(frame))

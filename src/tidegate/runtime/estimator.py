@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tidegate.contract.errors import InvalidInput
+from tidegate.runtime.array_path import Answer, NotApplicableError, is_equal, is_splitter, quick_way, trial_rows
 from tidegate.runtime.base import Array, Columns, Datatype, LoadOptions, Signature, TensorSpec
 from tidegate.runtime.columns import datatype_from_sample, sample_values
 from tidegate.runtime.frames import FrameBuilder
@@ -66,20 +67,42 @@ class EstimatorModel:
     """A loaded estimator. `example` is one row, as JSON values, that its own records say it accepts."""
 
     def __init__(self, estimator: Any, signature: Signature, prepare: Prepare, example: Mapping[str, Any]) -> None:
-        self._run = _steps_of(estimator)
+        self.steps = _steps_of(estimator)
         self._prepare = prepare
+        self._answer: Callable[[Columns], Answer] = self._ordinary_way
         self.signature = signature
         self.example = example
 
+    def hasten(self, facts: Mapping[str, ColumnFacts], sample: Sequence[Mapping[str, Any]] | None) -> bool:
+        """Take the quick way through the pipeline from now on if there is one and it answers the same."""
+        first, rest = self.steps.final, _Steps((), self.steps.final)
+        if self.steps.transforms:
+            first, rest = self.steps.transforms[0], _Steps(self.steps.transforms[1:], self.steps.final)
+        specs = self.signature.inputs
+        run = rest if first is self.steps.final or is_splitter(first) else self.steps
+        rows = list(sample or ())[:5] or [made_up_row(specs, self.example)]
+        try:
+            quick, undo = quick_way(first, run, specs, facts)
+        except NotApplicableError:
+            return False
+        if is_equal(quick, self._ordinary_way, inputs_from_rows(specs, trial_rows(specs, rows))):
+            self._answer = quick
+            return True
+        undo()
+        return False
+
+    def _ordinary_way(self, inputs: Columns) -> Answer:
+        return self.steps(self._prepare(inputs))
+
     def predict(self, inputs: Columns) -> Columns:
-        labels, probabilities = self._run(self._prepare(inputs))
+        labels, probabilities = self._answer(inputs)
         outputs = {self.signature.outputs[0].name: _typed(labels, self.signature.outputs[0].datatype)}
         if len(self.signature.outputs) > 1 and probabilities is not None:
             outputs[self.signature.outputs[1].name] = probabilities
         return outputs
 
     def close(self) -> None:
-        del self._run
+        del self.steps, self._answer
 
 
 def _typed(values: Array, datatype: Datatype) -> Array:
@@ -186,7 +209,9 @@ def _columns_model(
     estimator: Any, specs: tuple[TensorSpec, ...], facts: Mapping[str, ColumnFacts], options: LoadOptions
 ) -> EstimatorModel:
     example = {name: fact.example for name, fact in facts.items() if fact.example is not None}
-    return _finish(estimator, "columns", specs, FrameBuilder(specs, facts), options, example)
+    model = _finish(estimator, "columns", specs, FrameBuilder(specs, facts), options, example)
+    model.hasten(facts, options.sample)
+    return model
 
 
 def _finish(  # noqa: PLR0917

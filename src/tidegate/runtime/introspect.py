@@ -80,7 +80,7 @@ def _walk(estimator: Any, names: list[str]) -> Iterator[tuple[str, ColumnFacts]]
     """Yield facts about the columns that enter `estimator`, which are called `names` in this order."""
     if hasattr(estimator, "transformers_"):
         for _, transformer, chosen in estimator.transformers_:
-            picked = _picked(chosen, names)
+            picked = picked_columns(chosen, names)
             yield from _walk(transformer, picked)
         return
     if hasattr(estimator, "transformer_list"):
@@ -123,7 +123,13 @@ def _fitted_inner(estimator: Any) -> Any:
     return members[0] if same_width and members else None
 
 
-def _picked(chosen: Any, names: list[str]) -> list[str]:
+def picked_columns(chosen: Any, names: list[str]) -> list[str]:
+    """Return the names of the columns that a part of a `ColumnTransformer` was fitted on.
+
+    Args:
+        chosen: as in `transformers_`: a name, positions, a slice, a mask, or a list of any of these.
+        names: all columns, in order.
+    """
     if isinstance(chosen, str):
         return [chosen]
     if isinstance(chosen, slice):
