@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,11 +109,10 @@ def stop(home: Path) -> list[str]:
     address = read_json(place.address_file)
     process = _process(address) if address is not None else None
     if address is not None and process is not None:
-        headers = {"Authorization": f"Bearer {place.token()}"}
-        with suppress(httpx.HTTPError):  # a controller that hangs is ended by signal below
-            httpx.post(f"{address['url']}/v1/shutdown", headers=headers, timeout=5.0)
         try:
-            process.wait(STOP_SECONDS)
+            # A controller that refuses (its token file was changed) or hangs is ended by signal; what it leaves is
+            # ended below.
+            process.wait(STOP_SECONDS if _asked_to_shut_down(place, address["url"]) else 0)
         except psutil.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait(5)
@@ -123,6 +121,15 @@ def stop(home: Path) -> list[str]:
     if place.root.exists():
         ended += asyncio.run(_stop_orphans(place))
     return ended
+
+
+def _asked_to_shut_down(place: Home, url: str) -> bool:
+    try:
+        with _loopback() as http:
+            answer = http.post(f"{url}/v1/shutdown", headers={"Authorization": f"Bearer {place.token()}"})
+    except httpx.HTTPError:
+        return False
+    return answer.is_success
 
 
 async def _stop_orphans(place: Home) -> list[str]:
@@ -226,9 +233,15 @@ def _process(address: dict[str, Any]) -> psutil.Process | None:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/healthz", timeout=2.0).status_code == httpx.codes.OK
+        with _loopback() as http:
+            return http.get(f"{url}/healthz").status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False
+
+
+def _loopback() -> httpx.Client:
+    """Return a client that knows no proxy and loads no certificates: it speaks to this machine only."""
+    return httpx.Client(trust_env=False, verify=False, timeout=2.0)  # noqa: S501 - plain HTTP on loopback
 
 
 def _info(place: Home, address: dict[str, Any]) -> ControllerInfo:
