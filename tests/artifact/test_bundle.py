@@ -21,9 +21,10 @@ from tidegate.artifact.bundle import (
     load_model,
     read_bundle,
     verify_bundle,
+    version_of,
     write_bundle,
 )
-from tidegate.contract.errors import InvalidInput, NotFound, Unavailable
+from tidegate.contract.errors import Conflict, InvalidInput, NotFound, Unavailable
 from tidegate.runtime.base import ArtifactFiles, LoadOptions
 from tidegate.runtime.registry import get_runtime
 from tidegate.runtime.signatures import signature_to_dict
@@ -174,6 +175,17 @@ def test_what_is_no_bundle_is_said(content: BundleContent, tmp_path: Path) -> No
         manifest.write_text(text)
         with pytest.raises(InvalidInput, match=reason):
             read_bundle(bundle.folder)
+
+
+def test_a_file_that_changed_since_it_was_checked_is_not_bundled(content: BundleContent, tmp_path: Path) -> None:
+    path, bundles = tmp_path / "model.json", tmp_path / "bundles"
+    shutil.copy(content.artifact, path)
+    checked = replace(content, artifact=path, version=version_of(path))
+    assert write_bundle(checked, bundles).folder.exists()
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(Conflict, match="changed while it was being checked"):
+        write_bundle(checked, bundles)
+    assert len(list(bundles.iterdir())) == 1
 
 
 def test_a_folder_that_nobody_may_write_to_is_said(content: BundleContent, tmp_path: Path) -> None:

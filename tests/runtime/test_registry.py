@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tidegate.contract.errors import InvalidInput
-from tidegate.runtime.base import Runtime
+from tidegate.runtime.base import ArtifactFiles, LoadOptions, Runtime
 from tidegate.runtime.frameworks import import_framework
 from tidegate.runtime.registry import get_runtime, runtime_names, runtimes
 
@@ -34,3 +36,14 @@ def test_a_framework_that_is_not_installed_is_named_with_the_command_that_instal
         import_framework("no_such_framework", extra="xgboost", what="An XGBoost model")
     assert "no_such_framework" in caught.value.message
     assert caught.value.hint == "pip install 'tidegate[xgboost]'"
+
+
+@pytest.mark.parametrize("name", ["sklearn", "xgboost", "lightgbm", "onnx"])
+def test_a_setting_that_a_runtime_does_not_have_is_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    path.write_bytes(b"\0")
+    with pytest.raises(InvalidInput) as caught:
+        get_runtime(name).load(ArtifactFiles(path), LoadOptions(settings={"label": ["a", "b"]}))
+    assert caught.value.subject == "settings.label"
+    if name in ("xgboost", "lightgbm"):
+        assert caught.value.hint == "Did you mean labels?"

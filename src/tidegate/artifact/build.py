@@ -77,6 +77,7 @@ async def build_bundle(request: BuildRequest, bundles: Path, limits: BuildLimits
     Raises:
         InvalidInput: the artifact is no good, or took the process that loaded it down.
         NotTrusted: it would run code of its own, and `trust` is False.
+        Conflict: the artifact was changed while it was being checked.
         Unavailable: the disk refuses, or the process cannot be started.
     """
     limits = limits or BuildLimits()

@@ -20,7 +20,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tidegate.contract.errors import InvalidInput, NotFound, Unavailable
+from tidegate.contract.errors import Conflict, InvalidInput, NotFound, Unavailable
 from tidegate.runtime.base import ArtifactFiles, LoadOptions, Model, Signature
 from tidegate.runtime.registry import get_runtime
 from tidegate.runtime.signatures import signature_from_dict
@@ -88,9 +88,16 @@ class Bundle:
     sample: Sequence[Row]
 
 
+#: Size and times of every file of an artifact, by which a change is noticed.
+ArtifactVersion = tuple[tuple[str, int, int, int], ...]
+
+
 @dataclass(frozen=True)
 class BundleContent:
-    """All that a bundle is made of, before it has a digest."""
+    """All that a bundle is made of, before it has a digest.
+
+    `version` is what `version_of` said of the artifact before it was checked; None when nobody looked.
+    """
 
     artifact: Path
     runtime: str
@@ -102,7 +109,7 @@ class BundleContent:
     memory_bytes: int
     settings: dict[str, Any]
     sample: Sequence[Row]
-    filename: str | None = None
+    version: ArtifactVersion | None = None
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -176,6 +183,15 @@ def _files_of(root: Path) -> Iterator[tuple[str, Path]]:
             yield path.relative_to(root).as_posix(), path
 
 
+def version_of(artifact: Path) -> ArtifactVersion:
+    """Return what tells an artifact from a later one at the same path, without reading it."""
+    found = []
+    for name, path in _files_of(artifact):
+        status = path.stat()
+        found.append((name, status.st_size, status.st_mtime_ns, status.st_ino))
+    return tuple(found)
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -233,6 +249,7 @@ def write_bundle(content: BundleContent, bundles: Path) -> Bundle:
     machine stops in between. Files are read-only.
 
     Raises:
+        Conflict: the artifact is not the one any more that `content.version` stands for.
         Unavailable: the disk refuses (full, read-only, no permission).
     """
     try:
@@ -249,6 +266,12 @@ def write_bundle(content: BundleContent, bundles: Path) -> Bundle:
 
 def _write(content: BundleContent, scratch: Path, bundles: Path) -> Bundle:
     files = _copy_artifact(content.artifact, scratch / _ARTIFACT)
+    if content.version is not None and version_of(content.artifact) != content.version:
+        raise Conflict(
+            f"{content.artifact.name} was changed while it was being checked.",
+            subject=str(content.artifact),
+            hint="Deploy it again when it is written to its end.",
+        )
     digest = digest_of(content, [(name, sha256) for name, sha256, _ in files], content.sample)
     target = bundles / digest
     if (target / _MANIFEST).exists():
@@ -262,9 +285,7 @@ def _write(content: BundleContent, scratch: Path, bundles: Path) -> Bundle:
         trusted=content.trusted,
         signature=content.signature,
         environment=content.environment,
-        created_from=Origin(
-            filename=content.filename or content.artifact.name, size_bytes=sum(size for _, _, size in files)
-        ),
+        created_from=Origin(filename=content.artifact.name, size_bytes=sum(size for _, _, size in files)),
         memory_bytes=content.memory_bytes,
         settings=content.settings,
     )

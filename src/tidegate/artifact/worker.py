@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tidegate.artifact.bundle import BundleContent, write_bundle
+from tidegate.artifact.bundle import BundleContent, version_of, write_bundle
 from tidegate.artifact.check import check_artifact
 from tidegate.artifact.inspect import ArtifactLimits
 from tidegate.contract.errors import TidegateError
@@ -57,6 +57,7 @@ def perform(request: Mapping[str, Any]) -> dict[str, Any]:
     """
     path = Path(request["path"])
     sample_path = request.get("sample_path")
+    version = version_of(path)
     checked = check_artifact(
         path,
         framework=request.get("framework"),
@@ -77,6 +78,7 @@ def perform(request: Mapping[str, Any]) -> dict[str, Any]:
         memory_bytes=checked.memory_bytes,
         settings=dict(request.get("settings") or {}),
         sample=checked.sample,
+        version=version,
     )
     bundle = write_bundle(content, Path(request["bundles"]))
     return {"digest": bundle.manifest.digest, "warnings": list(checked.warnings)}

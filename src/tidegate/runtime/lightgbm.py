@@ -14,6 +14,7 @@ from tidegate.runtime.boosters import BoosterInputs, Classes, labels_from
 from tidegate.runtime.columns import Codes, sample_values
 from tidegate.runtime.frameworks import import_framework, limit_threads
 from tidegate.runtime.pickle_scan import recognise_pickle
+from tidegate.runtime.settings import require_known
 from tidegate.runtime.unpickle import unpickle
 
 _HEAD = re.compile(rb"\s*tree\r?\nversion=v\d+\r?\n")
@@ -35,6 +36,7 @@ class LightgbmRuntime:
         return recognise_pickle(files, self.name)
 
     def load(self, files: ArtifactFiles, options: LoadOptions) -> Model:
+        require_known(options.settings, ("labels",), self.name)
         limit_threads(options.threads)
         lightgbm: Any = import_framework("lightgbm", extra="lightgbm", what="A LightGBM model")
         if not _HEAD.match(files.head(256)):

@@ -23,6 +23,7 @@ from tidegate.runtime.base import (
 from tidegate.runtime.frameworks import import_framework, limit_threads
 from tidegate.runtime.onnx_file import class_labels, read_header
 from tidegate.runtime.rows import inputs_from_rows, made_up_row
+from tidegate.runtime.settings import require_known
 
 _DATATYPES: dict[str, Datatype] = {
     "tensor(bool)": "BOOL",
@@ -56,6 +57,7 @@ class OnnxRuntime:
         return None if graph is None else Recognition(self.name, "onnx")
 
     def load(self, files: ArtifactFiles, options: LoadOptions) -> Model:
+        require_known(options.settings, (), self.name)
         limit_threads(options.threads)
         onnxruntime: Any = import_framework("onnxruntime", extra="onnx", what="An ONNX model")
         path = _graph_file(files)

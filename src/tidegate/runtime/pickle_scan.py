@@ -15,6 +15,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -149,7 +150,16 @@ def _unpacked(raw: BinaryIO, compression: str) -> io.BufferedReader:
 
 
 def scan(path: Path) -> PickleScan | None:
-    """Scan a file; None when it is no pickle, bare or compressed as joblib does it."""
+    """Scan a file; None when it is no pickle, bare or compressed as joblib does it.
+
+    Several runtimes ask about the same file: an unchanged one is scanned once.
+    """
+    status = path.stat()
+    return _scan(path, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+
+
+@lru_cache(maxsize=8)
+def _scan(path: Path, _version: tuple[int, ...]) -> PickleScan | None:
     with path.open("rb") as raw:
         head = raw.read(64)
         raw.seek(0)

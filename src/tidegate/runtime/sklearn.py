@@ -13,6 +13,7 @@ from tidegate.runtime.base import ArtifactFiles, LoadOptions, Model, Recognition
 from tidegate.runtime.estimator import load_estimator
 from tidegate.runtime.frameworks import import_framework, limit_threads
 from tidegate.runtime.pickle_scan import MAX_REASONS, recognise_pickle
+from tidegate.runtime.settings import require_known
 from tidegate.runtime.sklearn_trees import check_trees
 from tidegate.runtime.skops_types import is_harmless
 from tidegate.runtime.unpickle import unpickle
@@ -36,6 +37,7 @@ class SklearnRuntime:
         return recognise_pickle(files, self.name)
 
     def load(self, files: ArtifactFiles, options: LoadOptions) -> Model:
+        require_known(options.settings, (), self.name)
         limit_threads(options.threads)
         import_framework("sklearn", extra="sklearn", what="A scikit-learn model")
         estimator = _load_skops(files, options) if files.head(4)[:2] == b"PK" else unpickle(files, options)

@@ -16,6 +16,7 @@ from tidegate.runtime.base import Array, ArtifactFiles, Columns, LoadOptions, Mo
 from tidegate.runtime.boosters import BoosterInputs, Classes, labels_from
 from tidegate.runtime.frameworks import import_framework, limit_threads
 from tidegate.runtime.pickle_scan import recognise_pickle
+from tidegate.runtime.settings import require_known
 from tidegate.runtime.ubjson import find_value
 from tidegate.runtime.unpickle import unpickle
 from tidegate.runtime.xgboost_categories import category_codes
@@ -56,6 +57,7 @@ class XgboostRuntime:
                 expected="JSON or UBJSON",
                 hint="Load it with xgboost 3.0 or older and save it with booster.save_model('model.json').",
             )
+        require_known(options.settings, ("labels", "categories"), self.name)
         limit_threads(options.threads)
         xgboost: Any = import_framework("xgboost", extra="xgboost", what="An XGBoost model")
         if found is not None and found.needs_trust:

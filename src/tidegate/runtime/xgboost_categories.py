@@ -60,8 +60,8 @@ def _values(name: str, encoding: Mapping[str, Any], told: Sequence[str] | None) 
             f"saves the categories of a pandas column.",
             subject=name,
             got=octets.decode(errors="replace")[:200],
-            hint=f"Say what they were, in the order of training, in the settings: categories: {{{name}: [...]}}. "
-            f"Or train with categories in plain ASCII.",
+            hint=f"Train with categories in plain ASCII, which XGBoost keeps whole; or say what they were, in the "
+            f"order of training, in the setting categories of the runtime: {{{name}: [...]}}.",
         )
     if not _agrees([str(value) for value in told], octets, offsets):
         raise InvalidInput(
