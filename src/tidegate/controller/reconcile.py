@@ -25,9 +25,7 @@ from tidegate.rollout import (
     EnsureReplicas,
     Observation,
     Phase,
-    RemoveReplicas,
     Rollout,
-    SetSplit,
     SplitCheck,
     Transition,
     Verdict,
@@ -112,7 +110,12 @@ class Reconciler:
         measured = Measured.from_storage(row.evidence)
         request = planning.request_of(self._revision(deployment, rollout.plan.candidate))
         rules = planning.rules(request)
-        split_took = await self._perform(deployment, row, rollout, request)
+        # When going back, traffic comes first: users must not wait for a process to be looked after.
+        going_back = rollout.phase is Phase.ROLLING_BACK
+        split_took = await self._put_split(rollout, request) if going_back else None
+        await self._ensure_all(deployment, row, rollout)
+        if not going_back:
+            split_took = await self._put_split(rollout, request)
         for _ in range(MAX_EDGES):
             # Requests counted before the split came into force belong to the step before: look before the next begins.
             due = split_took is not None or rollout.phase is Phase.SHIFTING
@@ -123,7 +126,6 @@ class Reconciler:
                 if looked or moved.rollout != rollout:
                     self._store.save_look(row, moved.rollout.for_storage(), measured.for_storage())
                 return
-            decided = time.perf_counter()
             if moved.rollout.phase is Phase.ANALYZING:
                 measured = measured.enter_step(moved.rollout.step, rules)
             events = [self._told(moved.transition, moved.rollout, rollout, measured, split_took)]
@@ -140,28 +142,25 @@ class Reconciler:
             if rollout.is_terminal:
                 self._write_report(row)
                 return
-            changed = await self._perform(deployment, row, rollout, request)
-            split_took = (time.perf_counter() - decided) if changed is not None else None
+            # Traffic at once: the replicas that it goes to were ensured at the start of this tick.
+            split_took = await self._put_split(rollout, request)
         log.error("%s: more than %d edges in one tick", self._name, MAX_EDGES)
 
-    async def _perform(
-        self, deployment: DeploymentRow, row: RolloutRow, rollout: Rollout, request: DeploymentRequest
-    ) -> float | None:
-        """Do what the state calls for; return how long a change of split took (s), or None if there was none."""
-        took: float | None = None
-        # Traffic first when going back: users must not wait for a process to be started or ended.
-        ordered = actions(rollout)
-        if rollout.phase is Phase.ROLLING_BACK:
-            ordered = tuple(sorted(ordered, key=lambda action: not isinstance(action, SetSplit)))
-        for action in ordered:
-            match action:
-                case EnsureReplicas(revision, count):
-                    await self._ensure(deployment, row.id, revision, count)
-                case SetSplit(split):
-                    took = await self._set_split(split, request.traffic.timeout.seconds)
-                case RemoveReplicas():
-                    pass  # the sweep does it, for this rollout and for whatever an earlier one left
-        return took
+    async def _ensure_all(self, deployment: DeploymentRow, row: RolloutRow, rollout: Rollout) -> None:
+        for action in actions(rollout):
+            if isinstance(action, EnsureReplicas):
+                await self._ensure(deployment, row.id, action.revision, action.count)
+        # RemoveReplicas is left to the sweep, which ends whatever is not wanted, whoever left it.
+
+    async def _put_split(self, rollout: Rollout, request: DeploymentRequest) -> float | None:
+        """Give the gateway the split of this state.
+
+        Returns:
+            Seconds from the decision, which is when the phase was entered, to the gateway's word that the split is in
+            force; None when the split was in force before, or nobody can say.
+        """
+        changed = await self._set_split(rollout.split(), request.traffic.timeout.seconds)
+        return (datetime.now(UTC) - rollout.phase_since).total_seconds() if changed else None
 
     async def _look(
         self, rollout: Rollout, measured: Measured, request: DeploymentRequest, rules: judge.Policy, *, due: bool
@@ -249,16 +248,16 @@ class Reconciler:
             happened = NewEvent("replica_died", message, number, data)
             self._store.add_event(deployment.id, rollout_id, happened, datetime.now(UTC))
 
-    async def _set_split(self, split: Mapping[int, int], timeout_seconds: float) -> float | None:
-        """Return the seconds that a change took to be in force, None when nothing changed or nobody can say."""
+    async def _set_split(self, split: Mapping[int, int], timeout_seconds: float) -> bool:
+        """Return whether the split was changed and is in force."""
         try:
             change = await self._target.set_split(self._name, dict(split), timeout_seconds)
         except TidegateError as error:
             log.warning("%s: the split could not be confirmed: %s", self._name, error)
             self.seen.split = None
-            return None
+            return False
         self.seen.split = dict(split)
-        return change.in_force_seconds if change.changed else None
+        return change.changed
 
     def _write_report(self, row: RolloutRow) -> None:
         """Write the report of a rollout that has ended."""
