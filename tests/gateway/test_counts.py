@@ -26,11 +26,14 @@ names = (f"counted-{number}" for number in itertools.count())
 class Deployment:
     """A deployment of its own, so that its counters begin at zero."""
 
-    def __init__(self, run: Run[Any], gateway: EnvoyGateway, endpoints: tuple[Endpoint, ...]) -> None:
+    def __init__(
+        self, run: Run[Any], gateway: EnvoyGateway, endpoints: tuple[Endpoint, ...], timeout_seconds: float
+    ) -> None:
         self.run, self.gateway = run, gateway
         self.ref = RevisionRef(next(names), 1)
         self.url = f"{gateway.url}/{self.ref.deployment}/x"
-        run(gateway.apply(Snapshot({self.ref: endpoints}, {self.ref.deployment: {1: 100}}, {self.ref.deployment: 0.3})))
+        name = self.ref.deployment
+        run(gateway.apply(Snapshot({self.ref: endpoints}, {name: {1: 100}}, {name: timeout_seconds})))
 
     def send(self, count: int, **headers: str) -> dict[int, int]:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -54,7 +57,12 @@ def total(counts: Counts) -> int:
 
 @pytest.fixture
 def deploy(run: Run[Any], gateway: EnvoyGateway) -> Callable[..., Deployment]:
-    return lambda *replicas: Deployment(run, gateway, tuple(replica.endpoint for replica in replicas))
+    """Deploy on these replicas, with a timeout that no answer comes near to unless a test asks for less."""
+
+    def deployed(*replicas: Tiny, timeout_seconds: float = 10.0) -> Deployment:
+        return Deployment(run, gateway, tuple(replica.endpoint for replica in replicas), timeout_seconds)
+
+    return deployed
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +121,8 @@ def test_a_request_for_a_revision_without_replicas_is_its_error(deploy: Callable
 
 
 def test_a_timeout_is_an_error_and_has_no_duration(deploy: Callable[..., Deployment], one: Tiny) -> None:
-    deployment = deploy(one)
-    assert deployment.send(2, x_delay_ms="2000") == {504: 2}
+    deployment = deploy(one, timeout_seconds=0.3)
+    assert deployment.send(2, x_delay_ms="5000") == {504: 2}
     deployment.send(3)
     counts = deployment.when(lambda counts: total(counts) == 3)
     assert (counts.requests, counts.errors, counts.abandoned) == (5, 2, 0)
@@ -128,7 +136,7 @@ def test_a_request_that_the_user_gave_up_is_counted_as_abandoned(
     async def give_up() -> None:
         async with httpx.AsyncClient(trust_env=False) as client:
             before = await served(one.endpoint)
-            asking = asyncio.create_task(client.get(deployment.url, headers={"x-delay-ms": "200"}))
+            asking = asyncio.create_task(client.get(deployment.url, headers={"x-delay-ms": "9000"}))
             await until(lambda: served(one.endpoint), lambda count: count > before)
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)

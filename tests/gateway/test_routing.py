@@ -24,7 +24,7 @@ def client(run: Run[Any], gateway: EnvoyGateway, tiny: Callable[..., Tiny]) -> I
     snapshot = Snapshot(
         endpoints={churn: (tiny("one").endpoint,), churn2: (tiny("two").endpoint,), empty: ()},
         splits={"churn": {1: 100}, "churn-2": {7: 100}, "empty": {5: 100}},
-        timeout_seconds={"churn": 0.2},
+        timeout_seconds={"churn": 0.5},
     )
     run(gateway.apply(snapshot))
     with httpx.Client(base_url=gateway.url, trust_env=False) as opened:
@@ -79,7 +79,7 @@ def test_a_revision_without_replicas_is_503_with_json_in_its_name(client: httpx.
 
 
 def test_a_request_that_takes_too_long_is_504_in_the_name_of_the_revision(client: httpx.Client) -> None:
-    answer = client.get("/churn/x", headers={"x-delay-ms": "1000"})
+    answer = client.get("/churn/x", headers={"x-delay-ms": "5000"})
     assert answer.status_code == 504
     assert answer.headers["x-tidegate-revision"] == "1"
     assert "timeout" in answer.json()["error"]

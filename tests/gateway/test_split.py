@@ -99,7 +99,7 @@ def test_a_removed_revision_answers_what_it_was_asked_before(
         stable = endpoints[STABLE][0]
         async with httpx.AsyncClient(trust_env=False) as client:
             before = await served(stable)
-            slow = asyncio.create_task(client.get(f"{gateway.url}/churn/x", headers={"x-delay-ms": "400"}))
+            slow = asyncio.create_task(client.get(f"{gateway.url}/churn/x", headers={"x-delay-ms": "1000"}))
             await until(lambda: served(stable), lambda count: count > before)
             await gateway.apply(only_candidate)
             assert not slow.done()
