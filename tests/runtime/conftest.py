@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from tests.support.models import (
     sklearn_tensor_classifier,
     xgboost_model,
 )
+
+# Read when a framework is loaded; threads that wait for each other by spinning take their time from other tests.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import ArtifactFiles, LoadOptions, Runtime
-from tidegate.runtime.frameworks import import_framework
+from tidegate.runtime.frameworks import import_framework, limit_threads
 from tidegate.runtime.registry import get_runtime, runtime_names, runtimes
 
 
@@ -47,3 +48,14 @@ def test_a_setting_that_a_runtime_does_not_have_is_refused(name: str, tmp_path: 
     assert caught.value.subject == "settings.label"
     if name in ("xgboost", "lightgbm"):
         assert caught.value.hint == "Did you mean labels?"
+
+
+def test_the_environment_has_the_last_word_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "set so that it is put back")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    limit_threads(2)
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "2"
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"

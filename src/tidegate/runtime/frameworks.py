@@ -36,3 +36,5 @@ def limit_threads(threads: int) -> None:
     """Make libraries that are loaded from now on use at most `threads` threads, unless the environment already says."""
     for variable in _THREAD_VARIABLES:
         os.environ.setdefault(variable, str(max(1, threads)))
+    # OpenMP's threads otherwise spin between two predictions, on cores that other replicas need.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
