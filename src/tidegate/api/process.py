@@ -68,6 +68,8 @@ async def serve(home: Home, port: int, gateway_port: int) -> None:
             await supervisor.stop()
             if stopping.is_set():
                 await target.stop()
+            else:
+                await target.close()
             server.should_exit = True
             await serving
             home.address_file.unlink(missing_ok=True)
