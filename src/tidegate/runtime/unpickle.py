@@ -54,5 +54,5 @@ def unpickle(files: ArtifactFiles, options: LoadOptions) -> Any:
 
 
 def _short(error: BaseException) -> str:
-    text = " ".join(f"{type(error).__name__}: {error}".split())
+    text = " ".join(f"{type(error).__name__}: {str(error) or 'the data ends or stops making sense'}".split())
     return (text[:300] + "…") if len(text) > 300 else text.rstrip(".")
