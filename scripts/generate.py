@@ -15,7 +15,6 @@ from pathlib import Path
 
 from scripts import pages
 from scripts.cli_page import cli_page
-
 from tidegate.contract.schema import SchemaName, build_schema
 
 ROOT = Path(__file__).resolve().parent.parent
