@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 import threading
@@ -193,6 +194,17 @@ def test_a_folder_that_nobody_may_write_to_is_said(content: BundleContent, tmp_p
     blocked.write_text("in the way")
     with pytest.raises(Unavailable, match="cannot be written"):
         write_bundle(content, blocked / "bundles")
+
+
+def test_what_a_killed_writer_left_behind_is_removed_after_a_day(content: BundleContent, tmp_path: Path) -> None:
+    old, recent = tmp_path / ".new-old", tmp_path / ".new-recent"
+    for folder in (old, recent):
+        folder.mkdir()
+        (folder / "part").write_text("x")
+    os.utime(old, (0, 0))
+    write_bundle(content, tmp_path)
+    assert not old.exists()
+    assert recent.exists()
 
 
 def test_a_bundle_can_be_deleted_twice(content: BundleContent, tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ the file came from, so the same input always has the same name.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,7 @@ from tidegate.runtime.signatures import signature_from_dict
 SCHEMA_VERSION = 1
 _MANIFEST, _ARTIFACT, _SAMPLE = "bundle.json", "artifact", "sample.json"
 _CHUNK = 1 << 20
+_SCRATCH, _SCRATCH_SECONDS = ".new-", 24 * 3600
 
 Row = Mapping[str, Any]
 
@@ -254,7 +257,8 @@ def write_bundle(content: BundleContent, bundles: Path) -> Bundle:
     """
     try:
         bundles.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=bundles, prefix=".new-", ignore_cleanup_errors=True) as scratch:
+        _sweep(bundles)
+        with tempfile.TemporaryDirectory(dir=bundles, prefix=_SCRATCH, ignore_cleanup_errors=True) as scratch:
             return _write(content, Path(scratch), bundles)
     except OSError as error:
         raise Unavailable(
@@ -262,6 +266,14 @@ def write_bundle(content: BundleContent, bundles: Path) -> Bundle:
             subject=str(bundles),
             hint="Free some disk space, or set TIDEGATE_HOME to a folder that you may write to.",
         ) from error
+
+
+def _sweep(bundles: Path) -> None:
+    """Remove what writers left behind that were killed in the middle, a day ago or longer."""
+    for left in bundles.glob(f"{_SCRATCH}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _SCRATCH_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _write(content: BundleContent, scratch: Path, bundles: Path) -> Bundle:
