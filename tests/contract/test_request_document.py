@@ -25,7 +25,7 @@ def refusal(**changes: Any) -> InvalidInput:
 def test_the_smallest_request_has_every_default() -> None:
     request = parse_request(SMALLEST)
     assert request.as_document() == {
-        "modelArtifact": {"path": "models/churn.onnx", "trust": False},
+        "modelArtifact": {"path": "models/churn.onnx", "trust": False, "settings": {}},
         "servingRequirements": {"latencyP99": "100ms", "throughput": "50rps", "availability": "99.9%"},
         "name": "churn",
         "deploymentStrategy": "canary",

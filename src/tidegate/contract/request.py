@@ -12,6 +12,7 @@ from pydantic import (
     AfterValidator,
     Field,
     GetJsonSchemaHandler,
+    JsonValue,
     PlainValidator,
     Strict,
     ValidationError,
@@ -99,6 +100,10 @@ class ModelArtifact(Document):
 
     sample: FilePath | None = None
     """A JSON or CSV file with rows of typical input, for models that do not say what they take."""
+
+    settings: dict[str, JsonValue] = Field(default={}, max_length=100)
+    """What this runtime alone needs to know: for `xgboost` and `lightgbm` `labels`, a list of class names in the order
+    of training; for `xgboost` also `categories`, an object from column to its text categories in that order."""
 
 
 class ServingRequirements(Document):

@@ -66,7 +66,7 @@ class Service:
                 version=artifact.version,
                 trust=artifact.trust,
                 sample_path=Path(artifact.sample) if artifact.sample is not None else None,
-                settings={},
+                settings=artifact.settings,
             ),
             self.home.bundles,
         )
