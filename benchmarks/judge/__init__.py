@@ -1,0 +1,1 @@
+"""How soon and how wrongly rules for taking a canary back decide, on simulated traffic."""
