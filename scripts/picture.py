@@ -34,7 +34,9 @@ WIDE = 600
 #: First words of the chapters that are shown.
 SHOWN = ("v2:", "v3:", "Summary")
 #: Lines that say nothing without the machine that they were written on.
-LEFT_OUT = re.compile(r"^\s*(report  |.*\.(md|json)$|\$ tidegate down)")
+LEFT_OUT = re.compile(r"^\s*(report  |.*\.(md|json)$|\$ tidegate down|What (happened|it wrote):)")
+#: The day and the deployment's name say nothing here; the time of day does.
+SHORTER = (re.compile(r"\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)\+00:00 (?:arrivals )?"), r"\1 ")
 
 #: Black, red, green, yellow, blue, magenta, cyan, white.
 _COLOURS = ("30363d", "ff7b72", "3fb950", "d29922", "58a6ff", "bc8cff", "39c5cf", "b1bac4")
@@ -74,7 +76,8 @@ def chosen(written: str) -> list[Text]:
     """Return the lines that are shown, without an empty line at either end."""
     lines: list[Text] = []
     inside = False
-    for line in map(Text.from_ansi, written.splitlines()):
+    pattern, replacement = SHORTER
+    for line in map(Text.from_ansi, pattern.sub(replacement, written).splitlines()):
         plain = line.plain
         if plain and not plain.startswith(" "):
             inside = plain.startswith(SHOWN)
