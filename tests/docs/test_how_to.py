@@ -15,6 +15,8 @@ from tests.support import models
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("docs-how-to")]
 
 HOW_TO = DOCS / "how-to"
+#: Each test begins without the deployment that another may have made.
+FORGET = "tidegate delete churn --yes || true"
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
 
 
 def test_the_python_page_is_one_program_that_runs(reader: Reader) -> None:
+    reader.type(FORGET)
     blocks = [
         block for block in read(HOW_TO / "use-it-from-python.md").blocks("python") if "not-run" not in block.words
     ]
@@ -52,6 +55,7 @@ def test_the_python_page_is_one_program_that_runs(reader: Reader) -> None:
 
 def test_the_page_on_monitoring_finds_the_metrics_that_it_names(reader: Reader) -> None:
     page = read(HOW_TO / "monitor-with-prometheus-and-grafana.md")
+    reader.type("tidegate status churn || tidegate deploy models/churn.skops")
     reader.follow(page)
     assert "tidegate_" in reader.told
     reader.type("curl -s http://127.0.0.1:8081/metrics")
@@ -61,9 +65,9 @@ def test_the_page_on_monitoring_finds_the_metrics_that_it_names(reader: Reader) 
                 assert not name.startswith("tidegate_") or f"# TYPE {name} " in reader.told, name
     reader.type("curl -sf http://127.0.0.1:8081/openapi.json")
     assert "/v1/deployments/{name}/rollback" in reader.told
-    reader.type("tidegate delete churn --yes")
 
 
 def test_the_page_on_ci_runs(reader: Reader) -> None:
+    reader.type(FORGET)
     reader.follow(read(HOW_TO / "use-it-from-ci.md"))
     assert (reader.folder / "report.json").read_text().startswith("{")
