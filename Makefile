@@ -16,7 +16,7 @@ demo: setup  ## real flights, a good candidate promoted, a bad one taken back
 
 test: setup  ## every test, with real Envoy and real model files
 	-@sh scripts/get_promtool.sh > /dev/null  # without it the tests of alert rules are skipped, and say so
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
 check: setup  ## lint, format check, strict types, import layers, docs
 	$(BIN)/ruff check .

@@ -31,7 +31,7 @@ from tidegate.contract.errors import Conflict, InvalidInput, NotFound, Unavailab
 from tidegate.contract.result import DeploymentResult
 from tidegate.controller import launch
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("cli")]
+pytestmark = pytest.mark.e2e
 
 #: Generous: the tests share two cores with others.
 PATIENCE_SECONDS = 60.0

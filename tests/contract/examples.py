@@ -36,7 +36,7 @@ VALID_REQUESTS: dict[str, dict[str, Any]] = {
             "onInconclusive": "rollback",
         },
         "healthChecks": {"readyWithin": "30s", "maxRestarts": 0},
-        "traffic": {"timeout": "10s", "drain": "0s"},
+        "traffic": {"timeout": "10s"},
     },
     "optional fields null": {**SMALLEST, "description": None},
 }

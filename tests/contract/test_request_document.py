@@ -36,7 +36,7 @@ def test_the_smallest_request_has_every_default() -> None:
             "resources": {"replicas": 2, "threads": 1},
         },
         "analysis": {
-            "stepDuration": "1m",
+            "stepDuration": "5m",
             "interval": "1s",
             "baseline": "5s",
             "minRequests": 50,
@@ -45,7 +45,7 @@ def test_the_smallest_request_has_every_default() -> None:
             "onInconclusive": "pause",
         },
         "healthChecks": {"readyWithin": "1m", "maxRestarts": 3},
-        "traffic": {"timeout": "30s", "drain": "2s"},
+        "traffic": {"timeout": "30s"},
     }
 
 
@@ -75,7 +75,7 @@ def test_an_unknown_field_is_refused_with_its_path_and_the_nearest_known_one() -
         ({"replicas": 3}, "replicas: unknown field; did you mean infrastructure.resources.replicas?"),
         ({"servingRequirements": {"latency_p99": "1s"}}, "did you mean latencyP99?"),
         ({"steps": [{"wait": 5}, 100]}, "steps[0].wait: unknown field; did you mean weight?"),
-        ({"traffic": {"zzz": 1}}, "traffic.zzz: unknown field; known here: timeout, drain"),
+        ({"traffic": {"zzz": 1}}, "traffic.zzz: unknown field; known here: timeout"),
         ({"gates": []}, "gates: unknown field"),
         ({"cache": {}}, "cache: unknown field"),
     ],

@@ -12,7 +12,7 @@ from tests.docs.pages import DOCS, read
 from tests.docs.running import Reader
 from tests.support import models
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("docs-how-to")]
+pytestmark = pytest.mark.e2e
 
 HOW_TO = DOCS / "how-to"
 #: Each test begins without the deployment that another may have made.

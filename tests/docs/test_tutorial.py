@@ -10,7 +10,7 @@ import pytest
 from tests.docs.pages import DOCS, read
 from tests.docs.running import Reader
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("docs-tutorial")]
+pytestmark = pytest.mark.e2e
 
 
 def test_a_newcomer_can_follow_the_tutorial_from_top_to_bottom(tmp_path: Path) -> None:

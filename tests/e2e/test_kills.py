@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.conftest import Tidegate, eventually
 from tidegate.controller import launch
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-kills")]
+pytestmark = pytest.mark.e2e
 
 NAME = "arrivals"
 

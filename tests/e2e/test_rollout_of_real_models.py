@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.conftest import Tidegate
 from tidegate.contract.errors import Conflict, InvalidInput
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-rollout")]
+pytestmark = pytest.mark.e2e
 
 NAME = "arrivals"
 

@@ -18,8 +18,6 @@ from tidegate.gateway.base import Counts, Endpoint, RevisionRef, Snapshot
 from tidegate.gateway.envoy import EnvoyGateway
 
 #: One worker runs them all: they share one Envoy.
-pytestmark = pytest.mark.xdist_group("gateway-counts")
-
 names = (f"counted-{number}" for number in itertools.count())
 
 

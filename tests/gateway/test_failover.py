@@ -7,16 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.gateway.conftest import Run, Tiny
 from tests.support.traffic import Load, send_many, until
 from tidegate.gateway.base import RevisionRef, Snapshot
 from tidegate.gateway.envoy import EnvoyGateway
 
 #: One worker runs them all: they share one Envoy.
-pytestmark = pytest.mark.xdist_group("gateway-failover")
-
 REF = RevisionRef("churn", 1)
 
 

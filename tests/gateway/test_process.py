@@ -22,8 +22,6 @@ from tidegate.gateway.files import GatewayFolder, read_json
 from tidegate.gateway.os_process import OsProcess, find_by_argument
 
 #: One worker runs them all: they share one Envoy.
-pytestmark = pytest.mark.xdist_group("gateway-process")
-
 REF = RevisionRef("churn", 1)
 
 

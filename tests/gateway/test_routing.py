@@ -14,7 +14,6 @@ from tidegate.gateway.base import RevisionRef, Snapshot
 from tidegate.gateway.envoy import EnvoyGateway
 
 #: One worker runs them all: they share one Envoy.
-pytestmark = pytest.mark.xdist_group("gateway-routing")
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,6 @@ from tidegate.gateway.base import Applied, Endpoint, RevisionRef, Snapshot
 from tidegate.gateway.envoy import EnvoyGateway
 
 #: One worker runs them all: they share one Envoy.
-pytestmark = pytest.mark.xdist_group("gateway-split")
-
 STABLE, CANDIDATE = RevisionRef("churn", 1), RevisionRef("churn", 2)
 
 Split = Callable[[int], Snapshot]

@@ -22,8 +22,6 @@ from tidegate.artifact.bundle import Bundle
 from tidegate.runtime.registry import runtime_names
 
 # Each of these starts a process of its own: on one worker they do not start all at once.
-pytestmark = pytest.mark.xdist_group("server-processes")
-
 KINDS = {
     "sklearn": models.sklearn_classifier,
     "xgboost": models.xgboost_model,

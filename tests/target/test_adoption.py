@@ -24,7 +24,6 @@ from tidegate.target.local import LocalTarget
 from tidegate.target.slots import Slot
 
 #: One worker runs them all: they share one Envoy.
-pytestmark = pytest.mark.xdist_group("target-adoption")
 
 
 def controller(home: Path, deployment: str, *options: str) -> subprocess.Popen[str]:

@@ -20,7 +20,6 @@ from tidegate.target.base import RevisionSpec
 from tidegate.target.local import LocalTarget
 
 #: One worker runs them all: they share one Envoy.
-pytestmark = pytest.mark.xdist_group("target-real-server")
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,6 @@ from tidegate.target.base import RevisionHealth, RevisionSpec
 from tidegate.target.local import LocalTarget
 
 #: One worker runs them all: they share one Envoy.
-pytestmark = pytest.mark.xdist_group("target-replicas")
 
 
 def ready(count: int) -> Callable[[RevisionHealth], bool]:

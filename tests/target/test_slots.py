@@ -66,11 +66,11 @@ def test_the_tail_is_the_last_lines_however_the_file_is_cut(
     assert tail(path, count, block=7) == (whole[-count:] if count else [])
 
 
-def test_thread_pools_are_as_large_as_the_revision_says_and_our_settings_stay_ours() -> None:
+def test_libraries_start_no_thread_pools_of_their_own_and_our_settings_stay_ours() -> None:
     given_environment = {"PATH": "/bin", "OMP_NUM_THREADS": "64", "TIDEGATE_HOME": "/home"}
-    made = environment(given_environment, threads=3)
+    made = environment(given_environment)
     assert made["PATH"] == "/bin"
-    assert {made["OMP_NUM_THREADS"], made["OPENBLAS_NUM_THREADS"], made["MKL_NUM_THREADS"]} == {"3"}
+    assert {made["OMP_NUM_THREADS"], made["OPENBLAS_NUM_THREADS"], made["MKL_NUM_THREADS"]} == {"1"}
     assert "TIDEGATE_HOME" not in made
 
 

@@ -103,7 +103,7 @@ class Client:
         return cast("History", self._http.json("GET", _deployment(name, "history")))
 
     def logs(self, name: str, *, revision: int | None = None, replica: int | None = None, lines: int = 100) -> Lines:
-        """Return the last lines that a replica wrote. None: the revision on trial, else stable; its first replica."""
+        """Return the last lines that a replica wrote. None: the revision on trial, else stable; all its replicas."""
         chosen = {"revision": revision, "replica": replica, "lines": lines}
         return cast("Lines", self._http.json("GET", _deployment(name, "logs"), params=chosen)["lines"])
 

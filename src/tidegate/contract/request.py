@@ -174,8 +174,8 @@ class Step(Document):
 class Analysis(Document):
     """How candidate and stable are compared at each step."""
 
-    step_duration: Annotated[Duration, between("100ms", "24h", Duration)] = Duration.parse("60s")
-    """The most time that a step takes; a verdict ends it sooner."""
+    step_duration: Annotated[Duration, between("100ms", "24h", Duration)] = Duration.parse("5m")
+    """The most time that a step takes; a verdict ends it sooner, as soon as there were enough requests."""
 
     interval: Annotated[Duration, between("100ms", "10m", Duration)] = Duration.parse("1s")
     """Time between two looks at the counters."""
@@ -213,9 +213,6 @@ class Traffic(Document):
 
     timeout: Annotated[Duration, between("10ms", "1h", Duration)] = Duration.parse("30s")
     """How long one request may take before the gateway answers 504."""
-
-    drain: Annotated[Duration, between("0s", "10m", Duration)] = Duration.parse("2s")
-    """How long a revision that has lost its traffic stays up for requests under way."""
 
 
 class DeploymentRequest(Document):

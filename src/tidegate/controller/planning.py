@@ -87,6 +87,30 @@ def rules(request: DeploymentRequest) -> judge.Policy:
     )
 
 
+def requests_to_pass(request: DeploymentRequest) -> int:
+    """Return how many requests of a step the candidate must answer, all of them well, before the judge can pass it."""
+    policy = rules(request)
+    unseen = judge.assess(policy, judge.begin_step(policy, judge.begin(policy, {})))
+    return max(signal.still_needed for signal in unseen.signals)
+
+
+def too_short_steps(request: DeploymentRequest) -> tuple[str, ...]:
+    """Return a warning for each step that the declared throughput gives too few requests for a verdict."""
+    needed = requests_to_pass(request)
+    throughput = request.serving_requirements.throughput
+    warnings = []
+    for step in request.steps:
+        duration = step.duration or request.analysis.step_duration
+        brings = throughput.rps * step.weight / 100 * duration.seconds
+        if brings < needed:
+            warnings.append(
+                f"at {throughput} a step of {duration} with {step.weight} % brings about {brings:.0f} requests, and a "
+                f"pass takes {needed} at least: give it more time (--step-duration), more weight (--steps) or a wider "
+                "margin (analysis.margin)"
+            )
+    return tuple(warnings)
+
+
 def spec(name: str, revision: RevisionRow, bundles: Path) -> RevisionSpec:
     """Return what it takes to run the revision."""
     request = request_of(revision)

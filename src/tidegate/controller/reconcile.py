@@ -191,8 +191,9 @@ class Reconciler:
         plan = rollout.plan
         candidate = self.seen.health.get(plan.candidate)
         stable = self.seen.health.get(plan.stable) if plan.stable is not None else None
-        # After a restart of the controller the evidence is known before the first new look.
-        said = self.seen.verdict or measured.verdict(rules)
+        # After a restart of the controller the evidence is known before the first new look. After a look that failed
+        # there is no verdict: what could not be measured is neither pass nor fail.
+        said = self.seen.verdict if self.seen.looked_at else measured.verdict(rules)
         check = SplitCheck.UNKNOWN
         if measured.step == rollout.step and plan.stable is not None:
             check = measured.check_split(plan.candidate, plan.stable, rollout.weight)

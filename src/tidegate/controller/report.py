@@ -154,9 +154,16 @@ def _weight_before(events: Sequence[Event], decided: Event) -> int:
 
 
 def _decided_by(events: Sequence[Event]) -> str:
+    """Return who decided the outcome: a person's name, or "tidegate".
+
+    A return to a past revision has no trial; who asked for it decided it, unless the replicas never got ready.
+    """
+    asked = next((event.data["by"] for event in events if event.kind == Phase.PREPARING and "by" in event.data), None)
     for event in reversed(events):
-        if event.kind in (Phase.PROMOTING, Phase.ROLLING_BACK):
-            return str(event.data.get("by", "tidegate"))
+        if event.kind == Phase.PROMOTING:
+            return str(event.data.get("by") or asked or "tidegate")
+        if event.kind == Phase.ROLLING_BACK:
+            return str(event.data.get("by") or "tidegate")
     return "nobody yet"
 
 

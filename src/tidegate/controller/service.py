@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
@@ -80,7 +81,8 @@ class Service:
             return Rollout.begin(plan, datetime.now(UTC)).for_storage()
 
         message = f"revision on trial: {artifact.path}" if stable is not None else f"first revision: {artifact.path}"
-        data = {"digest": info.digest, "warnings": list(info.warnings)}
+        warnings = (*info.warnings, *(planning.too_short_steps(request) if stable is not None else ()))
+        data = {"digest": info.digest, "warnings": list(warnings)}
         row = self.store.start_rollout(
             request.name,
             digest=info.digest,
@@ -92,7 +94,7 @@ class Service:
         )
         write_monitoring(self.home, request)
         self.supervisor.adopt(request.name)
-        return Accepted(request.name, row.to_revision, row.id, created=True, warnings=tuple(info.warnings))
+        return Accepted(request.name, row.to_revision, row.id, created=True, warnings=warnings)
 
     async def rollback(self, name: str, to: int | None, *, by: str, reason: str) -> Accepted:
         """Begin the return to a revision that was stable before.
@@ -193,15 +195,24 @@ class Service:
             await asyncio.sleep(0.1)
 
     def logs(self, name: str, revision: int | None, replica: int | None, lines: int) -> list[str]:
-        """Return the last lines of a replica; by default of the first replica of the revision on trial, else stable."""
+        """Return the last lines that the replicas of a revision wrote, in the order of their times.
+
+        Args:
+            revision: None for the one on trial, else the stable one.
+            replica: None for all of them.
+        """
         deployment = self.store.deployment(name)
         if revision is None:
             active = self.store.active_rollout(deployment.id)
             revision = active.to_revision if active is not None else deployment.stable
         if revision is None:
             raise NotFound(f"no revision of {name!r} serves", subject=name)
-        self.store.revision(deployment.id, revision)
-        return self.target.logs(RevisionRef(name, revision), replica or 0, lines)
+        request = planning.request_of(self.store.revision(deployment.id, revision))
+        ref = RevisionRef(name, revision)
+        if replica is not None:
+            return self.target.logs(ref, replica, lines)
+        every = [self.target.logs(ref, index, lines) for index in range(planning.replicas(request))]
+        return merged(every)[-lines:]
 
     def _refuse_second_rollout(self, name: str) -> None:
         """Say no before the artifact is loaded; the database says it again when the rollout is recorded."""
@@ -226,6 +237,24 @@ class Service:
         if not earlier:
             raise Conflict(f"{name!r} has had no other stable revision to return to", subject=name)
         return earlier[-1]
+
+
+def merged(logs: Sequence[Sequence[str]]) -> list[str]:
+    """Merge logs by the time (`at`) of their JSON lines; a line without one stays behind the line before it."""
+    timed: list[tuple[str, str]] = []
+    for log in logs:
+        last = ""
+        for line in log:
+            last = _time_of(line) or last
+            timed.append((last, line))
+    return [line for _, line in sorted(timed, key=lambda item: item[0])]
+
+
+def _time_of(line: str) -> str | None:
+    try:
+        return str(json.loads(line)["at"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _same_settings(stable: RevisionRow, request: DeploymentRequest) -> bool:

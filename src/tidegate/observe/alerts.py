@@ -226,7 +226,7 @@ def _blind(deployment: str) -> tuple[AlertRule, ...]:
             hold="1m",
             severity="page",
             summary=f"the gateway does not answer, so {deployment} cannot be reached",
-            runbook="`tidegate doctor` says what is wrong; `tidegate up` starts the gateway again.",
+            runbook="`tidegate doctor` says what is wrong; the controller starts a gateway that died again by itself.",
         ),
         AlertRule(
             name="TidegateNotReporting",

@@ -53,10 +53,13 @@ def server_command(spec: RevisionSpec, index: int, run_dir: Path) -> list[str]:
     return [sys.executable, "-m", "tidegate.server", *pairs]
 
 
-def environment(inherited: Mapping[str, str], threads: int) -> dict[str, str]:
-    """Return the environment of a replica: ours without Tidegate's own settings, and thread pools of the right size."""
+def environment(inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a replica: ours without Tidegate's own settings, and without thread pools in libraries.
+
+    A replica with several threads answers as many requests side by side, each on one thread.
+    """
     kept = {name: value for name, value in inherited.items() if not name.startswith("TIDEGATE_")}
-    return {**kept, **dict.fromkeys(_THREAD_VARIABLES, str(threads)), "PYTHONUNBUFFERED": "1"}
+    return {**kept, **dict.fromkeys(_THREAD_VARIABLES, "1"), "PYTHONUNBUFFERED": "1"}
 
 
 def spec_document(spec: RevisionSpec, index: int, command: list[str]) -> dict[str, Any]:
@@ -90,7 +93,7 @@ def spawn(slot: Slot, spec: RevisionSpec, command: Command) -> subprocess.Popen[
                 stderr=log,
                 # Not the user's folder: a file of theirs named like a module would be imported in its place.
                 cwd=slot.folder,
-                env=environment(os.environ, spec.threads),
+                env=environment(os.environ),
                 pass_fds=(held,),
                 start_new_session=True,
             )

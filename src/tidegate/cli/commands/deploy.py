@@ -126,7 +126,7 @@ def deploy(
             "--step-duration",
             metavar="TIME",
             help="The most time a step takes; a verdict ends it sooner.",
-            show_default="1m",
+            show_default="5m",
             rich_help_panel=ROLLOUT,
         ),
     ] = None,

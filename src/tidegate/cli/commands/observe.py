@@ -103,7 +103,7 @@ def logs(
         typer.Option("--revision", help="Whose replicas.", show_default="the one on trial, else the stable one", min=1),
     ] = None,
     replica: Annotated[
-        int | None, typer.Option("--replica", help="Which replica, from 0.", show_default="the first", min=0)
+        int | None, typer.Option("--replica", help="Which replica, from 0.", show_default="all of them", min=0)
     ] = None,
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many lines, from the end.", min=1)] = 100,
     follow: Annotated[bool, typer.Option("--follow", metavar="", help="Go on with new lines until Ctrl-C.")] = False,
