@@ -1,6 +1,6 @@
 """Compare rules for taking a canary back, and time a look of the judge.
 
-python -m benchmarks.judge           a quick look, in about half a minute; writes nothing
+python -m benchmarks.judge           a quick look, in about a minute; writes nothing
 python -m benchmarks.judge --full    the figures of the docs; writes benchmarks/results/judge.{md,json}
 """
 
