@@ -15,8 +15,8 @@ demo: setup  ## real flights, a good candidate promoted, a bad one taken back
 	$(BIN)/python -m examples.flights.demo $(DEMO_ARGS)
 
 test: setup  ## every test, with real Envoy and real model files
-	-@sh scripts/get_promtool.sh > /dev/null  # without it the tests of alert rules are skipped, and say so
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+	-@bash scripts/get_promtool.sh > /dev/null  # without it the tests of alert rules are skipped, and say so
+	$(BIN)/python -m pytest -n 3 --dist loadfile tests
 
 check: setup  ## lint, format check, strict types, import layers, docs
 	$(BIN)/ruff check .

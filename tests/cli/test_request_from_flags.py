@@ -30,7 +30,7 @@ def _refused(flags: dict[str, Any], source: str | None, here: Path) -> InvalidIn
 def test_a_model_alone_is_a_whole_request(model: Path, tmp_path: Path) -> None:
     request = request_from({"MODEL": str(model)}, None, tmp_path)
     assert request["name"] == "churn"
-    assert request["modelArtifact"] == {"path": str(model), "trust": False}
+    assert request["modelArtifact"] == {"path": str(model), "trust": False, "settings": {}}
     assert request["servingRequirements"]["latencyP99"] == "100ms"
 
 
@@ -67,6 +67,7 @@ def test_every_flag_sets_its_field(model: Path, tmp_path: Path) -> None:
         "version": "7",
         "trust": True,
         "sample": str(sample),
+        "settings": {},
     }
     assert request["servingRequirements"] == {"latencyP99": "50ms", "throughput": "200rps", "availability": "99.5%"}
     assert request["deploymentStrategy"] == "canary"

@@ -96,8 +96,9 @@ async def build_bundle(request: BuildRequest, bundles: Path, limits: BuildLimits
 
 def error_from_dict(document: Mapping[str, Any]) -> TidegateError:
     """Return the error whose `as_dict` this is; an unknown code becomes the base class."""
-    classes = {found.code: found for found in _subclasses(TidegateError)}
-    kind = classes.get(str(document.get("code")), TidegateError)
+    code = str(document.get("code"))
+    # The first is the most general: a package may have narrower classes under a code of `contract.errors`.
+    kind = next((found for found in _subclasses(TidegateError) if found.code == code), TidegateError)
     details = {key: document.get(key) for key in ("subject", "expected", "got", "hint")}
     return kind(str(document.get("message", "The model could not be built.")), **details)
 

@@ -18,8 +18,10 @@ from tidegate.target.base import Reading
 #: The share of requests that a p99 objective allows to be slower.
 P99_BUDGET = 0.01
 #: Slow requests come in clusters (a stalled processor delays all that wait for it), so each counts for half of the
-#: evidence that an independent one would be.
+#: evidence that an independent one would be, and a single look, a stall of a second perhaps, condemns nobody. Figures:
+#: benchmarks/results/judge-stalls.md.
 LATENCY_TEMPERING = 0.5
+LATENCY_PATIENCE = 3
 
 SIGNALS = ("errors", "latency", "rejections")
 
@@ -72,6 +74,7 @@ def policy(*, budget: float, latency: str, alpha: float, margin: float, min_requ
                 margin=margin,
                 min_requests=min_requests,
                 tempering=LATENCY_TEMPERING,
+                patience=LATENCY_PATIENCE,
                 verb=f"took {latency} or longer",
             ),
             judge.SignalPolicy(
