@@ -102,6 +102,13 @@ def test_the_baseline_is_measured_before_the_first_step() -> None:
     assert SetSplit({2: 10, 1: 90}) in moved.actions
 
 
+def test_a_candidate_that_died_while_stable_was_measured_gets_no_traffic_before_it_is_back() -> None:
+    measuring = in_phase(Phase.BASELINE, step=-1)
+    assert advance(measuring, seen(candidate_ready=0), at(64)).transition is None
+    assert advance(measuring, seen(candidate_ready=1), at(64)).rollout.phase is Phase.SHIFTING
+    assert advance(measuring, seen(candidate_ready=0), at(65)).rollout.phase is Phase.ROLLING_BACK
+
+
 def test_the_judge_watches_only_once_the_gateway_has_confirmed_the_split() -> None:
     shifting = in_phase(Phase.SHIFTING)
     assert advance(shifting, seen(split={1: 100}), at(1)).transition is None

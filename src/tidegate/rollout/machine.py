@@ -155,8 +155,14 @@ def _preparing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
 def _baseline(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
     if reason := _broken(rollout, seen, now):
         return _roll_back(rollout, reason, now)
-    if _elapsed(rollout, now) >= rollout.plan.baseline_seconds:
+    plan, elapsed = rollout.plan, _elapsed(rollout, now)
+    if elapsed < plan.baseline_seconds:
+        return rollout
+    if seen.candidate_ready > 0:
         return _next_step(rollout, "baseline captured", now)
+    # Its replicas died since: traffic would only be failed by the gateway.
+    if elapsed >= plan.baseline_seconds + plan.ready_within_seconds:
+        return _roll_back(rollout, f"no replica was ready {plan.ready_within_seconds:g} s after the baseline", now)
     return rollout
 
 
