@@ -138,7 +138,9 @@ def test_a_deleted_name_can_be_used_again_and_its_history_stays(store: Store) ->
     store.delete_deployment("churn", NewEvent("deleted", "bye"), NOW)
     with pytest.raises(NotFound):
         store.deployment("churn")
+    assert store.deleted_names() == {"churn"}
     new = start(store)
+    assert store.deleted_names() == set()
     assert (new.to_revision, new.from_revision) == (1, None)
     assert store.rollout(old.id).phase == "promoted"
 

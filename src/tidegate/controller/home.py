@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,14 +80,16 @@ class Home:
 
     def token(self) -> str:
         """Return the token that proves a caller may speak to the controller, making it when there is none."""
-        try:
-            descriptor = os.open(self.token_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return self.token_file.read_text(encoding="ascii").strip()
-        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-            token = secrets.token_urlsafe(32)
-            stream.write(token + "\n")
-        return token
+        if not self.token_file.exists():
+            # Whole or not at all: half a token would lock everybody out for good.
+            beside = self.root / f".token.{secrets.token_hex(8)}"
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+                stream.write(secrets.token_urlsafe(32) + "\n")
+            with suppress(FileExistsError):  # another process was faster
+                os.link(beside, self.token_file)
+            beside.unlink()
+        return self.token_file.read_text(encoding="ascii").strip()
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -98,9 +101,9 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in the file, or None when there is no such file."""
+    """Return the JSON object in the file, or None when there is none: no such file, or one that was cut short."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
     return found if isinstance(found, dict) else None

@@ -21,6 +21,7 @@ from tidegate.contract.request import DeploymentRequest
 from tidegate.controller import planning, report
 from tidegate.controller.evidence import Measured, Totals
 from tidegate.controller.home import Home, write_atomically
+from tidegate.controller.monitoring import write_monitoring
 from tidegate.rollout import (
     EnsureReplicas,
     Observation,
@@ -54,6 +55,7 @@ class Seen:
     measured: Measured | None = None
     looked_at: float = 0.0
     restarts: dict[int, int] = field(default_factory=dict)
+    rollout: int | None = None
 
 
 class Reconciler:
@@ -66,6 +68,7 @@ class Reconciler:
         self._target = target
         self._revisions: dict[int, RevisionRow] = {}
         self._caught_up = False
+        self._monitored: int | None = None
         self._ending: dict[int, asyncio.Task[None]] = {}
         self.seen = Seen()
 
@@ -73,22 +76,35 @@ class Reconciler:
         """Bring the deployment one look further; return whether more is to be done soon."""
         deployment = self._store.deployment(self._name)
         row = self._store.active_rollout(deployment.id)
-        if not self._caught_up:
-            self._catch_up(deployment)
         if row is None:
             await self._keep(deployment)
         else:
             await self._drive(deployment, row)
         await self._sweep(deployment)
+        self._keep_files(self._store.deployment(self._name))
         settled = all(health.ready == len(health.replicas) for health in self.seen.health.values())
         return row is not None or not settled
+
+    def _keep_files(self, deployment: DeploymentRow) -> None:
+        """Write what people and Prometheus read. It comes last, so that its failure stops nothing else."""
+        caught_up, self._caught_up = self._caught_up, True
+        row = self._store.active_rollout(deployment.id)
+        number = deployment.stable if deployment.stable is not None else (row.to_revision if row is not None else None)
+        monitored, self._monitored = self._monitored, number
+        try:
+            if number is not None and number != monitored:
+                # What is promised is what the revision that serves promises, whatever is on trial.
+                write_monitoring(self._home, planning.request_of(self._revision(deployment, number)))
+            if not caught_up:
+                self._catch_up(deployment)
+        except Exception:
+            log.exception("%s: reports or monitoring files could not be written", self._name)
 
     def _catch_up(self, deployment: DeploymentRow) -> None:
         """Write the reports that an earlier controller was killed before writing."""
         for row in self._store.rollouts(deployment.id):
             if row.ended_at is not None and not self._home.report(self._name, row.id, "json").exists():
                 self._write_report(row)
-        self._caught_up = True
 
     # Between rollouts
 
@@ -106,6 +122,9 @@ class Reconciler:
     # During a rollout
 
     async def _drive(self, deployment: DeploymentRow, row: RolloutRow) -> None:
+        if self.seen.rollout != row.id:
+            # What was said of the candidate before must not be held against this one.
+            self.seen.rollout, self.seen.verdict, self.seen.measured, self.seen.looked_at = row.id, None, None, 0.0
         rollout = Rollout.from_storage(row.state)
         measured = Measured.from_storage(row.evidence)
         request = planning.request_of(self._revision(deployment, rollout.plan.candidate))
@@ -140,7 +159,7 @@ class Reconciler:
             )
             rollout = moved.rollout
             if rollout.is_terminal:
-                self._write_report(row)
+                self._caught_up = False
                 return
             # Traffic at once: the replicas that it goes to were ensured at the start of this tick.
             split_took = await self._put_split(rollout, request)

@@ -70,7 +70,7 @@ def build(service: Service, name: str) -> dict[str, Any]:
             predict_endpoint=f"{url}/predict",
             infer_endpoint=f"{url}/v2/models/{name}/infer",
         ),
-        traffic_config=_traffic(last, request),
+        traffic_config=_traffic(last, request, _on_trial(service, last) or request),
         monitoring=Monitoring(
             metrics=metric_names(),
             alerts=tuple(AlertRef(name=alert, file=str(home.rules(name))) for alert in alert_names(request)),
@@ -81,7 +81,14 @@ def build(service: Service, name: str) -> dict[str, Any]:
     return document.as_document()
 
 
-def _traffic(last: RolloutRow | None, serving: DeploymentRequest) -> TrafficConfig:
+def _on_trial(service: Service, last: RolloutRow | None) -> DeploymentRequest | None:
+    """Return the request of the candidate, whose service level the judge holds it to."""
+    if last is None or last.ended_at is not None:
+        return None
+    return planning.request_of(service.store.revision(last.deployment_id, last.to_revision))
+
+
+def _traffic(last: RolloutRow | None, serving: DeploymentRequest, judged: DeploymentRequest) -> TrafficConfig:
     """Return the split now and the latest rollout's schedule; after a first deployment, that of the next one."""
     rollout = Rollout.from_storage(last.state) if last is not None else None
     under_way = rollout is not None and not rollout.is_terminal
@@ -96,7 +103,7 @@ def _traffic(last: RolloutRow | None, serving: DeploymentRequest) -> TrafficConf
     return TrafficConfig(
         canary_percent=rollout.weight if rollout is not None and under_way else 0,
         rollout_schedule=steps,
-        rollback_triggers=_triggers(serving),
+        rollback_triggers=_triggers(judged),
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any
 
-from tidegate.artifact.build import BuildRequest, build_bundle
+from tidegate.artifact.build import BuildRequest, BundleInfo, build_bundle
 from tidegate.contract.errors import Conflict, InvalidInput, NotFound
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.controller import planning
@@ -18,12 +19,20 @@ from tidegate.controller.home import Home
 from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.supervisor import Supervisor
 from tidegate.gateway.base import RevisionRef
-from tidegate.rollout import Command, NotAllowed, Plan, Rollout, command
+from tidegate.rollout import Command, NotAllowed, Phase, Plan, Rollout, command
 from tidegate.store import Event, NewEvent, RevisionRow, RolloutRow, StaleState, Store
 from tidegate.target.base import Target
 
+log = logging.getLogger(__name__)
+
 #: Times a command is tried again when the loop changed the rollout in between.
 COMMAND_TRIES = 20
+
+#: SQLite's integers have 18 digits at least.
+MAX_ID_DIGITS = 18
+
+#: Whatever the replicas say, and for a better reason.
+_PROMOTE_IS_REFUSED = (Phase.PREPARING, Phase.PROMOTING, Phase.ROLLING_BACK)
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,11 @@ class Service:
             ),
             self.home.bundles,
         )
+        async with self.supervisor.changing(request.name):
+            return self._begin_trial(request, info)
+
+    def _begin_trial(self, request: DeploymentRequest, info: BundleInfo) -> Accepted:
+        artifact = request.model_artifact
         stable = self._stable(request.name)
         if stable is not None and stable.digest == info.digest and _same_settings(stable, request):
             return Accepted(request.name, stable.number, None, created=False, warnings=tuple(info.warnings))
@@ -92,9 +106,17 @@ class Service:
             happened=NewEvent("preparing", message, data=data),
             now=datetime.now(UTC),
         )
-        write_monitoring(self.home, request)
         self.supervisor.adopt(request.name)
+        if stable is None:
+            self._write_monitoring(request)
         return Accepted(request.name, row.to_revision, row.id, created=True, warnings=warnings)
+
+    def _write_monitoring(self, request: DeploymentRequest) -> None:
+        """Write the files of a first revision. Its rollout is under way, and does not fail for want of them."""
+        try:
+            write_monitoring(self.home, request)
+        except OSError as error:
+            log.warning("%s: the monitoring files could not be written: %s", request.name, error)
 
     async def rollback(self, name: str, to: int | None, *, by: str, reason: str) -> Accepted:
         """Begin the return to a revision that was stable before.
@@ -134,7 +156,6 @@ class Service:
             happened=NewEvent("preparing", message, data={"by": by, "reason": reason}),
             now=datetime.now(UTC),
         )
-        write_monitoring(self.home, request)
         self.supervisor.adopt(name)
         return Accepted(name, number, row.id, created=True)
 
@@ -152,6 +173,8 @@ class Service:
                 raise Conflict(
                     f"no rollout of {name!r} is under way", subject=name, hint=f"`tidegate status {name}` shows it"
                 )
+            if asked is Command.PROMOTE and row.phase not in _PROMOTE_IS_REFUSED:
+                self._refuse_unready(name, row.to_revision)
             now = datetime.now(UTC)
             try:
                 moved = command(Rollout.from_storage(row.state), asked, now, by=by, reason=reason)
@@ -179,10 +202,9 @@ class Service:
         """
         message = f"{by} deleted the deployment" + (f": {reason}" if reason else "")
         happened = NewEvent("deleted", message, data={"by": by, "reason": reason})
-        self.store.delete_deployment(name, happened, datetime.now(UTC))
-        await self.supervisor.release(name)
-        for file in (self.home.rules(name), self.home.dashboard(name)):
-            file.unlink(missing_ok=True)
+        async with self.supervisor.changing(name):
+            self.store.delete_deployment(name, happened, datetime.now(UTC))
+            await self.supervisor.release(name)
 
     async def events(self, name: str, *, after: int, rollout: int | None, wait: float) -> list[Event]:
         """Return events after `after`; when there are none, wait up to `wait` seconds for one."""
@@ -198,13 +220,16 @@ class Service:
         """Return the last lines that the replicas of a revision wrote, in the order of their times.
 
         Args:
-            revision: None for the one on trial, else the stable one.
+            revision: None for the one on trial, else the stable one, else the latest that failed.
             replica: None for all of them.
         """
         deployment = self.store.deployment(name)
         if revision is None:
             active = self.store.active_rollout(deployment.id)
             revision = active.to_revision if active is not None else deployment.stable
+        if revision is None:
+            # A first deployment that failed: its log is where the reason is.
+            revision = max((row.to_revision for row in self.store.rollouts(deployment.id)), default=None)
         if revision is None:
             raise NotFound(f"no revision of {name!r} serves", subject=name)
         request = planning.request_of(self.store.revision(deployment.id, revision))
@@ -223,6 +248,14 @@ class Service:
                     subject=name,
                     hint=f"wait for it (`tidegate watch {name}`), or end it (`tidegate abort {name}`)",
                 )
+
+    def _refuse_unready(self, name: str, candidate: int) -> None:
+        """All requests would be failed until it is ready again, or taken back."""
+        health = self.supervisor.seen(name).health.get(candidate)
+        if health is None or health.ready == 0:
+            raise Conflict(
+                f"no replica of revision {candidate} is ready to serve", subject=name, hint=f"`tidegate status {name}`"
+            )
 
     def _stable(self, name: str) -> RevisionRow | None:
         try:
@@ -283,6 +316,6 @@ def _refuse_relative(*paths: str | None) -> None:
 
 def parse_rollout_id(text: str) -> int:
     """Read a rollout's id; InvalidInput when it is none."""
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > MAX_ID_DIGITS:
         raise InvalidInput(f"{text!r} is not the id of a rollout", expected="a whole number", got=text)
     return int(text)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from tidegate.contract.errors import NotFound, TidegateError
+from tidegate.contract.errors import NotFound, TidegateError, Unavailable
 from tidegate.controller.home import Home
 from tidegate.controller.reconcile import Reconciler, Seen
 from tidegate.store import StaleState, Store
@@ -19,6 +22,8 @@ TICK_SECONDS = 0.2
 IDLE_SECONDS = 0.6
 #: Time between two ticks while one fails, so that a broken disk does not fill it with logs.
 RETRY_SECONDS = 1.0
+#: Time between two searches for replicas of deployments that were deleted.
+LEFTOVERS_SECONDS = 5.0
 
 
 class Supervisor:
@@ -31,7 +36,9 @@ class Supervisor:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._reconcilers: dict[str, Reconciler] = {}
         self._wakers: dict[str, asyncio.Event] = {}
-        self._gateway_task: asyncio.Task[None] | None = None
+        self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._common: list[asyncio.Task[None]] = []
+        self._stopped = False
 
     async def start(self) -> None:
         """Bring up the target and begin to drive every deployment in the store.
@@ -40,12 +47,17 @@ class Supervisor:
             InvalidInput, Unavailable: the target cannot come up; nothing is driven.
         """
         await self._target.start()
-        self._gateway_task = asyncio.create_task(self._keep_target(), name="target")
+        self._common = [
+            asyncio.create_task(self._keep_target(), name="target"),
+            asyncio.create_task(self._keep_clean(), name="leftovers"),
+        ]
         for deployment in self._store.deployments():
             self.adopt(deployment.name)
 
     def adopt(self, name: str) -> None:
-        """Drive the deployment from now on; does nothing when it is driven already."""
+        """Drive the deployment from now on; does nothing when it is driven already, or after `stop`."""
+        if self._stopped:
+            return
         if name in self._tasks and not self._tasks[name].done():
             self.wake(name)
             return
@@ -62,19 +74,45 @@ class Supervisor:
         reconciler = self._reconcilers.get(name)
         return reconciler.seen if reconciler is not None else Seen()
 
+    @asynccontextmanager
+    async def changing(self, name: str) -> AsyncIterator[None]:
+        """Keep others from making or deleting a deployment of this name meanwhile.
+
+        What an earlier deployment of the name left, because its controller was killed or the target failed, is ended
+        first: revisions count from 1 again, and its replicas must not be taken for those of the new one.
+        """
+        async with self._changing[name]:
+            if all(deployment.name != name for deployment in self._store.deployments()):
+                await self._end_leftovers(name)
+            yield
+
     async def release(self, name: str) -> None:
-        """Stop driving a deployment that was deleted, take it off the gateway and end its replicas."""
+        """Stop driving a deployment that was deleted, take it off the gateway and end its replicas.
+
+        Only while `changing` the name. Replicas come last: as long as there are any, what is left can be found again.
+        """
         await self._end([self._tasks.pop(name)] if name in self._tasks else [])
         self._reconcilers.pop(name, None)
         self._wakers.pop(name, None)
-        await self._target.set_split(name, {}, 30.0)
+        for file in (self._home.rules(name), self._home.dashboard(name)):
+            file.unlink(missing_ok=True)
+        try:
+            await self._target.set_split(name, {}, 30.0)
+        except Unavailable as error:
+            log.warning("%s: the gateway will be told of its end when it is back: %s", name, error)
         for ref in await self._target.running():
             if ref.deployment == name:
                 await self._target.remove_revision(ref)
 
+    async def _end_leftovers(self, name: str) -> None:
+        if any(ref.deployment == name for ref in await self._target.running()):
+            log.info("%s: ending what an earlier deployment left", name)
+            await self.release(name)
+
     async def stop(self) -> None:
         """Stop driving; what runs goes on running."""
-        tasks = [*self._tasks.values(), *([self._gateway_task] if self._gateway_task else [])]
+        self._stopped = True
+        tasks = [*self._tasks.values(), *self._common]
         self._tasks.clear()
         await self._end(tasks)
 
@@ -91,6 +129,20 @@ class Supervisor:
                 await self._target.start()
             except TidegateError as error:
                 log.error("the gateway cannot be started: %s", error)  # noqa: TRY400 - the message is complete
+            except Exception:  # a full disk, say; it must be tried again when that is over
+                log.exception("the gateway cannot be looked after; trying again")
+
+    async def _keep_clean(self) -> None:
+        """End what is left of deployments that were deleted, when a kill or a failure came in between."""
+        while True:
+            try:
+                left = {ref.deployment for ref in await self._target.running()}
+                for name in left & self._store.deleted_names():
+                    async with self.changing(name):
+                        pass
+            except Exception:
+                log.exception("what deleted deployments left could not be ended; trying again")
+            await asyncio.sleep(LEFTOVERS_SECONDS)
 
     async def _run(self, name: str) -> None:
         reconciler, waker = self._reconcilers[name], self._wakers[name]

@@ -57,6 +57,13 @@ class Store:
         with self._engine.connect() as db:
             return [_deployment(row) for row in db.execute(query)]
 
+    def deleted_names(self) -> set[str]:
+        """Return the names that had a deployment once and have none now."""
+        living = select(deployments.c.name).where(deployments.c.deleted_at.is_(None))
+        query = select(deployments.c.name).where(deployments.c.name.not_in(living))
+        with self._engine.connect() as db:
+            return set(db.execute(query).scalars())
+
     def deployment(self, name: str) -> DeploymentRow:
         """Return the living deployment of that name; NotFound when there is none."""
         with self._engine.connect() as db:
