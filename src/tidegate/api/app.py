@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidegate import __version__
 from tidegate.api import errors
@@ -23,6 +24,8 @@ from tidegate.rollout import Command
 MAX_BODY_BYTES = 1 << 20
 #: The longest that a poll for events may wait.
 MAX_WAIT_SECONDS = 60.0
+#: The largest number that the store can look up.
+MAX_NUMBER = 2**63 - 1
 
 PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -39,7 +42,7 @@ class Decision(BaseModel):
 class RollbackDecision(Decision):
     """`to`: number of the revision to return to; None: the one that was stable before."""
 
-    to: int | None = Field(default=None, ge=1)
+    to: int | None = Field(default=None, ge=1, le=MAX_NUMBER)
 
 
 def build_app(service: Service, token: str, stopping: asyncio.Event) -> FastAPI:
@@ -51,6 +54,7 @@ def build_app(service: Service, token: str, stopping: asyncio.Event) -> FastAPI:
     """
     app = FastAPI(title="Tidegate controller", version=__version__, docs_url="/docs", redoc_url=None)
     errors.install(app)
+    app.add_middleware(BoundedBody)
     app.include_router(_open_routes(service))
     app.include_router(_routes(service, stopping), dependencies=[Depends(_token_check(token))])
     return app
@@ -130,15 +134,17 @@ def _reading(service: Service) -> APIRouter:
     async def result_document(name: str) -> dict[str, Any]:
         return result.build(service, name)
 
+    # Those that may read much are no coroutines: they run on a thread, and no rollback waits for them.
+
     @router.get("/deployments/{name}/history", summary="Every revision and rollout")
-    async def history(name: str) -> dict[str, Any]:
+    def history(name: str) -> dict[str, Any]:
         deployment = store.deployment(name)
         return views.history(store.revisions(deployment.id), store.rollouts(deployment.id))
 
     @router.get("/deployments/{name}/events", summary="The event log; with `wait`, a long poll")
     async def events(
         name: str,
-        after: Annotated[int, Query(ge=0)] = 0,
+        after: Annotated[int, Query(ge=0, le=MAX_NUMBER)] = 0,
         wait: Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS)] = 0.0,
         rollout: str | None = None,
     ) -> dict[str, Any]:
@@ -147,9 +153,9 @@ def _reading(service: Service) -> APIRouter:
         return {"events": [views.event_view(event) for event in found]}
 
     @router.get("/deployments/{name}/logs", summary="The last lines that a replica wrote")
-    async def logs(
+    def logs(
         name: str,
-        revision: Annotated[int | None, Query(ge=1)] = None,
+        revision: Annotated[int | None, Query(ge=1, le=MAX_NUMBER)] = None,
         replica: Annotated[int | None, Query(ge=0, le=63)] = None,
         lines: Annotated[int, Query(ge=1, le=10_000)] = 100,
     ) -> dict[str, Any]:
@@ -161,7 +167,7 @@ def _reading(service: Service) -> APIRouter:
         return views.rollout_view(row, service.supervisor.seen(row.deployment) if row.ended_at is None else None)
 
     @router.get("/rollouts/{rollout_id}/report", summary="What happened in a rollout")
-    async def rollout_report(rollout_id: str, format: Literal["json", "markdown"] = "json") -> Response:  # noqa: A002
+    def rollout_report(rollout_id: str, format: Literal["json", "markdown"] = "json") -> Response:  # noqa: A002
         row = store.rollout(parse_rollout_id(rollout_id))
         candidate = store.revision(row.deployment_id, row.to_revision)
         built = report.build(row, candidate, store.events(row.deployment_id, rollout_id=row.id, limit=10_000))
@@ -208,15 +214,31 @@ def _changing(service: Service) -> APIRouter:
     return router
 
 
+class BoundedBody:
+    """Ends a request whose body is larger than any that the API takes, before anybody's token is looked at."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        taken = 0
+
+        async def bounded() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > MAX_BODY_BYTES:
+                raise InvalidInput("the body is too large", expected=f"at most {MAX_BODY_BYTES} bytes")
+            return message
+
+        await self._app(scope, bounded if scope["type"] == "http" else receive, send)
+
+
 async def _document(request: Request) -> dict[str, Any]:
-    """Read the body as one JSON object of bounded size."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise InvalidInput("the request document is too large", expected=f"at most {MAX_BODY_BYTES} bytes")
+    """Read the body as one JSON object."""
+    body = await request.body()
     try:
-        document = json.loads(bytes(body))
+        document = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(
             f"the body is not JSON: {str(error)[:200]}", expected="a DeploymentRequest document"
