@@ -193,6 +193,14 @@ def test_a_candidate_without_a_ready_replica_keeps_its_traffic_only_for_a_moment
     assert advance(down, seen(candidate_ready=0), at(15)).rollout.phase is Phase.ROLLING_BACK
 
 
+def test_a_candidate_is_not_blamed_while_no_replica_of_stable_is_ready_either() -> None:
+    down = advance(in_phase(Phase.ANALYZING), seen(candidate_ready=0, stable_ready=0), at(10)).rollout
+    assert down.unready_since is None
+    blamed = advance(down, seen(candidate_ready=0, stable_ready=1), at(20)).rollout
+    assert blamed.unready_since == at(20)
+    assert advance(blamed, seen(candidate_ready=0, stable_ready=1), at(25)).rollout.phase is Phase.ROLLING_BACK
+
+
 def test_a_candidate_without_a_ready_replica_is_never_made_stable() -> None:
     promoting = in_phase(Phase.PROMOTING, step=2)
     assert advance(promoting, seen(candidate_ready=0, split={2: 100}), at(1)).transition is None

@@ -99,7 +99,9 @@ def _note(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
     """Keep what later decisions need to remember."""
     if rollout.restarts_before is None:
         rollout = rollout.evolve(restarts_before=seen.candidate_restarts)
-    if seen.candidate_ready > 0 or rollout.weight == 0:
+    # Where stable has no ready replica either (the machine was restarted), there is nothing better to go back to.
+    all_down = rollout.plan.stable is not None and seen.stable_ready == 0
+    if seen.candidate_ready > 0 or rollout.weight == 0 or all_down:
         return rollout if rollout.unready_since is None else rollout.evolve(unready_since=None)
     return rollout if rollout.unready_since is not None else rollout.evolve(unready_since=now)
 
