@@ -291,6 +291,19 @@ def test_a_candidate_without_a_ready_replica_cannot_be_promoted_by_hand(root: Pa
     asyncio.run(story())
 
 
+def test_a_revision_that_was_taken_back_is_not_returned_to_without_a_trial(root: Path) -> None:
+    async def story() -> None:
+        place = Place(root)
+        await place.serve_first()
+        row = place.begin("b" * 64)
+        await place.service.command(NAME, Command.ABORT, by="ada", reason="")
+        await place.until(lambda: place.store.rollout(row.id).ended_at is not None)
+        with pytest.raises(Conflict, match="revision 2 of 'churn' was never stable"):
+            await place.service.rollback(NAME, 2, by="ada", reason="")
+
+    asyncio.run(story())
+
+
 def test_the_logs_of_a_first_deployment_that_failed_are_found(root: Path) -> None:
     async def story() -> None:
         place = Place(root)

@@ -136,6 +136,12 @@ class Service:
             raise Conflict(f"revision {number} of {name!r} is the stable one already", subject=name)
         target = self.store.revision(deployment.id, number)
         stable = self.store.revision(deployment.id, deployment.stable)
+        if number not in self._once_stable(deployment.id):
+            raise Conflict(
+                f"revision {number} of {name!r} was never stable, so it is not returned to without a trial",
+                subject=name,
+                hint="deploy its model again to try it",
+            )
         if not (self.home.bundles / target.digest).exists():
             raise Conflict(f"the bundle of revision {number} is no longer there", subject=target.digest)
         request = planning.request_of(target)
@@ -264,9 +270,11 @@ class Service:
             return None
         return self.store.revision(deployment.id, deployment.stable) if deployment.stable is not None else None
 
+    def _once_stable(self, deployment_id: int) -> list[int]:
+        return [row.to_revision for row in self.store.rollouts(deployment_id) if row.phase == Phase.PROMOTED]
+
     def _previous_stable(self, deployment_id: int, stable: int, name: str) -> int:
-        promoted = [row.to_revision for row in self.store.rollouts(deployment_id) if row.phase == "promoted"]
-        earlier = [number for number in promoted if number != stable]
+        earlier = [number for number in self._once_stable(deployment_id) if number != stable]
         if not earlier:
             raise Conflict(f"{name!r} has had no other stable revision to return to", subject=name)
         return earlier[-1]
