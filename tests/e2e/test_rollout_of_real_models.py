@@ -138,7 +138,8 @@ def test_the_api_needs_the_token_and_bad_documents_change_nothing(tidegate: Tide
     info = tidegate.start()
     assert httpx.get(f"{info.url}/v1/deployments").status_code == 401
     assert httpx.get(f"{info.url}/v1/deployments", headers={"Authorization": "Bearer guess"}).status_code == 401
-    assert (tidegate.home / "token").stat().st_mode & 0o077 == 0
+    for secret in ("token", "tidegate.db", "controller.json"):
+        assert (tidegate.home / secret).stat().st_mode & 0o077 == 0, secret
     with tidegate.client as client:
         before = [row["name"] for row in client.list()]
         with pytest.raises(InvalidInput, match="latencyP99"):

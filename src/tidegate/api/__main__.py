@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -23,6 +24,8 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8081)
     parser.add_argument("--gateway-port", type=int, default=8080)
     arguments = parser.parse_args()
+    # What the controller, the gateway and the replicas write is for their user alone, also in a folder that others read.
+    os.umask(0o077)
     home = Home(arguments.home)
     try:
         home.create()
