@@ -133,6 +133,17 @@ def test_events_come_in_order_and_can_be_followed(store: Store) -> None:
     assert store.events(row.deployment_id, rollout_id=row.id + 1) == []
 
 
+def test_the_latest_rollout_and_the_outcomes_are_known_without_reading_all(store: Store) -> None:
+    first = start(store)
+    assert store.last_rollout(first.deployment_id) == first
+    assert store.outcomes(first.deployment_id) == {}
+    finish(store, first)
+    ended = [finish(store, start(store), phase) for phase in ("rolled_back", "rolled_back", "aborted")]
+    assert store.last_rollout(first.deployment_id) == ended[-1]
+    assert store.outcomes(first.deployment_id) == {"promoted": 1, "rolled_back": 2, "aborted": 1}
+    assert store.last_rollout(99) is None
+
+
 def test_a_deleted_name_can_be_used_again_and_its_history_stays(store: Store) -> None:
     old = finish(store, start(store))
     store.delete_deployment("churn", NewEvent("deleted", "bye"), NOW)

@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8081)
     parser.add_argument("--gateway-port", type=int, default=8080)
     arguments = parser.parse_args()
-    # What the controller, the gateway and the replicas write is for their user alone, also in a folder that others read.
+    # What controller, gateway and replicas write is for their user alone, also in a folder that others may read.
     os.umask(0o077)
     home = Home(arguments.home)
     try:

@@ -117,10 +117,8 @@ def _reading(service: Service) -> APIRouter:
 
     def status_of(name: str) -> dict[str, Any]:
         deployment = store.deployment(name)
-        active = store.active_rollout(deployment.id)
-        ended = [row for row in store.rollouts(deployment.id) if row.ended_at is not None]
-        last = ended[-1] if ended else None
-        return views.status(deployment, active, last, service.supervisor.seen(name), service.target.url(name))
+        last = store.last_rollout(deployment.id)
+        return views.status(deployment, last, service.supervisor.seen(name), service.target.url(name))
 
     @router.get("/deployments", summary="Status of every deployment")
     async def list_deployments() -> dict[str, Any]:

@@ -39,9 +39,9 @@ async def _deployment(service: Service, deployment: DeploymentRow) -> tuple[Depl
     """Return the deployment's metrics and whether the gateway could be read."""
     store = service.store
     seen = service.supervisor.seen(deployment.name)
-    rollouts = store.rollouts(deployment.id)
-    active = next((row for row in rollouts if row.ended_at is None), None)
-    number = deployment.stable or (rollouts[-1].to_revision if rollouts else 1)
+    last = store.last_rollout(deployment.id)
+    active = last if last is not None and last.ended_at is None else None
+    number = deployment.stable or (last.to_revision if last is not None else 1)
     request = planning.request_of(store.revision(deployment.id, number))
     objective_ms = request.serving_requirements.latency_p99.ms
     try:
@@ -56,8 +56,8 @@ async def _deployment(service: Service, deployment: DeploymentRow) -> tuple[Depl
         latency_objective_ms=objective_ms,
         availability=request.serving_requirements.availability.ratio,
         revisions=_revisions(deployment, active, seen, counts, objective_ms),
-        phase=rollouts[-1].phase if rollouts else None,
-        rollouts=_outcomes(rollouts),
+        phase=last.phase if last is not None else None,
+        rollouts=store.outcomes(deployment.id),
         harm={signal.signal: signal.harm for signal in verdict.signals} if verdict is not None else {},
     )
     return metrics, known
@@ -94,11 +94,3 @@ def _requests(counts: Counts, objective_ms: float) -> RequestMetrics:
     good = max(0, counts.requests - counts.errors - counts.rejections)
     by_class = {"2xx": good, "4xx": counts.rejections, "5xx": counts.errors}
     return RequestMetrics(by_class, counts.durations, counts.slower_than(objective_ms))
-
-
-def _outcomes(rollouts: list[RolloutRow]) -> dict[str, int]:
-    ended: dict[str, int] = {}
-    for row in rollouts:
-        if row.ended_at is not None:
-            ended[row.phase] = ended.get(row.phase, 0) + 1
-    return ended

@@ -36,8 +36,7 @@ def build(service: Service, name: str) -> dict[str, Any]:
     """
     store, home = service.store, service.home
     deployment = store.deployment(name)
-    rollouts = store.rollouts(deployment.id)
-    last = rollouts[-1] if rollouts else None
+    last = store.last_rollout(deployment.id)
     number = deployment.stable if deployment.stable is not None else (last.to_revision if last is not None else 1)
     revision = store.revision(deployment.id, number)
     request = planning.request_of(revision)

@@ -12,17 +12,15 @@ from tidegate.store import DeploymentRow, Event, RevisionRow, RolloutRow
 from tidegate.target.base import RevisionHealth
 
 
-def status(
-    deployment: DeploymentRow, active: RolloutRow | None, last: RolloutRow | None, seen: Seen, url: str
-) -> dict[str, Any]:
-    """Return what a deployment is doing now."""
+def status(deployment: DeploymentRow, last: RolloutRow | None, seen: Seen, url: str) -> dict[str, Any]:
+    """Return what a deployment is doing now; `last` is its latest rollout, which may still be under way."""
+    active = last if last is not None and last.ended_at is None else None
     rollout = Rollout.from_storage(active.state) if active is not None else None
     if rollout is not None:
         asked = rollout.split()
     else:
         asked = {deployment.stable: 100} if deployment.stable is not None else {}
     phase = active.phase if active is not None else ("serving" if deployment.stable is not None else "failed")
-    shown = active or last
     return {
         "name": deployment.name,
         "url": url,
@@ -32,7 +30,7 @@ def status(
         "split_asked": {str(revision): weight for revision, weight in asked.items()},
         "split_observed": Measured.from_storage(active.evidence).observed_percent() if active is not None else None,
         "replicas": {str(number): _health(health) for number, health in sorted(seen.health.items())},
-        "rollout": rollout_view(shown, seen if active is not None else None) if shown is not None else None,
+        "rollout": rollout_view(last, seen if active is not None else None) if last is not None else None,
         "created_at": deployment.created_at.isoformat(),
     }
 

@@ -66,6 +66,7 @@ rollouts = Table(
         "(ended_at IS NOT NULL) = (phase IN ('promoted', 'rolled_back', 'aborted', 'failed'))",
         name="a_rollout_has_ended_exactly_in_a_terminal_phase",
     ),
+    Index("rollouts_of_a_deployment", "deployment_id", "id"),
     Index("one_active_rollout_per_deployment", "deployment_id", unique=True, sqlite_where=text("ended_at IS NULL")),
 )
 

@@ -191,6 +191,22 @@ class Store:
         found = self._rollouts(rollouts.c.deployment_id == deployment_id, rollouts.c.ended_at.is_(None))
         return found[0] if found else None
 
+    def last_rollout(self, deployment_id: int) -> RolloutRow | None:
+        """Return the deployment's latest rollout, active or ended."""
+        latest = select(func.max(rollouts.c.id)).where(rollouts.c.deployment_id == deployment_id).scalar_subquery()
+        found = self._rollouts(rollouts.c.id == latest)
+        return found[0] if found else None
+
+    def outcomes(self, deployment_id: int) -> dict[str, int]:
+        """Return how many of the deployment's rollouts ended in each terminal phase; without those that none did."""
+        query = (
+            select(rollouts.c.phase, func.count().label("ended"))
+            .where(rollouts.c.deployment_id == deployment_id, rollouts.c.ended_at.is_not(None))
+            .group_by(rollouts.c.phase)
+        )
+        with self._engine.connect() as db:
+            return {row.phase: row.ended for row in db.execute(query)}
+
     def rollouts(self, deployment_id: int) -> list[RolloutRow]:
         """Return the deployment's rollouts, oldest first."""
         return self._rollouts(rollouts.c.deployment_id == deployment_id)
