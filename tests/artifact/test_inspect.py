@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,17 @@ def test_a_damaged_file_is_named_with_the_damage(tmp_path: Path) -> None:
     model.path.write_bytes(model.path.read_bytes()[:-200])
     with pytest.raises(InvalidInput, match=r"model\.skops is a damaged skops file"):
         inspect_artifact(model.path)
+
+
+def test_a_folder_or_an_archive_gets_the_hint_to_name_the_file(booster: TrainedModel, tmp_path: Path) -> None:
+    folder, archive = tmp_path / "folder", tmp_path / "model.zip"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("no model")
+    with zipfile.ZipFile(archive, "w") as stream:
+        stream.write(booster.path, "model.json")
+    with pytest.raises(InvalidInput) as of_folder:
+        inspect_artifact(folder)
+    with pytest.raises(InvalidInput) as of_archive:
+        inspect_artifact(archive)
+    assert "Name the model file" in (of_folder.value.hint or "")
+    assert "unpack it" in (of_archive.value.hint or "")

@@ -72,3 +72,10 @@ def test_logs_of_several_replicas_are_merged_by_time(lines: list[str]) -> None:
     first = ['{"at":"2026-01-01T10:00:00","message":"a"}', '{"at":"2026-01-01T10:00:05","message":"c"}', *lines]
     second = ['{"at":"2026-01-01T10:00:01","message":"b"}', '{"at":"2026-01-01T10:00:09","message":"d"}']
     assert merged([first, second]) == [first[0], second[0], first[1], *lines, second[1]]
+
+
+def test_rejected_requests_are_counted_where_there_were_any() -> None:
+    row, candidate, events = rolled_back()
+    report = build(row, candidate, events)
+    report["steps"][0]["requests"] = {"1": COUNTS["1"], "2": {**COUNTS["2"], "rejections": 3}}
+    assert "39 requests, 5 failed, 0 slow, 3 rejected | 285 requests, 0 failed, 1 slow |" in markdown(report)

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.preprocessing import FunctionTransformer
 
 from tests.support.malice import Call, hidden_in_a_model, shell
 from tests.support.models import TrainedModel
-from tidegate.contract.errors import NotTrusted
+from tidegate.contract.errors import InvalidInput, NotTrusted
 from tidegate.runtime.base import ArtifactFiles, LoadOptions
 from tidegate.runtime.pickle_machine import Findings, UnreadablePickleError, follow
 from tidegate.runtime.pickle_scan import MAX_REASONS, find_dangerous, recognise_pickle, scan
@@ -234,3 +235,12 @@ def test_pickles_of_other_frameworks_are_not_claimed(tmp_path: Path, trained: Ma
     for runtime in ("sklearn", "xgboost", "lightgbm"):
         assert recognise_pickle(ArtifactFiles(path), runtime) is None
     assert recognise_pickle(ArtifactFiles(trained["skops"].path), "sklearn") is None
+
+
+def test_a_function_of_the_script_that_saved_the_model_is_named_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "model.pkl"
+    dumped = pickle.dumps(FunctionTransformer(np.log1p), 0)
+    path.write_bytes(dumped.replace(b"cnumpy\nlog1p\n", b"c__main__\nadd_ratios\n"))
+    with pytest.raises(InvalidInput, match=r"needs __main__\.add_ratios: code of the script") as caught:
+        get_runtime("sklearn").load(ArtifactFiles(path), LoadOptions(trusted=True))
+    assert "into a module" in (caught.value.hint or "")

@@ -64,6 +64,13 @@ def test_an_absent_column_is_named_with_the_key_that_looks_like_it(flights: InPr
     assert "'distnace'" in answer.json()["error"]
 
 
+@pytest.mark.parametrize("body", [{}, {"instances": [ROW]}, {"dataframe_split": {"columns": list(ROW)}}])
+def test_a_form_of_another_server_is_answered_with_the_forms_that_are_taken(flights: InProcess, body: Any) -> None:
+    answer = flights.post("/predict", json=body)
+    assert answer.status_code == 400
+    assert '{"records": […]}' in answer.json()["hint"]
+
+
 def test_an_absent_column_is_named_in_the_columns_form_too(flights: InProcess) -> None:
     given = columns(ROW)
     del given["hour"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,8 +71,16 @@ def _unknown(path: Path) -> InvalidInput:
         subject=str(path),
         expected="one of: " + "; ".join([_FORMATS, *others]),
         got=_first_bytes(path),
-        hint="The file may be damaged. Otherwise export the model to one of these formats, ONNX for most others.",
+        hint=_way_out(path),
     )
+
+
+def _way_out(path: Path) -> str:
+    if path.is_dir():
+        return "Name the model file in it."
+    if zipfile.is_zipfile(path):
+        return "If it is an archive of a model file, unpack it and name that file."
+    return "The file may be damaged. Otherwise export the model to one of these formats, ONNX for most others."
 
 
 def _first_bytes(path: Path) -> str:

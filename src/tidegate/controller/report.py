@@ -93,7 +93,8 @@ def _row(step: dict[str, Any], report: dict[str, Any]) -> str:
 def _counted(counts: dict[str, int] | None) -> str:
     if not counts:
         return "–"
-    return f"{counts['requests']} requests, {counts['errors']} failed, {counts['slow']} slow"
+    rejected = f", {counts['rejections']} rejected" if counts["rejections"] else ""
+    return f"{counts['requests']} requests, {counts['errors']} failed, {counts['slow']} slow{rejected}"
 
 
 def _steps(rollout: Rollout, events: Sequence[Event]) -> list[dict[str, Any]]:

@@ -46,11 +46,23 @@ def unpickle(files: ArtifactFiles, options: LoadOptions) -> Any:
     except InvalidInput:
         raise
     except Exception as error:
+        own = [name for name in found.imports if name.startswith("__main__.")]
+        if own and isinstance(error, AttributeError):
+            raise _defined_in_a_script(path.name, str(path), own) from error
         raise InvalidInput(
             f"{path.name} cannot be unpickled: {_short(error)}.",
             subject=str(path),
             hint="The file may be damaged, or written by other versions of its packages.",
         ) from error
+
+
+def _defined_in_a_script(name: str, subject: str, own: list[str]) -> InvalidInput:
+    return InvalidInput(
+        f"{name} needs {', '.join(own[:5])}: code of the script or notebook that saved it, not held in the file.",
+        subject=subject,
+        hint="Move that code into a module, install it into Tidegate's environment, import it from there and save "
+        "again; or export the model as ONNX.",
+    )
 
 
 def _short(error: BaseException) -> str:

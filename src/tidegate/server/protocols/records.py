@@ -146,6 +146,8 @@ class RecordsCodec:
         near = get_close_matches(absent[0], [key for key in present if key not in self._names], n=1, cutoff=0.6)
         named = ", ".join(repr(name) for name in absent[:5]) + (", …" if len(absent) > 5 else "")
         hint = f"did you mean {absent[0]!r} where the request says {near[0]!r}?" if near else None
+        if len(absent) == len(self._specs) and (len(absent) > 1 or not near):  # none at all: rather another form
+            hint = f"a request is {_FORMS}"
         return InvalidInput(
             f"{where} lacks {named}" + (f"; {hint}" if hint else ""),
             subject=absent[0],
