@@ -52,7 +52,8 @@ def build_app(service: Service, token: str, stopping: asyncio.Event) -> FastAPI:
         token: what callers must send as `Authorization: Bearer …`.
         stopping: set by a request to shut down.
     """
-    app = FastAPI(title="Tidegate controller", version=__version__, docs_url="/docs", redoc_url=None)
+    # The framework's own page for people loads its scripts from elsewhere; the document is at /openapi.json.
+    app = FastAPI(title="Tidegate controller", version=__version__, docs_url=None, redoc_url=None)
     errors.install(app)
     app.add_middleware(BoundedBody)
     app.include_router(_open_routes(service))

@@ -65,7 +65,7 @@ def labels_from(settings: Mapping[str, Any], classes: int) -> Array | None:
     if not isinstance(labels, (list, tuple)) or len(labels) != classes:
         raise InvalidInput(
             "The labels in the settings do not fit the model.",
-            subject="settings.labels",
+            subject="modelArtifact.settings.labels",
             expected=f"a list of {classes} labels, in the order of the model's classes",
             got=str(labels)[:200],
         )

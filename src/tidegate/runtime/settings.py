@@ -20,7 +20,7 @@ def require_known(settings: Mapping[str, Any], known: Collection[str], runtime: 
             near = difflib.get_close_matches(name, known, n=1)
             raise InvalidInput(
                 f"The runtime {runtime} has no setting {name!r}.",
-                subject=f"settings.{name}",
+                subject=f"modelArtifact.settings.{name}",
                 expected=f"one of {', '.join(sorted(known))}" if known else "no settings at all",
                 got=name,
                 hint=f"Did you mean {near[0]}?" if near else None,

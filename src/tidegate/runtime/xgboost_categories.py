@@ -61,12 +61,12 @@ def _values(name: str, encoding: Mapping[str, Any], told: Sequence[str] | None) 
             subject=name,
             got=octets.decode(errors="replace")[:200],
             hint=f"Train with categories in plain ASCII, which XGBoost keeps whole; or say what they were, in the "
-            f"order of training, in the setting categories of the runtime: {{{name}: [...]}}.",
+            f"order of training, in a request document (deploy -f): modelArtifact.settings.categories.{name}: [...]",
         )
     if not _agrees([str(value) for value in told], octets, offsets):
         raise InvalidInput(
             f"The categories of {name!r} in the settings are not those that the model was trained on.",
-            subject=f"settings.categories.{name}",
+            subject=f"modelArtifact.settings.categories.{name}",
             expected=f"{len(offsets) - 1} categories, as the file has them: {octets.decode(errors='replace')[:200]}",
             got=", ".join(str(value) for value in told)[:200],
         )
