@@ -45,7 +45,7 @@ def test_a_setting_that_a_runtime_does_not_have_is_refused(name: str, tmp_path: 
     path.write_bytes(b"\0")
     with pytest.raises(InvalidInput) as caught:
         get_runtime(name).load(ArtifactFiles(path), LoadOptions(settings={"label": ["a", "b"]}))
-    assert caught.value.subject == "settings.label"
+    assert caught.value.subject == "modelArtifact.settings.label"
     if name in ("xgboost", "lightgbm"):
         assert caught.value.hint == "Did you mean labels?"
 
