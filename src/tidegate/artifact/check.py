@@ -19,6 +19,12 @@ from tidegate.runtime.base import Columns, LoadOptions, Model, Recognition, Sign
 from tidegate.runtime.registry import get_runtime
 from tidegate.runtime.rows import inputs_from_rows
 
+#: What the formats are that are code themselves: there is nothing else to export them as.
+_OWN_CODE = {
+    "python": "Python code, which runs when it is loaded",
+    "command": "a server's command line, which would be run",
+}
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -58,18 +64,15 @@ def check_artifact(
     require_trust(path, recognition, trust=trust)
     runtime = get_runtime(recognition.runtime)
     warnings = compare_versions(recognition, runtime)
-    sample = None if sample_path is None else read_sample(sample_path)
-    options = LoadOptions(trusted=trust, sample=sample, settings=settings or {})
+    sample = None if sample_path is None or recognition.opaque else read_sample(sample_path)
+    options = LoadOptions(trusted=trust, sample=sample, sample_path=sample_path, settings=settings or {})
     try:
         model = runtime.load(files, options)
     except TidegateError as error:
         raise _with_versions(error, warnings) from error
     try:
-        if sample is not None and sample_path is not None:
-            check_columns(model.signature, sample, sample_path)
-        rows = rows_to_try(model, sample)
-        _try(model, rows, made_up=sample is None)
         signature = model.signature
+        rows = [] if signature.kind == "opaque" else _tried(model, sample, sample_path)
     finally:
         model.close()
     return Checked(
@@ -96,6 +99,13 @@ def require_trust(path: Path, recognition: Recognition, *, trust: bool) -> None:
             got=_listed(recognition.reasons),
             hint="This is what malicious files look like, and --trust does not change it. Do not open it; ask where it "
             "comes from. If it is your own, save the model without that part, or as skops or ONNX.",
+        )
+    if recognition.needs_trust and not trust and recognition.format in _OWN_CODE:
+        raise NotTrusted(
+            f"{path.name} is {_OWN_CODE[recognition.format]}. It was not loaded.",
+            subject=str(path),
+            got=_listed(recognition.reasons),
+            hint="If you wrote it yourself, or have read it, deploy it with --trust.",
         )
     if recognition.needs_trust and not trust:
         what = "a pickle" if recognition.format in ("pickle", "joblib") else f"a {recognition.format} file"
@@ -130,16 +140,26 @@ def _with_versions(error: TidegateError, warnings: Sequence[str]) -> TidegateErr
     return error
 
 
+def _tried(model: Model, sample: Sequence[Mapping[str, Any]] | None, sample_path: Path | None) -> list[dict[str, Any]]:
+    """Return the rows that the model answered."""
+    if sample is not None and sample_path is not None:
+        check_columns(model.signature, sample, sample_path)
+    rows = rows_to_try(model, sample)
+    _try(model, rows, made_up=sample is None)
+    return rows
+
+
 def _try(model: Model, rows: Sequence[Mapping[str, Any]], *, made_up: bool) -> None:
     inputs = inputs_from_rows(model.signature.inputs, rows)
     try:
         outputs = model.predict(inputs)
-    except TidegateError:
+    except InvalidInput:
         raise
     except Exception as error:
+        text = error.message if isinstance(error, TidegateError) else f"{type(error).__name__}: {error}"
         raise InvalidInput(
             f"The model loads, and fails on {'a made-up row' if made_up else 'the sample'}.",
-            got=" ".join(f"{type(error).__name__}: {error}".split())[:500],
+            got=" ".join(text.split())[:500],
             hint="Give a few typical rows with --sample rows.json (or .csv)." if made_up else None,
         ) from error
     _check_outputs(model.signature, outputs, len(rows))

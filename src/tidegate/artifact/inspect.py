@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.contract.errors import InvalidInput
-from tidegate.runtime.base import ArtifactFiles, Recognition
+from tidegate.runtime.base import ArtifactFiles, Recognition, TakesAnyArtifact
 from tidegate.runtime.registry import get_runtime, runtimes
 
 #: Bounds for an artifact; larger ones are possible with `ArtifactLimits`.
 MAX_BYTES, MAX_FILES = 4 << 30, 10_000
 
 _FORMATS = (
-    "scikit-learn (skops, joblib, pickle), XGBoost (JSON, UBJSON), LightGBM (text model), ONNX"
+    "scikit-learn (skops, joblib, pickle), XGBoost (JSON, UBJSON), LightGBM (text model), ONNX, "
+    "Python code (a .py file or a folder with model.py, with a class that has predict), "
+    "a server's command line (a folder with tidegate.yaml)"
     # Formats of other runtimes are named after them, see `_known_formats`.
 )
-_BUILT_IN = {"sklearn", "xgboost", "lightgbm", "onnx"}
+_BUILT_IN = {"sklearn", "xgboost", "lightgbm", "onnx", "python", "command"}
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,9 @@ def inspect_artifact(
     measure(path, limits or ArtifactLimits())
     files = ArtifactFiles(path)
     found = [recognition for runtime in runtimes() if (recognition := runtime.recognise(files)) is not None]
+    if framework is not None and all(recognition.runtime != framework for recognition in found):
+        named = get_runtime(framework)
+        found += [named.recognise_named(files)] if isinstance(named, TakesAnyArtifact) else []
     if not found:
         raise _unknown(path)
     chosen = next((recognition for recognition in found if recognition.runtime == framework), None)

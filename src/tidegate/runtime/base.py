@@ -2,8 +2,9 @@
 
 A runtime is found by its entry point in the group `tidegate.runtimes`; the built-in ones take the same route. All that
 the rest of Tidegate knows of a model is its `Signature` and the columns or tensors that go in and come out, always as
-a mapping from name to NumPy array. That holds for a tree ensemble, a network, an H2O MOJO or a server that somebody
-else wrote and that a runtime starts by command: `load` makes it ready, `predict` runs it, `close` ends it.
+a mapping from name to NumPy array. That holds for a tree ensemble, a network or an H2O MOJO: `load` makes it ready,
+`predict` runs it, `close` ends it. The exception is a server that somebody else wrote, which a runtime starts by
+command: its signature is "opaque", it is loaded only to be tried, and requests are forwarded to it as they are.
 """
 
 from __future__ import annotations
@@ -65,12 +66,13 @@ class TensorSpec:
 class Signature:
     """What a model takes and gives.
 
-    `kind` is "columns" when every input is a named column of shape `(-1,)` (tables), "tensors" otherwise. A missing
-    value is NaN in a float column and None in a BYTES column; INT and BOOL columns hold none, so a column in which
-    a number may be missing is FP64.
+    `kind` is "columns" when every input is a named column of shape `(-1,)` (tables), "tensors" otherwise, and "opaque"
+    for a server that somebody else wrote: it answers HTTP requests of a form of its own, and `inputs` and `outputs` are
+    empty. A missing value is NaN in a float column and None in a BYTES column; INT and BOOL columns hold none, so a
+    column in which a number may be missing is FP64.
     """
 
-    kind: Literal["columns", "tensors"]
+    kind: Literal["columns", "tensors", "opaque"]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
@@ -104,6 +106,7 @@ class Recognition:
         needs_trust: True when loading it runs code that the file brings.
         reasons: for each thing that makes trust necessary, one line (e.g. the names a pickle would import).
         dangerous: those of `reasons` that no model needs (a shell, the network); empty when none.
+        opaque: True for a server of somebody else's; its signature's kind will be "opaque".
     """
 
     runtime: str
@@ -112,6 +115,7 @@ class Recognition:
     needs_trust: bool = False
     reasons: tuple[str, ...] = ()
     dangerous: tuple[str, ...] = ()
+    opaque: bool = False
 
 
 @runtime_checkable
@@ -145,6 +149,7 @@ class LoadOptions:
         trusted: the caller said that code in the artifact may run.
         signature: the signature on record; None while the artifact is inspected for the first time.
         sample: rows that the user handed over as typical input, used to type the columns when `signature` is None.
+        sample_path: the file that the user handed over, for an opaque model: what it takes is a body, not rows.
         threads: threads that one `predict` may use.
         settings: settings of this runtime alone (a command line, a health path), from the request document.
     """
@@ -152,6 +157,7 @@ class LoadOptions:
     trusted: bool = False
     signature: Signature | None = None
     sample: Sequence[Mapping[str, Any]] | None = None
+    sample_path: Path | None = None
     threads: int = 1
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -175,5 +181,18 @@ class Runtime(Protocol):
         Raises:
             InvalidInput: the artifact is damaged, needs another version, or needs a sample to type its columns.
             NotTrusted: loading would run code and `options.trusted` is False.
+        """
+        ...
+
+
+@runtime_checkable
+class TakesAnyArtifact(Protocol):
+    """A runtime whose artifacts cannot all be told by their content: one more method beside those of `Runtime`."""
+
+    def recognise_named(self, files: ArtifactFiles) -> Recognition:
+        """Take an artifact that the user says is for this runtime.
+
+        Raises:
+            InvalidInput: it cannot be.
         """
         ...

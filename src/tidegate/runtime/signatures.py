@@ -9,7 +9,11 @@ from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import Columns, Datatype, Signature, TensorSpec
 
 _DATATYPES = frozenset(get_args(Datatype))
-_KINDS: dict[str, Literal["columns", "tensors"]] = {"columns": "columns", "tensors": "tensors"}
+_KINDS: dict[str, Literal["columns", "tensors", "opaque"]] = {
+    "columns": "columns",
+    "tensors": "tensors",
+    "opaque": "opaque",
+}
 
 
 def _spec_to_dict(spec: TensorSpec) -> dict[str, Any]:
