@@ -9,24 +9,28 @@ import numpy as np
 
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import Array, Columns, Datatype, Signature, TensorSpec
-from tidegate.runtime.columns import Codes, matrix
+from tidegate.runtime.columns import Codes, MatrixBuilder
 
 #: The only input of a booster that was trained on an array without names.
 TENSOR_INPUT = "input"
 
 
 class BoosterInputs:
-    """The inputs of a booster, and the float64 matrix that is made of them.
+    """The inputs of a booster, and the matrix that is made of them.
 
     Args:
         names: the columns in the model's order; None when it was trained on an array.
         width: how many features there are.
         codes: the categories of those columns that have any, by name.
+        dtype: float32 or float64, of the matrix.
     """
 
-    def __init__(self, names: Sequence[str] | None, width: int, codes: Mapping[str, Codes]) -> None:
+    def __init__(self, names: Sequence[str] | None, width: int, codes: Mapping[str, Codes], dtype: Any) -> None:
         self._names = names
-        self._codes = codes
+        self._dtype = dtype
+        self._build = None if names is None else MatrixBuilder(names, codes, dtype)
+        #: The columns of the matrix that hold codes which Tidegate itself put there.
+        self.coded = frozenset(position for position, name in enumerate(names or ()) if name in codes)
         if names is None:
             self.specs: tuple[TensorSpec, ...] = (TensorSpec(TENSOR_INPUT, "FP64", (-1, width)),)
         else:
@@ -41,10 +45,11 @@ class BoosterInputs:
         return Signature("tensors" if self._names is None else "columns", self.specs, outputs)
 
     def matrix(self, inputs: Columns) -> Array:
-        """Return float64 values, shape [rows, features]; missing and codes as the framework has them."""
-        if self._names is None:
-            return inputs[TENSOR_INPUT]
-        return matrix(inputs, self._names, self._codes)
+        """Return the values, shape [rows, features], C order; missing and codes as the framework has them."""
+        if self._build is not None:
+            return self._build(inputs)
+        with np.errstate(over="ignore"):
+            return np.ascontiguousarray(inputs[TENSOR_INPUT], dtype=self._dtype)
 
 
 def _column_spec(name: str, codes: Codes | None) -> TensorSpec:
@@ -97,6 +102,11 @@ class Classes:
 
     def of_positive(self, positive: Array) -> dict[str, Array]:
         """Return the outputs of a model with two classes from the probability of the second, shape [rows]."""
+        if len(positive) == 1:
+            one = positive[0]
+            place = int(one > 0.5)
+            alone = np.array([[1.0 - one, one]], dtype=positive.dtype)
+            return {"prediction": self._labels[place : place + 1].copy(), "probabilities": alone}
         both = np.empty((len(positive), 2), dtype=positive.dtype)
         np.subtract(1.0, positive, out=both[:, 0])
         both[:, 1] = positive

@@ -13,11 +13,16 @@ from tidegate.runtime.base import Array, ArtifactFiles, Columns, LoadOptions, Mo
 from tidegate.runtime.boosters import BoosterInputs, Classes, labels_from
 from tidegate.runtime.columns import Codes, sample_values
 from tidegate.runtime.frameworks import import_framework, limit_threads
+from tidegate.runtime.lightgbm_trees import engine_of
 from tidegate.runtime.pickle_scan import recognise_pickle
 from tidegate.runtime.settings import require_known
+from tidegate.runtime.trees_engine import or_none
 from tidegate.runtime.unpickle import unpickle
 
 _HEAD = re.compile(rb"\s*tree\r?\nversion=v\d+\r?\n")
+#: On one thread the engine for trees is faster than LightGBM for any number of rows; with more threads, up to this one
+#: (benchmarks/results/engines.md).
+FEW_ROWS = 100
 #: What LightGBM calls the features of an array.
 _UNNAMED = re.compile(r"Column_\d+")
 
@@ -91,18 +96,23 @@ class LightgbmModel:
         named = not all(_UNNAMED.fullmatch(name) for name in names)
         header = _header(booster)
         codes = _codes(names, booster.pandas_categorical or [], header, options)
-        self._inputs = BoosterInputs(names if named else None, len(names), codes)
+        self._inputs = BoosterInputs(names if named else None, len(names), codes, np.float64)
+        self._engine = or_none(lambda: engine_of(booster, self._inputs.coded, options.threads), "The LightGBM model")
         self._score, outputs = _scoring(header.get("objective", ""), header, classes, options.settings)
         self.signature: Signature = options.signature or self._inputs.signature(outputs)
         self.example = self._inputs.example
 
     def predict(self, inputs: Columns) -> Columns:
-        scores = self._booster.predict(self._inputs.matrix(inputs), num_threads=self._threads)
-        outputs: Columns = self._score(np.asarray(scores))
+        data = self._inputs.matrix(inputs)
+        if self._engine is not None and (self._threads == 1 or len(data) <= FEW_ROWS):
+            scores = self._engine(data)
+        else:
+            scores = np.asarray(self._booster.predict(data, num_threads=self._threads))
+        outputs: Columns = self._score(scores)
         return outputs
 
     def close(self) -> None:
-        del self._booster
+        del self._booster, self._engine
 
 
 def _header(booster: Any) -> dict[str, str]:

@@ -17,15 +17,20 @@ from tidegate.runtime.boosters import BoosterInputs, Classes, labels_from
 from tidegate.runtime.frameworks import import_framework, limit_threads
 from tidegate.runtime.pickle_scan import recognise_pickle
 from tidegate.runtime.settings import require_known
+from tidegate.runtime.trees_engine import Scores, or_none
 from tidegate.runtime.ubjson import find_value
 from tidegate.runtime.unpickle import unpickle
 from tidegate.runtime.xgboost_categories import category_codes
+from tidegate.runtime.xgboost_native import native_scores
+from tidegate.runtime.xgboost_trees import engine_of
 
 _JSON_HEAD = re.compile(rb'\s*\{\s*"(learner|version|Config)"\s*:')
 _JSON_VERSION = re.compile(rb'"version"\s*:\s*\[\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\]')
 _UBJ_HEAD = re.compile(rb"\{L\0{7}[\x07\x06](learner|version|Config)[\[{]")
 _LEGACY_NAMES = (b"gbtree", b"gblinear", b"dart")
 _ENDS = 1 << 16
+#: Up to so many rows the engine for trees is faster than XGBoost itself (benchmarks/results/engines.md).
+FEW_ROWS = 48
 #: JSON up to this size is parsed once to see that it is whole; parsing takes several times its size in memory.
 _PARSED_BYTES = 64 << 20
 
@@ -171,34 +176,45 @@ class XgboostModel:
             # The same scores, before XGBoost throws all but the highest away.
             booster.set_param({"objective": "multi:softprob"})
         booster.set_param({"nthread": options.threads})
+        # XGBoost turns every number into a float32 first thing.
         self._inputs = BoosterInputs(
-            booster.feature_names, booster.num_features(), category_codes(booster, options.settings)
+            booster.feature_names, booster.num_features(), category_codes(booster, options.settings), np.float32
         )
+        self._few, self._many = self._engines() if self._in_place else (None, None)
         self._score, outputs = _scoring(objective, learner["learner_model_param"], classes, options.settings)
         self.signature: Signature = options.signature or self._inputs.signature(outputs)
         self.example = self._inputs.example
 
+    def _engines(self) -> tuple[Scores | None, Scores | None]:
+        booster, iterations, coded = self._booster, self._iterations, self._inputs.coded
+        few = or_none(lambda: engine_of(booster, iterations, coded), "The XGBoost model")
+        return few, or_none(lambda: native_scores(self._xgboost, booster, iterations), "The XGBoost model")
+
     def predict(self, inputs: Columns) -> Columns:
-        data = self._inputs.matrix(inputs)
+        outputs: Columns = self._score(self._scores(self._inputs.matrix(inputs)))
+        return outputs
+
+    def _scores(self, data: Array) -> Array:
         if not np.isnan(self._missing):
-            data = np.where(np.isnan(data), self._missing, data)
+            # XGBoost takes both for missing, NaN and what stands for it in this model.
+            data = np.where(data == np.float32(self._missing), np.float32(np.nan), data)
+        engine = self._few if len(data) <= FEW_ROWS else None
+        engine = engine or self._many
+        if engine is not None:
+            return engine(data)
         if self._in_place:
-            scores = self._booster.inplace_predict(
-                data, iteration_range=self._iterations, missing=self._missing, validate_features=False
-            )
+            scores = self._booster.inplace_predict(data, iteration_range=self._iterations, validate_features=False)
         else:
             frame = self._xgboost.DMatrix(
                 data,
-                missing=self._missing,
                 feature_names=self._booster.feature_names,
                 feature_types=self._booster.feature_types,
             )
             scores = self._booster.predict(frame, iteration_range=self._iterations)
-        outputs: Columns = self._score(scores)
-        return outputs
+        return np.asarray(scores)
 
     def close(self) -> None:
-        del self._booster
+        del self._booster, self._few, self._many
 
 
 def _scoring(
