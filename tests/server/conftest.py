@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
 import pytest
+import uvloop
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from tests.server import bundles
 from tests.support import models
 from tidegate.artifact.bundle import Bundle, load_model
-from tidegate.server.app import build_app
+from tidegate.server.listener import HttpServer
 from tidegate.server.protocols.base import Identity, Limits
 from tidegate.server.replica import Replica
 from tidegate.server.settings import ServerSettings
@@ -67,6 +70,10 @@ def settings_for(bundle: Bundle, limits: Limits = LIMITS) -> ServerSettings:
         latency_objective_seconds=0.07,
         threads=1,
         queue_limit=8,
+        queue_bytes=2_000_000,
+        batch_requests=64,
+        batch_rows=1000,
+        timeout_seconds=30.0,
         host="127.0.0.1",
         port=0,
         drain_seconds=0.0,
@@ -76,19 +83,19 @@ def settings_for(bundle: Bundle, limits: Limits = LIMITS) -> ServerSettings:
 
 
 class InProcess:
-    """Sends requests to an ASGI application in this process, each through the whole of it and without a socket."""
+    """A client of a server in this process, over a real socket."""
 
-    def __init__(self, app: Any, portal: BlockingPortal) -> None:
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        self._client = httpx.AsyncClient(transport=transport, base_url="http://replica")
+    def __init__(self, address: tuple[str, int], portal: BlockingPortal) -> None:
+        self.address = address
+        self._client = httpx.Client(base_url=f"http://{address[0]}:{address[1]}", timeout=60)
         self._portal = portal
 
     def call(self, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-        """Run a coroutine function on the application's event loop."""
+        """Run a coroutine function on the server's event loop."""
         return self._portal.call(function, *arguments)
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        return self._portal.call(lambda: self._client.request(method, path, **options))
+        return self._client.request(method, path, **options)
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.request("GET", path, **options)
@@ -96,29 +103,43 @@ class InProcess:
     def post(self, path: str, **options: Any) -> httpx.Response:
         return self.request("POST", path, **options)
 
+    def close(self) -> None:
+        self._client.close()
+
 
 class Serve(Protocol):
     """Serve a bundle in this process; without `warm`, as it is before its model is loaded."""
 
-    def __call__(self, bundle: Bundle, *, warm: bool = True) -> tuple[Replica, InProcess]: ...
+    def __call__(self, bundle: Bundle, *, warm: bool = True, **settings: Any) -> tuple[Replica, InProcess]: ...
 
 
 @pytest.fixture(scope="session")
 def serve() -> Iterator[Serve]:
-    """Serve bundles in this process, through the whole application and without a socket."""
-    opened: list[Replica] = []
-    with start_blocking_portal() as portal:
+    """Serve bundles in this process, each on a port of its own."""
+    closing: list[Callable[[], object]] = []
+    with start_blocking_portal(backend_options={"loop_factory": uvloop.new_event_loop}) as portal:
 
-        def start(bundle: Bundle, *, warm: bool = True) -> tuple[Replica, InProcess]:
-            replica = Replica(settings_for(bundle), bundle)
-            opened.append(replica)
+        def start(bundle: Bundle, *, warm: bool = True, **settings: Any) -> tuple[Replica, InProcess]:
+            replica = Replica(replace(settings_for(bundle), **settings), bundle)
+            listener = socket.create_server(("127.0.0.1", 0))
+            server = HttpServer(replica)
+            serving = portal.start_task_soon(server.serve, [listener])
             if warm:
                 portal.call(replica.warm, load_model(bundle, threads=1))
-            return replica, InProcess(build_app(replica), portal)
+            client = InProcess(listener.getsockname(), portal)
+
+            def close() -> None:
+                client.close()
+                server.should_exit = True
+                serving.result(timeout=30)
+                portal.call(replica.close)
+
+            closing.append(close)
+            return replica, client
 
         yield start
-        for replica in opened:
-            replica.pool.close()
+        for close in closing:
+            close()
 
 
 @pytest.fixture(scope="session")

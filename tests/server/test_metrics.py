@@ -10,7 +10,7 @@ from tidegate.artifact.bundle import Bundle
 from tidegate.server import metrics as names
 from tidegate.server.metrics import duration_buckets
 
-OWN = {"deployment": "flights", "revision": "3"}
+OWN = {"deployment": "flights", "revision": "3", "model_version": "3"}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_durations_cover_every_request_and_inference_only_what_was_answered(aske
     assert found[key(names.REQUEST_DURATION_SECONDS + "_count")] == 5
     assert found[key(names.INFERENCE_DURATION_SECONDS + "_count")] == 3
     assert found[key(names.REQUESTS_IN_FLIGHT)] == 0
-    assert found[key(names.QUEUE_REJECTED_TOTAL)] == 0
+    assert found[key(names.REQUESTS_SHED_TOTAL)] == 0
 
 
 def test_the_objective_is_a_bucket_of_its_own(asked: InProcess) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -146,7 +146,7 @@ def test_a_larger_body_than_allowed_is_refused(flights: InProcess) -> None:
     assert "200000" in answer.json()["error"]
 
 
-async def in_two_parts() -> AsyncIterator[bytes]:
+def in_two_parts() -> Iterator[bytes]:
     yield b" " * 150_000
     yield b" " * 150_000
 

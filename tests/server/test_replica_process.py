@@ -147,7 +147,7 @@ def test_what_does_not_fit_into_the_queue_is_refused_at_once(slow_bundle: Bundle
         assert "queue" in refused[0].json()["error"]
         metrics = running.client.get("/metrics").text
         assert (
-            f'tidegate_server_queue_rejected_total{{deployment="flights",revision="3"}} {float(len(refused))}'
+            f'tidegate_server_requests_shed_total{{deployment="flights",model_version="3",revision="3"}} {float(len(refused))}'
             in metrics
         )
         assert running.client.post("/predict", json=list(slow_bundle.sample)).status_code == 200

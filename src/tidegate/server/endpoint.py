@@ -1,172 +1,177 @@
-"""The hot path: one raw ASGI application per codec, with nothing between it and the socket that a profile shows.
+"""What an inference request over HTTP gets, whatever protocol its body speaks.
 
-No request object, no validation model, no response class: the body's bytes go to the data plane, the answer's bytes to
-the socket. What every request gets besides: an id (echoed, or made), a count, its duration, and `Server-Timing`.
+Every request gets an id (echoed, or made), a count, its duration, and `Server-Timing`; every error its status and a
+sentence. `connection` brings requests here and carries the answers away.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
+from math import inf
 from time import perf_counter
 from typing import Any
 
 from tidegate.contract.errors import TidegateError
 from tidegate.server.dataplane import one_line
+from tidegate.server.exchange import Exchange
 from tidegate.server.logs import RateLimit
-from tidegate.server.protocols.base import BodyTimeout, Codec, ModelFailed, Overloaded, TooLarge
+from tidegate.server.protocols.base import Codec, Message, ModelFailed, Overloaded, TooLarge
 from tidegate.server.replica import Phase, Replica
 from tidegate.server.statuses import status_of
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-#: A client that has begun a request gets this long to send the rest of its body.
-BODY_TIMEOUT_SECONDS = 30.0
-#: Counted for a client that went away before its request was whole; nothing is sent.
+#: Counted for a client that went away before its answer; nothing is sent.
 CLIENT_CLOSED_REQUEST = 499
 
 _LONGEST_REQUEST_ID = 128
-_RETRY_AFTER = (b"retry-after", b"1")
-_CLOSE = (b"connection", b"close")
-_ALLOW_POST = (b"allow", b"POST")
+_RETRY_AFTER = b"retry-after: 1\r\n"
+_ALLOW = b"allow: POST\r\n"
+_JSON = b"application/json"
+
+Headers = list[tuple[bytes, bytes]]
 
 log = logging.getLogger("tidegate.server")
 
 
-class ClientGoneError(Exception):
-    """The client closed the connection before its request was whole."""
+class Head:
+    """What the headers of a request say.
+
+    Attributes:
+        request_id: the client's, or one made here when there is none that may be echoed.
+        length: of the body in bytes as declared; 0 when it is not.
+        timeout_seconds: how long the client waits; infinite when it does not say.
+    """
+
+    __slots__ = ("accept", "content_type", "json_length", "length", "request_id", "timeout_seconds", "traceparent")
+
+    def __init__(self, headers: Headers) -> None:
+        self.content_type = self.accept = self.traceparent = request_id = b""
+        self.json_length: int | None = None
+        self.length = 0
+        self.timeout_seconds = inf
+        for name, value in headers:
+            match name.lower():
+                case b"content-length":
+                    self.length = int(value) if value.isdigit() else 0
+                case b"content-type":
+                    self.content_type = value
+                case b"accept":
+                    self.accept = value
+                case b"x-request-id":
+                    request_id = value
+                case b"traceparent":
+                    self.traceparent = value
+                case b"x-request-timeout-ms" | b"x-envoy-expected-rq-timeout-ms" if value.isdigit() and len(value) < 10:
+                    self.timeout_seconds = min(self.timeout_seconds, int(value) / 1000 or inf)
+                case b"inference-header-content-length" if value.isdigit():
+                    self.json_length = int(value)
+        if not request_id or len(request_id) > _LONGEST_REQUEST_ID or not request_id.decode("latin-1").isprintable():
+            request_id = os.urandom(16).hex().encode()
+        self.request_id = request_id
 
 
 class InferenceEndpoint:
-    """ASGI application that answers `POST` with what one codec makes of the body."""
+    """The answer to `POST` at one path: what one codec makes of the body."""
 
     def __init__(self, replica: Replica, codec: Codec) -> None:
         self._replica = replica
         self._codec = codec
         self._metrics = replica.metrics
-        self._limit = replica.settings.limits.body_bytes
+        self._default_timeout = replica.settings.timeout_seconds or inf
         self._log_rate = RateLimit(per_second=20)
+        self.body_limit = replica.settings.limits.body_bytes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = perf_counter()
-        request_id, traceparent, declared_length = _read_headers(scope["headers"])
-        headers = [(b"content-type", self._codec.content_type), (b"x-request-id", request_id)]
-        self._metrics.in_flight.inc()
-        try:
-            if scope["method"] != "POST":
-                status, body = 405, b'{"error":"use POST"}'
-                headers.append(_ALLOW_POST)
-            else:
-                answer = await self._replica.answer(self._codec, await self._read(receive, declared_length))
-                status, body = 200, answer.body
-                self._metrics.inference_duration.observe(answer.model_seconds)
-                timing = f"queue;dur={answer.queue_seconds * 1e3:.3f}, model;dur={answer.model_seconds * 1e3:.3f}"
-                headers.append((b"server-timing", timing.encode()))
-        except TidegateError as error:
-            status, body = status_of(error), self._codec.encode_error(error)
-            if status == 503:
-                headers.append(_RETRY_AFTER)
-            self._note(error, status, request_id, traceparent)
-        except ClientGoneError:
-            self._metrics.answered(self._codec.protocol, CLIENT_CLOSED_REQUEST, perf_counter() - started)
-            return
-        except asyncio.CancelledError:  # the process ends, and the grace that it had for this request is over
-            status, body = 503, b'{"error":"the server ends before this request could be answered"}'
-            headers.append(_RETRY_AFTER)
-        except Exception:
-            log.exception("a request was not served because of a fault of the server", extra=_about(request_id))
-            status, body = 500, b'{"error":"internal error; the server\'s log has the details"}'
-        finally:
-            self._metrics.in_flight.dec()
-        headers.append((b"content-length", b"%d" % len(body)))
-        if self._replica.phase is Phase.DRAINING:
-            headers.append(_CLOSE)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-        self._metrics.answered(self._codec.protocol, status, perf_counter() - started)
-
-    async def _read(self, receive: Receive, declared_length: int) -> bytes:
-        """Return the whole body.
-
-        Raises:
-            TooLarge: it is, or says it will be, larger than the limit.
-            BodyTimeout: the rest of it did not come in time.
-            ClientGoneError: the connection was closed first.
-        """
-        if declared_length > self._limit:
-            raise self._too_large()
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        if not message.get("more_body", False) and message["type"] == "http.request":
-            if len(body) > self._limit:
-                raise self._too_large()
-            return body
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-                return await self._read_rest(receive, message)
-        except TimeoutError:
-            raise BodyTimeout("the rest of the request's body did not come in time") from None
-
-    async def _read_rest(self, receive: Receive, message: MutableMapping[str, Any]) -> bytes:
-        parts, size = [], 0
-        while True:
-            if message["type"] == "http.disconnect":
-                raise ClientGoneError
-            part = message.get("body", b"")
-            size += len(part)
-            if size > self._limit:
-                raise self._too_large()
-            parts.append(part)
-            if not message.get("more_body", False):
-                return b"".join(parts)
-            message = await receive()
-
-    def _too_large(self) -> TooLarge:
+    def too_large(self) -> TooLarge:
+        """Return the error for a body beyond the limit."""
         return TooLarge(
-            f"the request's body is larger than {self._limit} bytes", expected=f"at most {self._limit} bytes"
+            f"the request's body is larger than {self.body_limit} bytes", expected=f"at most {self.body_limit} bytes"
         )
 
-    def _note(self, error: TidegateError, status: int, request_id: bytes, traceparent: bytes) -> None:
+    def submit(self, head: Head, body: bytes, done: Callable[[Exchange], None]) -> Exchange:
+        """Hand a whole request over; `done` is called with it later.
+
+        Raises:
+            NotReady, Overloaded: it is not taken.
+        """
+        now = perf_counter()
+        message = Message(body, head.content_type, head.accept, head.json_length)
+        deadline = now + min(head.timeout_seconds, self._default_timeout)
+        exchange = Exchange(
+            self._codec,
+            message,
+            now,
+            done,
+            deadline=deadline,
+            request_id=head.request_id,
+            traceparent=head.traceparent,
+        )
+        self._replica.submit(exchange)
+        return exchange
+
+    def cancel(self, exchange: Exchange) -> None:
+        """Let go of an exchange whose answer nobody wants any more."""
+        self._replica.cancel(exchange)
+
+    def success(self, exchange: Exchange, head: Head) -> tuple[bytes, bytes]:
+        """Return the headers, as bytes that end with a line end, and the body of a successful answer."""
+        answer = exchange.answer
+        assert answer is not None  # noqa: S101 (the caller looked)
+        self._metrics.served(answer.rows, answer.queue_seconds, answer.model_seconds, answer.batch_requests)
+        encoded = answer.encoded
+        headers = b"content-type: %b\r\nx-request-id: %b\r\nserver-timing: queue;dur=%.3f, model;dur=%.3f%b\r\n" % (
+            encoded.content_type,
+            head.request_id,
+            answer.queue_seconds * 1e3,
+            answer.model_seconds * 1e3,
+            b"" if answer.cache is None else b", cache;desc=" + answer.cache.encode(),
+        )
+        for name, value in encoded.headers:
+            headers += name + b": " + value + b"\r\n"
+        return headers, encoded.body
+
+    def failure(self, error: TidegateError, head: Head) -> tuple[int, bytes, bytes]:
+        """Return status, headers and body of an answer that is an error; count and log it."""
+        status = status_of(error)
+        self._note(error, status, head)
+        headers = b"content-type: %b\r\nx-request-id: %b\r\n" % (_JSON, head.request_id)
+        if status == 503:
+            headers += _RETRY_AFTER
+        elif status == 405:
+            headers += _ALLOW
+        return status, headers, self._codec.encode_error(error)
+
+    def begun(self) -> None:
+        """Count a request whose headers are here."""
+        self._metrics.in_flight += 1
+
+    def ended(self, status: int, seconds: float) -> None:
+        """Count a request that was answered, or whose client is gone."""
+        self._metrics.in_flight -= 1
+        self._metrics.answered(self._codec.protocol, status, seconds)
+
+    @property
+    def is_draining(self) -> bool:
+        return self._replica.phase is Phase.DRAINING
+
+    def _note(self, error: TidegateError, status: int, head: Head) -> None:
         """Count and log a request that failed on our side; what the client did wrong is only counted."""
         if isinstance(error, Overloaded):
-            self._metrics.queue_rejected.inc()
+            self._metrics.shed += 1
         if status < 500:
             return
         held_back = self._log_rate.admit()
         if held_back is None:
             return
-        facts: dict[str, Any] = {"protocol": self._codec.protocol, "status": status}
-        if traceparent:
-            facts["traceparent"] = traceparent.decode("latin-1")
+        facts: dict[str, Any] = {
+            "request_id": head.request_id.decode("latin-1"),
+            "protocol": self._codec.protocol,
+            "status": status,
+        }
+        if head.traceparent:
+            facts["traceparent"] = head.traceparent.decode("latin-1")
         if held_back:
             facts["not_logged_before"] = held_back
         cause = error.__cause__ if isinstance(error, ModelFailed) else None
-        log.log(
-            logging.ERROR if status == 500 else logging.WARNING,
-            one_line(error),
-            exc_info=cause,
-            extra=_about(request_id, **facts),
-        )
-
-
-def _about(request_id: bytes, **facts: Any) -> dict[str, Any]:
-    return {"fields": {"request_id": request_id.decode("latin-1"), **facts}}
-
-
-def _read_headers(headers: list[tuple[bytes, bytes]]) -> tuple[bytes, bytes, int]:
-    """Return the request's id (made when there is none that may be echoed), its traceparent and declared length."""
-    request_id, traceparent, length = b"", b"", 0
-    for name, value in headers:
-        if name == b"x-request-id":
-            request_id = value
-        elif name == b"traceparent":
-            traceparent = value
-        elif name == b"content-length" and value.isdigit():
-            length = int(value)
-    if not request_id or len(request_id) > _LONGEST_REQUEST_ID or not request_id.decode("latin-1").isprintable():
-        request_id = os.urandom(16).hex().encode()
-    return request_id, traceparent, length
+        level = logging.ERROR if status == 500 else logging.WARNING
+        log.log(level, one_line(error), exc_info=cause, extra={"fields": facts})

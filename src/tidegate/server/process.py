@@ -8,24 +8,21 @@ until those who route to us have noticed; then the socket closes and what is in 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Generator
 from time import perf_counter
 
-import uvicorn
 from prometheus_client import disable_created_metrics
 
 from tidegate.artifact.bundle import Bundle, load_model, read_bundle, verify_bundle
 from tidegate.contract.errors import Conflict, TidegateError
 from tidegate.runtime.base import Model
-from tidegate.server.app import build_app
 from tidegate.server.dataplane import one_line
+from tidegate.server.listener import HttpServer
 from tidegate.server.replica import Phase, Replica
 from tidegate.server.rundir import take_lock, write_state
 from tidegate.server.settings import ServerSettings
@@ -39,21 +36,11 @@ EXIT_LOCKED = 75
 #: sysexits.h EX_CONFIG: what is to be served cannot be served; starting again will not help.
 EXIT_UNSERVABLE = 78
 
-#: Envoy closes an upstream connection after an hour without use; were we the first, a request could meet the closing.
-_KEEP_ALIVE_SECONDS = 2 * 3600
 #: How long a thread that wants the interpreter waits for the one that has it. The default, 5 ms, is longer than many
 #: models take, and the event loop pays it whenever a model computes in Python.
 _SWITCH_INTERVAL_SECONDS = 0.0005
 
 log = logging.getLogger("tidegate.server")
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, with the signals left to us: it would end by the signal, and we end with exit code 0."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
 
 
 def run(settings: ServerSettings) -> int:
@@ -111,21 +98,7 @@ class _Process:
         self._listener = listener
         self._bundle = bundle
         self._replica = Replica(settings, bundle)
-        self._server = _Server(
-            uvicorn.Config(
-                build_app(self._replica),
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                headers=[("x-tidegate-revision", str(settings.identity.revision))],
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
-            )
-        )
+        self._server = HttpServer(self._replica)
         self._exit_code = EXIT_OK
         self._model: Model | None = None
 
@@ -140,8 +113,8 @@ class _Process:
         log.info("listening on %s:%s", host, port, extra={"fields": {"pid": os.getpid()}})
         await serving
         preparing.cancel()
-        self._replica.pool.close()
-        if self._model is not None and self._replica.pool.pending == 0:
+        self._replica.close()
+        if self._model is not None and self._replica.pending == 0:
             self._model.close()
         log.info("ended", extra={"fields": {"exit_code": self._exit_code}})
         return self._exit_code
@@ -156,7 +129,7 @@ class _Process:
             self._exit()
             return
         seconds = perf_counter() - started
-        self._replica.metrics.model_load.set(seconds)
+        self._replica.metrics.model_load_seconds = seconds
         log.info("ready", extra={"fields": {"load_seconds": round(seconds, 3)}})
 
     def _load(self) -> Model:

@@ -8,10 +8,11 @@ import orjson
 
 from tidegate.artifact.bundle import Bundle
 from tidegate.runtime.base import Model
-from tidegate.server.dataplane import Answer, DataPlane
+from tidegate.server.batching import BatchPolicy
+from tidegate.server.dataplane import DataPlane
+from tidegate.server.exchange import Exchange
 from tidegate.server.metrics import ServerMetrics
-from tidegate.server.pool import WorkerPool
-from tidegate.server.protocols.base import Codec, NotReady
+from tidegate.server.protocols.base import Message, NotReady
 from tidegate.server.protocols.oip import OipCodec
 from tidegate.server.protocols.records import RecordsCodec
 from tidegate.server.settings import ServerSettings
@@ -32,9 +33,11 @@ class Replica:
         self.settings = settings
         self.bundle = bundle
         self.phase = Phase.LOADING
-        self.pool = WorkerPool(settings.threads, settings.queue_limit)
         self.metrics = ServerMetrics(
-            settings.identity.deployment, settings.identity.revision, settings.latency_objective_seconds
+            settings.identity.deployment,
+            settings.identity.revision,
+            settings.latency_objective_seconds,
+            settings.identity.model_version,
         )
         self.metrics.describe_model(
             digest=bundle.manifest.digest,
@@ -56,15 +59,36 @@ class Replica:
         Raises:
             TidegateError: the sample was not answered, so the model cannot serve.
         """
-        data_plane = DataPlane(model, self.pool)
+        settings = self.settings
+        policy = BatchPolicy(settings.latency_objective_seconds, settings.batch_requests, settings.batch_rows)
+        data_plane = DataPlane(model, policy, settings.threads, settings.queue_limit, settings.queue_bytes)
         body = orjson.dumps({"records": list(self.bundle.sample)})
-        await data_plane.answer(self.records, body)
+        await data_plane.answer(self.records, Message(body))
         self._data_plane = data_plane
         if self.phase is Phase.LOADING:
             self.phase = Phase.SERVING
 
-    async def answer(self, codec: Codec, body: bytes) -> Answer:
-        """Answer one request; see `DataPlane.answer`. Raises NotReady before the model is warm."""
+    @property
+    def pending(self) -> int:
+        """Requests that wait or are being answered."""
+        return 0 if self._data_plane is None else self._data_plane.pool.pending
+
+    def submit(self, exchange: Exchange) -> None:
+        """Have one request answered; see `WorkerPool.submit`. Raises NotReady before the model is warm."""
         if self._data_plane is None:
             raise NotReady("the model is still being loaded")
-        return await self._data_plane.answer(codec, body)
+        self._data_plane.pool.submit(exchange)
+
+    def cancel(self, exchange: Exchange) -> None:
+        """Let go of an exchange that was submitted; see `WorkerPool.cancel`."""
+        if self._data_plane is not None:
+            self._data_plane.pool.cancel(exchange)
+
+    def stuck_seconds(self) -> float:
+        """Return for how long all inference threads have been at one batch without an end."""
+        return 0.0 if self._data_plane is None else self._data_plane.pool.stuck_seconds()
+
+    def close(self) -> None:
+        """End the threads after the requests that wait."""
+        if self._data_plane is not None:
+            self._data_plane.pool.close()

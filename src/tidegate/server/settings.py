@@ -22,6 +22,10 @@ class ServerSettings:
         latency_objective_seconds: bound of one histogram bucket.
         threads: inference threads; each runs one request at a time.
         queue_limit: requests that may wait beyond those that run; more are answered 503.
+        queue_bytes: what the bodies of all requests that are read or wait may hold together.
+        batch_requests: the most requests that the model answers together; 1 turns batching off.
+        batch_rows: the most rows that several requests may have together.
+        timeout_seconds: how long a request may take that does not say so itself; 0 for as long as it takes.
         port: 0 takes a free one.
         drain_seconds: how long to go on accepting after SIGTERM, until whoever routes to us has noticed.
         grace_seconds: how long requests in flight may then take before they are given up.
@@ -34,6 +38,10 @@ class ServerSettings:
     latency_objective_seconds: float
     threads: int
     queue_limit: int
+    queue_bytes: int
+    batch_requests: int
+    batch_rows: int
+    timeout_seconds: float
     host: str
     port: int
     drain_seconds: float
@@ -67,6 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--latency-objective-ms", type=_at_least(0.001, float), default=50.0)
     parser.add_argument("--threads", type=count, default=1, help="inference threads")
     parser.add_argument("--queue", type=count, default=256, help="requests that may wait for a thread")
+    parser.add_argument("--queue-mib", type=_at_least(1, float), default=256.0, help="size of all that wait")
+    parser.add_argument("--max-batch", type=count, default=128, help="requests answered together; 1 for no batching")
+    parser.add_argument("--max-batch-rows", type=count, default=4096, help="rows of requests answered together")
+    parser.add_argument("--timeout-seconds", type=amount, default=60.0, help="for one request; 0 for no limit")
     parser.add_argument("--max-body-mib", type=_at_least(0.001, float), default=16.0)
     parser.add_argument("--max-rows", type=count, default=10_000, help="rows in one request")
     parser.add_argument("--host", default="127.0.0.1")
@@ -93,6 +105,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> ServerSettings:
         latency_objective_seconds=given.latency_objective_ms / 1000,
         threads=given.threads,
         queue_limit=given.queue,
+        queue_bytes=int(given.queue_mib * 1024 * 1024),
+        batch_requests=given.max_batch,
+        batch_rows=given.max_batch_rows,
+        timeout_seconds=given.timeout_seconds,
         host=given.host,
         port=given.port,
         drain_seconds=given.drain_seconds,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from tidegate.contract.errors import InvalidInput, NotFound, TidegateError, Unavailable
-from tidegate.server.protocols.base import BodyTimeout, ModelFailed, TooLarge
+from tidegate.server.protocols.base import BodyTimeout, DeadlineExceeded, MethodNotAllowed, ModelFailed, TooLarge
 
 _STATUSES: tuple[tuple[type[TidegateError], int], ...] = (
     (TooLarge, 413),
+    (MethodNotAllowed, 405),
     (BodyTimeout, 408),
     (InvalidInput, 400),
     (NotFound, 404),
+    (DeadlineExceeded, 504),
     (Unavailable, 503),
     (ModelFailed, 500),
 )

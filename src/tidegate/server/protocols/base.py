@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 from tidegate.runtime.base import Columns, TensorSpec
@@ -22,6 +22,30 @@ class Limits:
     rows: int = 10_000
 
 
+class Message(NamedTuple):
+    """What a client sent: the body, and those headers that say how to read and answer it.
+
+    Attributes:
+        content_type: value of `Content-Type`, empty when there is none.
+        accept: value of `Accept`, empty when there is none.
+        json_length: value of `Inference-Header-Content-Length`, the size in bytes of the JSON that comes before binary
+            tensors; None when there is none.
+    """
+
+    body: bytes
+    content_type: bytes = b""
+    accept: bytes = b""
+    json_length: int | None = None
+
+
+class Encoded(NamedTuple):
+    """An answer in a protocol's own form. `headers` are those beside Content-Type and Content-Length, lower-case."""
+
+    body: bytes
+    content_type: bytes = b"application/json"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One decoded request.
@@ -30,12 +54,14 @@ class Call:
         inputs: one array per input of the signature, with its dtype, all with `rows` as first dimension.
         outputs: the outputs to answer with, in this order.
         id: the client's own name for the request, or None.
+        form: what the codec that decoded the request needs to know to encode its answer; nobody else's business.
     """
 
     inputs: Columns
     rows: int
     outputs: tuple[TensorSpec, ...]
     id: str | None = None
+    form: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +79,30 @@ class Codec(Protocol):
 
     #: Value of the metric label `protocol`.
     protocol: str
-    content_type: bytes
 
-    def decode(self, body: bytes) -> Call:
-        """Raises InvalidInput when the body is not a request that fits the signature."""
+    def decode(self, message: Message) -> Call:
+        """Raises InvalidInput when the message is not a request that fits the signature."""
         ...
 
-    def encode(self, call: Call, outputs: Columns) -> bytes: ...
+    def encode(self, call: Call, outputs: Columns) -> Encoded:
+        """Write down the outputs that `call` asks for, each with `call.rows` as first dimension."""
+        ...
 
-    def encode_error(self, error: TidegateError) -> bytes: ...
+    def encode_error(self, error: TidegateError) -> bytes:
+        """Return the body of an answer that is an error: JSON, or bytes of the protocol's own form."""
+        ...
 
 
 class TooLarge(InvalidInput):
     """The request is larger than this server takes."""
 
     code = "too_large"
+
+
+class MethodNotAllowed(InvalidInput):
+    """The path takes POST alone."""
+
+    code = "method_not_allowed"
 
 
 class BodyTimeout(InvalidInput):
@@ -80,6 +115,12 @@ class Overloaded(Unavailable):
     """The queue in front of the model is full; the same request may succeed a moment later."""
 
     code = "overloaded"
+
+
+class DeadlineExceeded(Unavailable):
+    """The time that the client gave the request is over."""
+
+    code = "deadline_exceeded"
 
 
 class NotReady(Unavailable):

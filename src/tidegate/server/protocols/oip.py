@@ -19,7 +19,7 @@ import orjson
 
 from tidegate.contract.errors import InvalidInput, TidegateError
 from tidegate.runtime.base import NUMPY_DTYPES, Array, Columns, Signature, TensorSpec
-from tidegate.server.protocols.base import Call, Identity, Limits
+from tidegate.server.protocols.base import Call, Encoded, Identity, Limits, Message
 from tidegate.server.protocols.records import checked_rows, parse_json
 from tidegate.server.protocols.values import family, fits, json_ready, shorten, tensor_of
 
@@ -36,7 +36,6 @@ class OipCodec:
     """Codec of `POST /v2/models/{name}/infer`."""
 
     protocol = "oip_rest"
-    content_type = b"application/json"
 
     def __init__(self, signature: Signature, identity: Identity, limits: Limits) -> None:
         self._inputs = signature.inputs
@@ -45,8 +44,8 @@ class OipCodec:
         self._limits = limits
         self._head = {"model_name": identity.model_name, "model_version": identity.model_version}
 
-    def decode(self, body: bytes) -> Call:
-        document = parse_json(body)
+    def decode(self, message: Message) -> Call:
+        document = parse_json(message.body)
         if not isinstance(document, dict):
             raise InvalidInput('the body must be an object with "inputs"', got=shorten(document))
         request_id = document.get("id")
@@ -69,7 +68,7 @@ class OipCodec:
             id=request_id,
         )
 
-    def encode(self, call: Call, outputs: Columns) -> bytes:
+    def encode(self, call: Call, outputs: Columns) -> Encoded:
         tensors = []
         for spec in call.outputs:
             array = outputs[spec.name]
@@ -78,7 +77,7 @@ class OipCodec:
         answer: dict[str, Any] = {**self._head, "outputs": tensors}
         if call.id is not None:
             answer["id"] = call.id
-        return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+        return Encoded(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
 
     def encode_error(self, error: TidegateError) -> bytes:
         return orjson.dumps({"error": error.message})

@@ -27,7 +27,7 @@ import orjson
 
 from tidegate.contract.errors import InvalidInput, TidegateError
 from tidegate.runtime.base import Array, Columns, Signature, TensorSpec
-from tidegate.server.protocols.base import Call, Identity, Limits, TooLarge
+from tidegate.server.protocols.base import Call, Encoded, Identity, Limits, Message, TooLarge
 from tidegate.server.protocols.values import array_of, shorten, tensor_of
 
 _FORMS = 'a list of records, {"records": […]}, {"columns": {…}} or one record'
@@ -37,7 +37,6 @@ class RecordsCodec:
     """Codec of `/predict`."""
 
     protocol = "predict"
-    content_type = b"application/json"
 
     def __init__(self, signature: Signature, identity: Identity, limits: Limits) -> None:
         self._signature = signature
@@ -46,8 +45,8 @@ class RecordsCodec:
         self._limits = limits
         self._tail = {"model": identity.model_name, "revision": identity.revision}
 
-    def decode(self, body: bytes) -> Call:
-        document = parse_json(body)
+    def decode(self, message: Message) -> Call:
+        document = parse_json(message.body)
         columns = self._wrapped(document, "columns", dict)
         if columns is not None:
             return self._from_columns(columns)
@@ -58,11 +57,11 @@ class RecordsCodec:
             records = document if isinstance(document, list) else [document]
         return self._from_records(records)
 
-    def encode(self, call: Call, outputs: Columns) -> bytes:
+    def encode(self, call: Call, outputs: Columns) -> Encoded:
         names = [spec.name for spec in call.outputs]
         per_output = [_rows_of(spec, outputs[spec.name]) for spec in call.outputs]
         predictions = [dict(zip(names, row, strict=True)) for row in zip(*per_output, strict=True)]
-        return orjson.dumps({"predictions": predictions, **self._tail}, option=orjson.OPT_SERIALIZE_NUMPY)
+        return Encoded(orjson.dumps({"predictions": predictions, **self._tail}, option=orjson.OPT_SERIALIZE_NUMPY))
 
     def encode_error(self, error: TidegateError) -> bytes:
         """Return `{"error": one sentence}` with the error's field, expected and got beside it where it has them."""
