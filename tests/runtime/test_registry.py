@@ -21,7 +21,7 @@ def test_every_runtime_is_named_as_it_is_registered() -> None:
     for name, runtime in zip(runtime_names(), runtimes(), strict=True):
         assert isinstance(runtime, Runtime)
         assert runtime.name == name
-        assert runtime.packages
+        assert runtime.packages or name == "command"  # whose packages nobody but the user knows
 
 
 def test_an_unknown_name_lists_the_known_ones_and_the_nearest() -> None:

@@ -1,0 +1,77 @@
+"""A server of somebody else's: the standard library's `http.server`, with routes and bad habits of its own.
+
+`python http_app.py PORT` answers `/healthz`, `/score` (a JSON body in, its sum out), `/echo` (what arrived, in JSON),
+`/status/N` and a few more. The environment makes it another revision: `FAIL` (every score is answered 500),
+`STUBBORN` (SIGTERM is ignored), `HELPER` (a process beside it, in a session of its own; its id is at `/helper`).
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+HELPER = subprocess.Popen(["sleep", "600"], start_new_session=True) if os.environ.get("HELPER") else None
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, status: int, body: bytes, *headers: tuple[str, str]) -> None:
+        self.send_response(status)
+        for name, value in (("Content-Type", "application/json"), ("Content-Length", str(len(body))), *headers):
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def handle_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        path = self.path.partition("?")[0]
+        if path == "/healthz":
+            self.answer(200, b"")
+        elif path == "/echo":
+            seen = {"method": self.command, "path": self.path, "headers": self.headers.items(), "body": body.hex()}
+            self.answer(200, json.dumps(seen).encode(), ("X-Case", "Kept"), ("X-Twice", "1"), ("X-Twice", "2"))
+        elif path == "/score" and os.environ.get("FAIL"):
+            self.answer(500, b'{"error": "no luck"}')
+        elif path == "/score":
+            values = json.loads(body)["values"]
+            self.answer(200, json.dumps({"sum": sum(values), "pid": os.getpid()}).encode())
+        elif path == "/helper":
+            self.answer(200, json.dumps({"pid": HELPER.pid if HELPER else None}).encode())
+        elif path == "/sleep":
+            time.sleep(float(body))
+            self.answer(200, b"1")
+        elif path == "/chunks":
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for part in (b"one ", b"two ", b"three"):
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+            self.wfile.write(b"0\r\n\r\n")
+        elif path == "/cut":
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"half")
+            self.close_connection = True
+        elif path == "/nonsense":
+            self.wfile.write(b"this is not HTTP\r\n\r\n")
+            self.close_connection = True
+        elif path.startswith("/status/"):
+            self.answer(int(path.removeprefix("/status/")), b"" if path.endswith(("204", "304")) else b"{}")
+        else:
+            self.answer(404, b'{"error": "unknown"}')
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = handle_any  # noqa: N815
+
+
+if __name__ == "__main__":
+    if os.environ.get("STUBBORN"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("listening on", sys.argv[1], flush=True)
+    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+    server.serve_forever()
