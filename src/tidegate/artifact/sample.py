@@ -13,6 +13,7 @@ from typing import Any
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import Model, Signature
 from tidegate.runtime.rows import inputs_from_rows, made_up_row, rows_from_inputs
+from tidegate.runtime.signatures import fixed_rows
 
 #: Rows of the user's sample that are kept; a sample types the columns and tries the model, it is no test set.
 MAX_ROWS = 100
@@ -127,10 +128,15 @@ def check_columns(signature: Signature, rows: Sequence[Row], path: Path) -> None
 def rows_to_try(model: Model, sample: Sequence[Row] | None) -> list[dict[str, Any]]:
     """Return the rows to try a model on, in the signature's own terms: the user's, or one that is made up.
 
+    A model for a fixed number of rows gets so many, the first ones or all of them again and again.
+
     Raises:
         InvalidInput: a value of the user's rows does not fit its input.
     """
     example = getattr(model, "example", None)
     rows = sample or [made_up_row(model.signature.inputs, example)]
+    count = fixed_rows(model.signature)
+    if count is not None:
+        rows = [rows[position % len(rows)] for position in range(count)]
     typed = inputs_from_rows(model.signature.inputs, rows)
     return rows_from_inputs(model.signature, typed)

@@ -38,6 +38,9 @@ _COMPRESSIONS = (
     (b"\x78\x9c", "zlib"),
     (b"\x78\xda", "zlib"),
 )
+#: How `torch.save` began before PyTorch 1.6 (its `MAGIC_NUMBER`, pickled): several pickles follow one another, with the
+#: tensors' bytes behind them. That is PyTorch's to read, see `pytorch_file`.
+LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _UNSCANNABLE = ((b"\x04\x22\x4d\x18", "lz4"), (b"ZF0x", "the format of joblib before 0.10"))
 
 #: What models do hold although it could be misused: partial functions, bound methods, getters of attributes or items,
@@ -58,7 +61,7 @@ _FRAMEWORKS = {
     "imblearn": "sklearn",
     "xgboost": "xgboost",
     "lightgbm": "lightgbm",
-    "torch": "torch",
+    "torch": "pytorch",
     "tensorflow": "tensorflow",
     "keras": "tensorflow",
 }
@@ -163,6 +166,8 @@ def _scan(path: Path, _version: tuple[int, ...]) -> PickleScan | None:
     with path.open("rb") as raw:
         head = raw.read(64)
         raw.seek(0)
+        if head.startswith(LEGACY_TORCH):
+            return None
         for prefix, name in _UNSCANNABLE:
             if head.startswith(prefix):
                 return PickleScan(name, True, (), (), f"it is compressed with {name}", {})

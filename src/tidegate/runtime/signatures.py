@@ -70,3 +70,9 @@ def signature_from_dict(document: Mapping[str, Any]) -> Signature:
 def batch_size(signature: Signature, inputs: Columns) -> int:
     """Return the number of rows in typed inputs."""
     return len(inputs[signature.inputs[0].name])
+
+
+def fixed_rows(signature: Signature) -> int | None:
+    """Return how many rows a model that was made for one batch size takes, None when it takes any number."""
+    sizes = [spec.shape[0] for spec in signature.inputs if spec.shape and spec.shape[0] != -1]
+    return max(sizes, default=None)
