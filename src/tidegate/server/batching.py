@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tidegate.runtime.base import Array, Columns, Signature
+from tidegate.runtime.base import Array, Columns, Model, Signature
 from tidegate.server.protocols.base import Call
 
 #: Weight of a measurement after one more: the last 50 or so count.
@@ -23,6 +23,8 @@ _FADING = 0.98
 _SURPRISE = 4.0
 #: Relative spread of the batch sizes below which nothing can be said about what a byte costs.
 _SPREAD = 1e-3
+#: Rows of the sample with which a model is tried for batching.
+_ROWS_TRIED = 8
 
 
 class CostModel:
@@ -136,6 +138,40 @@ def group_calls(calls: list[Call], signature: Signature, most_rows: int) -> list
         group.positions.append(position)
         group.rows += call.rows
     return groups
+
+
+def rows_are_independent(model: Model, inputs: Columns) -> bool:
+    """Say whether a model answers each row the same in company as alone, by trying a few rows.
+
+    A model that looks at the batch as a whole (that normalises over it, that ranks), or whose inputs have a first
+    dimension of a fixed size, must be asked request by request. Floats may differ by rounding: matrix products of
+    another shape add up in another order.
+
+    Args:
+        inputs: at least one row for each input.
+    """
+    specs = model.signature.inputs
+    if not specs or any(spec.shape[:1] != (-1,) for spec in specs):
+        return False
+    rows = min(len(inputs[specs[0].name]), _ROWS_TRIED)
+    alone = [model.predict({name: array[row : row + 1] for name, array in inputs.items()}) for row in range(rows)]
+    # Two copies, so that there is company also when there is just one row, and none of it at its own place.
+    order = [*range(rows), *range(rows)][::-1]
+    together = model.predict({name: array[order] for name, array in inputs.items()})
+    return all(
+        _alike(together[name][position : position + 1], alone[row][name])
+        for position, row in enumerate(order)
+        for name in together
+    )
+
+
+def _alike(one: Array, other: Array) -> bool:
+    if one.shape != other.shape:
+        return False
+    if one.dtype.kind != "f":
+        return bool(np.array_equal(one, other))
+    tolerance = 100 * float(np.finfo(one.dtype).eps)
+    return bool(np.allclose(one, other, rtol=tolerance, atol=tolerance, equal_nan=True))
 
 
 def join_inputs(calls: list[Call]) -> Columns:

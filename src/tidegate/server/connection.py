@@ -172,6 +172,7 @@ class HotRequest:
             self._fail(error)
 
     def _done(self, exchange: Exchange) -> None:
+        self.exchange = None  # it refers to this request: without a circle neither waits for the garbage collector
         if exchange.answer is None:
             self._fail(exchange.error or Unavailable("the request has no answer"))
             return

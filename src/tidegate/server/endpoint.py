@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from itertools import count
 from math import inf
 from time import perf_counter
 from typing import Any
@@ -28,6 +29,10 @@ _LONGEST_REQUEST_ID = 128
 _RETRY_AFTER = b"retry-after: 1\r\n"
 _ALLOW = b"allow: POST\r\n"
 _JSON = b"application/json"
+
+#: An id made here: 80 random bits of this process, then a number. Random bits for each would cost a system call.
+_PROCESS = os.urandom(10).hex().encode()
+_numbers = count(1)
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -67,7 +72,7 @@ class Head:
                 case b"inference-header-content-length" if value.isdigit():
                     self.json_length = int(value)
         if not request_id or len(request_id) > _LONGEST_REQUEST_ID or not request_id.decode("latin-1").isprintable():
-            request_id = os.urandom(16).hex().encode()
+            request_id = _PROCESS + b"%012x" % next(_numbers)
         self.request_id = request_id
 
 

@@ -10,7 +10,7 @@ from tidegate.contract.errors import TidegateError
 from tidegate.server.protocols.base import Codec, Encoded, Message
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """A successful answer and where its time went.
 

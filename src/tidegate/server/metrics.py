@@ -27,6 +27,7 @@ QUEUE_DURATION_SECONDS = "tidegate_server_queue_duration_seconds"
 BATCH_REQUESTS = "tidegate_server_batch_requests"
 REQUESTS_IN_FLIGHT = "tidegate_server_requests_in_flight"
 REQUESTS_SHED_TOTAL = "tidegate_server_requests_shed_total"
+BATCH_LIMIT = "tidegate_server_batch_limit"
 ROWS_TOTAL = "tidegate_server_rows_total"
 MODEL_LOAD_SECONDS = "tidegate_server_model_load_seconds"
 MODEL_INFO = "tidegate_server_model_info"
@@ -80,6 +81,7 @@ class ServerMetrics:
         in_flight: inference requests begun and not yet answered.
         shed: requests refused because they would have waited too long.
         model_load_seconds: how long it took to load and warm the model.
+        batch_limit: the most requests that the model answers together; 0 before it is loaded.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class ServerMetrics:
         self.in_flight = 0
         self.shed = 0
         self.model_load_seconds = 0.0
+        self.batch_limit = 0
         self._own = (deployment, str(revision), model_version or str(revision))
         self._outcomes: dict[tuple[str, int], int] = {}
         bounds = duration_buckets(latency_objective_seconds)
@@ -152,6 +155,7 @@ class ServerMetrics:
         )
         yield self._histogram(BATCH_REQUESTS, "Requests that the model answered together with one.", self._batches)
         yield self._gauge(REQUESTS_IN_FLIGHT, "Inference requests begun and not yet answered.", self.in_flight)
+        yield self._gauge(BATCH_LIMIT, "The most requests that the model may answer together.", self.batch_limit)
         yield self._gauge(MODEL_LOAD_SECONDS, "How long it took to load and warm the model.", self.model_load_seconds)
         info = GaugeMetricFamily(MODEL_INFO, "What this replica serves.", labels=(*_OWN, *self._info))
         info.add_metric((*self._own, *self._info.values()), 1)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from enum import StrEnum
 
 import orjson
 
 from tidegate.artifact.bundle import Bundle
+from tidegate.contract.errors import TidegateError
 from tidegate.runtime.base import Model
-from tidegate.server.batching import BatchPolicy
-from tidegate.server.dataplane import DataPlane
+from tidegate.server.batching import BatchPolicy, rows_are_independent
+from tidegate.server.dataplane import DataPlane, one_line
 from tidegate.server.exchange import Exchange
 from tidegate.server.metrics import ServerMetrics
-from tidegate.server.protocols.base import Message, NotReady
+from tidegate.server.protocols.base import Message, ModelFailed, NotReady
 from tidegate.server.protocols.oip import OipCodec
 from tidegate.server.protocols.records import RecordsCodec
 from tidegate.server.settings import ServerSettings
+from tidegate.server.threads import run_in_daemon_thread
+
+log = logging.getLogger("tidegate.server")
 
 
 class Phase(StrEnum):
@@ -60,13 +66,26 @@ class Replica:
             TidegateError: the sample was not answered, so the model cannot serve.
         """
         settings = self.settings
+        sample = Message(orjson.dumps({"records": list(self.bundle.sample)}))
         policy = BatchPolicy(settings.latency_objective_seconds, settings.batch_requests, settings.batch_rows)
+        if policy.requests > 1 and not await self._may_batch(model, sample):
+            log.warning("requests are answered one by one: the model answers a row differently in company")
+            policy = replace(policy, requests=1)
+        self.metrics.batch_limit = policy.requests
         data_plane = DataPlane(model, policy, settings.threads, settings.queue_limit, settings.queue_bytes)
-        body = orjson.dumps({"records": list(self.bundle.sample)})
-        await data_plane.answer(self.records, Message(body))
+        await data_plane.answer(self.records, sample)
         self._data_plane = data_plane
         if self.phase is Phase.LOADING:
             self.phase = Phase.SERVING
+
+    async def _may_batch(self, model: Model, sample: Message) -> bool:
+        inputs = self.records.decode(sample).inputs
+        try:
+            return await run_in_daemon_thread(lambda: rows_are_independent(model, inputs))
+        except TidegateError:
+            raise
+        except Exception as error:
+            raise ModelFailed(f"the model failed on its sample: {one_line(error)}") from error
 
     @property
     def pending(self) -> int:
