@@ -20,8 +20,8 @@ from tidegate.runtime.base import (
     Signature,
     TensorSpec,
 )
-from tidegate.runtime.frameworks import import_framework, limit_threads
 from tidegate.runtime.onnx_file import class_labels, read_header
+from tidegate.runtime.onnx_session import open_session, short
 from tidegate.runtime.rows import inputs_from_rows, made_up_row
 from tidegate.runtime.settings import require_known
 
@@ -58,8 +58,6 @@ class OnnxRuntime:
 
     def load(self, files: ArtifactFiles, options: LoadOptions) -> Model:
         require_known(options.settings, (), self.name)
-        limit_threads(options.threads)
-        onnxruntime: Any = import_framework("onnxruntime", extra="onnx", what="An ONNX model")
         path = _graph_file(files)
         header = None if path is None else read_header(path)
         if path is None or header is None:
@@ -70,7 +68,7 @@ class OnnxRuntime:
                 subject=str(path),
                 hint="Copy or export the file again; it may have been cut short.",
             )
-        return OnnxModel(_session(onnxruntime, path, options.threads), path, options)
+        return OnnxModel(open_session(path, options.threads), path, options)
 
 
 def _graph_file(files: ArtifactFiles) -> Path | None:
@@ -80,27 +78,6 @@ def _graph_file(files: ArtifactFiles) -> Path | None:
     inside = sorted(files.root.iterdir())[:_FOLDER_LIMIT]
     graphs = [path for path in inside if path.is_file() and read_header(path) is not None]
     return graphs[0] if len(graphs) == 1 else None
-
-
-def _session(onnxruntime: Any, path: Path, threads: int) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Threads that spin between requests would take a core each from the other replicas.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise InvalidInput(
-            f"ONNX Runtime {onnxruntime.__version__} cannot load {path.name}: {_short(error)}",
-            subject=str(path),
-            hint="Export it for an older opset, or hand over the folder when the weights lie in a file beside it.",
-        ) from error
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:400]
 
 
 class OnnxModel:
@@ -166,7 +143,7 @@ class OnnxModel:
         except Exception as error:
             raise InvalidInput(
                 "The model fails on a sample row." if options.sample else "The model fails on a made-up row.",
-                got=_short(error),
+                got=short(error),
                 hint=None if options.sample else "Give a few typical rows with --sample rows.json (or .csv).",
             ) from error
         labels = tuple(str(key) for key in answer[0][0])
