@@ -151,10 +151,10 @@ class Formula:
 
 def test_a_model_that_looks_at_the_whole_batch_is_found_out() -> None:
     inputs = {"a": np.array([1.0, 5.0, 2.0])}
-    assert rows_are_independent(Formula(lambda a: np.sqrt(a)), inputs)
-    assert rows_are_independent(Formula(lambda a: np.sqrt(a)), {"a": np.array([4.0])})
+    assert rows_are_independent(Formula(np.sqrt), inputs)
+    assert rows_are_independent(Formula(np.sqrt), {"a": np.array([4.0])})
     assert not rows_are_independent(Formula(lambda a: a - a.mean()), inputs)
-    assert not rows_are_independent(Formula(lambda a: np.argsort(a)), inputs)
+    assert not rows_are_independent(Formula(np.argsort), inputs)
     assert not rows_are_independent(Formula(lambda a: a / len(a)), {"a": np.array([4.0])})
 
 

@@ -12,7 +12,9 @@ server calls `sweep` on every connection several times a second.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import socket
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -245,7 +247,9 @@ class Connection(HttpToolsProtocol):
         self._reading_since: float | None = None
         self._idle_since: float | None = None
         self._paused_since: float | None = None
-        self._is_new = True
+        #: No request yet. A client that never brings one is not waited for as long as one between two requests.
+        self.is_new = True
+        self._give: Callable[[socket.socket], None] | None = None
         self._default_headers: Any = None
         self._default_head = b""
 
@@ -266,8 +270,8 @@ class Connection(HttpToolsProtocol):
         self._idle_since = None
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            return  # an offer, which a server may leave be; the request itself is served
+        except httptools.HttpParserUpgrade as offer:
+            self._decline_upgrade(data[offer.args[0] :])
         except httptools.HttpParserError:
             self._refuse_head()
 
@@ -301,6 +305,8 @@ class Connection(HttpToolsProtocol):
             self.expect_100_continue = True
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         endpoint = self._hot.get(self.url) or self._endpoint_of(self.url)
         if endpoint is None:
             self._to_application()
@@ -321,6 +327,8 @@ class Connection(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._reading_since = None
         request: Any = self.cycle
         if not isinstance(request, HotRequest):
@@ -351,7 +359,7 @@ class Connection(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self._is_new = False
+        self.is_new = False
         if self._paused_since is None:  # else the client has yet to take what was written
             self._next()
 
@@ -361,6 +369,9 @@ class Connection(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
         else:
             self._idle_since = perf_counter()
+            if self._give is not None:
+                # Later: what was just written may still be on its way to the socket.
+                self.loop.call_soon(self._try_handing_over)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         if isinstance(cycle, HotRequest):
@@ -373,6 +384,8 @@ class Connection(HttpToolsProtocol):
     def sweep(self, now: float) -> None:
         """Enforce every time limit of the connection; `now` is of `time.perf_counter`."""
         request: Any = self.cycle
+        if self._give is not None:
+            self._try_handing_over()
         if self._paused_since is not None and now - self._paused_since > CLIENT_SECONDS:
             self.transport.abort()
         elif self._reading_since is not None and now - self._reading_since > CLIENT_SECONDS:
@@ -380,7 +393,7 @@ class Connection(HttpToolsProtocol):
                 request.give_up(BodyTimeout("the rest of the request's body did not come in time"))
             self.transport.close()
         elif self._idle_since is not None:
-            if now - self._idle_since > (FIRST_REQUEST_SECONDS if self._is_new else self._idle_seconds):
+            if now - self._idle_since > (FIRST_REQUEST_SECONDS if self.is_new else self._idle_seconds):
                 self.transport.close()
         elif isinstance(request, HotRequest) and request.exchange is not None and request.exchange.deadline < now:
             request.give_up(DeadlineExceeded("the request's time was over before its answer was there"))
@@ -391,6 +404,25 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
             self.cycle.give_up(Unavailable("the server ends before this request could be answered"))
         self.transport.close()
+
+    # -- leaving for another process -----------------------------------------------------------------------------------
+
+    def hand_over(self, give: Callable[[socket.socket], None]) -> None:
+        """Give the connection away, as a socket, as soon as it is between two requests."""
+        self._give = give
+        self._try_handing_over()
+
+    def _try_handing_over(self) -> None:
+        is_between_requests = self._idle_since is not None and self._reading_since is None and not self.pipeline
+        transport = self.transport
+        if self._give is None or not is_between_requests or transport.is_closing():
+            return
+        if transport.get_write_buffer_size():
+            return  # `sweep` comes back to it
+        transport.pause_reading()  # what its client sends from now on stays in the kernel for the next process
+        give, self._give = self._give, None
+        give(socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())))
+        transport.close()  # this descriptor alone: nothing is said to the client
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -410,6 +442,20 @@ class Connection(HttpToolsProtocol):
         self.url = url
         self.headers.extend((name.lower(), value) for name, value in headers)
         super().on_headers_complete()
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Read a request again without its offer to speak another protocol.
+
+        A server may leave such an offer be; Java's client makes it (h2c) with every first request. The parser takes the
+        body for the other protocol, therefore it gets the request anew.
+        """
+        offer = (b"upgrade", b"connection", b"http2-settings")
+        kept = [header for header in self.headers if header[0].lower() not in offer]
+        head = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        lines = b"".join(b"%b: %b\r\n" % header for header in kept)
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.data_received(head + lines + b"\r\n" + rest)
 
     def _weigh(self, size: int) -> None:
         self._head_bytes += size

@@ -40,6 +40,11 @@ EXIT_UNSERVABLE = 78
 #: models take, and the event loop pays it whenever a model computes in Python.
 _SWITCH_INTERVAL_SECONDS = 0.0005
 
+#: sysexits.h EX_SOFTWARE: every inference thread hangs in the model.
+EXIT_STUCK = 70
+#: Beyond the time that a request may take, a thread that is still at it gets this long, or as long again, to come back.
+_STUCK_SECONDS = 5.0
+
 #: A request leaves no circles behind, so a collection after every 700 objects, the default, finds nothing.
 _GC_THRESHOLD = (50_000, 20, 100)
 
@@ -57,19 +62,25 @@ def run(settings: ServerSettings) -> int:
         try:
             bundle = read_bundle(settings.bundle)
         except TidegateError as error:
-            return _unservable(error)
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
+            return unservable(error)
+        tune()
         try:
             listener = _bind(settings)
         except OSError as error:
             log.critical("cannot listen on %s:%s: %s", settings.host, settings.port, error.strerror or error)
             return EXIT_NO_ADDRESS
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_Process(settings, bundle, listener).run())
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            return runner.run(ReplicaProcess(settings, bundle, [listener]).run())
 
 
-def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+def tune() -> None:
+    """Set what holds for the whole process."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
+
+
+def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """Return the fastest event loop that is installed; None for asyncio's own."""
     try:
         import uvloop
     except ImportError:
@@ -82,7 +93,8 @@ def _bind(settings: ServerSettings) -> socket.socket:
     return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
 
 
-def _unservable(error: BaseException) -> int:
+def unservable(error: BaseException) -> int:
+    """Log why a bundle cannot be served and return the exit code that says so."""
     fields = error.as_dict() if isinstance(error, TidegateError) else {}
     log.critical(
         "the bundle cannot be served: %s",
@@ -93,12 +105,12 @@ def _unservable(error: BaseException) -> int:
     return EXIT_UNSERVABLE
 
 
-class _Process:
-    """One run of the server on one event loop."""
+class ReplicaProcess:
+    """One run of the server on one event loop, on the sockets that it is given; `worker` has a kind without any."""
 
-    def __init__(self, settings: ServerSettings, bundle: Bundle, listener: socket.socket) -> None:
+    def __init__(self, settings: ServerSettings, bundle: Bundle, listeners: list[socket.socket]) -> None:
         self._settings = settings
-        self._listener = listener
+        self._listeners = listeners
         self._bundle = bundle
         self._replica = Replica(settings, bundle)
         self._server = HttpServer(self._replica)
@@ -110,17 +122,23 @@ class _Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         preparing = asyncio.create_task(self._prepare())
-        host, port = self._listener.getsockname()[:2]
-        serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
-        write_state(self._settings.run_dir, host, port)
-        log.info("listening on %s:%s", host, port, extra={"fields": {"pid": os.getpid()}})
+        serving = asyncio.create_task(self._server.serve(sockets=self._listeners))
+        self._announce()
+        watching = asyncio.create_task(self._watch())
         await serving
         preparing.cancel()
+        watching.cancel()
         self._replica.close()
         if self._model is not None and self._replica.pending == 0:
             self._model.close()
         log.info("ended", extra={"fields": {"exit_code": self._exit_code}})
         return self._exit_code
+
+    def _announce(self) -> None:
+        """Say where this process listens."""
+        host, port = self._listeners[0].getsockname()[:2]
+        write_state(self._settings.run_dir, host, port)
+        log.info("listening on %s:%s", host, port, extra={"fields": {"pid": os.getpid()}})
 
     async def _prepare(self) -> None:
         started = perf_counter()
@@ -128,12 +146,31 @@ class _Process:
             self._model = await run_in_daemon_thread(self._load)
             await self._replica.warm(self._model)
         except Exception as error:  # noqa: BLE001 -- whatever a model's code raises, the answer is the same
-            self._exit_code = _unservable(error)
-            self._exit()
+            self._unservable(error)
             return
         seconds = perf_counter() - started
         self._replica.metrics.model_load_seconds = seconds
         log.info("ready", extra={"fields": {"load_seconds": round(seconds, 3)}})
+        self._ready(seconds)
+
+    def _unservable(self, error: BaseException) -> None:
+        """The bundle cannot be served: end."""
+        self._exit_code = unservable(error)
+        self._exit()
+
+    def _ready(self, load_seconds: float) -> None:
+        """The model is warm."""
+
+    async def _watch(self) -> None:
+        """End the process when its model hangs: whoever started it starts it again, and nobody else can."""
+        timeout = self._settings.timeout_seconds
+        if timeout == 0:
+            return
+        while self._replica.stuck_seconds() < timeout + max(timeout, _STUCK_SECONDS):
+            await asyncio.sleep(1.0)
+        log.critical("the model hangs: no inference thread came back for %.0f s", self._replica.stuck_seconds())
+        self._exit_code = EXIT_STUCK
+        self._exit()
 
     def _load(self) -> Model:
         verify_bundle(self._bundle)
