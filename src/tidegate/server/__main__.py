@@ -11,12 +11,16 @@ from tidegate.runtime.frameworks import limit_threads
 def main() -> None:
     # Before NumPy is imported: its BLAS reads this once. Requests run side by side on the pool's threads instead.
     limit_threads(1)
-    from tidegate.server import logs, process
+    from tidegate.server import forward, logs
     from tidegate.server.settings import parse_arguments
 
     settings = parse_arguments()
     logs.configure()
-    code = process.run(settings)
+    if forward.is_for(settings.bundle):
+        from tidegate.server.forward.process import run
+    else:
+        from tidegate.server.process import run
+    code = run(settings)
     sys.stdout.flush()
     sys.stderr.flush()
     # Not `sys.exit`: a model whose native code still computes must not keep a process from ending that has answered
