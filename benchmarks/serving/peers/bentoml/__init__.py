@@ -1,0 +1,38 @@
+"""BentoML: its supervisor and one worker."""
+
+from __future__ import annotations
+
+from benchmarks.serving.servers import PEERS, Server, Start
+
+
+def _command(start: Start) -> list[str]:
+    address = ("--host", "127.0.0.1", "--port", str(start.port))
+    return [str(start.scripts / "bentoml"), "serve", "service:Service", *address]
+
+
+def _bentoml(name: str, title: str, settings: str, batched: bool, default: bool) -> Server:
+    return Server(
+        name=name,
+        title=title,
+        peer="bentoml",
+        packages=("bentoml", "starlette", "uvicorn"),
+        form="data-list",
+        path="/predict",
+        settings=settings,
+        sources=(
+            "docs.bentoml.com/en/latest/get-started/adaptive-batching.html",
+            "docs.bentoml.com/en/latest/examples/xgboost.html",
+        ),
+        command=_command,
+        environment={"BENCH_BATCHED": "1" if batched else "0", "BENTOML_DO_NOT_TRACK": "True"},
+        directory=PEERS / "bentoml",
+        default=default,
+        compared_with="tidegate-json",
+    )
+
+
+_COMMON = "`workers=1`, the endpoint takes a NumPy array (a DataFrame for the pipeline), no access log, tracking off"
+BENTOML = (
+    _bentoml("bentoml", "BentoML", f"{_COMMON}; no batching.", False, True),
+    _bentoml("bentoml-batching", "BentoML with adaptive batching", f"{_COMMON}; `batchable=True`.", True, False),
+)
