@@ -14,13 +14,13 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
-from tidegate import __version__
-from tidegate.contract.errors import NotFound, TidegateError
-from tidegate.runtime.base import TensorSpec
+from tidegate.contract.errors import TidegateError
 from tidegate.server.describe import add_inference_paths
 from tidegate.server.endpoint import InferenceEndpoint
+from tidegate.server.metadata import check_model, model_metadata, not_here, server_metadata
 from tidegate.server.page import render_page
 from tidegate.server.replica import Replica
+from tidegate.server.repository import add_repository
 from tidegate.server.statuses import status_of
 
 
@@ -36,6 +36,7 @@ def build_app(replica: Replica) -> FastAPI:
     )
     _add_health(app, replica)
     _add_metadata(app, replica)
+    add_repository(app, replica)
     _add_metrics(app, replica)
     _add_documentation(app, replica)
     app.add_exception_handler(HTTPException, _http_error)
@@ -74,13 +75,13 @@ def _add_health(app: FastAPI, replica: Replica) -> None:
     @app.get("/v2/models/{name}/ready", tags=["health"])
     async def model_ready(name: str) -> Response:
         """Say whether this model is ready."""
-        _check_model(replica, name)
+        check_model(replica.settings.identity, name)
         return _readiness({"name": name}, replica)
 
     @app.get("/v2/models/{name}/versions/{version}/ready", tags=["health"])
     async def version_ready(name: str, version: str) -> Response:
         """Say whether this version of the model is ready."""
-        _check_model(replica, name, version)
+        check_model(replica.settings.identity, name, version)
         return _readiness({"name": name}, replica)
 
 
@@ -93,65 +94,25 @@ def _add_metadata(app: FastAPI, replica: Replica) -> None:
     @app.get("/v2", tags=["metadata"])
     async def server() -> Response:
         """Name the server, its version and the protocol's extensions that it speaks."""
-        return _json({"name": "tidegate", "version": __version__, "extensions": []})
+        return _json(server_metadata())
 
     @app.get("/v2/models/{name}", tags=["metadata"])
     async def model(name: str) -> Response:
         """Name the model's inputs and outputs."""
-        _check_model(replica, name)
-        return _json(_model_metadata(replica))
+        check_model(replica.settings.identity, name)
+        return _json(model_metadata(replica.settings.identity, replica.bundle))
 
     @app.get("/v2/models/{name}/versions/{version}", tags=["metadata"])
     async def model_version(name: str, version: str) -> Response:
         """Name the inputs and outputs of this version of the model."""
-        _check_model(replica, name, version)
-        return _json(_model_metadata(replica))
+        check_model(replica.settings.identity, name, version)
+        return _json(model_metadata(replica.settings.identity, replica.bundle))
 
     @app.post("/v2/models/{name}/infer", include_in_schema=False)
     @app.post("/v2/models/{name}/versions/{version}/infer", include_in_schema=False)
     async def infer_elsewhere(name: str, version: str | None = None) -> Response:
         """Say what is here instead; the model that is here has hot paths of its own."""
-        raise _not_here(replica, name, version)
-
-
-def _check_model(replica: Replica, name: str, version: str | None = None) -> None:
-    identity = replica.settings.identity
-    if name != identity.model_name or version not in (None, identity.model_version):
-        raise _not_here(replica, name, version)
-
-
-def _not_here(replica: Replica, name: str, version: str | None) -> NotFound:
-    identity = replica.settings.identity
-    asked = repr(name) if version is None else f"{name!r}, version {version!r},"
-    return NotFound(
-        f"there is no model {asked} here; this replica serves {identity.model_name!r}, version "
-        f"{identity.model_version!r}",
-        subject=name,
-    )
-
-
-def _model_metadata(replica: Replica) -> dict[str, Any]:
-    identity, manifest, signature = replica.settings.identity, replica.bundle.manifest, replica.bundle.signature
-    return {
-        "name": identity.model_name,
-        "versions": [identity.model_version],
-        "platform": f"{manifest.runtime}_{manifest.format}",
-        "inputs": [_tensor_metadata(spec) for spec in signature.inputs],
-        "outputs": [_tensor_metadata(spec) for spec in signature.outputs],
-        "parameters": {
-            "deployment": identity.deployment,
-            "revision": identity.revision,
-            "digest": manifest.digest,
-            "framework_version": manifest.framework_version,
-        },
-    }
-
-
-def _tensor_metadata(spec: TensorSpec) -> dict[str, Any]:
-    known = {"categories": spec.categories, "labels": spec.labels}
-    parameters = {key: list(values) for key, values in known.items() if values is not None}
-    tensor: dict[str, Any] = {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
-    return {**tensor, "parameters": parameters} if parameters else tensor
+        raise not_here(replica.settings.identity, name, version)
 
 
 def _add_metrics(app: FastAPI, replica: Replica) -> None:

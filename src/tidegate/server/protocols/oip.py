@@ -1,154 +1,195 @@
-"""The Open Inference Protocol v2 over REST, JSON bodies.
+"""The Open Inference Protocol v2 over REST: JSON bodies, and the extension for tensors as bytes behind the JSON.
 
-Source: github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md. Where it leaves room:
+Source: github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md, and for the extension
+docs/protocol/extension_binary_data.md of github.com/triton-inference-server/server. What tensors may be is in
+`oip_tensors`, how they lie in bytes in `oip_binary`. Where the protocol leaves room:
 
-- `data` may be flat or nested; a column (shape `[n]`) is also taken as `[n, 1]`, as some clients send it;
-- a tensor may be declared with another datatype of the same kind (FP64 for FP32, INT32 for FP64, never FP64 for
-  INT64); values that do not fit the model's own datatype are an error;
+- `data` may be flat or nested; outputs come flat, in row-major order;
 - `null` is a missing value in FP and BYTES tensors, in both directions;
-- inputs that the model does not take are ignored, so that two revisions may differ in them;
-- outputs come flat, in row-major order.
+- JSON and bytes may be mixed, in a request and in an answer;
+- a body without JSON (`Inference-Header-Content-Length: 0`) is the numbers of a model's only input, with as many rows
+  as they make; its answer is bytes, too.
 """
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import orjson
 
 from tidegate.contract.errors import InvalidInput, TidegateError
-from tidegate.runtime.base import NUMPY_DTYPES, Array, Columns, Signature, TensorSpec
+from tidegate.runtime.base import Array, Columns, Signature, TensorSpec
 from tidegate.server.protocols.base import Call, Encoded, Identity, Limits, Message
-from tidegate.server.protocols.records import checked_rows, parse_json
-from tidegate.server.protocols.values import family, fits, json_ready, shorten, tensor_of
+from tidegate.server.protocols.oip_binary import array_from_bytes, bytes_of, item_size
+from tidegate.server.protocols.oip_tensors import Given, InputReader, OutputChooser, Reader, wrong_field
+from tidegate.server.protocols.records import parse_json
+from tidegate.server.protocols.values import json_ready, shorten, tensor_of
 
-#: What tensors may be declared as, by the kind of tensor that the model takes.
-_CONVERTIBLE = {
-    "FLOAT": frozenset({"FLOAT", "INT"}),
-    "INT": frozenset({"INT"}),
-    "BOOL": frozenset({"BOOL"}),
-    "BYTES": frozenset({"BYTES"}),
+#: Parameters that ask for something that is not offered: leaving them out of account would answer something else.
+_NOT_OFFERED = {
+    "classification": "classification is not offered; ask for the output itself",
+    "shared_memory_region": "shared memory is not offered; send the data as JSON or as bytes",
 }
 
 
 class OipCodec:
-    """Codec of `POST /v2/models/{name}/infer`."""
+    """Codec of `POST /v2/models/{name}/infer`. The form of a call is one flag per output: whether it goes as bytes."""
 
     protocol = "oip_rest"
 
     def __init__(self, signature: Signature, identity: Identity, limits: Limits) -> None:
-        self._inputs = signature.inputs
-        self._outputs = signature.outputs
-        self._outputs_by_name = {spec.name: spec for spec in signature.outputs}
-        self._limits = limits
+        self._inputs = InputReader(signature, limits)
+        self._outputs = OutputChooser(signature)
+        self._only_input = signature.inputs[0] if len(signature.inputs) == 1 else None
         self._head = {"model_name": identity.model_name, "model_version": identity.model_version}
 
     def decode(self, message: Message) -> Call:
-        document = parse_json(message.body)
+        body, json_length = message.body, message.json_length
+        if json_length == 0:
+            return self._decode_bare(memoryview(body))
+        if json_length is not None and json_length > len(body):
+            raise InvalidInput(
+                f"Inference-Header-Content-Length is {json_length}, the body holds {len(body)} bytes",
+                subject="Inference-Header-Content-Length",
+                expected=f"at most {len(body)}",
+                got=str(json_length),
+            )
+        document = parse_json(body if json_length is None else body[:json_length])
         if not isinstance(document, dict):
             raise InvalidInput('the body must be an object with "inputs"', got=shorten(document))
         request_id = document.get("id")
         if request_id is not None and not isinstance(request_id, str):
-            raise _wrong("id", "a string", request_id)
-        _check_parameters(document, "parameters")
-        given = _named(document.get("inputs"), "inputs")
-        absent = [spec.name for spec in self._inputs if spec.name not in given]
-        if absent:
-            raise self._absent(absent, given)
-        inputs = {spec.name: _decode_tensor(spec, given[spec.name], self._limits) for spec in self._inputs}
-        rows = {len(array) for array in inputs.values()}
-        if len(rows) != 1:
-            sizes = ", ".join(f"{name!r} {len(array)}" for name, array in inputs.items())
-            raise InvalidInput(f"the inputs differ in their first dimension: {sizes}", subject="inputs")
-        return Call(
-            inputs=inputs,
-            rows=rows.pop(),
-            outputs=self._requested(document.get("outputs")),
-            id=request_id,
-        )
+            raise wrong_field("id", "a string", request_id)
+        binary_by_default = _flag(_parameters(document, "parameters"), "binary_data_output", "parameters") or False
+        tail = memoryview(body)[len(body) if json_length is None else json_length :]
+        inputs, rows = self._inputs.read(_given(document.get("inputs"), tail))
+        outputs, form = self._requested(document.get("outputs"), binary_by_default)
+        return Call(inputs=inputs, rows=rows, outputs=outputs, id=request_id, form=form)
 
     def encode(self, call: Call, outputs: Columns) -> Encoded:
-        tensors = []
-        for spec in call.outputs:
+        tensors: list[dict[str, Any]] = []
+        parts: list[bytes] = []
+        for spec, is_binary in zip(call.outputs, call.form, strict=True):
             array = outputs[spec.name]
-            data = json_ready(array.reshape(-1))
-            tensors.append({"name": spec.name, "shape": array.shape, "datatype": spec.datatype, "data": data})
+            tensor: dict[str, Any] = {"name": spec.name, "shape": array.shape, "datatype": spec.datatype}
+            if is_binary:
+                part = bytes_of(spec, array)
+                tensor["parameters"] = {"binary_data_size": len(part)}
+                parts.append(part)
+            else:
+                tensor["data"] = json_ready(array.reshape(-1))
+            tensors.append(tensor)
         answer: dict[str, Any] = {**self._head, "outputs": tensors}
         if call.id is not None:
             answer["id"] = call.id
-        return Encoded(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
+        head = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+        if True not in call.form:
+            return Encoded(head)
+        length = (b"inference-header-content-length", b"%d" % len(head))
+        return Encoded(b"".join([head, *parts]), b"application/octet-stream", (length,))
 
     def encode_error(self, error: TidegateError) -> bytes:
         return orjson.dumps({"error": error.message})
 
-    def _requested(self, wanted: Any) -> tuple[TensorSpec, ...]:
-        """Return the outputs to answer with: those that the request names, in its order, or else all of them."""
+    def _decode_bare(self, data: memoryview) -> Call:
+        spec = self._only_input
+        size = None if spec is None else item_size(spec.datatype)
+        if spec is None or size is None or -1 in spec.shape[1:]:
+            raise InvalidInput(
+                "a body without JSON is for a model with one input of numbers, whose shape but for its rows is known",
+                subject="Inference-Header-Content-Length",
+                got="0",
+            )
+        row_bytes = size * prod(spec.shape[1:])
+        if row_bytes == 0 or len(data) % row_bytes:
+            raise InvalidInput(
+                f"the body holds {len(data)} bytes, one row of {spec.name!r} is {row_bytes}", subject=spec.name
+            )
+        shape = [len(data) // row_bytes, *spec.shape[1:]]
+        inputs, rows = self._inputs.read({spec.name: Given(spec.name, spec.datatype, shape, data, array_from_bytes)})
+        return Call(inputs=inputs, rows=rows, outputs=self._outputs.all, form=(True,) * len(self._outputs.all))
+
+    def _requested(self, wanted: Any, binary_by_default: bool) -> tuple[tuple[TensorSpec, ...], tuple[bool, ...]]:
+        """Return the outputs to answer with, and for each whether it goes as bytes."""
         if wanted is None or wanted == []:
-            return self._outputs
-        names = list(_named(wanted, "outputs"))
-        for name in names:
-            if name not in self._outputs_by_name:
-                near = get_close_matches(name, self._outputs_by_name, n=1)
+            return self._outputs.all, (binary_by_default,) * len(self._outputs.all)
+        names, form = [], []
+        for name, tensor, where in _named(wanted, "outputs"):
+            flag = _flag(_parameters(tensor, where), "binary_data", where)
+            names.append(name)
+            form.append(binary_by_default if flag is None else flag)
+        return self._outputs.choose(names), tuple(form)
+
+
+def _given(tensors: Any, tail: memoryview) -> dict[str, Given]:
+    """Return the tensors by name; those in bytes each with their part of `tail`, which must be used up by them."""
+    given: dict[str, Given] = {}
+    used = 0
+    for name, tensor, where in _named(tensors, "inputs"):
+        parameters = _parameters(tensor, where)
+        data: Any = tensor.get("data")
+        read: Reader = _read_json
+        if parameters and "binary_data_size" in parameters:
+            size = parameters["binary_data_size"]
+            if type(size) is not int or size < 0:
+                raise wrong_field(f"{where}.binary_data_size", "a number of bytes", size)
+            if data is not None:
+                raise InvalidInput(f"{name!r} has both data and binary_data_size", subject=where)
+            if used + size > len(tail):
                 raise InvalidInput(
-                    f"the model has no output {shorten(name)}" + (f"; did you mean {near[0]!r}?" if near else ""),
-                    subject="outputs",
-                    expected=", ".join(self._outputs_by_name),
-                    got=name,
+                    f"{where}.binary_data_size is {size}, the body holds {len(tail) - used} bytes more",
+                    subject=f"{where}.binary_data_size",
+                    expected="bytes behind the JSON, whose length Inference-Header-Content-Length says",
+                    got=str(size),
                 )
-        return tuple(self._outputs_by_name[name] for name in names)
+            data, read = tail[used : used + size], array_from_bytes
+            used += size
+        given[name] = Given(name, tensor.get("datatype"), tensor.get("shape"), data, read)
+    if used != len(tail):
+        raise InvalidInput(
+            f"the body holds {len(tail)} bytes behind the JSON, its tensors say {used}",
+            subject="binary_data_size",
+            expected=str(len(tail)),
+            got=str(used),
+        )
+    return given
 
-    def _absent(self, absent: list[str], given: dict[str, Any]) -> InvalidInput:
-        known = {spec.name for spec in self._inputs}
-        near = get_close_matches(absent[0], [name for name in given if name not in known], n=1, cutoff=0.6)
-        named = ", ".join(repr(name) for name in absent[:5]) + (", …" if len(absent) > 5 else "")
-        hint = f"; did you mean {absent[0]!r} where the request says {near[0]!r}?" if near else ""
-        return InvalidInput(f"the request lacks the input {named}{hint}", subject=absent[0])
+
+def _read_json(spec: TensorSpec, _: str, sizes: tuple[int, ...], data: Any) -> Array:
+    return tensor_of(spec, data, sizes)
 
 
-def _named(tensors: Any, key: str) -> dict[str, Any]:
-    """Return a list of tensor objects by their names, in order."""
+def _named(tensors: Any, key: str) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Yield name, object and the place of its parameters for each of a list of tensors."""
     if not isinstance(tensors, list):
-        raise _wrong(key, "a list of tensors", tensors)
-    named: dict[str, Any] = {}
+        raise wrong_field(key, "a list of tensors", tensors)
+    seen = set()
     for position, tensor in enumerate(tensors):
         if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
-            raise _wrong(f"{key}[{position}]", 'an object with a "name"', tensor)
-        if tensor["name"] in named:
-            raise InvalidInput(f"{key}: {tensor['name']!r} stands there twice", subject=key)
-        _check_parameters(tensor, f"{key}[{position}].parameters")
-        named[tensor["name"]] = tensor
-    return named
+            raise wrong_field(f"{key}[{position}]", 'an object with a "name"', tensor)
+        name = tensor["name"]
+        if name in seen:
+            raise InvalidInput(f"{key}: {shorten(name)} stands there twice", subject=key)
+        seen.add(name)
+        yield name, tensor, f"{key}[{position}].parameters"
 
 
-def _decode_tensor(spec: TensorSpec, tensor: dict[str, Any], limits: Limits) -> Array:
-    datatype, shape = tensor.get("datatype"), tensor.get("shape")
-    if not isinstance(datatype, str) or datatype not in NUMPY_DTYPES:
-        raise _wrong(f"{spec.name}.datatype", "one of " + ", ".join(NUMPY_DTYPES), datatype)
-    if family(datatype) not in _CONVERTIBLE[family(spec.datatype)]:
-        raise _wrong(f"{spec.name}.datatype", spec.datatype, datatype)
-    if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
-        raise _wrong(f"{spec.name}.shape", "a list of sizes", shape)
-    sizes = tuple(shape)
-    if not fits(spec, sizes) and not (len(spec.shape) == 1 and len(sizes) == 2 and sizes[1] == 1):
-        raise InvalidInput(
-            f"{spec.name!r} has shape {list(sizes)[:8]}, the model takes {list(spec.shape)}",
-            subject=f"{spec.name}.shape",
-            expected=str(list(spec.shape)),
-            got=str(list(sizes)[:8]),
-        )
-    if 0 in sizes:
-        raise InvalidInput(f"{spec.name!r} holds no value", subject=f"{spec.name}.shape", got=str(list(sizes)[:8]))
-    checked_rows(sizes[0], limits)
-    return tensor_of(spec, tensor.get("data"), sizes).reshape(sizes[: len(spec.shape)])
-
-
-def _check_parameters(holder: dict[str, Any], where: str) -> None:
+def _parameters(holder: dict[str, Any], where: str) -> dict[str, Any] | None:
     parameters = holder.get("parameters")
-    if parameters is not None and not isinstance(parameters, dict):
-        raise _wrong(where, "an object", parameters)
+    if parameters is None:
+        return None
+    if not isinstance(parameters, dict):
+        raise wrong_field(where, "an object", parameters)
+    for name, says in _NOT_OFFERED.items():
+        if name in parameters:
+            raise InvalidInput(f"{where}: {says}", subject=f"{where}.{name}")
+    return parameters
 
 
-def _wrong(field: str, expected: str, got: Any) -> InvalidInput:
-    found = shorten(got)
-    return InvalidInput(f"{field}: expected {expected}, got {found}", subject=field, expected=expected, got=found)
+def _flag(parameters: dict[str, Any] | None, name: str, where: str) -> bool | None:
+    value = None if parameters is None else parameters.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise wrong_field(f"{where}.{name}", "true or false", value)
+    return value
