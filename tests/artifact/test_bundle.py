@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from tidegate.artifact.bundle import (
     BundleContent,
     Environment,
     delete_bundle,
+    digest_of,
     load_model,
     read_bundle,
     verify_bundle,
@@ -157,6 +159,59 @@ def test_a_change_after_it_was_written_is_seen(content: BundleContent, tmp_path:
     else:
         path.write_text(path.read_text().replace("distance", "distancf"))
     with pytest.raises(InvalidInput, match="changed after it was written"):
+        verify_bundle(read_bundle(bundle.folder))
+
+
+@pytest.fixture
+def derived(content: BundleContent, tmp_path: Path) -> BundleContent:
+    """The content with two derived files."""
+    folder = tmp_path / "made"
+    (folder / "weights").mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(b"a graph")
+    (folder / "weights" / "0").write_bytes(b"its weights")
+    return replace(content, derived=folder)
+
+
+def test_derived_files_go_beside_the_artifact_and_are_handed_to_the_runtime(
+    derived: BundleContent, booster: TrainedModel, tmp_path: Path
+) -> None:
+    bundle = read_bundle(write_bundle(derived, tmp_path / "bundles").folder)
+    assert bundle.derived == bundle.folder / "derived"
+    assert (bundle.derived / "model.onnx").read_bytes() == b"a graph"
+    assert (bundle.derived / "weights" / "0").read_bytes() == b"its weights"
+    assert stat.S_IMODE((bundle.derived / "model.onnx").stat().st_mode) == 0o444
+    assert bundle.artifact_path.read_bytes() == booster.path.read_bytes()
+    verify_bundle(bundle)
+
+
+def test_derived_files_belong_to_the_digest_and_none_leave_it_as_it_was(
+    content: BundleContent, derived: BundleContent, tmp_path: Path
+) -> None:
+    plain, made = (write_bundle(found, tmp_path / "bundles") for found in (content, derived))
+    assert derived.derived is not None
+    (derived.derived / "model.onnx").write_bytes(b"another graph")
+    other = write_bundle(derived, tmp_path / "bundles")
+    assert len({plain.manifest.digest, made.manifest.digest, other.manifest.digest}) == 3
+    assert plain.derived is None
+    files = [(plain.artifact_path.name, hashlib.sha256(plain.artifact_path.read_bytes()).hexdigest())]
+    assert digest_of(plain.manifest, files, plain.sample) == plain.manifest.digest
+
+
+@pytest.mark.parametrize("change", ["changed", "removed", "added", "all removed"])
+def test_a_change_of_derived_files_is_seen(derived: BundleContent, tmp_path: Path, change: str) -> None:
+    bundle = write_bundle(derived, tmp_path / "bundles")
+    assert bundle.derived is not None
+    graph = bundle.derived / "model.onnx"
+    if change == "changed":
+        graph.chmod(0o644)
+        graph.write_bytes(b"b graph")
+    elif change == "removed":
+        graph.unlink()
+    elif change == "added":
+        (bundle.derived / "more").write_bytes(b"")
+    else:
+        shutil.rmtree(bundle.derived)
+    with pytest.raises(InvalidInput, match="was changed after it was written"):
         verify_bundle(read_bundle(bundle.folder))
 
 

@@ -191,18 +191,28 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 
 async def _memory_exceeded(pid: int, limit: int | None) -> int:
-    """Return the resident memory of a process as soon as it is above the limit; never without a limit."""
+    """Return the resident memory of a process and its children as soon as it is above the limit; never without one."""
     if limit is None:
         await asyncio.Event().wait()
         return 0
     while True:
-        try:
-            resident = int(psutil.Process(pid).memory_info().rss)
-        except psutil.Error:
-            resident = 0
+        resident = _resident(pid)
         if resident > limit:
             return resident
         await asyncio.sleep(_POLL_SECONDS)
+
+
+def _resident(pid: int) -> int:
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return sum(_own_resident(member) for member in (process, *process.children(recursive=True)))
+    return 0
+
+
+def _own_resident(process: psutil.Process) -> int:
+    with contextlib.suppress(psutil.Error):
+        return int(process.memory_info().rss)
+    return 0
 
 
 def _kill_group(pid: int) -> None:

@@ -1,9 +1,10 @@
 """Bundles: an artifact with all that it takes to serve it, immutable, named by its sha256.
 
 A bundle is a folder: `bundle.json` (the manifest), `artifact/` (the file or folder as it was handed over, byte for
-byte) and `sample.json` (rows in the signature's own terms that passed a sample inference). The digest covers the
-artifact's content and what determines how it is served; it covers neither what was merely measured (memory) nor where
-the file came from, so the same input always has the same name.
+byte), `sample.json` (rows in the signature's own terms that passed a sample inference) and, where the runtime serves
+the artifact by way of files made of it, `derived/` with these. The digest covers the artifact's content and what
+determines how it is served; it covers neither what was merely measured (memory) nor where the file came from, so the
+same input always has the same name.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tidegate.runtime.registry import get_runtime
 from tidegate.runtime.signatures import signature_from_dict
 
 SCHEMA_VERSION = 1
-_MANIFEST, _ARTIFACT, _SAMPLE = "bundle.json", "artifact", "sample.json"
+_MANIFEST, _ARTIFACT, _SAMPLE, _DERIVED = "bundle.json", "artifact", "sample.json", "derived"
 _CHUNK = 1 << 20
 _SCRATCH, _SCRATCH_SECONDS = ".new-", 24 * 3600
 
@@ -82,13 +83,18 @@ class Manifest(_Record):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle on disk. `artifact_path` is the file, or the folder when the artifact is one."""
+    """A bundle on disk.
+
+    `artifact_path` is the file, or the folder when the artifact is one; `derived` the folder of files that the runtime
+    made of it, None when it made none.
+    """
 
     folder: Path
     manifest: Manifest
     signature: Signature
     artifact_path: Path
     sample: Sequence[Row]
+    derived: Path | None = None
 
 
 #: Size and times of every file of an artifact, by which a change is noticed.
@@ -99,7 +105,8 @@ ArtifactVersion = tuple[tuple[str, int, int, int], ...]
 class BundleContent:
     """All that a bundle is made of, before it has a digest.
 
-    `version` is what `version_of` said of the artifact before it was checked; None when nobody looked.
+    `version` is what `version_of` said of the artifact before it was checked; None when nobody looked. `derived` is a
+    folder with the files that the runtime made of the artifact, None when it made none.
     """
 
     artifact: Path
@@ -113,6 +120,7 @@ class BundleContent:
     settings: dict[str, Any]
     sample: Sequence[Row]
     version: ArtifactVersion | None = None
+    derived: Path | None = None
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -154,6 +162,7 @@ def read_bundle(folder: Path) -> Bundle:
         signature=signature_from_dict(manifest.signature),
         artifact_path=artifact,
         sample=sample,
+        derived=folder / _DERIVED if (folder / _DERIVED).is_dir() else None,
     )
 
 
@@ -172,6 +181,7 @@ def load_model(bundle: Bundle, threads: int) -> Model:
         signature=bundle.signature,
         threads=threads,
         settings=bundle.manifest.settings,
+        derived=bundle.derived,
     )
     return get_runtime(bundle.manifest.runtime).load(ArtifactFiles(bundle.artifact_path), options)
 
@@ -204,15 +214,21 @@ def _canonical(document: Any) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
-def digest_of(content: BundleContent | Manifest, files: Sequence[tuple[str, str]], sample: Sequence[Row]) -> str:
+def digest_of(
+    content: BundleContent | Manifest,
+    files: Sequence[tuple[str, str]],
+    sample: Sequence[Row],
+    derived: Sequence[tuple[str, str]] = (),
+) -> str:
     """Return the sha256, in hexadecimal, that names a bundle.
 
     Args:
         content: what goes into, or stands in, the manifest.
         files: (path inside `artifact/`, sha256 in hexadecimal) of every file, sorted by path.
         sample: the rows of `sample.json`.
+        derived: like `files`, of every file in `derived/`.
     """
-    document = {
+    document: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "runtime": content.runtime,
         "format": content.format,
@@ -224,6 +240,8 @@ def digest_of(content: BundleContent | Manifest, files: Sequence[tuple[str, str]
         "sample": list(sample),
         "files": [list(entry) for entry in files],
     }
+    if derived:
+        document["derived"] = [list(entry) for entry in derived]
     return hashlib.sha256(_canonical(document)).hexdigest()
 
 
@@ -233,8 +251,13 @@ def verify_bundle(bundle: Bundle) -> None:
     Raises:
         InvalidInput: something in the bundle was changed after it was written.
     """
-    files = [(name, _sha256(path)) for name, path in _files_of(bundle.folder / _ARTIFACT)]
-    digest = digest_of(bundle.manifest, files, bundle.sample)
+    files, derived = (
+        [(name, _sha256(path)) for name, path in _files_of(bundle.folder / part)]
+        if (bundle.folder / part).exists()
+        else []
+        for part in (_ARTIFACT, _DERIVED)
+    )
+    digest = digest_of(bundle.manifest, files, bundle.sample, derived)
     if digest != bundle.manifest.digest or bundle.folder.name != digest:
         raise InvalidInput(
             f"The bundle in {bundle.folder} was changed after it was written.",
@@ -284,7 +307,9 @@ def _write(content: BundleContent, scratch: Path, bundles: Path) -> Bundle:
             subject=str(content.artifact),
             hint="Deploy it again when it is written to its end.",
         )
-    digest = digest_of(content, [(name, sha256) for name, sha256, _ in files], content.sample)
+    derived = [] if content.derived is None else _copy_artifact(content.derived, scratch / _DERIVED)
+    hashes = [[(name, sha256) for name, sha256, _ in part] for part in (files, derived)]
+    digest = digest_of(content, hashes[0], content.sample, hashes[1])
     target = bundles / digest
     if (target / _MANIFEST).exists():
         return read_bundle(target)
@@ -317,7 +342,7 @@ def _write(content: BundleContent, scratch: Path, bundles: Path) -> Bundle:
 
 
 def _copy_artifact(source: Path, target: Path) -> list[tuple[str, str, int]]:
-    """Copy the artifact and return (path inside `artifact/`, sha256, size) of each file, from the bytes written."""
+    """Copy a file or folder and return (path inside `target`, sha256, size) of each file, from the bytes written."""
     copied = []
     for name, path in _files_of(source):
         relative = name if source.is_dir() else f"model{_suffix(source)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from tidegate.artifact.inspect import ArtifactLimits, inspect_artifact
 from tidegate.artifact.memory import PeakMemory
 from tidegate.artifact.sample import check_columns, read_sample, rows_to_try
 from tidegate.contract.errors import InvalidInput, NotTrusted, TidegateError
-from tidegate.runtime.base import Columns, LoadOptions, Model, Recognition, Signature
+from tidegate.runtime.base import Columns, Derived, Derives, LoadOptions, Model, Recognition, Signature
 from tidegate.runtime.registry import get_runtime
 from tidegate.runtime.rows import inputs_from_rows
 
@@ -52,8 +52,14 @@ def check_artifact(
     sample_path: Path | None = None,
     settings: Mapping[str, Any] | None = None,
     limits: ArtifactLimits | None = None,
+    derived: Path | None = None,
 ) -> Checked:
     """Recognise, load and try an artifact, in this process.
+
+    Args:
+        path, framework, trust, sample_path, settings: as in `BuildRequest`.
+        limits: None for the usual ones.
+        derived: an empty folder for what the runtime makes of the artifact; None serves the artifact itself.
 
     Raises:
         NotTrusted: loading would run code of the file and `trust` is False, or it would do what no model needs.
@@ -66,7 +72,12 @@ def check_artifact(
     warnings = compare_versions(recognition, runtime)
     sample = None if sample_path is None or recognition.opaque else read_sample(sample_path)
     options = LoadOptions(trusted=trust, sample=sample, sample_path=sample_path, settings=settings or {})
+    made = Derived()
     try:
+        if derived is not None and isinstance(runtime, Derives):
+            made = runtime.derive(files, options, derived)
+            if made.packages:
+                options = replace(options, derived=derived)
         model = runtime.load(files, options)
     except TidegateError as error:
         raise _with_versions(error, warnings) from error
@@ -79,9 +90,9 @@ def check_artifact(
         recognition=recognition,
         signature=signature,
         sample=rows,
-        environment=environment_of(runtime, imported_modules(recognition)),
+        environment=environment_of(runtime, imported_modules(recognition), made.packages),
         memory_bytes=peak.growth(),
-        warnings=tuple(warnings),
+        warnings=(*warnings, *made.warnings),
     )
 
 

@@ -11,10 +11,16 @@ from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import Recognition, Runtime
 
 
-def environment_of(runtime: Runtime, modules: Iterable[str] = ()) -> Environment:
-    """Return the installed versions of a runtime's packages and of those that bring `modules` (top-level names)."""
+def environment_of(runtime: Runtime, modules: Iterable[str] = (), derived: Sequence[str] = ()) -> Environment:
+    """Return the installed versions of what it takes to load a model.
+
+    Args:
+        runtime: its packages count,
+        modules: and those that bring these modules (top-level names).
+        derived: packages that stand in for the runtime's when derived files are loaded instead of the artifact.
+    """
     providers = metadata.packages_distributions()
-    names = [*runtime.packages, *(name for module in modules for name in providers.get(module, ()))]
+    names = [*(derived or runtime.packages), *(name for module in modules for name in providers.get(module, ()))]
     packages = {}
     for name in dict.fromkeys(names):
         version = installed_version(name)

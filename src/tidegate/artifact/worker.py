@@ -11,12 +11,13 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tidegate.artifact.bundle import BundleContent, version_of, write_bundle
-from tidegate.artifact.check import check_artifact
+from tidegate.artifact.bundle import ArtifactVersion, BundleContent, version_of, write_bundle
+from tidegate.artifact.check import Checked, check_artifact
 from tidegate.artifact.inspect import ArtifactLimits
 from tidegate.contract.errors import TidegateError
 from tidegate.runtime.signatures import signature_to_dict
@@ -58,16 +59,22 @@ def perform(request: Mapping[str, Any]) -> dict[str, Any]:
     path = Path(request["path"])
     sample_path = request.get("sample_path")
     version = version_of(path)
-    checked = check_artifact(
-        path,
-        framework=request.get("framework"),
-        trust=bool(request.get("trust")),
-        sample_path=None if sample_path is None else Path(sample_path),
-        settings=request.get("settings") or {},
-        limits=ArtifactLimits(**request["limits"]),
-    )
+    with tempfile.TemporaryDirectory(prefix="derived-") as derived:
+        checked = check_artifact(
+            path,
+            framework=request.get("framework"),
+            trust=bool(request.get("trust")),
+            sample_path=None if sample_path is None else Path(sample_path),
+            settings=request.get("settings") or {},
+            limits=ArtifactLimits(**request["limits"]),
+            derived=Path(derived),
+        )
+        return _bundled(request, checked, version, Path(derived))
+
+
+def _bundled(request: Mapping[str, Any], checked: Checked, version: ArtifactVersion, derived: Path) -> dict[str, Any]:
     content = BundleContent(
-        artifact=path,
+        artifact=Path(request["path"]),
         runtime=checked.recognition.runtime,
         format=checked.recognition.format,
         framework_version=checked.recognition.framework_version,
@@ -79,6 +86,7 @@ def perform(request: Mapping[str, Any]) -> dict[str, Any]:
         settings=dict(request.get("settings") or {}),
         sample=checked.sample,
         version=version,
+        derived=derived if any(derived.iterdir()) else None,
     )
     bundle = write_bundle(content, Path(request["bundles"]))
     return {"digest": bundle.manifest.digest, "warnings": list(checked.warnings)}

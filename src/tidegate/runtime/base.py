@@ -152,6 +152,7 @@ class LoadOptions:
         sample_path: the file that the user handed over, for an opaque model: what it takes is a body, not rows.
         threads: threads that one `predict` may use.
         settings: settings of this runtime alone (a command line, a health path), from the request document.
+        derived: folder with the files that `Derives.derive` made of this artifact; None when there are none.
     """
 
     trusted: bool = False
@@ -160,6 +161,7 @@ class LoadOptions:
     sample_path: Path | None = None
     threads: int = 1
     settings: Mapping[str, Any] = field(default_factory=dict)
+    derived: Path | None = None
 
 
 @runtime_checkable
@@ -194,5 +196,37 @@ class TakesAnyArtifact(Protocol):
 
         Raises:
             InvalidInput: it cannot be.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What `Derives.derive` did.
+
+    Attributes:
+        packages: distributions that loading the derived files takes, instead of `Runtime.packages`; empty when nothing
+            was derived.
+        warnings: what the user should know, such as why nothing was derived.
+    """
+
+    packages: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Derives(Protocol):
+    """A runtime that serves some artifacts by way of files made of them: one more method beside those of `Runtime`.
+
+    That happens once, before the artifact is loaded for the first time. The files go into the bundle beside the
+    artifact, under its digest, and come back as `LoadOptions.derived`; equal artifacts must give equal files.
+    """
+
+    def derive(self, files: ArtifactFiles, options: LoadOptions, folder: Path) -> Derived:
+        """Write into the empty `folder` what `load` can use instead of the artifact, or nothing.
+
+        Raises:
+            InvalidInput: the artifact is damaged.
+            NotTrusted: it would run code and `options.trusted` is False.
         """
         ...
