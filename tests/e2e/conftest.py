@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,11 +117,12 @@ class Tidegate:
         replicas = self.status(name)["replicas"].get(str(revision), {"replicas": []})["replicas"]
         return {replica["pid"] for replica in replicas if replica["pid"] is not None}
 
-    def traffic(self, name: str, rate: float = 40.0) -> Traffic:
-        """Send real rows, some with missing values, to the deployment's `/predict`."""
+    def traffic(self, name: str, rate: float = 40.0, documents: Sequence[Any] | None = None) -> Traffic:
+        """Send documents to the deployment's `/predict`, by default real rows, some with missing values."""
         bodies = self.folder / "bodies.jsonl"
-        rows = models.records(models.flights(200, seed=9))
-        bodies.write_bytes(b"\n".join(orjson.dumps({"records": [row]}) for row in rows))
+        if documents is None:
+            documents = [{"records": [row]} for row in models.records(models.flights(200, seed=9))]
+        bodies.write_bytes(b"\n".join(map(orjson.dumps, documents)))
         out = self.folder / f"traffic-{time.monotonic_ns()}.jsonl"
         url = f"{self.status(name)['url']}/predict"
         command = [sys.executable, "-m", "examples.flights.load", "--url", url, "--bodies", str(bodies)]
