@@ -69,7 +69,8 @@ def check_artifact(
     files, recognition = inspect_artifact(path, framework, limits)
     require_trust(path, recognition, trust=trust)
     runtime = get_runtime(recognition.runtime)
-    warnings = compare_versions(recognition, runtime)
+    maker = get_runtime(recognition.delegate or recognition.runtime)
+    warnings = compare_versions(recognition, maker)
     sample = None if sample_path is None or recognition.opaque else read_sample(sample_path)
     options = LoadOptions(trusted=trust, sample=sample, sample_path=sample_path, settings=settings or {})
     made = Derived()
@@ -90,7 +91,7 @@ def check_artifact(
         recognition=recognition,
         signature=signature,
         sample=rows,
-        environment=environment_of(runtime, imported_modules(recognition), made.packages),
+        environment=environment_of(maker, imported_modules(recognition), made.packages),
         memory_bytes=peak.growth(),
         warnings=(*warnings, *made.warnings),
     )

@@ -98,8 +98,9 @@ def _incompatible(recognition: Recognition, wrote: Sequence[int], here: Sequence
     Sources: XGBoost, "Introduction to Model IO" (a model can be read by newer versions, not by older ones);
     scikit-learn, "Model persistence" (loading across versions is not supported).
     """
-    if recognition.runtime == "xgboost" and wrote[0] > here[0]:
+    maker = recognition.delegate or recognition.runtime
+    if maker == "xgboost" and wrote[0] > here[0]:
         return f"an XGBoost {here[0]} does not read the models of {wrote[0]}"
-    if recognition.runtime == "sklearn" and wrote[0] < 1 <= here[0]:
+    if maker == "sklearn" and wrote[0] < 1 <= here[0]:
         return "scikit-learn 1 does not read the models of 0.x"
     return None

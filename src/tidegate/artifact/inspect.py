@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.contract.errors import InvalidInput
-from tidegate.runtime.base import ArtifactFiles, Recognition, TakesAnyArtifact
+from tidegate.runtime.base import ArtifactFiles, HasManifest, Recognition, Runtime, TakesAnyArtifact
 from tidegate.runtime.registry import get_runtime, runtimes
 
 #: Bounds for an artifact; larger ones are possible with `ArtifactLimits`.
@@ -48,7 +48,7 @@ def inspect_artifact(
         get_runtime(framework)
     measure(path, limits or ArtifactLimits())
     files = ArtifactFiles(path)
-    found = [recognition for runtime in runtimes() if (recognition := runtime.recognise(files)) is not None]
+    found = [seen for runtime in _askable(files) if (seen := runtime.recognise(files)) is not None]
     if framework is not None and all(recognition.runtime != framework for recognition in found):
         named = get_runtime(framework)
         found += [named.recognise_named(files)] if isinstance(named, TakesAnyArtifact) else []
@@ -67,6 +67,16 @@ def inspect_artifact(
             hint=f"Leave --framework out, or say --framework {seen.runtime}.",
         )
     return files, chosen
+
+
+def _askable(files: ArtifactFiles) -> list[Runtime]:
+    """Return the runtimes to ask: all of them, or for a folder with a manifest those whose manifest it is."""
+    every = list(runtimes())
+    return [runtime for runtime in every if files.is_folder and _claims(runtime, files)] or every
+
+
+def _claims(runtime: Runtime, files: ArtifactFiles) -> bool:
+    return isinstance(runtime, HasManifest) and (files.root / runtime.manifest).is_file()
 
 
 def _unknown(path: Path) -> InvalidInput:

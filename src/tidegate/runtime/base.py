@@ -107,6 +107,9 @@ class Recognition:
         reasons: for each thing that makes trust necessary, one line (e.g. the names a pickle would import).
         dangerous: those of `reasons` that no model needs (a shell, the network); empty when none.
         opaque: True for a server of somebody else's; its signature's kind will be "opaque".
+        delegate: name of the runtime that this one hands a file of the artifact on to; the other fields are what that
+            one sees. None when it loads the artifact itself.
+        servable: False when it is known and will be refused when it is to be loaded, with what to do instead.
     """
 
     runtime: str
@@ -116,6 +119,8 @@ class Recognition:
     reasons: tuple[str, ...] = ()
     dangerous: tuple[str, ...] = ()
     opaque: bool = False
+    delegate: str | None = None
+    servable: bool = True
 
 
 @runtime_checkable
@@ -185,6 +190,17 @@ class Runtime(Protocol):
             NotTrusted: loading would run code and `options.trusted` is False.
         """
         ...
+
+
+@runtime_checkable
+class HasManifest(Protocol):
+    """A runtime whose artifacts are folders that say so themselves: one more attribute beside those of `Runtime`.
+
+    A folder with that file at its top is this runtime's alone, although another one may know a file inside.
+    """
+
+    #: Name of the file, e.g. "MLmodel".
+    manifest: str
 
 
 @runtime_checkable

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import Datatype, TensorSpec
+from tidegate.runtime.tensor_documents import specs_from_documents
 
-_DATATYPES: tuple[str, ...] = get_args(Datatype)
 _SETTING = "modelArtifact.settings.inputs"
 _FORM = '[{"name": "x", "datatype": "FP32", "shape": [-1, 4]}, …], the first dimension for the rows'
-_MAX_INPUTS, _MAX_DIMENSIONS = 1000, 32
 
 
 def specs_from_settings(settings: Mapping[str, Any]) -> tuple[TensorSpec, ...] | None:
@@ -21,37 +20,7 @@ def specs_from_settings(settings: Mapping[str, Any]) -> tuple[TensorSpec, ...] |
         InvalidInput: it is not a list of {name, datatype, shape}.
     """
     given = settings.get("inputs")
-    if given is None:
-        return None
-    if not isinstance(given, (list, tuple)) or not 0 < len(given) <= _MAX_INPUTS:
-        raise _misfit(given)
-    specs = tuple(_spec(entry) for entry in given)
-    if len({spec.name for spec in specs}) != len(specs):
-        raise _misfit(given)
-    return specs
-
-
-def _spec(entry: Any) -> TensorSpec:
-    if not isinstance(entry, Mapping) or set(entry) != {"name", "datatype", "shape"}:
-        raise _misfit(entry)
-    name, datatype, shape = entry["name"], entry["datatype"], entry["shape"]
-    if not isinstance(name, str) or datatype not in _DATATYPES:
-        raise _misfit(entry)
-    if not isinstance(shape, (list, tuple)) or not 0 < len(shape) <= _MAX_DIMENSIONS:
-        raise _misfit(entry)
-    if any(not isinstance(size, int) or isinstance(size, bool) or (size < 1 and size != -1) for size in shape):
-        raise _misfit(entry)
-    return TensorSpec(name, datatype, tuple(shape))
-
-
-def _misfit(given: Any) -> InvalidInput:
-    return InvalidInput(
-        "The setting `inputs` does not describe a model's inputs.",
-        subject=_SETTING,
-        expected=_FORM,
-        got=str(given)[:200],
-        hint=f"The datatypes are {', '.join(_DATATYPES)}.",
-    )
+    return None if given is None else specs_from_documents(given, _SETTING)
 
 
 def specs_from_sample(

@@ -51,10 +51,10 @@ class PytorchRuntime:
         found = read_torch_file(files.root)
         if found is None:
             pickled = recognise_pickle(files, self.name)
-            return None if pickled is None else Recognition(self.name, "torch-pickle")
+            return None if pickled is None else Recognition(self.name, "torch-pickle", servable=False)
         if found.form not in ("torchscript", "torch-export"):
             # Trust would not help: it is refused when it is to be loaded, with what to do instead.
-            return Recognition(self.name, found.form)
+            return Recognition(self.name, found.form, servable=False)
         return Recognition(
             runtime=self.name,
             format=found.form,
