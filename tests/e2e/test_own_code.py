@@ -59,11 +59,12 @@ def artifact(path: Path, **settings: Any) -> dict[str, Any]:
     return {"path": str(path), "trust": True, "settings": settings}
 
 
-def commands(home: Path) -> list[psutil.Process]:
-    """Return the living processes that run in a folder of the home: commands and their guards."""
+def commands(folder: Path) -> list[psutil.Process]:
+    """Return the living processes that run in a replica's working folder below this one: commands and their guards."""
     found = []
     for process in psutil.process_iter(["cwd", "status"]):
-        if process.info["status"] != psutil.STATUS_ZOMBIE and (process.info["cwd"] or "").startswith(str(home)):
+        place = process.info["cwd"] or ""
+        if process.info["status"] != psutil.STATUS_ZOMBIE and place.startswith(str(folder)) and "/work-" in place:
             found.append(process)
     return found
 
@@ -121,10 +122,7 @@ def test_a_revision_of_a_server_that_answers_500_is_rolled_back(serving: Tidegat
 
 def serving_processes(tidegate: Tidegate) -> list[psutil.Process]:
     """Return guards and commands of the deployment, whatever its revision."""
-    place = str(tidegate.home / "replicas" / NAME)
-    return [
-        process for process in commands(tidegate.home) if "/work-" in process.cwd() and process.cwd().startswith(place)
-    ]
+    return commands(tidegate.home / "replicas" / NAME)
 
 
 @pytest.mark.parametrize("victim", ["server", "replica"])
