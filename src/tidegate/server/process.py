@@ -15,18 +15,23 @@ import signal
 import socket
 import sys
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from prometheus_client import disable_created_metrics
 
 from tidegate.artifact.bundle import Bundle, load_model, read_bundle, verify_bundle
 from tidegate.contract.errors import Conflict, TidegateError
 from tidegate.runtime.base import Model
+from tidegate.runtime.frameworks import import_framework
 from tidegate.server.dataplane import one_line
 from tidegate.server.listener import HttpServer
 from tidegate.server.replica import Phase, Replica
 from tidegate.server.rundir import take_lock, write_state
 from tidegate.server.settings import ServerSettings
 from tidegate.server.threads import run_in_daemon_thread
+
+if TYPE_CHECKING:  # it is there with the extra `grpc` alone
+    from tidegate.server.grpc.listener import GrpcServer
 
 EXIT_OK = 0
 #: sysexits.h EX_UNAVAILABLE: the address cannot be listened on.
@@ -64,6 +69,12 @@ def run(settings: ServerSettings) -> int:
         except TidegateError as error:
             return unservable(error)
         tune()
+        try:
+            if settings.grpc_port is not None:
+                import_framework("grpc", extra="grpc", what="--grpc-port")
+        except TidegateError as error:
+            log.critical(error.message, extra={"fields": error.as_dict()})
+            return EXIT_UNSERVABLE
         try:
             listener = _bind(settings)
         except OSError as error:
@@ -114,6 +125,8 @@ class ReplicaProcess:
         self._bundle = bundle
         self._replica = Replica(settings, bundle)
         self._server = HttpServer(self._replica)
+        self._grpc: GrpcServer | None = None
+        self._grpc_ending: asyncio.Task[None] | None = None
         self._exit_code = EXIT_OK
         self._model: Model | None = None
 
@@ -121,11 +134,18 @@ class ReplicaProcess:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
+        try:
+            grpc_port = None if self._settings.worker is not None else await self._listen_for_grpc()
+        except TidegateError as error:
+            log.critical(error.message, extra={"fields": error.as_dict()})
+            return EXIT_NO_ADDRESS
         preparing = asyncio.create_task(self._prepare())
         serving = asyncio.create_task(self._server.serve(sockets=self._listeners))
-        self._announce()
+        self._announce(grpc_port)
         watching = asyncio.create_task(self._watch())
         await serving
+        if self._grpc_ending is not None:
+            await self._grpc_ending
         preparing.cancel()
         watching.cancel()
         self._replica.close()
@@ -134,11 +154,25 @@ class ReplicaProcess:
         log.info("ended", extra={"fields": {"exit_code": self._exit_code}})
         return self._exit_code
 
-    def _announce(self) -> None:
+    async def _listen_for_grpc(self) -> int | None:
+        """Start to answer over gRPC where the settings ask for it; return the port.
+
+        Raises:
+            Unavailable: the address cannot be listened on.
+        """
+        if self._settings.grpc_port is None:
+            return None
+        from tidegate.server.grpc.listener import GrpcServer
+
+        self._grpc = GrpcServer(self._replica)
+        return await self._grpc.start(self._settings.host, self._settings.grpc_port)
+
+    def _announce(self, grpc_port: int | None) -> None:
         """Say where this process listens."""
         host, port = self._listeners[0].getsockname()[:2]
-        write_state(self._settings.run_dir, host, port)
-        log.info("listening on %s:%s", host, port, extra={"fields": {"pid": os.getpid()}})
+        write_state(self._settings.run_dir, host, port, grpc_port)
+        facts = {"pid": os.getpid()} | ({} if grpc_port is None else {"grpc_port": grpc_port})
+        log.info("listening on %s:%s", host, port, extra={"fields": facts})
 
     async def _prepare(self) -> None:
         started = perf_counter()
@@ -195,3 +229,5 @@ class ReplicaProcess:
 
     def _exit(self) -> None:
         self._server.should_exit = True
+        if self._grpc is not None and self._grpc_ending is None:
+            self._grpc_ending = asyncio.create_task(self._grpc.stop())

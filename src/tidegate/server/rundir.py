@@ -35,7 +35,7 @@ def take_lock(run_dir: Path) -> IO[bytes]:
     return stream
 
 
-def write_state(run_dir: Path, host: str, port: int) -> None:
+def write_state(run_dir: Path, host: str, port: int, grpc_port: int | None = None) -> None:
     """Say where this process listens, whole or not at all: a reader never sees half a file."""
     pid = os.getpid()
     state = {
@@ -45,6 +45,8 @@ def write_state(run_dir: Path, host: str, port: int) -> None:
         "port": port,
         "started_at": datetime.now(UTC).isoformat(),
     }
+    if grpc_port is not None:
+        state["grpc_port"] = grpc_port
     beside = run_dir / f"{STATE_NAME}.{pid}"
     beside.write_bytes(orjson.dumps(state))
     beside.replace(run_dir / STATE_NAME)

@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidegate.server.cache.build import CacheSettings
 from tidegate.server.protocols.base import Identity, Limits
+
+
+@dataclass(frozen=True)
+class WorkerLinks:
+    """What a worker process has from its supervisor: inherited file descriptors, and its place.
+
+    Attributes:
+        index: which of the replica's workers it is.
+        listen_fd: the listening socket that all workers share.
+        handover_fds: the reading and the writing end of the queue of handed-over connections.
+        control_fd: the channel to the supervisor.
+        in_background: others serve meanwhile: load at the lowest priority.
+    """
+
+    index: int
+    listen_fd: int
+    handover_fds: tuple[int, int]
+    control_fd: int
+    in_background: bool
+
+
+#: Holds the URL of Redis, which may have a password in it: arguments are seen by everybody on the machine.
+CACHE_URL_VARIABLE = "TIDEGATE_CACHE_URL"
 
 
 @dataclass(frozen=True)
@@ -25,10 +50,13 @@ class ServerSettings:
         queue_bytes: what the bodies of all requests that are read or wait may hold together.
         batch_requests: the most requests that the model answers together; 1 turns batching off.
         batch_rows: the most rows that several requests may have together.
+        cache: whether and where answers are kept.
         timeout_seconds: how long a request may take that does not say so itself; 0 for as long as it takes.
-        port: 0 takes a free one.
+        port: 0 takes a free one; neither host nor port is used by a worker.
         drain_seconds: how long to go on accepting after SIGTERM, until whoever routes to us has noticed.
         grace_seconds: how long requests in flight may then take before they are given up.
+        grpc_port: where to listen for gRPC, on the same host; 0 takes a free port, None does without gRPC.
+        worker: for one of the worker processes of a supervisor; None for a process of its own.
     """
 
     bundle: Path
@@ -42,11 +70,14 @@ class ServerSettings:
     batch_requests: int
     batch_rows: int
     timeout_seconds: float
+    cache: CacheSettings
     host: str
     port: int
     drain_seconds: float
     grace_seconds: float
     limits: Limits
+    grpc_port: int | None = None
+    worker: WorkerLinks | None = None
 
 
 def _at_least(lowest: float, kind: type = int):  # type: ignore[no-untyped-def]
@@ -78,15 +109,37 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--queue-mib", type=_at_least(1, float), default=256.0, help="size of all that wait")
     parser.add_argument("--max-batch", type=count, default=128, help="requests answered together; 1 for no batching")
     parser.add_argument("--max-batch-rows", type=count, default=4096, help="rows of requests answered together")
+    parser.add_argument("--cache", choices=["off", "memory", "redis"], default="off", help="where to keep answers")
+    parser.add_argument("--cache-ttl-seconds", type=_at_least(0.001, float), default=300.0)
+    parser.add_argument("--cache-mib", type=_at_least(0.001, float), default=64.0, help="size of the cache in memory")
     parser.add_argument("--timeout-seconds", type=amount, default=60.0, help="for one request; 0 for no limit")
     parser.add_argument("--max-body-mib", type=_at_least(0.001, float), default=16.0)
     parser.add_argument("--max-rows", type=count, default=10_000, help="rows in one request")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--grpc-port", type=int, help="listen for gRPC there, too; 0 takes a free one")
     parser.add_argument("--run-dir", type=Path, required=True, help="folder for the lock and state.json")
     parser.add_argument("--drain-seconds", type=amount, default=1.0, help="accept this long after SIGTERM")
     parser.add_argument("--grace-seconds", type=amount, default=30.0, help="then finish what is in flight")
+    worker = parser.add_argument_group("for a worker process, given by its supervisor")
+    worker.add_argument("--worker", type=int, help="its index among the replica's workers")
+    worker.add_argument("--listen-fd", type=int, help="the listening socket that all workers share")
+    worker.add_argument("--handover-fds", type=int, nargs=2, help="queue of connections between processes")
+    worker.add_argument("--control-fd", type=int, help="channel to the supervisor")
+    worker.add_argument("--in-background", action="store_true", help="load at the lowest priority")
     return parser
+
+
+def _worker_links(given: argparse.Namespace) -> WorkerLinks | None:
+    if given.worker is None:
+        return None
+    return WorkerLinks(
+        index=given.worker,
+        listen_fd=given.listen_fd,
+        handover_fds=(given.handover_fds[0], given.handover_fds[1]),
+        control_fd=given.control_fd,
+        in_background=given.in_background,
+    )
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> ServerSettings:
@@ -109,9 +162,17 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> ServerSettings:
         batch_requests=given.max_batch,
         batch_rows=given.max_batch_rows,
         timeout_seconds=given.timeout_seconds,
+        cache=CacheSettings(
+            store=given.cache,
+            url=os.environ.get(CACHE_URL_VARIABLE) if given.cache == "redis" else None,
+            ttl_seconds=given.cache_ttl_seconds,
+            limit_bytes=int(given.cache_mib * 1024 * 1024),
+        ),
         host=given.host,
         port=given.port,
         drain_seconds=given.drain_seconds,
         grace_seconds=given.grace_seconds,
         limits=Limits(body_bytes=int(given.max_body_mib * 1024 * 1024), rows=given.max_rows),
+        grpc_port=given.grpc_port,
+        worker=_worker_links(given),
     )

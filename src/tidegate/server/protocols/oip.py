@@ -28,7 +28,7 @@ from tidegate.server.protocols.records import parse_json
 from tidegate.server.protocols.values import json_ready, shorten, tensor_of
 
 #: Parameters that ask for something that is not offered: leaving them out of account would answer something else.
-_NOT_OFFERED = {
+NOT_OFFERED = {
     "classification": "classification is not offered; ask for the output itself",
     "shared_memory_region": "shared memory is not offered; send the data as JSON or as bytes",
 }
@@ -182,7 +182,7 @@ def _parameters(holder: dict[str, Any], where: str) -> dict[str, Any] | None:
         return None
     if not isinstance(parameters, dict):
         raise wrong_field(where, "an object", parameters)
-    for name, says in _NOT_OFFERED.items():
+    for name, says in NOT_OFFERED.items():
         if name in parameters:
             raise InvalidInput(f"{where}: {says}", subject=f"{where}.{name}")
     return parameters
