@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tidegate.contract.errors import InvalidInput
+from tidegate.runtime.base import Array
 from tidegate.runtime.frameworks import import_framework, limit_threads
 
 
@@ -40,3 +42,19 @@ def open_session(path: Path, threads: int) -> Any:
 def short(error: Exception) -> str:
     """Return the text of a framework's error on one line, cut at 400 characters."""
     return " ".join(str(error).split())[:400]
+
+
+class OnnxGraph:
+    """A graph as a function from arrays by input name to arrays by output name.
+
+    Args:
+        path, threads: as in `open_session`.
+    """
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self._session = open_session(path, threads)
+        self.inputs = [str(node.name) for node in self._session.get_inputs()]
+        self.outputs = [str(node.name) for node in self._session.get_outputs()]
+
+    def __call__(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
+        return dict(zip(self.outputs, self._session.run(self.outputs, dict(feeds)), strict=True))
