@@ -1,7 +1,12 @@
-.PHONY: setup demo test check fmt lock bench-judge clean
+.PHONY: setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge clean
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-stamp
+# TensorFlow, PyTorch, MLflow and CatBoost are gigabytes that most work needs nothing of.
+HEAVY := .venv-heavy
+HEAVY_STAMP := $(HEAVY)/.setup-stamp
+# Not in the lock: its wheels differ by the hardware that they are for, under one version, and bring other packages.
+TORCH := torch==2.13.0
 
 setup: $(STAMP)  ## make .venv with the command `tidegate` in it
 
@@ -11,12 +16,26 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
+setup-heavy: $(HEAVY_STAMP)  ## make .venv-heavy with all runtimes in it
+
+$(HEAVY_STAMP): requirements-heavy.lock pyproject.toml
+	test -x $(HEAVY)/bin/python || python3 -m venv $(HEAVY)
+	$(HEAVY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-heavy.lock
+	$(HEAVY)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(HEAVY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(HEAVY_STAMP)
+
 demo: setup  ## real flights, a good candidate promoted, a bad one taken back
 	$(BIN)/python -m examples.flights.demo $(DEMO_ARGS)
 
-test: setup  ## every test, with real Envoy and real model files
+test: setup  ## every test of what installs in a minute, with real Envoy and real model files
 	-@bash scripts/get_promtool.sh > /dev/null  # without it the tests of alert rules are skipped, and say so
 	$(BIN)/python -m pytest -n 3 --dist loadfile tests
+
+test-heavy: setup-heavy  ## the tests of the heavy runtimes, in an environment of their own
+	$(HEAVY)/bin/python -m pytest -n 2 --dist loadfile tests/heavy
+
+test-all: test test-heavy  ## every test there is
 
 check: setup  ## lint, format check, strict types, import layers, docs
 	$(BIN)/ruff check .
@@ -32,9 +51,13 @@ fmt: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock:  ## renew requirements.lock: names, versions and hashes only
-	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
-	  --no-header --no-annotate --no-emit-index-url --output-file requirements.lock
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url
+
+lock:  ## renew both locks, the heavy one with the versions of the other: names, versions and hashes only
+	$(LOCK) --extra all --group dev --output-file requirements.lock
+	$(LOCK) --extra all --extra catboost --extra tensorflow --extra mlflow --group heavy \
+	  --constraint requirements.lock --output-file requirements-heavy.lock
 
 clean:
-	rm -rf $(VENV) .tools
+	rm -rf $(VENV) $(HEAVY) .tools
