@@ -23,6 +23,7 @@ from tidegate.runtime.rows import inputs_from_rows
 _OWN_CODE = {
     "python": "Python code, which runs when it is loaded",
     "command": "a server's command line, which would be run",
+    "tensorflow-savedmodel": "a SavedModel whose graph can reach beyond the model",
 }
 
 

@@ -61,6 +61,7 @@ _FRAMEWORKS = {
     "imblearn": "sklearn",
     "xgboost": "xgboost",
     "lightgbm": "lightgbm",
+    "catboost": "catboost",
     "torch": "pytorch",
     "tensorflow": "tensorflow",
     "keras": "tensorflow",
