@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import NUMPY_DTYPES, Datatype, TensorSpec
@@ -20,11 +20,9 @@ _COLUMNS: dict[str, Datatype] = {
     "double": "FP64",
     "string": "BYTES",
 }
-_TENSORS: dict[str, Datatype] = {
-    dtype.name: datatype
-    for datatype, dtype in NUMPY_DTYPES.items()  # type: ignore[misc]
-    if datatype != "BYTES"
-} | {"str": "BYTES", "object": "BYTES"}
+#: By the name of the NumPy dtype.
+_NUMBERS: dict[str, Datatype] = {str(NUMPY_DTYPES[kind]): kind for kind in get_args(Datatype) if kind != "BYTES"}
+_TENSORS: dict[str, Datatype] = {**_NUMBERS, "str": "BYTES", "object": "BYTES"}
 _WAYS_OUT = {
     "datetime": "Log the model with a text column (isoformat) or a number (a timestamp), and convert in the model.",
     "binary": "Log the model with a text column, e.g. in base64, and decode in the model.",
