@@ -16,6 +16,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from tests.server import bundles
 from tests.support import models
 from tidegate.artifact.bundle import Bundle, load_model
+from tidegate.server.cache.build import CacheSettings
 from tidegate.server.listener import HttpServer
 from tidegate.server.protocols.base import Identity, Limits
 from tidegate.server.replica import Replica
@@ -61,6 +62,18 @@ def slow_bundle(shelf: Path) -> Bundle:
     return bundles.write_bundle_of(bundles.slow_model(shelf / "slow.skops"), shelf / "bundles")
 
 
+@pytest.fixture(scope="session")
+def echo_bundle(shelf: Path) -> Bundle:
+    """A network that answers its inputs, one tensor of every datatype."""
+    return bundles.write_bundle_of(bundles.echo_model(shelf / "echo.onnx"), shelf / "bundles")
+
+
+@pytest.fixture(scope="session")
+def matrix_bundle(shelf: Path) -> Bundle:
+    """A regressor with eight named columns, all of one datatype."""
+    return bundles.write_bundle_of(bundles.slow_model(shelf / "matrix.skops", points=50), shelf / "bundles")
+
+
 def settings_for(bundle: Bundle, limits: Limits = LIMITS) -> ServerSettings:
     return ServerSettings(
         bundle=bundle.folder,
@@ -74,6 +87,7 @@ def settings_for(bundle: Bundle, limits: Limits = LIMITS) -> ServerSettings:
         batch_requests=64,
         batch_rows=1000,
         timeout_seconds=30.0,
+        cache=CacheSettings(),
         host="127.0.0.1",
         port=0,
         drain_seconds=0.0,
@@ -150,6 +164,16 @@ def flights(serve: Serve, flights_bundle: Bundle) -> InProcess:
 @pytest.fixture(scope="session")
 def tensors(serve: Serve, tensor_bundle: Bundle) -> InProcess:
     return serve(tensor_bundle)[1]
+
+
+@pytest.fixture(scope="session")
+def echo(serve: Serve, echo_bundle: Bundle) -> InProcess:
+    return serve(echo_bundle)[1]
+
+
+@pytest.fixture(scope="session")
+def matrix(serve: Serve, matrix_bundle: Bundle) -> InProcess:
+    return serve(matrix_bundle)[1]
 
 
 @pytest.fixture(scope="session")

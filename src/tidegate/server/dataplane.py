@@ -9,26 +9,64 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from time import perf_counter
 
 from tidegate.contract.errors import TidegateError
 from tidegate.runtime.base import Columns, Model
 from tidegate.server.batching import BatchPolicy, group_calls, join_inputs, split_outputs
+from tidegate.server.cache.cache import BYPASS, HIT, Member, PredictionCache
 from tidegate.server.exchange import Answer, Exchange
 from tidegate.server.pool import WorkerPool
-from tidegate.server.protocols.base import Call, Codec, DeadlineExceeded, Message, ModelFailed
+from tidegate.server.protocols.base import Call, Codec, DeadlineExceeded, Encoded, Message, ModelFailed
 
 _LONGEST_REASON = 300
+_NOTHING = Encoded(b"")
+
+HandOver = Callable[[list[Exchange]], None]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is known of a batch while it is computed: when it was taken, where outcomes go, and who is to be cached."""
+
+    taken_at: float
+    hand_over: HandOver
+    cached: str | None = None
+    cache: PredictionCache | None = None
+    keys: dict[Exchange, bytes] = field(default_factory=dict)
+
+    def who_wait_for(self, exchange: Exchange) -> list[Exchange]:
+        """Return those who wait for a leader that failed."""
+        if self.cache is None:
+            return []
+        return [waiting for waiting, _ in self.cache.give_up(self.keys[exchange])]
 
 
 class DataPlane:
     """Serves one loaded model. Constructed on the event loop, where its pool hands the answers over."""
 
-    def __init__(self, model: Model, policy: BatchPolicy, threads: int, queue_limit: int, queue_bytes: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        policy: BatchPolicy,
+        *,
+        threads: int,
+        queue_limit: int,
+        queue_bytes: int,
+        cache: PredictionCache | None = None,
+    ) -> None:
+        self._cache = cache
         self.pool = WorkerPool(self._serve, policy, threads, queue_limit, queue_bytes)
         self._model = model
         self._signature = model.signature
         self._most_rows = policy.rows
+
+    def close(self) -> None:
+        """End the threads after the requests that wait, and let go of the cache."""
+        self.pool.close()
+        if self._cache is not None:
+            self._cache.close()
 
     async def answer(self, codec: Codec, message: Message) -> Answer:
         """Answer one request and wait for it; who is in a hurry hands an `Exchange` to the pool instead.
@@ -55,10 +93,22 @@ class DataPlane:
             raise exchange.error or ModelFailed("the request has no answer")
         return exchange.answer
 
-    def _serve(self, batch: Sequence[Exchange], hand_over: Callable[[list[Exchange]], None]) -> None:
+    def _serve(self, batch: Sequence[Exchange], hand_over: HandOver) -> None:
         now = perf_counter()
+        members = self._decode(batch, now, hand_over)
+        cache = self._cache
+        if cache is None:
+            self._compute(_Batch(now, hand_over), members)
+        elif cache.is_off():
+            cache.bypass(len(members))
+            self._compute(_Batch(now, hand_over, cached=BYPASS), members)
+        elif members:
+            self._serve_cached(cache, now, members, hand_over)
+
+    def _decode(self, batch: Sequence[Exchange], now: float, hand_over: HandOver) -> list[Member]:
+        """Return the exchanges that are requests to this model; the others get their errors."""
         failed: list[Exchange] = []
-        decoded: list[tuple[Exchange, Call]] = []
+        members: list[Member] = []
         for exchange in batch:
             message = exchange.message
             if message is None:  # cancelled
@@ -66,40 +116,64 @@ class DataPlane:
             try:
                 if exchange.deadline < now:
                     raise DeadlineExceeded("the request's time was over before it could be answered")
-                decoded.append((exchange, exchange.codec.decode(message)))
+                members.append((exchange, exchange.codec.decode(message)))
             except TidegateError as error:
                 exchange.error = error
                 failed.append(exchange)
         if failed:
             hand_over(failed)
-        if len(decoded) == 1:
-            hand_over(self._answer(decoded, now))
-            return
-        for group in group_calls([call for _, call in decoded], self._signature, self._most_rows):
-            hand_over(self._answer([decoded[position] for position in group.positions], now))
+        return members
 
-    def _answer(self, members: list[tuple[Exchange, Call]], taken_at: float) -> list[Exchange]:
-        """Run the model once for these members, set the outcome of each, and return them."""
+    def _serve_cached(self, cache: PredictionCache, now: float, members: Sequence[Member], hand_over: HandOver) -> None:
+        lookup = cache.look_up(members)
+        if lookup.hits:
+            for (exchange, call), outputs in lookup.hits:
+                _encode(exchange, call, outputs, Answer(_NOTHING, call.rows, now - exchange.arrived, 0.0, 1, HIT))
+            hand_over([exchange for (exchange, _), _ in lookup.hits])
+        keys = {exchange: key for (exchange, _), key in lookup.leaders}
+        try:
+            leaders = [member for member, _ in lookup.leaders]
+            self._compute(_Batch(now, hand_over, lookup.outcome, cache, keys), leaders)
+        except BaseException as error:
+            for key in keys.values():
+                _fail([exchange for exchange, _ in cache.give_up(key)], ModelFailed(one_line(error)), hand_over)
+            raise
+
+    def _compute(self, batch: _Batch, members: Sequence[Member]) -> None:
+        if len(members) == 1:
+            self._compute_group(batch, members)
+            return
+        for group in group_calls([call for _, call in members], self._signature, self._most_rows):
+            self._compute_group(batch, [members[position] for position in group.positions])
+
+    def _compute_group(self, batch: _Batch, members: Sequence[Member]) -> None:
+        """Run the model once for these members and hand their outcomes over."""
         calls = [call for _, call in members]
         started = perf_counter()
         try:
             outputs = self._predict(calls)
         except ModelFailed as error:
             if len(members) == 1:
-                members[0][0].error = error
-                return [members[0][0]]
+                exchange = members[0][0]
+                _fail([exchange, *batch.who_wait_for(exchange)], error, batch.hand_over)
+                return
             # One request may have spoiled the batch: each gets the answer that it would have got alone.
-            return [exchange for member in members for exchange in self._answer([member], taken_at)]
-        model_seconds = perf_counter() - started
+            for member in members:
+                self._compute_group(batch, [member])
+            return
+        seconds = perf_counter() - started
         for (exchange, call), part in zip(members, outputs, strict=True):
-            try:
-                encoded = exchange.codec.encode(call, part)
-            except (TypeError, ValueError) as error:
-                exchange.error = ModelFailed(f"the model's answer cannot be written down: {one_line(error)}")
-                exchange.error.__cause__ = error
-                continue
-            exchange.answer = Answer(encoded, call.rows, taken_at - exchange.arrived, model_seconds, len(members))
-        return [exchange for exchange, _ in members]
+            waited = batch.taken_at - exchange.arrived
+            _encode(exchange, call, part, Answer(_NOTHING, call.rows, waited, seconds, len(members), batch.cached))
+        batch.hand_over([exchange for exchange, _ in members])
+        if batch.cache is not None:
+            kept = [(batch.keys[exchange], part) for (exchange, _), part in zip(members, outputs, strict=True)]
+            for waiting, (_, part) in zip(batch.cache.keep(kept, seconds), kept, strict=True):
+                now = perf_counter()
+                for exchange, call in waiting:
+                    _encode(exchange, call, part, Answer(_NOTHING, call.rows, now - exchange.arrived, 0.0, 1, HIT))
+                if waiting:
+                    batch.hand_over([exchange for exchange, _ in waiting])
 
     def _predict(self, calls: list[Call]) -> Sequence[Columns]:
         """Return the outputs of each call. Raises ModelFailed."""
@@ -117,6 +191,23 @@ class DataPlane:
                     subject=spec.name,
                 )
         return [outputs] if len(calls) == 1 else split_outputs(outputs, calls)
+
+
+def _encode(exchange: Exchange, call: Call, outputs: Columns, answer: Answer) -> None:
+    """Set the exchange's outcome: the answer with the outputs in the form of its protocol, or the error of that."""
+    try:
+        answer.encoded = exchange.codec.encode(call, outputs)
+    except (TypeError, ValueError) as error:
+        exchange.error = ModelFailed(f"the model's answer cannot be written down: {one_line(error)}")
+        exchange.error.__cause__ = error
+    else:
+        exchange.answer = answer
+
+
+def _fail(exchanges: list[Exchange], error: TidegateError, hand_over: HandOver) -> None:
+    for exchange in exchanges:
+        exchange.error = error
+    hand_over(exchanges)
 
 
 def one_line(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from tidegate.artifact.bundle import Bundle
 from tidegate.contract.errors import TidegateError
 from tidegate.runtime.base import Model
 from tidegate.server.batching import BatchPolicy, rows_are_independent
+from tidegate.server.cache.build import build_cache
 from tidegate.server.dataplane import DataPlane, one_line
 from tidegate.server.exchange import Exchange
 from tidegate.server.metrics import ServerMetrics
@@ -19,6 +20,7 @@ from tidegate.server.protocols.base import Message, ModelFailed, NotReady
 from tidegate.server.protocols.oip import OipCodec
 from tidegate.server.protocols.records import RecordsCodec
 from tidegate.server.settings import ServerSettings
+from tidegate.server.siblings import Siblings
 from tidegate.server.threads import run_in_daemon_thread
 
 log = logging.getLogger("tidegate.server")
@@ -53,6 +55,8 @@ class Replica:
         )
         self.records = RecordsCodec(bundle.signature, settings.identity, settings.limits)
         self.oip = OipCodec(bundle.signature, settings.identity, settings.limits)
+        #: The other workers of the replica, when it has several.
+        self.siblings: Siblings | None = None
         self._data_plane: DataPlane | None = None
 
     @property
@@ -72,7 +76,17 @@ class Replica:
             log.warning("requests are answered one by one: the model answers a row differently in company")
             policy = replace(policy, requests=1)
         self.metrics.batch_limit = policy.requests
-        data_plane = DataPlane(model, policy, settings.threads, settings.queue_limit, settings.queue_bytes)
+        cache = build_cache(settings.cache, self.bundle.manifest.digest)
+        if cache is not None:
+            self.metrics.add_source(cache.metrics)
+        data_plane = DataPlane(
+            model,
+            policy,
+            threads=settings.threads,
+            queue_limit=settings.queue_limit,
+            queue_bytes=settings.queue_bytes,
+            cache=cache,
+        )
         await data_plane.answer(self.records, sample)
         self._data_plane = data_plane
         if self.phase is Phase.LOADING:
@@ -110,4 +124,4 @@ class Replica:
     def close(self) -> None:
         """End the threads after the requests that wait."""
         if self._data_plane is not None:
-            self._data_plane.pool.close()
+            self._data_plane.close()
