@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 
 from tidegate.contract.errors import InvalidInput
 from tidegate.server.protocols.base import TooLarge
-from tidegate.server.protocols.records import parse_json
+from tidegate.server.protocols.rows import parse_json
 from tidegate.server.protocols.values import shorten
 from tidegate.server.replica import Phase, Replica
 

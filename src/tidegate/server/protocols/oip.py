@@ -24,7 +24,7 @@ from tidegate.runtime.base import Array, Columns, Signature, TensorSpec
 from tidegate.server.protocols.base import Call, Encoded, Identity, Limits, Message
 from tidegate.server.protocols.oip_binary import array_from_bytes, bytes_of, item_size
 from tidegate.server.protocols.oip_tensors import Given, InputReader, OutputChooser, Reader, wrong_field
-from tidegate.server.protocols.records import parse_json
+from tidegate.server.protocols.rows import parse_json
 from tidegate.server.protocols.values import json_ready, shorten, tensor_of
 
 #: Parameters that ask for something that is not offered: leaving them out of account would answer something else.

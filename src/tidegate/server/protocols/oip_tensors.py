@@ -22,7 +22,7 @@ import numpy as np
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import NUMPY_DTYPES, Array, Columns, Signature, TensorSpec
 from tidegate.server.protocols.base import Limits
-from tidegate.server.protocols.records import checked_rows
+from tidegate.server.protocols.rows import checked_rows
 from tidegate.server.protocols.values import family, fits, shorten
 
 #: What tensors may be declared as, by the kind of tensor that the model takes.

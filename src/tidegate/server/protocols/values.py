@@ -17,7 +17,8 @@ from tidegate.runtime.base import NUMPY_DTYPES, Array, TensorSpec
 
 _LARGEST_EXACT_FLOAT = 2**53
 
-_ACCEPTED: dict[str, frozenset[type]] = {
+#: Python types of the values that each kind of column takes as they are.
+ACCEPTED_KINDS: dict[str, frozenset[type]] = {
     "BOOL": frozenset({bool}),
     "BYTES": frozenset({str, type(None)}),
     "FLOAT": frozenset({int, float, type(None)}),
@@ -60,7 +61,7 @@ def array_of(spec: TensorSpec, values: list[Any], row_size: int = 1) -> Array:
     """
     kind = family(spec.datatype)
     kinds = set(map(type, values))
-    if not kinds <= _ACCEPTED[kind]:
+    if not kinds <= ACCEPTED_KINDS[kind]:
         values = _mended(spec, kind, values, row_size)
     dtype = NUMPY_DTYPES[spec.datatype]
     try:
@@ -77,7 +78,7 @@ def array_of(spec: TensorSpec, values: list[Any], row_size: int = 1) -> Array:
 
 def _mended(spec: TensorSpec, kind: str, values: list[Any], row_size: int) -> list[Any]:
     """Return the values with whole floats as integers where integers are wanted; else name the first wrong one."""
-    accepted = _ACCEPTED[kind]
+    accepted = ACCEPTED_KINDS[kind]
     mended = []
     for position, value in enumerate(values):
         if type(value) in accepted:
