@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tests.support.models import TrainedModel, flights, late, records, typed, write_pickled
+from tests.support.models import Array, TrainedModel, flights, late, records, typed, write_pickled
 from tidegate.artifact.bundle import Bundle, BundleContent, Environment, write_bundle
-from tidegate.runtime.base import ArtifactFiles, LoadOptions
+from tidegate.runtime.base import NUMPY_DTYPES, ArtifactFiles, LoadOptions
 from tidegate.runtime.registry import get_runtime
 from tidegate.runtime.signatures import signature_to_dict
 
+#: Where ONNX has another name for a datatype.
+ONNX_TYPES = {"FP16": "FLOAT16", "FP32": "FLOAT", "FP64": "DOUBLE", "BYTES": "STRING"}
 SLOW_COLUMNS = tuple(f"x{index}" for index in range(8))
 
 
@@ -65,3 +68,38 @@ def slow_model(path: Path, points: int = 2000) -> TrainedModel:
 def slow_request(rows: int) -> dict[str, dict[str, list[float]]]:
     """Return a request of `rows` rows to the slow model."""
     return {"columns": {name: [0.5] * rows for name in SLOW_COLUMNS}}
+
+
+def echo_model(path: Path) -> TrainedModel:
+    """Build a network that answers every input as it is: one tensor `[n, 2]` of each datatype, outputs `out_...`."""
+    from onnx import TensorProto, checker, helper, save
+
+    kinds = {
+        name: getattr(TensorProto, ONNX_TYPES.get(name, name)) for name in NUMPY_DTYPES
+    }  # ONNX names most datatypes as the protocol does
+    shape = ["n", 2]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", [f"in_{name}"], [f"out_{name}"]) for name in kinds],
+        "echo",
+        [helper.make_tensor_value_info(f"in_{name}", kind, shape) for name, kind in kinds.items()],
+        [helper.make_tensor_value_info(f"out_{name}", kind, shape) for name, kind in kinds.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    checker.check_model(model)
+    save(model, path)
+    columns = {f"in_{name}": echo_values(name, 3) for name in kinds}
+    rows = [{name: array[row].tolist() for name, array in columns.items()} for row in range(3)]
+    expected = {name.replace("in_", "out_", 1): array for name, array in columns.items()}
+    return TrainedModel(path, "onnx", columns, expected, rows)
+
+
+def echo_values(datatype: str, rows: int) -> Array:
+    """Return values of shape `[rows, 2]` for the echo model, the datatype's extremes among them."""
+    dtype = NUMPY_DTYPES[datatype]
+    if dtype.kind == "O":
+        texts = ["", "late", "ü\x00\u20ac\U0001f6eb", "a" * 300]
+        return np.array([texts[index % 4] for index in range(2 * rows)], dtype=object).reshape(rows, 2)
+    if dtype.kind == "b":
+        return (np.arange(2 * rows) % 3 == 0).reshape(rows, 2)
+    bounds: np.finfo[Any] | np.iinfo[Any] = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+    return np.resize(np.array([bounds.min, bounds.max, 0, 1], dtype=dtype), (rows, 2))
