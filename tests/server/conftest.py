@@ -16,6 +16,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from tests.server import bundles
 from tests.support import models
 from tidegate.artifact.bundle import Bundle, load_model
+from tidegate.server.cache.build import CacheSettings
 from tidegate.server.listener import HttpServer
 from tidegate.server.protocols.base import Identity, Limits
 from tidegate.server.replica import Replica
@@ -86,6 +87,7 @@ def settings_for(bundle: Bundle, limits: Limits = LIMITS) -> ServerSettings:
         batch_requests=64,
         batch_rows=1000,
         timeout_seconds=30.0,
+        cache=CacheSettings(),
         host="127.0.0.1",
         port=0,
         drain_seconds=0.0,
