@@ -109,6 +109,15 @@ def save(kind: str, path: Path, **options: Any) -> Path:
         labels = (late(table()) == "late").astype(int)
         model = lightgbm.train({"objective": "binary", "verbose": -1}, lightgbm.Dataset(numbers(), label=labels), 5)
         mlflow.lightgbm.save_model(model, path, signature=infer_signature(numbers()), **options)
+    elif kind == "catboost":
+        import mlflow.catboost
+
+        catboost = pytest.importorskip("catboost")
+        model = catboost.CatBoostClassifier(iterations=5, verbose=0, allow_writing_files=False)
+        model.fit(numbers(), (late(table()) == "late").astype(int))
+        mlflow.catboost.save_model(model, path, signature=infer_signature(numbers()), **options)
+    elif kind == "tensorflow":
+        save_tensorflow(path, options)
     elif kind == "onnx":
         import mlflow.onnx
         from skl2onnx import to_onnx
@@ -138,6 +147,19 @@ def save_torch(kind: str, path: Path, options: dict[str, Any]) -> None:
     mlflow.pytorch.save_model(network, path, signature=signature, **options)
 
 
+def save_tensorflow(path: Path, options: dict[str, Any]) -> None:
+    tensorflow = pytest.importorskip("tensorflow")
+    import mlflow.tensorflow
+
+    class Doubles(tensorflow.Module):
+        @tensorflow.function(input_signature=[tensorflow.TensorSpec([None, 2], tensorflow.float32)])
+        def __call__(self, x: Any) -> Any:
+            return {"y": x * 2}
+
+    values = numbers().to_numpy().astype(np.float32)
+    mlflow.tensorflow.save_model(Doubles(), path, signature=infer_signature(values), **options)
+
+
 def load(path: Path, **options: Any) -> Model:
     return RUNTIME.load(ArtifactFiles(path), LoadOptions(trusted=True, **options))
 
@@ -158,6 +180,8 @@ NATIVE = {
     "sklearn-cloudpickle": ("sklearn", "pickle", True),
     "xgboost": ("xgboost", "xgboost-ubj", False),
     "lightgbm": ("lightgbm", "lightgbm-text", False),
+    "catboost": ("catboost", "catboost-cbm", False),
+    "tensorflow": ("tensorflow", "tensorflow-savedmodel", False),
     "onnx": ("onnx", "onnx", False),
     "pytorch-pt2": ("pytorch", "torch-export", True),
 }
@@ -172,6 +196,7 @@ def test_a_native_flavour_is_left_to_its_runtime(tmp_path: Path, kind: str) -> N
     assert bool(found.reasons) == trust
     checked = check_artifact(path, trust=trust)
     package = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu", "onnx": "onnxruntime", "pytorch": "torch"}
+    package["tensorflow"] = "tensorflow-cpu"
     assert package.get(delegate, delegate) in checked.environment.packages
     assert "mlflow-skinny" not in checked.environment.packages
     if trust:
@@ -192,13 +217,13 @@ def test_a_pipeline_answers_as_pyfunc_does_and_gives_probabilities_too(tmp_path:
     assert answer["probabilities"].shape == (40, 2)
 
 
-@pytest.mark.parametrize("kind", ["xgboost", "lightgbm"])
+@pytest.mark.parametrize("kind", ["xgboost", "lightgbm", "catboost"])
 def test_boosters_answer_as_pyfunc_does(tmp_path: Path, kind: str) -> None:
     path = save(kind, tmp_path / "model")
     model = load(path)
     answer = model.predict(typed(model, numbers()))
     own = mlflow.pyfunc.load_model(str(path)).predict(numbers())
-    if kind == "xgboost":
+    if kind != "lightgbm":
         np.testing.assert_array_equal(answer["prediction"], own)
     else:
         np.testing.assert_allclose(answer["probabilities"][:, 1], own, rtol=1e-12)
