@@ -71,3 +71,7 @@ def test_the_page_on_ci_runs(reader: Reader) -> None:
     reader.type(FORGET)
     reader.follow(read(HOW_TO / "use-it-from-ci.md"))
     assert (reader.folder / "report.json").read_text().startswith("{")
+
+
+def test_the_page_on_own_code_runs(reader: Reader) -> None:
+    reader.follow(read(HOW_TO / "serve-your-own-code.md"))
