@@ -18,6 +18,8 @@ def main() -> None:
     logs.configure()
     if forward.is_for(settings.bundle):
         from tidegate.server.forward.process import run
+    elif settings.worker is not None:
+        from tidegate.server.worker import run
     else:
         from tidegate.server.process import run
     code = run(settings)

@@ -119,7 +119,11 @@ def _add_metrics(app: FastAPI, replica: Replica) -> None:
     @app.get("/metrics", tags=["metrics"])
     async def metrics(request: Request) -> Response:
         """Metrics for Prometheus."""
-        body, content_type = replica.metrics.exposition(request.headers.get("accept", ""))
+        accept = request.headers.get("accept", "")
+        siblings = replica.siblings
+        body, content_type = (
+            replica.metrics.exposition(accept) if siblings is None else await siblings.exposition(accept)
+        )
         return Response(body, headers={"content-type": content_type})
 
 

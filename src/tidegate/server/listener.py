@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Generator
+import logging
+import socket
+from collections.abc import Callable, Generator
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -16,6 +19,8 @@ from tidegate.server.replica import Replica
 
 #: Envoy closes an upstream connection after an hour without use; were we the first, a request could meet the closing.
 _KEEP_ALIVE_SECONDS = 2 * 3600
+
+log = logging.getLogger("tidegate.server")
 
 
 class HttpServer(uvicorn.Server):
@@ -44,6 +49,40 @@ class HttpServer(uvicorn.Server):
                 timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
             )
         )
+
+        self._adoptions: set[asyncio.Task[None]] = set()
+
+    def adopt(self, connection: socket.socket, is_new: bool) -> None:
+        """Serve a connection that was accepted elsewhere: from a shared socket, or by another process before."""
+        task = asyncio.create_task(self._adopt(connection, is_new))
+        self._adoptions.add(task)
+        task.add_done_callback(self._adoptions.discard)
+
+    async def _adopt(self, connection: socket.socket, is_new: bool) -> None:
+        protocol_class: Any = self.config.http_protocol_class
+
+        def protocol() -> Connection:
+            made: Connection = protocol_class(
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            made.is_new = is_new
+            return made
+
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(protocol, connection)
+        except OSError as error:  # its client is gone again
+            log.debug("a connection was lost as it was taken: %s", error)
+            connection.close()
+
+    def hand_over(self, give: Callable[[socket.socket], None]) -> None:
+        """Give every connection away, each as soon as it is between two requests."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.hand_over(give)
+
+    @property
+    def has_connections(self) -> bool:
+        return bool(self.server_state.connections or self._adoptions)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

@@ -19,6 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from tidegate import __version__
+from tidegate.server.totals import Family
 
 REQUESTS_TOTAL = "tidegate_server_requests_total"
 REQUEST_DURATION_SECONDS = "tidegate_server_request_duration_seconds"
@@ -165,9 +166,20 @@ class ServerMetrics:
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Return the metrics and their content type: OpenMetrics to who asks for it, else Prometheus text."""
-        if _OPENMETRICS in accept:
-            return generate_openmetrics(self.registry), _OPENMETRICS_TYPE  # type: ignore[no-untyped-call]
-        return generate_latest(self.registry), _TEXT_TYPE
+        return _written(self.registry, accept)
+
+    def dump(self) -> list[Family]:
+        """Return every metric as plain values, the form in which workers' metrics are summed; see `totals`."""
+        return [
+            {
+                "name": metric.name,
+                "type": metric.type,
+                "documentation": metric.documentation,
+                "over_workers": _over_workers(metric),
+                "samples": [[sample.name, sample.labels, sample.value] for sample in metric.samples],
+            }
+            for metric in self.registry.collect()
+        ]
 
     def _counter(self, name: str, text: str, value: float) -> Metric:
         family = CounterMetricFamily(name, text, labels=_OWN)
@@ -184,3 +196,39 @@ class ServerMetrics:
         buckets, total = values.buckets()
         family.add_metric(self._own, buckets, total)
         return family
+
+
+def _over_workers(metric: Metric) -> str:
+    """Return what the values of several workers make together; see `totals`."""
+    if metric.name.startswith("process_"):
+        return "each"
+    if metric.type in ("counter", "histogram") or metric.name == REQUESTS_IN_FLIGHT:
+        return "sum"
+    return "same" if metric.name in (MODEL_INFO, BATCH_LIMIT) else "each"
+
+
+class _Written:
+    """Families in plain form, as something that a registry can collect."""
+
+    def __init__(self, families: Sequence[Family]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._families:
+            metric = Metric(family["name"], family["documentation"], family["type"])
+            for name, labels, value in family["samples"]:
+                metric.add_sample(name, labels, value)
+            yield metric
+
+
+def write_families(families: Sequence[Family], accept: str) -> tuple[bytes, str]:
+    """Return families in plain form as a page of metrics, and its content type; see `ServerMetrics.exposition`."""
+    registry = CollectorRegistry()
+    registry.register(_Written(families))  # type: ignore[arg-type]
+    return _written(registry, accept)
+
+
+def _written(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    if _OPENMETRICS in accept:
+        return generate_openmetrics(registry), _OPENMETRICS_TYPE  # type: ignore[no-untyped-call]
+    return generate_latest(registry), _TEXT_TYPE

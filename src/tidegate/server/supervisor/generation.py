@@ -1,0 +1,168 @@
+"""The workers of one model: started together, replaced one by one when they die, and ended together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
+from tidegate.server.supervisor.backoff import next_delay
+from tidegate.server.supervisor.worker import Post, State, WorkerProcess
+
+#: Beyond the time that a worker gives itself to end.
+_MARGIN_SECONDS = 10.0
+
+log = logging.getLogger("tidegate.server")
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a generation serves: a bundle, and under which version its clients know it."""
+
+    version: str
+    bundle: Path
+
+    def options(self) -> list[str]:
+        return ["--model-version", self.version]
+
+
+class Generation:
+    """All workers of one model.
+
+    `changed` is called when a worker begins to serve or ends; `buried` with each worker that ended.
+    """
+
+    def __init__(
+        self,
+        served: Served,
+        post: Post,
+        workers: int,
+        *,
+        changed: Callable[[], None],
+        buried: Callable[[WorkerProcess], None],
+    ) -> None:
+        self.served = served
+        self.deaths = 0
+        self._post = post
+        self._wanted = workers
+        self._changed = changed
+        self._buried = buried
+        self._workers: dict[int, WorkerProcess] = {}
+        self._keepers: list[asyncio.Task[None]] = []
+
+    @property
+    def workers(self) -> Sequence[WorkerProcess]:
+        return list(self._workers.values())
+
+    @property
+    def serving(self) -> int:
+        """How many workers take connections."""
+        return sum(worker.state is State.SERVING for worker in self._workers.values())
+
+    async def prepare(self, timeout_seconds: float, *, in_background: bool) -> float:
+        """Start all workers and wait until each has its model warm; return the seconds of the slowest.
+
+        Raises:
+            TidegateError: the model cannot be served, or was not ready in time; nothing is left running.
+        """
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                for index in range(self._wanted):
+                    await self._start(index, in_background=in_background)
+                return max(await asyncio.gather(*(worker.ready() for worker in self.workers)))
+        except TimeoutError:
+            await self.kill()
+            raise InvalidInput(
+                f"the model was not ready within {timeout_seconds:g} s",
+                subject=str(self.served.bundle),
+                hint="give it more time with --load-seconds, or the machine more cores",
+            ) from None
+        except BaseException:
+            await self.kill()
+            raise
+
+    async def serve(self) -> None:
+        """Have all workers take connections, and replace from now on those that die.
+
+        Raises:
+            Unavailable: one died in the meantime; all are ended.
+        """
+        try:
+            await asyncio.gather(*(worker.serve() for worker in self.workers))
+        except Unavailable:
+            await self.kill()
+            raise
+        self._keepers = [asyncio.create_task(self._keep(index)) for index in range(self._wanted)]
+        self._changed()
+
+    async def leave(self, grace_seconds: float) -> None:
+        """Have the workers give their connections away and end."""
+        self._let_go()
+        for worker in self.workers:
+            worker.leave()
+        await self._until_ended(grace_seconds + _MARGIN_SECONDS)
+
+    def drain(self) -> None:
+        """Have the workers stop serving as a replica does at SIGTERM: soon, and at once when called again."""
+        self._let_go()
+        for worker in self.workers:
+            worker.signal(signal.SIGTERM)
+
+    async def drained(self, longest_seconds: float) -> None:
+        await self._until_ended(longest_seconds + _MARGIN_SECONDS)
+
+    async def kill(self) -> None:
+        """End the workers now; they serve nobody."""
+        self._let_go()
+        for worker in self.workers:
+            worker.signal(signal.SIGKILL)
+        await self._until_ended(_MARGIN_SECONDS)
+
+    async def _start(self, index: int, *, in_background: bool) -> WorkerProcess:
+        worker = self._workers[index] = WorkerProcess(index, self._post)
+        await worker.start(self.served.bundle, self.served.options(), in_background=in_background)
+        return worker
+
+    async def _keep(self, index: int) -> None:
+        """Replace the worker of this place whenever it ends."""
+        delay = 0.0
+        while True:
+            worker = self._workers[index]
+            await worker.ended()
+            self._buried(worker)
+            self.deaths += 1
+            self._changed()
+            delay = next_delay(delay, monotonic() - worker.started_at)
+            log.error(
+                "worker %s ended with code %s: starting another",
+                index,
+                worker.returncode,
+                extra={"fields": {"pid": worker.pid, "delay_seconds": delay}},
+            )
+            await asyncio.sleep(delay)
+            try:
+                # In the background where others serve; alone, the sooner it is back the better.
+                replacement = await self._start(index, in_background=self.serving > 0)
+                await replacement.ready()
+                await replacement.serve()
+            except TidegateError as error:
+                log.error("the worker cannot be replaced: %s", error.message)  # noqa: TRY400 -- the message says it all
+            self._changed()
+
+    def _let_go(self) -> None:
+        for keeper in self._keepers:
+            keeper.cancel()
+        self._keepers = []
+
+    async def _until_ended(self, longest_seconds: float) -> None:
+        workers = self.workers
+        await asyncio.gather(*(worker.ended(longest_seconds) for worker in workers))
+        for worker in workers:
+            self._buried(worker)
+        self._workers.clear()
+        self._changed()
