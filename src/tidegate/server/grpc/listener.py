@@ -14,18 +14,10 @@ class GrpcServer:
     """Serves one replica over gRPC from `start` to `stop`."""
 
     def __init__(self, replica: Replica) -> None:
-        settings = replica.settings
+        self._settings = replica.settings
+        self._inference = InferenceService(replica)
         self._health = HealthService(replica)
-        self._grace_seconds = settings.grace_seconds
-        self._server = grpc.aio.server(
-            options=(
-                ("grpc.max_receive_message_length", settings.limits.body_bytes),
-                ("grpc.max_send_message_length", -1),
-                # Workers share one port; for a process of its own a port that is taken is an error.
-                ("grpc.so_reuseport", int(settings.worker is not None)),
-            )
-        )
-        self._server.add_generic_rpc_handlers((InferenceService(replica).handler(), self._health.handler()))
+        self._server: grpc.aio.Server | None = None
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port: a free one for port 0.
@@ -33,12 +25,23 @@ class GrpcServer:
         Raises:
             Unavailable: the address cannot be listened on.
         """
+        # It belongs to the event loop on which it is made.
+        server = grpc.aio.server(
+            options=(
+                ("grpc.max_receive_message_length", self._settings.limits.body_bytes),
+                ("grpc.max_send_message_length", -1),
+                # Workers share one port; for a process of its own a port that is taken is an error.
+                ("grpc.so_reuseport", int(self._settings.worker is not None)),
+            )
+        )
+        server.add_generic_rpc_handlers((self._inference.handler(), self._health.handler()))
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
-            bound = self._server.add_insecure_port(address)
+            bound = server.add_insecure_port(address)
         except RuntimeError as error:
             raise Unavailable(f"cannot listen for gRPC on {host}:{port}", subject=address) from error
-        await self._server.start()
+        await server.start()
+        self._server = server
         return bound
 
     async def stop(self) -> None:
@@ -47,4 +50,5 @@ class GrpcServer:
         Calls that are still there then are answered with UNAVAILABLE.
         """
         self._health.end()
-        await self._server.stop(self._grace_seconds)
+        if self._server is not None:
+            await self._server.stop(self._settings.grace_seconds)
