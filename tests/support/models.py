@@ -234,3 +234,20 @@ def onnx_model(path: Path, *, seed: int = 0, zipmap: bool = False) -> TrainedMod
         last = names[-1]
         expected[last] = np.array([list(row.values()) for row in expected[last]], dtype=np.float32)
     return TrainedModel(path, "onnx", columns, expected, records(asked))
+
+
+def python_class(path: Path) -> TrainedModel:
+    """Write a class that knows the answer by rule: late after two o'clock, and with one carrier always."""
+    code = (
+        "class Model:\n"
+        '    inputs = [{"name": name} for name in ("distance", "hour", "month")]\n'
+        '    inputs.append({"name": "carrier", "datatype": "BYTES"})\n\n'
+        "    def predict(self, inputs):\n"
+        '        late = (inputs["hour"] > 14) | (inputs["carrier"] == "UA")\n'
+        '        return {"prediction": ["late" if one else "on time" for one in late], "late": late}\n'
+    )
+    path.write_text(code)
+    asked = flights(8, seed=99)
+    is_late = ((asked["hour"] > 14) | (asked["carrier"] == "UA")).to_numpy()
+    expected = {"prediction": np.where(is_late, "late", "on time").astype(object), "late": is_late}
+    return TrainedModel(path, "python", typed(asked), expected, records(asked))
