@@ -312,7 +312,7 @@ def test_a_function_in_a_skops_file_needs_trust_and_is_named(tmp_path: Path) -> 
 
 
 def is_quick(model: Model) -> bool:
-    return model._answer != model._ordinary_way  # type: ignore[attr-defined]
+    return model._answer != model._step_by_step  # type: ignore[attr-defined]
 
 
 QUICK = ["logistic", "by position", "by mask", "boosted", "no probabilities", "support vectors"]

@@ -2,8 +2,8 @@
 
 For one row, most of the time of a `ColumnTransformer` goes into cutting a DataFrame up and checking its names. The
 steps do the same arithmetic on arrays, but whether they do is up to each of them; so the quick way is only taken when
-it gave bit for bit the answers of the ordinary way on rows that try every column with missing, unknown and extreme
-values, and raised no warning.
+it gave the answers of the ordinary way (labels exactly, numbers within 1e-6) on rows that try every column with
+missing, unknown and extreme values, and raised no warning.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import numpy as np
 
 from tidegate.runtime.base import Array, Columns, TensorSpec
 from tidegate.runtime.introspect import ColumnFacts, picked_columns
+from tidegate.runtime.sklearn_engines import Answer
+from tidegate.runtime.trees_engine import is_close
 
-Answer = tuple[Array, Array | None]
 Run = Callable[[Any], Answer]
 
 _COLUMN_TRANSFORMER = "sklearn.compose._column_transformer.ColumnTransformer"
@@ -170,7 +171,7 @@ def _is_forest(step: Any) -> bool:
 
 
 def is_equal(quick: Callable[[Columns], Answer], ordinary: Callable[[Columns], Answer], trial: Columns) -> bool:
-    """Whether two ways give the same answers bit for bit, or fail alike, on every row of a batch, without a warning."""
+    """Whether two ways give the same answers, or fail alike, on every row of a batch, without a warning."""
     rows = len(next(iter(trial.values())))
     # The first row by itself, then all of them; a part that both refuse is halved to see which rows they refuse.
     waiting = [(0, rows), (0, 1)]
@@ -209,7 +210,7 @@ def _is_same_array(one: Array | None, other: Array | None) -> bool:
         return one is other
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
-    return one.tolist() == other.tolist() if one.dtype.hasobject else one.tobytes() == other.tobytes()
+    return is_close(one, other) if one.dtype.kind == "f" else one.tolist() == other.tolist()
 
 
 def trial_rows(specs: Sequence[TensorSpec], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from tidegate.contract.errors import InvalidInput
-from tidegate.runtime.array_path import Answer, NotApplicableError, is_equal, is_splitter, quick_way, trial_rows
+from tidegate.runtime.array_path import NotApplicableError, is_equal, is_splitter, quick_way, trial_rows
 from tidegate.runtime.base import Array, Columns, Datatype, LoadOptions, Signature, TensorSpec
+from tidegate.runtime.column_plan import ColumnPlan
 from tidegate.runtime.columns import datatype_from_sample, sample_values
 from tidegate.runtime.frames import FrameBuilder
 from tidegate.runtime.introspect import ColumnFacts, column_facts, feature_count, feature_names, takes_one_text
 from tidegate.runtime.rows import inputs_from_rows, made_up_row
+from tidegate.runtime.sklearn_engines import Answer, Final, RefusedError, final_engine, own_encoder
+from tidegate.runtime.trees_engine import or_none
 
 #: The name of the only input of a model that was fitted on an array, or on a list of texts.
 TENSOR_INPUT, TEXT_INPUT = "input", "text"
@@ -33,14 +36,26 @@ Prepare = Callable[[Columns], Any]
 
 @dataclass(frozen=True)
 class _Steps:
-    """How to run an estimator: transform, then ask the last step for labels and for probabilities."""
+    """How to run an estimator: transform, then ask the last step for labels and for probabilities.
+
+    `engine` answers for the last step where it can, None leaves everything to the step itself.
+    """
 
     transforms: Sequence[Any]
     final: Any
+    engine: Final | None = None
 
-    def __call__(self, data: Any) -> tuple[Array, Array | None]:
+    def __call__(self, data: Any) -> Answer:
         for step in self.transforms:
             data = step.transform(data)
+        if self.engine is not None:
+            try:
+                return self.engine(data)
+            except RefusedError:
+                pass
+        return self._own_answer(data)
+
+    def _own_answer(self, data: Any) -> Answer:
         if not hasattr(self.final, "classes_") or not hasattr(self.final, "predict_proba"):
             return np.asarray(self.final.predict(data)), None
         probabilities = self.final.predict_proba(data)
@@ -69,27 +84,71 @@ class EstimatorModel:
     def __init__(self, estimator: Any, signature: Signature, prepare: Prepare, example: Mapping[str, Any]) -> None:
         self.steps = _steps_of(estimator)
         self._prepare = prepare
-        self._answer: Callable[[Columns], Answer] = self._ordinary_way
+        final = self.steps.final
+        engine = or_none(lambda: final_engine(final), "The scikit-learn model")
+        self._encoder, self._encoded = own_encoder(final), engine
+        self._quick_steps = replace(self.steps, engine=engine if self._encoder is None else None)
+        self._answer: Callable[[Columns], Answer] = self._step_by_step
         self.signature = signature
         self.example = example
 
-    def hasten(self, facts: Mapping[str, ColumnFacts], sample: Sequence[Mapping[str, Any]] | None) -> bool:
-        """Take the quick way through the pipeline from now on if there is one and it answers the same."""
-        first, rest = self.steps.final, _Steps((), self.steps.final)
-        if self.steps.transforms:
-            first, rest = self.steps.transforms[0], _Steps(self.steps.transforms[1:], self.steps.final)
+    def hasten(self, facts: Mapping[str, ColumnFacts], sample: Sequence[Mapping[str, Any]] | None) -> None:
+        """Take a quicker way from columns to answers from now on if there is one and it answers the same."""
         specs = self.signature.inputs
-        run = rest if first is self.steps.final or is_splitter(first) else self.steps
         rows = list(sample or ())[:5] or [made_up_row(specs, self.example)]
+        trial = inputs_from_rows(specs, trial_rows(specs, rows))
+        for make in (self._planned_way, self._way_of_arrays):
+            try:
+                quick, undo = make(facts)
+            except NotApplicableError:
+                continue
+            if is_equal(quick, self._ordinary_way, trial):
+                self._answer = quick
+                return
+            undo()
+
+    def _planned_way(self, facts: Mapping[str, ColumnFacts]) -> tuple[Callable[[Columns], Answer], Callable[[], None]]:
+        specs, steps = self.signature.inputs, self._quick_steps
+        splitter = steps.transforms[0] if steps.transforms else self._encoder
+        if not is_splitter(splitter):
+            raise NotApplicableError
+        plan = ColumnPlan(splitter, specs, facts, order=self._order_of(splitter))
+        rest = replace(steps, transforms=steps.transforms[1:]) if steps.transforms else self._encoded
+        if rest is None:
+            raise NotApplicableError
+
+        def answer(inputs: Columns) -> Answer:
+            try:
+                return rest(plan(inputs))
+            except RefusedError:
+                return self._ordinary_way(inputs)
+
+        return answer, _nothing
+
+    def _way_of_arrays(
+        self, facts: Mapping[str, ColumnFacts]
+    ) -> tuple[Callable[[Columns], Answer], Callable[[], None]]:
+        steps = self._quick_steps
+        first, rest = (
+            (steps.transforms[0], replace(steps, transforms=steps.transforms[1:]))
+            if steps.transforms
+            else (steps.final, steps)
+        )
+        run = rest if first is steps.final or is_splitter(first) else steps
+        return quick_way(first, run, self.signature.inputs, facts)
+
+    def _order_of(self, splitter: Any) -> Literal["C", "F"]:
+        """Return how a transformer lays out its answer in memory, since a linear model's last bit depends on it."""
+        row = made_up_row(self.signature.inputs, self.example)
         try:
-            quick, undo = quick_way(first, run, specs, facts)
-        except NotApplicableError:
-            return False
-        if is_equal(quick, self._ordinary_way, inputs_from_rows(specs, trial_rows(specs, rows))):
-            self._answer = quick
-            return True
-        undo()
-        return False
+            answer = splitter.transform(self._prepare(inputs_from_rows(self.signature.inputs, [row] * 2)))
+        except (TypeError, ValueError):
+            return "C"
+        flags = getattr(answer, "flags", None)
+        return "F" if flags is not None and flags.f_contiguous and not flags.c_contiguous else "C"
+
+    def _step_by_step(self, inputs: Columns) -> Answer:
+        return self._quick_steps(self._prepare(inputs))
 
     def _ordinary_way(self, inputs: Columns) -> Answer:
         return self.steps(self._prepare(inputs))
@@ -102,7 +161,11 @@ class EstimatorModel:
         return outputs
 
     def close(self) -> None:
-        del self.steps, self._answer
+        del self.steps, self._quick_steps, self._encoded, self._answer
+
+
+def _nothing() -> None:
+    pass
 
 
 def _typed(values: Array, datatype: Datatype) -> Array:

@@ -84,17 +84,18 @@ def single_leaf(value: float, target: int) -> Tree:
 def with_base(forest: Forest) -> list[Tree]:
     """Return the trees after one tree for each base value, so that the sums begin with it as the framework's do."""
     bases = [single_leaf(float(value), target) for target, value in enumerate(forest.base) if value != 0.0]
-    return [*bases, *(_rooted(tree) for tree in forest.trees)]
+    return [*bases, *(rooted(tree) for tree in forest.trees)]
 
 
-def _rooted(tree: Tree) -> Tree:
+def rooted(tree: Tree) -> Tree:
+    """Return the tree, with two equal leaves under a root when it was one leaf."""
     return single_leaf(float(tree.threshold[0]), tree.target) if tree.yes[0] < 0 else tree
 
 
-def probe_matrix(forest: Forest, rows: int, seed: int = 0) -> Array:
+def probe_matrix(forest: Forest, rows: int, *, unknown: bool = True, seed: int = 0) -> Array:
     """Return rows that try the borders of a forest: thresholds and their neighbours, members, unknown values, NaN.
 
-    Shape [rows, width], float64; the first row is all NaN.
+    Shape [rows, width], float64; the first row is all NaN. Without `unknown` no code is beyond those in the trees.
     """
     rng = np.random.default_rng(seed)
     features = np.concatenate([tree.feature[tree.yes >= 0] for tree in forest.trees] or [np.zeros(0, np.int64)])
@@ -108,7 +109,7 @@ def probe_matrix(forest: Forest, rows: int, seed: int = 0) -> Array:
     for column in range(forest.width):
         known = sorted(members.get(column, ()))
         if known:
-            pool = np.array([*known, max(known) + 1.0, max(known) + 37.0])
+            pool = np.array([*known, *([max(known) + 1.0, max(known) + 37.0] if unknown else [])])
         else:
             pool = numbers[(features == column) & compares].astype(np.float64)
             pool = pool[np.isfinite(pool) & (np.abs(pool) < _BOUND)]

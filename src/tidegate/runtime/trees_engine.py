@@ -104,16 +104,19 @@ def or_none(make: Callable[[], Made], what: str) -> Made | None:
     return None
 
 
-def require_equal(engine: Callable[[Array], Array], own: Callable[[Array], Array], forest: Forest) -> None:
+def require_equal(
+    engine: Callable[[Array], Array], own: Callable[[Array], Array], forest: Forest, *, unknown: bool = True
+) -> None:
     """Compare an engine with the framework's own answers on rows made for the forest: all at once, and one by one.
 
     Args:
         engine, own: from a float64 matrix, shape [rows, width], to numbers, the rows first.
+        unknown: whether to try codes that no tree knows.
 
     Raises:
         DiffersError: they differ by more than `TOLERANCE`.
     """
-    probe = probe_matrix(forest, PROBE_ROWS)
+    probe = probe_matrix(forest, PROBE_ROWS, unknown=unknown)
     expected = np.asarray(own(probe))
     require_close(np.asarray(engine(probe)), expected)
     for row in range(0, PROBE_ROWS, 16):

@@ -23,6 +23,8 @@ _ELEMENTS = {np.dtype(np.float32): 1, np.dtype(np.uint8): 2, np.dtype(np.float64
 _INT, _TENSOR, _INTS = 2, 4, 7  # AttributeProto.AttributeType
 _SUM, _AS_IT_IS = 1, 0
 _OCTETS = 5
+#: In place of an empty set, which ONNX Runtime refuses: no category has such a code.
+_NOTHING = (-0.5,)
 
 
 def graph_of_sums(forest: Forest) -> bytes:
@@ -55,7 +57,7 @@ def _model(forest: Forest, trees: Sequence[Tree], values: Sequence[Array], targe
             (tree.feature[inner], tree.threshold[inner], tree.mode[inner], place[yes], place[no], ~is_inner[yes],
              ~is_inner[no], tree.missing_yes[inner])
         )  # fmt: skip
-        members += [tree.members[int(node)] for node in inner if tree.mode[node] == MEMBER]
+        members += [tree.members[int(node)] or _NOTHING for node in inner if tree.mode[node] == MEMBER]
         roots.append(nodes_before)
         weights.append(value[leaves])
         leaf_targets.append(np.full(len(leaves), target))
