@@ -78,10 +78,15 @@ def request(
 
 
 @contextmanager
-def grpc_beside(replica: Replica, server: InProcess) -> Iterator[Client]:
-    """Serve the replica over gRPC, too, on the loop of its HTTP server."""
+def grpc_port_beside(replica: Replica, server: InProcess) -> Iterator[int]:
+    """Serve the replica over gRPC, too, on the loop of its HTTP server; give the port."""
     service = GrpcServer(replica)
-    port = server.call(service.start, "127.0.0.1", 0)
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Client(channel)
+    yield server.call(service.start, "127.0.0.1", 0)
     server.call(service.stop)
+
+
+@contextmanager
+def grpc_beside(replica: Replica, server: InProcess) -> Iterator[Client]:
+    """Serve the replica over gRPC, too, and give a client."""
+    with grpc_port_beside(replica, server) as port, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield Client(channel)
