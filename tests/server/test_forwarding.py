@@ -17,8 +17,9 @@ import psutil
 import pytest
 
 from tests.server.processes import DEADLINE_SECONDS, ReplicaProcess, replica, spawn, wait_until
-from tidegate.artifact.build import BuildRequest, build_bundle
+from tidegate.artifact.build import BuildLimits, BuildRequest, build_bundle
 from tidegate.artifact.bundle import Bundle, read_bundle, verify_bundle
+from tidegate.contract.errors import InvalidInput
 
 APP = Path(__file__).parents[1] / "support" / "http_app.py"
 SETTINGS: dict[str, Any] = {
@@ -312,3 +313,27 @@ def test_what_a_child_writes_leaves_its_bundle_as_it_is(bundle_of: BundleOf, tmp
     with replica(bundle.folder, tmp_path) as process:
         assert process.client.post("/predict", json={"values": [1]}).status_code == 200
         verify_bundle(bundle)
+
+
+def test_a_check_that_is_given_up_leaves_no_server(bundle_of: BundleOf, tmp_path: Path) -> None:
+    folder = tmp_path / "scores"
+    folder.mkdir()
+    (folder / "http_app.py").write_text(APP.read_text())
+    mark = {"command": ["{python}", "http_app.py", "{port}", str(tmp_path)], "healthPath": "/status/503"}
+    request = BuildRequest(
+        folder, framework="command", trust=True, settings={**SETTINGS, **mark, "environment": {"HELPER": "1"}}
+    )
+    limits = BuildLimits(seconds=4)
+    with pytest.raises(InvalidInput, match="could not be checked in 4 seconds"):
+        asyncio.run(build_bundle(request, tmp_path / "bundles", limits))
+
+    def running() -> list[int]:
+        return [
+            found.pid for found in psutil.process_iter(["cmdline"]) if str(tmp_path) in (found.info["cmdline"] or ())
+        ]
+
+    wait_until(lambda: not running(), "no server is left")
+
+
+def test_the_memory_of_a_bundle_is_that_of_the_server(bundle: Bundle) -> None:
+    assert 5 << 20 < bundle.manifest.memory_bytes < 500 << 20

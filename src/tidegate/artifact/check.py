@@ -12,7 +12,7 @@ import numpy as np
 from tidegate.artifact.bundle import Environment
 from tidegate.artifact.environment import compare_versions, environment_of, imported_modules
 from tidegate.artifact.inspect import ArtifactLimits, inspect_artifact
-from tidegate.artifact.memory import PeakMemory
+from tidegate.artifact.memory import PeakMemory, largest_child_peak
 from tidegate.artifact.sample import check_columns, read_sample, rows_to_try
 from tidegate.contract.errors import InvalidInput, NotTrusted, TidegateError
 from tidegate.runtime.base import Columns, Derived, Derives, LoadOptions, Model, Recognition, Signature
@@ -33,7 +33,8 @@ class Checked:
 
     Attributes:
         sample: the rows that it answered, in the signature's own terms.
-        memory_bytes: peak resident memory that loading and answering added to this process.
+        memory_bytes: peak resident memory that loading and answering added to this process; of an opaque model, the
+            peak of its largest process.
         warnings: what the user should know although it is no error.
     """
 
@@ -93,7 +94,7 @@ def check_artifact(
         signature=signature,
         sample=rows,
         environment=environment_of(maker, imported_modules(recognition), made.packages),
-        memory_bytes=peak.growth(),
+        memory_bytes=largest_child_peak() if recognition.opaque else peak.growth(),
         warnings=(*warnings, *made.warnings),
     )
 

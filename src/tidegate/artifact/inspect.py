@@ -93,7 +93,9 @@ def _unknown(path: Path) -> InvalidInput:
 
 def _way_out(path: Path) -> str:
     if path.is_dir():
-        return "Name the model file in it."
+        return (
+            "Name the model file in it. For a server of your own, put tidegate.yaml with its command into the folder."
+        )
     if zipfile.is_zipfile(path):
         return "If it is an archive of a model file, unpack it and name that file."
     return "The file may be damaged. Otherwise export the model to one of these formats, ONNX for most others."

@@ -27,10 +27,18 @@ class PeakMemory:
         return max(0, _resident_peak() - self._before)
 
 
+def largest_child_peak() -> int:
+    """Return the peak resident memory, in bytes, of the largest process that this one has waited for, or they have."""
+    return _in_bytes(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+
+
 def _resident_peak() -> int:
     lines = _STATUS.read_text().splitlines() if _STATUS.exists() else []
     for line in lines:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return _in_bytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def _in_bytes(ru_maxrss: int) -> int:
+    return ru_maxrss if sys.platform == "darwin" else ru_maxrss * 1024
