@@ -149,7 +149,7 @@ def test_what_waits_may_not_hold_more_bytes_than_allowed() -> None:
 
 def test_what_would_wait_longer_than_the_objective_is_refused_and_what_is_being_answered_does_not_count() -> None:
     async def scenario(desk: Desk, pool: WorkerPool, asker: Asker) -> None:
-        pool.cost.learn(1, 100, 0.02)  # 20 ms for each request of 100 bytes, while 80 % of 100 ms may be waited
+        pool.cost.learn(1, 100, 0.02)  # 20 ms for each request of 100 bytes, while half of 160 ms may be waited
         desk.gate.clear()
         futures = [asker.ask(b"taken", 100)[1]]
         await begun(desk)
@@ -159,7 +159,7 @@ def test_what_would_wait_longer_than_the_objective_is_refused_and_what_is_being_
         desk.gate.set()
         await asyncio.gather(*futures)
 
-    run(scenario, policy=BatchPolicy(0.1, requests=1))
+    run(scenario, policy=BatchPolicy(0.16, requests=1))
 
 
 def test_what_is_cancelled_is_not_done_and_makes_room_at_once() -> None:

@@ -107,10 +107,11 @@ class BatchPolicy:
     def longest_wait(self, cost: CostModel, size: int) -> float:
         """Return the expected wait beyond which a request is better refused than kept.
 
-        It leaves a fifth of the objective for the rest of the way. A model that cannot meet its objective at all is
-        not kept from answering: two of its own times are always allowed.
+        The other half of the objective is for the batch that is under way now and the request's own, a quarter each at
+        most. A model that cannot meet its objective at all is not kept from answering: two of its own times are always
+        allowed.
         """
-        return max(0.8 * self.objective_seconds, 2 * cost.seconds(size))
+        return max(self.objective_seconds / 2, 2 * cost.seconds(size))
 
 
 @dataclass(slots=True)
