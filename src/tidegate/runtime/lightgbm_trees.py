@@ -27,6 +27,9 @@ _IDENTITY = {
 }  # fmt: skip
 _EXPONENTIAL = {"poisson", "gamma", "tweedie"}
 
+#: Above every code that a category can have.
+_NO_CODE = 1 << 24
+
 
 def forest_of(text: str) -> tuple[Forest, Mapping[str, str]]:
     """Return the forest of a model in LightGBM's text format, and the header of the text.
@@ -125,7 +128,7 @@ def engine_of(booster: Any, coded: frozenset[int], threads: int) -> Scores:
         if cut:
             # LightGBM cuts codes down to whole numbers.
             matrix = matrix.copy()
-            matrix[:, cut] = np.trunc(matrix[:, cut])
+            matrix[:, cut] = np.clip(np.trunc(matrix[:, cut]), -1, _NO_CODE)
         return link(sums(matrix))
 
     require_equal(engine, lambda probe: np.asarray(booster.predict(probe, num_threads=threads)), forest)

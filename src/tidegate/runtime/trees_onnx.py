@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from tidegate.runtime.base import Array
-from tidegate.runtime.trees import MEMBER, Forest, Tree, with_base
+from tidegate.runtime.trees import AT_MOST, MEMBER, Forest, Tree, with_base
 
 #: Names of the graph's input and output.
 INPUT, OUTPUT = "x", "y"
@@ -23,8 +23,6 @@ _ELEMENTS = {np.dtype(np.float32): 1, np.dtype(np.uint8): 2, np.dtype(np.float64
 _INT, _TENSOR, _INTS = 2, 4, 7  # AttributeProto.AttributeType
 _SUM, _AS_IT_IS = 1, 0
 _OCTETS = 5
-#: In place of an empty set, which ONNX Runtime refuses: no category has such a code.
-_NOTHING = (-0.5,)
 
 
 def graph_of_sums(forest: Forest) -> bytes:
@@ -43,7 +41,8 @@ def graph_of_leaves(forest: Forest) -> bytes:
 
 
 def _model(forest: Forest, trees: Sequence[Tree], values: Sequence[Array], targets: Iterable[int], width: int) -> bytes:
-    roots, parts, weights, leaf_targets, members = [], [], [], [], []
+    roots, parts, weights, leaf_targets = [], [], [], []
+    members: list[Sequence[float]] = []
     nodes_before = leaves_before = 0
     for tree, value, target in zip(trees, values, targets, strict=True):
         is_inner = tree.yes >= 0
@@ -53,11 +52,15 @@ def _model(forest: Forest, trees: Sequence[Tree], values: Sequence[Array], targe
         place[inner] = np.arange(len(inner)) + nodes_before
         place[leaves] = np.arange(len(leaves)) + leaves_before
         yes, no = tree.yes[inner], tree.no[inner]
+        mode, threshold = tree.mode[inner], tree.threshold[inner]
+        # ONNX Runtime refuses empty sets; no number is below this threshold either.
+        is_empty = np.array([tree.members.get(int(node)) in ((), []) for node in inner], dtype=bool)
+        mode, threshold = np.where(is_empty, AT_MOST, mode), np.where(is_empty, -np.inf, threshold)
         parts.append(
-            (tree.feature[inner], tree.threshold[inner], tree.mode[inner], place[yes], place[no], ~is_inner[yes],
-             ~is_inner[no], tree.missing_yes[inner])
+            (tree.feature[inner], threshold, mode, place[yes], place[no], ~is_inner[yes], ~is_inner[no],
+             tree.missing_yes[inner])
         )  # fmt: skip
-        members += [tree.members[int(node)] or _NOTHING for node in inner if tree.mode[node] == MEMBER]
+        members += [values for node in inner if tree.mode[node] == MEMBER and (values := tree.members[int(node)])]
         roots.append(nodes_before)
         weights.append(value[leaves])
         leaf_targets.append(np.full(len(leaves), target))

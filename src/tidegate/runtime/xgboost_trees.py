@@ -29,6 +29,9 @@ _LOGISTIC = {"binary:logistic", "reg:logistic"}
 _EXPONENTIAL = {"count:poisson", "reg:gamma", "reg:tweedie"}
 _SOFTMAX = {"multi:softprob"}
 
+#: Above every code that a category can have.
+_NO_CODE = 1 << 24
+
 
 def forest_of(booster: Any, trees: int) -> Forest:
     """Return the forest of a booster.
@@ -119,7 +122,7 @@ def engine_of(booster: Any, iterations: tuple[int, int], coded: frozenset[int]) 
         if cut:
             # XGBoost cuts codes down to whole numbers; below zero is no category.
             matrix = matrix.copy()
-            matrix[:, cut] = np.floor(matrix[:, cut])
+            matrix[:, cut] = np.clip(np.floor(matrix[:, cut]), -1, _NO_CODE)
         return link(sums(matrix))
 
     def own(probe: Array) -> Array:
