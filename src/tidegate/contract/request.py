@@ -103,7 +103,8 @@ class ModelArtifact(Document):
 
     settings: dict[str, JsonValue] = Field(default={}, max_length=100)
     """What this runtime alone needs to know: for `xgboost` and `lightgbm` `labels`, a list of class names in the order
-    of training; for `xgboost` also `categories`, an object from column to its text categories in that order."""
+    of training; for `xgboost` also `categories`, an object from column to its text categories in that order; for
+    `python` and `command`, code of your own, what the how-to page on it lists."""
 
 
 class ServingRequirements(Document):
