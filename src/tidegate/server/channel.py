@@ -50,7 +50,7 @@ class Channel:
             while line := await reader.readline():
                 self._take(json.loads(line))
         except (ConnectionError, ValueError) as error:
-            log.error("the channel between supervisor and worker broke: %s", error)
+            log.error("the channel between supervisor and worker broke: %s", error)  # noqa: TRY400
         finally:
             self._is_over = True
             self._writer.close()

@@ -150,7 +150,7 @@ class Intake:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return
         except OSError as error:
-            log.error("a connection cannot be accepted: %s", error.strerror or error)
+            log.error("a connection cannot be accepted: %s", error.strerror or error)  # noqa: TRY400
             if self._loop is not None:
                 self._loop.remove_reader(self._listener.fileno())
                 self._pause = self._loop.call_later(_PAUSE_SECONDS, self._go_on)

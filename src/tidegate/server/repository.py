@@ -1,4 +1,7 @@
-"""The index of the model repository extension: a replica's repository is the one model that it serves.
+"""The model repository extension: index, load, unload.
+
+Under a supervisor the repository is its folder, and it carries out what is asked. A replica that is one process has the
+one model that it serves, and loads no other.
 
 Source: docs/protocol/extension_model_repository.md of github.com/triton-inference-server/server.
 """
@@ -17,6 +20,8 @@ from tidegate.server.protocols.values import shorten
 from tidegate.server.replica import Phase, Replica
 
 _BODY_BYTES = 64 * 1024
+_FORBIDDEN = 403
+_NO_REPOSITORY = "models cannot be loaded or unloaded here: the server was not started with --repository"
 
 #: Triton's word for each phase, and why the model is not ready.
 _STATES = {
@@ -36,13 +41,39 @@ def index(replica: Replica, *, only_ready: bool) -> list[dict[str, str]]:
 
 
 def add_repository(app: FastAPI, replica: Replica) -> None:
-    """Add the route of the index."""
+    """Add the routes of index, load and unload."""
 
     @app.post("/v2/repository/index", tags=["repository"])
     async def repository_index(request: Request) -> Response:
         """Name the model and its state; the body may be `{"ready": true}` to leave out what is not ready."""
         only_ready = _only_ready(await _body(request))
+        if replica.siblings is not None:
+            status, document = await replica.siblings.repository("index", None, {"ready": only_ready})
+            if status != _FORBIDDEN:
+                return Response(orjson.dumps(document), status, media_type="application/json")
         return Response(orjson.dumps(index(replica, only_ready=only_ready)), media_type="application/json")
+
+    @app.post("/v2/repository/models/{name}/load", tags=["repository"])
+    async def load(name: str, request: Request) -> Response:
+        """Serve the newest version of the repository, or the one in `{"parameters": {"version": "3"}}`, once it is warm.
+
+        Until then, and when it is refused, the version that serves goes on serving.
+        """
+        return await change("load", name, request)
+
+    @app.post("/v2/repository/models/{name}/unload", tags=["repository"])
+    async def unload(name: str, request: Request) -> Response:
+        """Serve the model no more until a version is loaded."""
+        return await change("unload", name, request)
+
+    async def change(action: str, name: str, request: Request) -> Response:
+        body = await _body(request)
+        wish = parse_json(body) if body.strip() else {}
+        if replica.siblings is None:
+            status, document = _FORBIDDEN, {"error": _NO_REPOSITORY}
+        else:
+            status, document = await replica.siblings.repository(action, name, wish)
+        return Response(orjson.dumps(document), status, media_type="application/json")
 
 
 def _only_ready(body: bytes) -> bool:

@@ -35,9 +35,8 @@ def total(workers: Mapping[int, Iterable[Family]], ended: Iterable[Family] = ())
         families.setdefault(name, family)
         samples = values.setdefault(name, {})
         for sample, labels, value in family["samples"]:
-            if rule == "each" and worker is not None:
-                labels = {**labels, "worker": str(worker)}
-            key = sample, tuple(sorted(labels.items()))
+            own = {"worker": str(worker)} if rule == "each" and worker is not None else {}
+            key = sample, tuple(sorted({**labels, **own}.items()))
             if rule == "same":
                 samples[key] = max(samples.get(key, value), value)
             else:

@@ -89,7 +89,9 @@ class _WorkerProcess(ReplicaProcess):
         self._channel.tell("ready", load_seconds=load_seconds)
 
     def _unservable(self, error: BaseException) -> None:
-        document = error.as_dict() if isinstance(error, TidegateError) else {"code": "error", "message": one_line(error)}
+        document = (
+            error.as_dict() if isinstance(error, TidegateError) else {"code": "error", "message": one_line(error)}
+        )
         self._channel.tell("unservable", error=document)
         super()._unservable(error)
 
@@ -106,6 +108,8 @@ class _WorkerProcess(ReplicaProcess):
     async def _told(self, message: Document) -> Mapping[str, Any] | None:
         match message["kind"]:
             case "serve":
+                if self._grpc is None:
+                    await self._listen_for_grpc()
                 self._intake.open(asyncio.get_running_loop())
                 return {}
             case "leave":
@@ -118,17 +122,22 @@ class _WorkerProcess(ReplicaProcess):
                 log.error("the supervisor says %r, which this worker does not know", unknown)
                 return None
 
+    @property
+    def _grpc_is_done(self) -> bool:
+        return self._grpc_ending is None or self._grpc_ending.done()
+
     async def _leave(self) -> None:
         """Finish what was begun, give the connections away, and end within the grace."""
         self._intake.close()
+        if self._grpc is not None and self._grpc_ending is None:
+            # gRPC has a way of its own: GOAWAY, upon which clients take their next call elsewhere.
+            self._grpc_ending = asyncio.create_task(self._grpc.stop())
         giver = Giver(self._handover, asyncio.get_running_loop())
         until = monotonic() + self._settings.grace_seconds
         while monotonic() < until and not self._server.should_exit:
             self._server.hand_over(giver.give)
-            if giver.is_done and not self._server.has_connections and not self._replica.pending:
+            if giver.is_done and not self._server.has_connections and not self._replica.pending and self._grpc_is_done:
                 break
             await asyncio.sleep(_POLL_SECONDS)
         self._channel.tell("last-words", families=self._replica.metrics.dump())
         self._exit()
-
-

@@ -26,6 +26,7 @@ class SupervisorSettings:
         framework, trust, sample: how to build a bundle of what is none; see `artifact.build.BuildRequest`.
         workers: how many.
         host, port: 0 takes a free port.
+        grpc_port: likewise; None for no gRPC.
         run_dir: folder for the lock, `state.json` and bundles built here.
         drain_seconds, grace_seconds: as for a replica.
         load_seconds: how long a model may take to be built, loaded and warmed.
@@ -48,6 +49,7 @@ class SupervisorSettings:
     workers: int
     host: str
     port: int
+    grpc_port: int | None
     run_dir: Path
     drain_seconds: float
     grace_seconds: float
@@ -100,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=_workers, default=1, help=f"number, or auto: the cores, at most {_AUTO_MOST}")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--grpc-port", type=int, help="0 takes a free one (default: no gRPC)")
     parser.add_argument("--run-dir", type=Path, required=True, help="folder for the lock, state.json and bundles")
     parser.add_argument("--drain-seconds", type=_seconds, default=1.0, help="accept this long after SIGTERM")
     parser.add_argument("--grace-seconds", type=_seconds, default=30.0, help="then finish what is in flight")
@@ -129,6 +132,7 @@ def parse_arguments(arguments: Sequence[str]) -> SupervisorSettings:
         workers=given.workers,
         host=given.host,
         port=given.port,
+        grpc_port=given.grpc_port,
         run_dir=given.run_dir.absolute(),
         drain_seconds=given.drain_seconds,
         grace_seconds=given.grace_seconds,

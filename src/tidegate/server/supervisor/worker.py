@@ -135,7 +135,9 @@ class WorkerProcess:
             async with asyncio.timeout(timeout_seconds):
                 await asyncio.shield(self._life)
         except TimeoutError:
-            log.error("worker %s did not end in time: killed", self.index, extra={"fields": {"pid": self.pid}})
+            log.error(  # noqa: TRY400 -- a trace says nothing here
+                "worker %s did not end in time: killed", self.index, extra={"fields": {"pid": self.pid}}
+            )
             self.signal(signal.SIGKILL)
             await self._life
 
