@@ -22,6 +22,7 @@ from tidegate.server.page import render_page
 from tidegate.server.replica import Replica
 from tidegate.server.repository import add_repository
 from tidegate.server.statuses import status_of
+from tidegate.server.tensorflow_serving import add_tensorflow_serving, tensorflow_serving_endpoints
 
 
 def build_app(replica: Replica) -> FastAPI:
@@ -37,6 +38,7 @@ def build_app(replica: Replica) -> FastAPI:
     _add_health(app, replica)
     _add_metadata(app, replica)
     add_repository(app, replica)
+    add_tensorflow_serving(app, replica)
     _add_metrics(app, replica)
     _add_documentation(app, replica)
     app.add_exception_handler(HTTPException, _http_error)
@@ -57,6 +59,7 @@ def hot_endpoints(replica: Replica) -> dict[bytes, InferenceEndpoint]:
         "/predict": predict,
         f"{model}/infer": infer,
         f"{model}/versions/{identity.model_version}/infer": infer,
+        **tensorflow_serving_endpoints(replica),
     }
     return {path.encode(): endpoint for path, endpoint in paths.items()}
 
