@@ -60,7 +60,7 @@ def _model(forest: Forest, trees: Sequence[Tree], values: Sequence[Array], targe
             (tree.feature[inner], threshold, mode, place[yes], place[no], ~is_inner[yes], ~is_inner[no],
              tree.missing_yes[inner])
         )  # fmt: skip
-        members += [values for node in inner if tree.mode[node] == MEMBER and (values := tree.members[int(node)])]
+        members += [own for node in inner if tree.mode[node] == MEMBER and (own := tree.members[int(node)])]
         roots.append(nodes_before)
         weights.append(value[leaves])
         leaf_targets.append(np.full(len(leaves), target))
