@@ -321,7 +321,7 @@ def test_a_check_that_is_given_up_leaves_no_server(bundle_of: BundleOf, tmp_path
     (folder / "http_app.py").write_text(APP.read_text())
     mark = {"command": ["{python}", "http_app.py", "{port}", str(tmp_path)], "healthPath": "/status/503"}
     request = BuildRequest(
-        folder, framework="command", trust=True, settings={**SETTINGS, **mark, "environment": {"HELPER": "1"}}
+        folder, framework="command", trust=True, settings={**SETTINGS, **mark, "environment": {"HELPER": str(tmp_path)}}
     )
     limits = BuildLimits(seconds=4)
     with pytest.raises(InvalidInput, match="could not be checked in 4 seconds"):

@@ -2,7 +2,8 @@
 
 `python http_app.py PORT` answers `/healthz`, `/score` (a JSON body in, its sum out), `/echo` (what arrived, in JSON),
 `/status/N` and a few more. The environment makes it another revision: `FAIL` (every score is answered 500),
-`STUBBORN` (SIGTERM is ignored), `HELPER` (a process beside it, in a session of its own; its id is at `/helper`).
+`STUBBORN` (SIGTERM is ignored), `HELPER` (a process beside it, in a session of its own,
+with this word as its argument; its id is at `/helper`).
 """
 
 import json
@@ -13,7 +14,9 @@ import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-HELPER = subprocess.Popen(["sleep", "600"], start_new_session=True) if os.environ.get("HELPER") else None
+MARK = os.environ.get("HELPER")
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+HELPER = subprocess.Popen([*SLEEP, MARK], start_new_session=True) if MARK else None
 
 
 class Handler(BaseHTTPRequestHandler):
