@@ -112,7 +112,7 @@ class GeneratorFailedError(Exception):
     """The load generator ended without a result, as it does when the server goes away."""
 
 
-def load(asked: Requests, job: dict[str, Any], folder: Path, cores: Cores, name: str, check: bool = True) -> Any:
+def load(asked: Requests, job: dict[str, Any], folder: Path, cores: Cores, name: str, *, check: bool = True) -> Any:
     """Run the load generator on its own core and return its report; latencies go to FOLDER/NAME.npy (ms).
 
     Raises:

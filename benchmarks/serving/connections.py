@@ -138,14 +138,14 @@ class Connections:
             data = bytes(connection.buffer)
         head, separator, body = data.partition(b"\r\n\r\n")
         if not separator:
-            return self._incomplete(connection, data)
+            return _kept(connection, data)
         length = _LENGTH.search(head)
         if length is not None:
             if len(body) < int(length[1]):
-                return self._incomplete(connection, data)
+                return _kept(connection, data)
         elif _CHUNKED.search(head):
             if not body.endswith(b"0\r\n\r\n"):
-                return self._incomplete(connection, data)
+                return _kept(connection, data)
             body = _unchunked(body)
         else:
             return self._broken(connection, "unframed")
@@ -154,10 +154,6 @@ class Connections:
         if _CLOSE.search(head):
             self._replace(connection)
         return finished
-
-    def _incomplete(self, connection: _Connection, data: bytes) -> None:
-        if not connection.buffer:
-            connection.buffer += data
 
     def _broken(self, connection: _Connection, why: str) -> Finished | None:
         if connection not in self.busy:  # closed while idle, which is the server's right
@@ -169,8 +165,16 @@ class Connections:
         return finished
 
 
+def _kept(connection: _Connection, data: bytes) -> Finished | None:
+    """Keep what has come of an answer that is not whole yet."""
+    if not connection.buffer:
+        connection.buffer += data
+    return None
+
+
 def _unchunked(body: bytes) -> bytes:
-    parts, at = [], 0
+    parts: list[bytes] = []
+    at = 0
     while True:
         line_end = body.index(b"\r\n", at)
         size = int(body[at:line_end].split(b";")[0], 16)

@@ -74,7 +74,7 @@ def _oip_binary(model: ServedModel, rows: list[Any]) -> tuple[bytes, dict[str, s
     if model.columns:
         raise ValueError("text columns gain nothing from the binary form")
     raw = np.asarray(rows, dtype="<f4").tobytes()
-    tensor = {"name": model.input_name, "shape": [len(rows), len(rows[0])], "datatype": "FP32"}
+    tensor: dict[str, Any] = {"name": model.input_name, "shape": [len(rows), len(rows[0])], "datatype": "FP32"}
     tensor["parameters"] = {"binary_data_size": len(raw)}
     head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": False}}).encode()
     return head + raw, {"inference-header-content-length": str(len(head))}

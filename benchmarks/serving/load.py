@@ -17,6 +17,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -71,7 +72,7 @@ class Result:
         late_ms: how much later than due each request left although a connection was free: the generator's own doing.
         seconds: from the first request to the last answer.
         statuses: how many answers had which status; failures without an answer are named.
-        kept: (number of the request, body) of the answers that are to be checked.
+        kept: (number of the request, body) of those answers with status 200 that are to be checked.
     """
 
     latencies_ms: Array
@@ -125,7 +126,8 @@ class _Book:
         number = len(self.latencies)
         self.latencies.append(now - finished.due)
         self.statuses[finished.status] += 1
-        if (number < _CHECKED_FIRST or number % _CHECKED_EVERY == 0) and self._kept_bytes < _CHECKED_BYTES:
+        wanted = number < _CHECKED_FIRST or number % _CHECKED_EVERY == 0
+        if wanted and finished.status == "200" and self._kept_bytes < _CHECKED_BYTES:
             self.kept.append((finished.number % len(self.requests), bytes(finished.body)))
             self._kept_bytes += len(finished.body)
 
@@ -218,12 +220,12 @@ def _main(path: Path) -> dict[str, Any]:
     os.sched_setaffinity(0, document["cores"])
     raw = Path(document["requests"]).read_bytes()
     bounds = document["bounds"]
-    requests = [raw[begin:end] for begin, end in zip(bounds, bounds[1:], strict=False)]
+    requests = [raw[begin:end] for begin, end in pairwise(bounds)]
     job = Job(requests=requests, **document["job"])
     result = run(job)
     np.save(document["latencies"], result.latencies_ms)
-    expected = [answers for answers in np.load(document["expected"])]
-    wrong = wrong_answers([kept for kept in result.kept if kept[1]], document["form"], expected) if expected else []
+    expected = list(np.load(document["expected"]))
+    wrong = wrong_answers(result.kept, document["form"], expected) if expected else []
     sent = {key: value for key, value in asdict(job).items() if key != "requests"}
     late = result.late_ms if len(result.late_ms) else np.zeros(1)
     return {

@@ -1,8 +1,8 @@
 """The plan for one start of one server with one model.
 
-Start-up, memory, then for each size of request: the most it can do (closed loop), a load that is equal for all servers
-and half of what it can do itself (open loop). Large requests are sent one after the other: what counts there is how long
-one takes.
+Start-up, memory, then for each size of request: the most it can do (closed loop), a load that is equal for all servers,
+and half of what it can do itself (both open loop).
+Large requests are sent one after the other: what counts there is how long one takes.
 """
 
 from __future__ import annotations
@@ -14,17 +14,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks.serving.asking import GeneratorFailedError, NoAnswerError, Requests, load, requests, seconds_until_right
 from benchmarks.serving.environments import EnvironmentFailedError, python_of
-from benchmarks.serving.load import CONNECTIONS
 from benchmarks.serving.models import ServedModel
 from benchmarks.serving.processes import Cores, ServerProcess, free_ports
 from benchmarks.serving.servers import PEERS, Server, Start
 
+Array = NDArray[np.float64]
 SINGLE, BATCH, LARGE = 1, 100, 10_000
-#: Requests per second that every server is asked for, by rows per request: what the slowest peer sustains.
-EQUAL_LOAD = {SINGLE: 100.0, BATCH: 20.0}
-#: Above this share of an offered load a server is said to sustain it.
+#: Requests per second that every server is asked for, by model and rows per request: what the slowest peer sustains.
+EQUAL_LOAD = {
+    "xgboost": {SINGLE: 80.0, BATCH: 20.0},
+    "pipeline": {SINGLE: 40.0, BATCH: 15.0},
+    "network": {SINGLE: 80.0, BATCH: 20.0},
+}
 _ROOT = str(Path(__file__).parents[2])
 
 
@@ -52,7 +58,7 @@ FULL = Lengths(
     repetitions=2,
     warm=0.6,
     closed={SINGLE: 1.2, BATCH: 1.2, LARGE: 1.5},
-    equal={SINGLE: 5.0, BATCH: 5.0},
+    equal={SINGLE: 6.5, BATCH: 5.0},
     half={SINGLE: 3.0},
 )
 QUICK = Lengths(
@@ -91,8 +97,8 @@ class Measured:
     Attributes:
         startup_seconds, memory_idle_mib, memory_mib: None when it never answered rightly.
         stages: reports of the load generator; each has `stage` and `rows` besides.
-        latencies: file of each stage's latencies, by the same index.
         failures: what could not be measured, one sentence each.
+        latencies: milliseconds by (stage, rows, form).
     """
 
     server: str
@@ -102,6 +108,7 @@ class Measured:
     memory_mib: float | None = None
     stages: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    latencies: dict[tuple[str, int, str], list[Array]] = field(default_factory=dict, repr=False)
 
 
 def measure(server: Server, model: ServedModel, bench: Bench, seed: int) -> Measured:
@@ -110,9 +117,9 @@ def measure(server: Server, model: ServedModel, bench: Bench, seed: int) -> Meas
     try:
         python = python_of(server, bench.base)
         with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
-            running, port = start(server, model, bench, Path(folder), python)
-            with running:
-                _go_through(server, model, bench, measured, running, port, seed, Path(folder))
+            process, port = start(server, model, bench, Path(folder), python)
+            with process:
+                _Plan(server, model, bench, process, port, Path(folder), seed, measured).go_through()
     except (EnvironmentFailedError, NoAnswerError, GeneratorFailedError, OSError) as error:
         measured.failures.append(_presentable(str(error), bench))
     return measured
@@ -142,69 +149,80 @@ def start(server: Server, model: ServedModel, bench: Bench, folder: Path, python
     return running, port
 
 
-def _go_through(
-    server: Server,
-    model: ServedModel,
-    bench: Bench,
-    measured: Measured,
-    running: ServerProcess,
-    port: int,
-    seed: int,
-    folder: Path,
-) -> None:
-    lengths = bench.lengths
-    asked = {rows: requests(model, server.form, server.path, rows) for rows in (SINGLE, BATCH, LARGE)}
+@dataclass(frozen=True)
+class _Plan:
+    """The plan for a server that runs; `folder` is where its load generator keeps its files."""
 
-    def stage(name: str, rows: int, what: Requests, check: bool = True, **job: Any) -> dict[str, Any]:
-        report = load(what, {"port": port, "seed": seed, **job}, folder, bench.cores, name, check)
-        latencies = str(folder / f"{name}.npy")
-        report |= {"stage": name, "rows": rows, "form": what.form, **summary(latencies)}
-        del report["port"]
+    server: Server
+    model: ServedModel
+    bench: Bench
+    process: ServerProcess
+    port: int
+    folder: Path
+    seed: int
+    measured: Measured
+
+    def go_through(self) -> None:
+        lengths = self.bench.lengths
+        single, batch, large = (self._asked(rows) for rows in (SINGLE, BATCH, LARGE))
+        self.measured.startup_seconds = seconds_until_right(self.process, self.port, single)
+        self.measured.memory_idle_mib = self.process.memory_mib()
+        self._run("warm", SINGLE, single, mode="closed", seconds=lengths.warm)
+        most = []
+        for _ in range(lengths.repetitions):
+            report = self._keep("most", SINGLE, single, mode="closed", seconds=lengths.closed[SINGLE])
+            most.append(report["requests_per_second"])
+            if self.server.ceiling_path is not None:
+                asked = self._asked(SINGLE, path=self.server.ceiling_path)
+                self._keep("ceiling", SINGLE, asked, mode="closed", seconds=lengths.closed[SINGLE])
+        self._keep("most", BATCH, batch, mode="closed", seconds=lengths.closed[BATCH])
+        for asked in (large, *self._in_other_forms()):
+            self._keep("one-by-one", LARGE, asked, mode="closed", connections=1, seconds=lengths.closed[LARGE])
+        for rows, seconds in lengths.equal.items():
+            asked = {SINGLE: single, BATCH: batch}[rows]
+            self._keep("equal", rows, asked, mode="open", rate=EQUAL_LOAD[self.model.name][rows], seconds=seconds)
+        self._keep("half", SINGLE, single, mode="open", rate=max(1.0, max(most) / 2), seconds=lengths.half[SINGLE])
+        self.measured.memory_mib = self.process.memory_mib()
+
+    def _asked(self, rows: int, form: str | None = None, path: str | None = None) -> Requests:
+        return requests(self.model, form or self.server.form, path or self.server.path, rows)
+
+    def _in_other_forms(self) -> list[Requests]:
+        return [
+            self._asked(LARGE, form, path)
+            for form, path in self.server.batch_forms.items()
+            if not (form == "oip-binary" and self.model.columns)  # text gains nothing from it
+        ]
+
+    def _keep(self, name: str, rows: int, asked: Requests, **job: Any) -> dict[str, Any]:
+        """Run a stage and note its result, and what failed in it."""
+        report, latencies = self._run(name, rows, asked, **job)
+        self.measured.stages.append(report)
+        self.measured.latencies.setdefault((name, rows, asked.form), []).append(latencies)
         if report["failed"] or report["wrong"]:
-            measured.failures.append(
-                f"{name}, {rows} rows: {report['failed']} of {report['sent']} failed ({report['statuses']}), "
-                f"{report['wrong']} of {report['checked']} wrong {' '.join(report['wrong_first'])}"
+            self.measured.failures.append(
+                f"{name}, {rows} rows, {asked.form}: {report['failed']} of {report['sent']} failed "
+                f"({report['statuses']}), {report['wrong']} of {report['checked']} wrong "
+                f"{' '.join(report['wrong_first'])}"
             )
         return report
 
-    def keep(name: str, rows: int, what: Requests, check: bool = True, **job: Any) -> dict[str, Any]:
-        measured.stages.append(stage(name, rows, what, check, **job))
-        return measured.stages[-1]
-
-    measured.startup_seconds = seconds_until_right(running, port, asked[SINGLE])
-    measured.memory_idle_mib = running.memory_mib()
-    stage("warm", SINGLE, asked[SINGLE], mode="closed", seconds=lengths.warm, connections=CONNECTIONS)
-    for _ in range(lengths.repetitions):
-        best = keep("most", SINGLE, asked[SINGLE], mode="closed", seconds=lengths.closed[SINGLE])
-        if server.ceiling_path is not None:
-            ceiling = requests(model, server.form, server.ceiling_path, SINGLE)
-            keep("ceiling", SINGLE, ceiling, False, mode="closed", seconds=lengths.closed[SINGLE])
-    keep("most", BATCH, asked[BATCH], mode="closed", seconds=lengths.closed[BATCH])
-    one = {"mode": "closed", "connections": 1, "seconds": lengths.closed[LARGE]}
-    keep("one-by-one", LARGE, asked[LARGE], **one)
-    for form, path in server.batch_forms.items():
-        if form == "oip-binary" and model.columns:
-            continue  # text gains nothing from it
-        keep("one-by-one", LARGE, requests(model, form, path, LARGE), **one)
-    for rows, seconds in lengths.equal.items():
-        keep("equal", rows, asked[rows], mode="open", rate=EQUAL_LOAD[rows], seconds=seconds)
-    for rows, seconds in lengths.half.items():
-        rate = max(1.0, best["requests_per_second"] / 2)
-        keep("half", rows, asked[rows], mode="open", rate=rate, seconds=seconds)
-    measured.memory_mib = running.memory_mib()
+    def _run(self, name: str, rows: int, asked: Requests, **job: Any) -> tuple[dict[str, Any], Array]:
+        given = {"port": self.port, "seed": self.seed, **job}
+        # What a route without a model answers is no prediction.
+        report = load(asked, given, self.folder, self.bench.cores, name, check=name != "ceiling")
+        latencies: Array = np.load(self.folder / f"{name}.npy")
+        del report["port"]
+        return {**report, "stage": name, "rows": rows, "form": asked.form, **summary(latencies)}, latencies
 
 
-def summary(latencies: str) -> dict[str, float | None]:
-    """Return quantiles of the latencies in a file; None for one that rests on less than one request."""
-    import numpy as np
-
-    values = np.load(latencies)
+def summary(latencies_ms: Array) -> dict[str, float | None]:
+    """Return quantiles of latencies; None for one that would rest on less than one request."""
     quantiles = {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999}
-    known = {
-        name: float(np.quantile(values, level)) if len(values) * (1 - level) >= 0.999 else None
+    return {
+        name: float(np.quantile(latencies_ms, level)) if len(latencies_ms) * (1 - level) >= 0.999 else None
         for name, level in quantiles.items()
     }
-    return {**known, "max_ms": float(values.max()) if len(values) else None}
 
 
 def _presentable(text: str, bench: Bench) -> str:

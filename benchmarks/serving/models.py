@@ -5,9 +5,9 @@
   the peers and with skops for Tidegate;
 - `network`: a perceptron with two hidden layers of 32 as ONNX.
 
-All three are regressions that give one number per row (how likely the flight is late), so that every server can be asked
-for exactly the same, and training is deterministic. The rows to ask about have no gaps: not every peer's protocol has a way to say
-that a number is missing.
+All three are regressions that give one number per row (how likely the flight is late), so that every server can be
+asked for exactly the same, and training is deterministic. The rows to ask about have no gaps: not every peer's protocol
+has a way to say that a number is missing.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ def _command(start: Start) -> list[str]:
     return [str(start.scripts / "bentoml"), "serve", "service:Service", *address]
 
 
-def _bentoml(name: str, title: str, settings: str, batched: bool, default: bool) -> Server:
+def _bentoml(name: str, title: str, *, settings: str, batched: bool, default: bool) -> Server:
     return Server(
         name=name,
         title=title,
@@ -31,8 +31,21 @@ def _bentoml(name: str, title: str, settings: str, batched: bool, default: bool)
     )
 
 
-_COMMON = "`workers=1`, the endpoint takes a NumPy array (a DataFrame for the pipeline), no access log, tracking off"
+_COMMON = "`workers=1`, a NumPy array in and out, no access log, tracking off"
 BENTOML = (
-    _bentoml("bentoml", "BentoML", f"{_COMMON}; no batching.", False, True),
-    _bentoml("bentoml-batching", "BentoML with adaptive batching", f"{_COMMON}; `batchable=True`.", True, False),
+    _bentoml(
+        "bentoml",
+        "BentoML",
+        settings=f"{_COMMON}; adaptive batching (`batchable=True`), for which the pipeline takes a list of records "
+        "because it cannot batch DataFrames.",
+        batched=True,
+        default=True,
+    ),
+    _bentoml(
+        "bentoml-unbatched",
+        "BentoML without batching",
+        settings=f"{_COMMON}; no batching, the pipeline takes a DataFrame.",
+        batched=False,
+        default=False,
+    ),
 )

@@ -18,8 +18,8 @@ FASTAPI = (
         packages=("fastapi", "uvicorn", "uvloop", "httptools"),
         form="data",
         path="/predict",
-        settings="A `def` endpoint (FastAPI runs it on a thread), JSON without pydantic models; uvicorn with uvloop and "
-        "httptools, one worker, no access log.",
+        settings="A `def` endpoint (FastAPI runs it on a thread), JSON without pydantic models; uvicorn with uvloop "
+        "and httptools, one worker, no access log.",
         sources=("fastapi.tiangolo.com/async", "www.uvicorn.org/settings"),
         command=_command,
         directory=PEERS / "fastapi",

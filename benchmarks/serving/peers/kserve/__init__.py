@@ -17,8 +17,8 @@ KSERVE = (
         packages=("kserve", "fastapi", "uvicorn", "uvloop"),
         form="oip",
         path=f"/v2/models/{MODEL_NAME}/infer",
-        settings="`workers=1`, no gRPC server, no latency log and no access log; a custom model, because its runtimes for XGBoost and "
-        "scikit-learn are not on PyPI. It has no batching of its own (in a cluster a sidecar does that).",
+        settings="`workers=1`, no gRPC server, no latency log, no access log; a custom model, because its runtimes for "
+        "XGBoost and scikit-learn are not on PyPI. It has no batching of its own (in a cluster a sidecar does that).",
         sources=(
             "kserve.github.io/website/docs/model-serving/predictive-inference/frameworks/custom-predictor",
             "github.com/kserve/kserve/tree/master/python/xgbserver",

@@ -9,7 +9,7 @@ def _command(start: Start) -> list[str]:
     return [str(start.python), str(PEERS / "litserve" / "server.py")]
 
 
-def _litserve(name: str, title: str, settings: str, size: int, timeout: float, default: bool) -> Server:
+def _litserve(name: str, title: str, *, settings: str, size: int, timeout: float, default: bool) -> Server:
     return Server(
         name=name,
         title=title,
@@ -28,6 +28,20 @@ def _litserve(name: str, title: str, settings: str, size: int, timeout: float, d
 
 _COMMON = "One API server, one worker, `fast_queue` (ZeroMQ), log level warning"
 LITSERVE = (
-    _litserve("litserve", "LitServe", f"{_COMMON}; `max_batch_size=16`, `batch_timeout=0.001`.", 16, 0.001, True),
-    _litserve("litserve-single", "LitServe without batching", f"{_COMMON}; no batching.", 1, 0.0, False),
+    _litserve(
+        "litserve",
+        "LitServe",
+        settings=f"{_COMMON}; `max_batch_size=16`, `batch_timeout=0.001`.",
+        size=16,
+        timeout=0.001,
+        default=True,
+    ),
+    _litserve(
+        "litserve-unbatched",
+        "LitServe without batching",
+        settings=f"{_COMMON}; no batching.",
+        size=1,
+        timeout=0.0,
+        default=False,
+    ),
 )

@@ -33,9 +33,7 @@ class BatchedApi(Api):
 
 if __name__ == "__main__":
     size = int(os.environ["BENCH_MAX_BATCH_SIZE"])
-    api = (
-        BatchedApi(max_batch_size=size, batch_timeout=float(os.environ["BENCH_BATCH_TIMEOUT"])) if size > 1 else Api()
-    )
+    api = BatchedApi(max_batch_size=size, batch_timeout=float(os.environ["BENCH_BATCH_TIMEOUT"])) if size > 1 else Api()
     server = litserve.LitServer(api, accelerator="cpu", devices=1, workers_per_device=1, fast_queue=True)
     server.run(
         host="127.0.0.1",

@@ -41,7 +41,7 @@ def _command(workers: int, batching: dict[str, Any]) -> Callable[[Start], list[s
     return command
 
 
-def _mlserver(name: str, title: str, settings: str, workers: int, batching: dict[str, Any], default: bool) -> Server:
+def _mlserver(name: str, title: str, *, settings: str, workers: int, batching: dict[str, Any], default: bool) -> Server:
     return Server(
         name=name,
         title=title,
@@ -60,15 +60,30 @@ def _mlserver(name: str, title: str, settings: str, workers: int, batching: dict
 
 
 _BATCHING = {"max_batch_size": 16, "max_batch_time": 0.001}
+_OWN_PROCESS = "`parallel_workers=0` (the model in the server's own process), `debug=false`"
 MLSERVER = (
-    _mlserver("mlserver", "MLServer", "`parallel_workers=0`: the model in the server's own process.", 0, {}, True),
     _mlserver(
-        "mlserver-batching",
-        "MLServer with adaptive batching",
-        "`parallel_workers=0`, `max_batch_size=16`, `max_batch_time=0.001`.",
-        0,
-        _BATCHING,
-        False,
+        "mlserver",
+        "MLServer",
+        settings=f"{_OWN_PROCESS}; adaptive batching, `max_batch_size=16`, `max_batch_time=0.001`.",
+        workers=0,
+        batching=_BATCHING,
+        default=True,
     ),
-    _mlserver("mlserver-worker", "MLServer with its default worker", "`parallel_workers=1`, its default.", 1, {}, False),
+    _mlserver(
+        "mlserver-unbatched",
+        "MLServer without batching",
+        settings=f"{_OWN_PROCESS}; no batching.",
+        workers=0,
+        batching={},
+        default=False,
+    ),
+    _mlserver(
+        "mlserver-worker",
+        "MLServer with a worker process",
+        settings="`parallel_workers=1`, which is its default, `debug=false`; no batching.",
+        workers=1,
+        batching={},
+        default=False,
+    ),
 )
