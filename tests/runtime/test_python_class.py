@@ -316,6 +316,21 @@ def test_a_wrong_declaration_is_named_by_its_place(tmp_path: Path, declared: Any
 # What predict gets
 
 
+def test_predict_may_work_in_place_on_inputs_that_lie_in_a_request(tmp_path: Path) -> None:
+    code = """
+        class Model:
+            inputs = [{"name": "x"}]
+
+            def predict(self, inputs):
+                inputs["x"] *= 2
+                return {"twice": inputs["x"]}
+    """
+    model = load(written(tmp_path / "m.py", code))
+    request = np.array([1.0, 2.0]).tobytes()
+    assert model.predict({"x": np.frombuffer(request)})["twice"].tolist() == [2.0, 4.0]
+    assert np.frombuffer(request).tolist() == [1.0, 2.0]
+
+
 def test_predict_may_ask_for_a_data_frame(tmp_path: Path) -> None:
     path = written(
         tmp_path / "m.py",

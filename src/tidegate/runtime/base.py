@@ -134,7 +134,8 @@ class Model(Protocol):
         """Run the model on a batch.
 
         Args:
-            inputs: one array per input of the signature, with its dtype, all with the same first dimension.
+            inputs: one array per input of the signature, with its dtype, all with the same first dimension. They may be
+                read-only: numbers that came as bytes lie in the request.
 
         Returns:
             One array per output of the signature, in its order.

@@ -18,6 +18,7 @@ from tidegate.runtime.mlflow_schema import TENSOR_INPUT, specs_from_schema
 from tidegate.runtime.python_answers import CodeFailed, outputs_from_answer, specs_from_answer
 from tidegate.runtime.rows import inputs_from_rows, made_up_row
 from tidegate.runtime.signatures import fixed_rows
+from tidegate.runtime.writable import writable
 
 Row = Mapping[str, Any]
 
@@ -94,8 +95,8 @@ class PyfuncModel:
         """Return what `predict` takes: a DataFrame for columns, an array for a tensor without a name, else a dict."""
         if not self._is_table:
             if self._is_bare:
-                return inputs[self.signature.inputs[0].name]
-            return {spec.name: inputs[spec.name] for spec in self.signature.inputs}
+                return writable(inputs[self.signature.inputs[0].name])
+            return {spec.name: writable(inputs[spec.name]) for spec in self.signature.inputs}
         columns = {spec.name: self._column(inputs[spec.name]) for spec in self.signature.inputs}
         return self._pandas.DataFrame(columns)
 

@@ -30,6 +30,7 @@ from tidegate.runtime.rows import inputs_from_rows, made_up_row, rows_from_input
 from tidegate.runtime.settings import require_known
 from tidegate.runtime.settings_file import read_settings_file, settings_of
 from tidegate.runtime.tensor_documents import specs_from_documents
+from tidegate.runtime.writable import writable
 
 #: The module of a folder, and the class that is taken where there are several.
 MODULE, CLASS = "model", "Model"
@@ -309,7 +310,7 @@ def _kind(inputs: Sequence[TensorSpec]) -> Any:
 
 def _preparation(input_type: str, inputs: tuple[TensorSpec, ...]) -> Prepare:
     if input_type == "arrays":
-        return dict
+        return lambda given: {name: writable(array) for name, array in given.items()}
     if input_type == "records":
         signature = Signature(_kind(inputs), inputs, ())
         return lambda given: rows_from_inputs(signature, given)
