@@ -1,4 +1,4 @@
-.PHONY: setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge clean
+.PHONY: setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge bench-serving clean
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-stamp
@@ -46,6 +46,9 @@ check: setup  ## lint, format check, strict types, import layers, docs
 
 bench-judge: setup  ## false rollbacks and detection times of the judge and of what others do
 	$(BIN)/python -m benchmarks.judge --full
+
+bench-serving: setup  ## the server against MLServer, BentoML, LitServe, Ray Serve, KServe and plain FastAPI
+	$(BIN)/python -m benchmarks.serving $(BENCH_ARGS)
 
 fmt: setup
 	$(BIN)/ruff format .
