@@ -140,4 +140,5 @@ def is_close(got: Array, expected: Array) -> bool:
     """Whether numbers are equal within `TOLERANCE`; NaN and infinities only when they are the same."""
     with np.errstate(invalid="ignore"):
         near = np.abs(got - expected) <= TOLERANCE * np.maximum(1.0, np.abs(expected))
+    near &= np.isfinite(expected)
     return bool((near | (got == expected) | (np.isnan(got) & np.isnan(expected))).all())
