@@ -45,17 +45,19 @@ class TensorflowRuntime:
         return Recognition(self.name, "tensorflow-savedmodel", version, bool(reasons), reasons)
 
     def derive(self, files: ArtifactFiles, options: LoadOptions, folder: Path) -> Derived:
-        graph = _checked_graph(files, options)
-        interface = SavedModelInterface(graph)
-        target = folder / _CONVERTED
-        reason = _why_not(interface, options) or _convert(files, options, target)
+        graphs, reasons = _looked_into(files, options)
+        interface = SavedModelInterface(serving_graph(graphs))
+        # What reaches beyond the model is not run again and again only to compare.
+        reason = next(iter(reasons), None) or _why_not(interface, options)
+        reason = reason or _convert(files, options, folder / _CONVERTED)
         if reason is None:
             return Derived(packages=("onnxruntime", "numpy"))
         return Derived(warnings=(f"TensorFlow itself serves the model, for it is not converted to ONNX: {reason}.",))
 
     def load(self, files: ArtifactFiles, options: LoadOptions) -> Model:
         require_known(options.settings, (), self.name)
-        graph = _checked_graph(files, options)
+        graphs, _ = _looked_into(files, options)
+        graph = serving_graph(graphs)
         interface = SavedModelInterface(graph)
         converted = None if options.derived is None else options.derived / _CONVERTED
         if converted is not None and converted.is_file():
@@ -63,11 +65,11 @@ class TensorflowRuntime:
         return SavedModel(interface, TensorflowGraph(files.root, graph, options.threads), options)
 
 
-def _checked_graph(files: ArtifactFiles, options: LoadOptions) -> SavedGraph:
-    """Return the graph to serve.
+def _looked_into(files: ArtifactFiles, options: LoadOptions) -> tuple[list[SavedGraph], tuple[str, ...]]:
+    """Return the graphs, and for each way in which they can reach beyond the model one line.
 
     Raises:
-        InvalidInput: the file is damaged, or has nothing to serve.
+        InvalidInput: the file is damaged.
         NotTrusted: the graph reaches beyond itself and nobody said that it may.
     """
     try:
@@ -85,7 +87,7 @@ def _checked_graph(files: ArtifactFiles, options: LoadOptions) -> SavedGraph:
             subject=str(files.root),
             got="; ".join(reasons[:10]),
         )
-    return serving_graph(graphs)
+    return graphs, reasons
 
 
 def _reasons(files: ArtifactFiles, graphs: Sequence[SavedGraph]) -> tuple[str, ...]:
