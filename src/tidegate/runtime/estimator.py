@@ -81,11 +81,13 @@ def _steps_of(estimator: Any) -> _Steps:
 class EstimatorModel:
     """A loaded estimator. `example` is one row, as JSON values, that its own records say it accepts."""
 
-    def __init__(self, estimator: Any, signature: Signature, prepare: Prepare, example: Mapping[str, Any]) -> None:
+    def __init__(
+        self, estimator: Any, signature: Signature, prepare: Prepare, example: Mapping[str, Any], *, threads: int = 1
+    ) -> None:
         self.steps = _steps_of(estimator)
         self._prepare = prepare
         final = self.steps.final
-        engine = or_none(lambda: final_engine(final), "The scikit-learn model")
+        engine = or_none(lambda: final_engine(final, threads), "The scikit-learn model")
         self._encoder, self._encoded = own_encoder(final), engine
         self._quick_steps = replace(self.steps, engine=engine if self._encoder is None else None)
         self._answer: Callable[[Columns], Answer] = self._step_by_step
@@ -286,7 +288,7 @@ def _finish(  # noqa: PLR0917
     example: Mapping[str, Any],
 ) -> EstimatorModel:
     if options.signature is not None:
-        return EstimatorModel(estimator, options.signature, prepare, example)
+        return EstimatorModel(estimator, options.signature, prepare, example, threads=options.threads)
     rows = list(options.sample[:2]) if options.sample else [made_up_row(inputs, example)]
     try:
         labels, probabilities = _steps_of(estimator)(prepare(inputs_from_rows(inputs, rows)))
@@ -299,7 +301,7 @@ def _finish(  # noqa: PLR0917
             hint=None if options.sample else "Give a few typical rows with --sample rows.json (or .csv).",
         ) from error
     outputs = _outputs(_steps_of(estimator).final, labels, probabilities)
-    return EstimatorModel(estimator, Signature(kind, inputs, outputs), prepare, example)
+    return EstimatorModel(estimator, Signature(kind, inputs, outputs), prepare, example, threads=options.threads)
 
 
 def _outputs(final: Any, labels: Array, probabilities: Array | None) -> tuple[TensorSpec, ...]:

@@ -26,8 +26,8 @@ Answer = tuple[Array, Array | None]
 #: Takes an array of floats, or a sparse matrix as scikit-learn's encoders make it; shape [rows, features].
 Final = Callable[[Any], Answer]
 
-#: Up to so many rows the engine for trees is faster than scikit-learn for every kind of ensemble
-#: (benchmarks/results/engines.md).
+#: Up to so many rows the engine is faster than scikit-learn for forests, whose trees are deep; for boosted trees it is
+#: for any number of rows on one thread (benchmarks/results/engines.md).
 FEW_ROWS = 256
 _BITS = 32
 #: Numbers in a sparse matrix that is made dense for an engine for trees.
@@ -38,10 +38,11 @@ class RefusedError(Exception):
     """scikit-learn has to be asked about these rows."""
 
 
-def final_engine(final: Any) -> Final:
+def final_engine(final: Any, threads: int = 1) -> Final:
     """Return a function that answers for a fitted estimator, whatever it is given.
 
-    It raises `RefusedError` for what scikit-learn itself has to be asked about.
+    `threads` is how many scikit-learn may use for one call. The function raises `RefusedError` for what scikit-learn
+    itself has to be asked about.
 
     Raises:
         NotCoveredError: there is none for this estimator, or it does not give the estimator's own answers.
@@ -50,7 +51,10 @@ def final_engine(final: Any) -> Final:
     make = _MAKERS.get(kind)
     if make is None:
         raise NotCoveredError(f"there is no engine for {kind}")
-    return _guarded(make, final)
+    engine = _guarded(make, final)
+    if kind.startswith(_FOREST) or (threads > 1 and kind.startswith((_BOOST, _HISTOGRAM))):
+        return _at_most(FEW_ROWS, engine)
+    return engine
 
 
 def own_encoder(final: Any) -> Any:
@@ -81,11 +85,24 @@ def _guarded(make: Callable[[Any], Final], final: Any) -> Final:
     return guarded
 
 
-def _few_rows(data: Any) -> Array:
-    """Return a matrix as an array when it is small enough for an engine for trees."""
-    if data.shape[0] > FEW_ROWS or math.prod(data.shape) > _MAX_DENSE:
+def _dense(data: Any) -> Array:
+    """Return a matrix as an array; a sparse one only while it is small."""
+    if not hasattr(data, "toarray"):
+        return data  # type: ignore[no-any-return]
+    if math.prod(data.shape) > _MAX_DENSE:
         raise RefusedError
-    return data.toarray() if hasattr(data, "toarray") else data  # type: ignore[no-any-return]
+    return data.toarray()  # type: ignore[no-any-return]
+
+
+def _at_most(rows: int, engine: Final) -> Final:
+    """Return an engine that leaves larger batches to scikit-learn."""
+
+    def limited(data: Any) -> Answer:
+        if data.shape[0] > rows:
+            raise RefusedError
+        return engine(data)
+
+    return limited
 
 
 def _require(is_plain: bool, why: str) -> None:
@@ -130,7 +147,7 @@ def _checked(takes_missing: bool) -> Callable[[Array], Array]:
 
     def check(matrix: Array) -> Array:
         with np.errstate(over="ignore"):
-            values = np.ascontiguousarray(_few_rows(matrix), dtype=np.float32)
+            values = np.ascontiguousarray(_dense(matrix), dtype=np.float32)
         wrong = np.isinf(values) if takes_missing else ~np.isfinite(values)
         if wrong.any():
             raise RefusedError
@@ -270,7 +287,7 @@ def _histogram(final: Any) -> Final:
     require_equal(sums, lambda probe: np.ascontiguousarray(own(probe)), forest, unknown=False)
 
     def engine(matrix: Array) -> Answer:
-        return link(sums(np.ascontiguousarray(_few_rows(matrix), dtype=np.float64)))
+        return link(sums(np.ascontiguousarray(_dense(matrix), dtype=np.float64)))
 
     return engine
 

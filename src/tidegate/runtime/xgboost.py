@@ -30,7 +30,7 @@ _UBJ_HEAD = re.compile(rb"\{L\0{7}[\x07\x06](learner|version|Config)[\[{]")
 _LEGACY_NAMES = (b"gbtree", b"gblinear", b"dart")
 _ENDS = 1 << 16
 #: Up to so many rows the engine for trees is faster than XGBoost itself (benchmarks/results/engines.md).
-FEW_ROWS = 48
+FEW_ROWS = 24
 #: JSON up to this size is parsed once to see that it is whole; parsing takes several times its size in memory.
 _PARSED_BYTES = 64 << 20
 
