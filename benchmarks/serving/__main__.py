@@ -47,14 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bench = _prepared(models, quick=given.quick)
     installed = {server.name: _versions(server) for server in servers}
     before, begun = load_average(), time.perf_counter()
-    own_times = rounds.own_times(bench, models)
-    found = rounds.measure_all(bench, servers, models)
+    found, own_times = rounds.measure_all(bench, servers, models)
     table = rounds.table(found)
     goals = judged(table, {name: times["median_ms"] for name, times in own_times.items()})
     profiles = _profiles(goals, bench) if not given.no_profile else []
     run = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["python -m benchmarks.serving", *(sys.argv[1:] if arguments is None else arguments)]),
+        "command": _command(given),
         "quick": given.quick,
         "revision": _revision(),
         "seconds": round(time.perf_counter() - begun, 1),
@@ -90,6 +89,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--no-profile", action="store_true", help="no profile where a goal is missed")
     parser.add_argument("--results", default=str(_RESULTS), help="folder for serving.json and serving.md")
     return parser.parse_args(arguments)
+
+
+def _command(given: argparse.Namespace) -> str:
+    """Return the command as it can be repeated, without where its results went."""
+    words = ["python -m benchmarks.serving"]
+    words += [f"--{name.replace('_', '-')}" for name in ("quick", "variants", "no_profile") if getattr(given, name)]
+    words += [f"--{name} {getattr(given, name)}" for name in ("only", "models") if getattr(given, name)]
+    return " ".join(words)
 
 
 def _chosen(given: argparse.Namespace) -> tuple[list[Server], list[served.ServedModel]]:

@@ -57,9 +57,9 @@ FULL = Lengths(
     rounds=2,
     repetitions=2,
     warm=0.6,
-    closed={SINGLE: 1.2, BATCH: 1.2, LARGE: 1.5},
+    closed={SINGLE: 1.0, BATCH: 1.0, LARGE: 1.2},
     equal={SINGLE: 6.5, BATCH: 5.0},
-    half={SINGLE: 3.0},
+    half={SINGLE: 2.5},
 )
 QUICK = Lengths(
     rounds=1,

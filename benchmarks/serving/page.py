@@ -195,7 +195,8 @@ def _method(run: Run) -> str:
         "for a server that stalls counts. "
         f"The generator itself sent a request at most {_latest(run):.2f} ms late (p99 of its worst stage). "
         "Answers are checked: status 200, and a sample of them equal to the framework's own prediction within 1e-6. "
-        "Start-up ends with the first right answer. Memory is the proportional set size of all processes of a server.\n\n"
+        "Start-up ends with the first right answer. Memory is the proportional set size of all of a server's "
+        "processes.\n\n"
         "Compared is like with like: servers that speak the Open Inference Protocol with Tidegate over that protocol, "
         f"the others, each with the JSON that its documentation shows, with Tidegate's `/predict`. Forms:\n\n{forms}"
     )

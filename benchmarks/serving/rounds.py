@@ -23,18 +23,29 @@ from benchmarks.serving.models import ServedModel
 from benchmarks.serving.servers import Server
 
 Array = NDArray[np.float64]
+_ROOT = Path(__file__).parents[2]
 
 
-def measure_all(bench: Bench, servers: Sequence[Server], models: Sequence[ServedModel]) -> list[Measured]:
-    """Go through every round; prints a line per start."""
-    found = []
+def measure_all(
+    bench: Bench, servers: Sequence[Server], models: Sequence[ServedModel]
+) -> tuple[list[Measured], dict[str, dict[str, float]]]:
+    """Go through every round; prints a line per start.
+
+    Returns what each start gave, and by model what the model alone takes (see `inprocess`): medians over the rounds.
+    """
+    found: list[Measured] = []
+    alone: dict[str, list[dict[str, float]]] = {model.name: [] for model in models}
     for number in range(bench.lengths.rounds):
         for model in models:
+            alone[model.name].append(_alone(bench, model))
             for server in _turned(servers, number):
                 measured = measure(server, model, bench, seed=number)
                 print(f"round {number + 1}, {model.name}, {server.name}: {_line(measured)}", flush=True)
                 found.append(measured)
-    return found
+    medians = {
+        name: {key: median(times[key] for times in rounds) for key in rounds[0]} for name, rounds in alone.items()
+    }
+    return found, medians
 
 
 def _turned(servers: Sequence[Server], by: int) -> list[Server]:
@@ -51,21 +62,16 @@ def _line(measured: Measured) -> str:
     return f"up in {measured.startup_seconds:.1f} s, {rates}{failed}"
 
 
-def own_times(bench: Bench, models: Sequence[ServedModel]) -> dict[str, Any]:
-    """Return, by model, what `inprocess` measures for 10,000 rows on the server's core."""
-    times = {}
+def _alone(bench: Bench, model: ServedModel) -> dict[str, float]:
+    """Return what `inprocess` measures for 10,000 rows on the server's core."""
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
-        for model in models:
-            rows = Path(folder, "rows.json")
-            rows.write_text(json.dumps(model.rows[:LARGE]))
-            core = str(bench.cores.server[0])
-            words = ["-m", "benchmarks.serving.inprocess", str(bench.bundles[model.name]), str(rows), core]
-            done = subprocess.run([sys.executable, *words], check=True, capture_output=True, cwd=_ROOT)
-            times[model.name] = json.loads(done.stdout)
+        rows = Path(folder, "rows.json")
+        rows.write_text(json.dumps(model.rows[:LARGE]))
+        core = str(bench.cores.server[0])
+        words = ["-m", "benchmarks.serving.inprocess", str(bench.bundles[model.name]), str(rows), core]
+        done = subprocess.run([sys.executable, *words], check=True, capture_output=True, cwd=_ROOT)
+    times: dict[str, float] = json.loads(done.stdout)
     return times
-
-
-_ROOT = Path(__file__).parents[2]
 
 
 def table(found: Sequence[Measured]) -> list[dict[str, Any]]:
