@@ -140,7 +140,8 @@ def _read_contents(spec: TensorSpec, datatype: str, sizes: tuple[int, ...], cont
         )
     field, dtype = _CONTENTS[datatype]
     values = getattr(contents, field)
-    count, row_size = prod(sizes), max(1, prod(sizes[1:]))
+    count = prod(sizes)
+    row_size = count // sizes[0]
     if len(values) != count:
         raise InvalidInput(
             f"{field} of {spec.name!r} holds {len(values)} values where shape {list(sizes)} asks for {count}",

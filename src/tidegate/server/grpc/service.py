@@ -64,7 +64,7 @@ class InferenceService:
         head.timeout_seconds = min(head.timeout_seconds, inf if remaining is None else max(remaining, 0.0))
         context.set_trailing_metadata((("x-request-id", head.request_id.decode("latin-1")),))
         endpoint.begun()
-        status = CLIENT_CLOSED_REQUEST
+        status, exchange = CLIENT_CLOSED_REQUEST, None
         try:
             exchange = await self._exchanged(head, body)
             if exchange.answer is None:
@@ -81,7 +81,7 @@ class InferenceService:
             status = 200
             return answer
         finally:
-            endpoint.ended(status, perf_counter() - started)
+            endpoint.ended(status, perf_counter() - started, head, exchange.answer if exchange is not None else None)
 
     async def _exchanged(self, head: Head, body: bytes) -> Exchange:
         """Hand a request to the pool and wait until it is done, its time is over, or its client is gone."""

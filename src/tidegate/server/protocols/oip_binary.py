@@ -11,7 +11,7 @@ have the same form. Where it leaves room:
 
 from __future__ import annotations
 
-from math import prod
+from math import isinf, prod
 from struct import unpack_from
 from typing import Any
 
@@ -33,13 +33,13 @@ def item_size(datatype: str) -> int | None:
 
 
 def array_from_bytes(spec: TensorSpec, datatype: str, sizes: tuple[int, ...], data: memoryview) -> Array:
-    """Return an array of the spec's dtype, shape `sizes`, from values declared as `datatype`.
+    """Return an array of the spec's dtype, shape `sizes` (none of them 0), from values declared as `datatype`.
 
     Raises:
         InvalidInput: the length is not exactly what the shape asks for, or a value is wrong; the error names its row.
     """
     count = prod(sizes)  # of Python's integers, which do not overflow
-    row_size = max(1, prod(sizes[1:]))
+    row_size = count // sizes[0]
     if datatype == "BYTES":
         return _texts(spec, data, count, row_size).reshape(sizes)
     wire = _WIRE[datatype]
@@ -56,7 +56,8 @@ def array_from_bytes(spec: TensorSpec, datatype: str, sizes: tuple[int, ...], da
         _check_bools(spec, array.view(np.uint8), row_size)
     if not array.flags.aligned:  # it lies wherever the JSON before it ended; native code asks for aligned numbers
         array = array.copy()
-    return converted(spec, array, row_size).reshape(sizes)
+    array = converted(spec, array, row_size)
+    return array if len(sizes) == 1 else array.reshape(sizes)
 
 
 def converted(spec: TensorSpec, array: Array, row_size: int) -> Array:
@@ -67,18 +68,22 @@ def converted(spec: TensorSpec, array: Array, row_size: int) -> Array:
     """
     dtype = NUMPY_DTYPES[spec.datatype]
     if dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            result = array.astype(dtype, copy=False)
-        infinite = np.isinf(result)
-        if infinite.any():
-            raise _wrong_number(spec, array, infinite, row_size)
+        result = array
+        if array.dtype != dtype:
+            with np.errstate(over="ignore"):
+                result = array.astype(dtype)
+        # One value is what a column of a single-row request holds, and two calls into NumPy cost more than the rest.
+        if isinf(result.item()) if result.size == 1 else np.isinf(result).any():
+            raise _wrong_number(spec, array, np.isinf(result), row_size)
         return result
+    if array.dtype == dtype:
+        return array
     if not np.can_cast(array.dtype, dtype, "safe"):
         bounds = np.iinfo(dtype)
         outside = (array < int(bounds.min)) | (array > int(bounds.max))
         if outside.any():
             raise _wrong_number(spec, array, outside, row_size)
-    return array.astype(dtype, copy=False)
+    return array.astype(dtype)
 
 
 def bytes_of(spec: TensorSpec, array: Array) -> bytes:

@@ -25,12 +25,11 @@ from tidegate.server.protocols.base import Limits
 from tidegate.server.protocols.rows import checked_rows
 from tidegate.server.protocols.values import family, fits, shorten
 
-#: What tensors may be declared as, by the kind of tensor that the model takes.
-_CONVERTIBLE = {
-    "FLOAT": frozenset({"FLOAT", "INT"}),
-    "INT": frozenset({"INT"}),
-    "BOOL": frozenset({"BOOL"}),
-    "BYTES": frozenset({"BYTES"}),
+_CONVERTIBLE = {"FLOAT": {"FLOAT", "INT"}, "INT": {"INT"}, "BOOL": {"BOOL"}, "BYTES": {"BYTES"}}
+#: As which datatypes a tensor may be declared, by the one that the model takes.
+_ACCEPTED = {
+    taken: frozenset(declared for declared in NUMPY_DTYPES if family(declared) in _CONVERTIBLE[family(taken)])
+    for taken in NUMPY_DTYPES
 }
 
 #: How many names of a request, and how long ones, are compared with one that is absent: comparing takes its time.
@@ -130,14 +129,14 @@ class OutputChooser:
 
 def _read(spec: TensorSpec, tensor: Given, limits: Limits) -> Array:
     datatype, shape = tensor.datatype, tensor.shape
-    if not isinstance(datatype, str) or datatype not in NUMPY_DTYPES:
-        raise wrong_field(f"{spec.name}.datatype", "one of " + ", ".join(NUMPY_DTYPES), datatype)
-    if family(datatype) not in _CONVERTIBLE[family(spec.datatype)]:
-        raise wrong_field(f"{spec.name}.datatype", spec.datatype, datatype)
-    if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
+    if not isinstance(datatype, str) or datatype not in _ACCEPTED[spec.datatype]:
+        is_known = isinstance(datatype, str) and datatype in NUMPY_DTYPES
+        expected = spec.datatype if is_known else "one of " + ", ".join(NUMPY_DTYPES)
+        raise wrong_field(f"{spec.name}.datatype", expected, datatype)
+    if not isinstance(shape, list) or set(map(type, shape)) - {int} or min(shape, default=0) < 0:
         raise wrong_field(f"{spec.name}.shape", "a list of sizes", shape)
-    sizes = tuple(shape)
-    if not fits(spec, sizes) and not (len(spec.shape) == 1 and len(sizes) == 2 and sizes[1] == 1):
+    sizes, is_column = tuple(shape), spec.shape == (-1,)
+    if not (len(sizes) == 1 or (len(sizes) == 2 and sizes[1] == 1) if is_column else fits(spec, sizes)):
         raise InvalidInput(
             f"{spec.name!r} has shape {list(sizes)[:8]}, the model takes {list(spec.shape)}",
             subject=f"{spec.name}.shape",
@@ -147,7 +146,8 @@ def _read(spec: TensorSpec, tensor: Given, limits: Limits) -> Array:
     if 0 in sizes:
         raise InvalidInput(f"{spec.name!r} holds no value", subject=f"{spec.name}.shape", got=str(list(sizes)[:8]))
     checked_rows(sizes[0], limits)
-    return tensor.read(spec, datatype, sizes, tensor.data).reshape(sizes[: len(spec.shape)])
+    array = tensor.read(spec, datatype, sizes, tensor.data)
+    return array.reshape(-1) if is_column and array.ndim == 2 else array
 
 
 def wrong_field(field: str, expected: str, got: Any) -> InvalidInput:
