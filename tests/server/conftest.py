@@ -88,6 +88,7 @@ def settings_for(bundle: Bundle, limits: Limits = LIMITS) -> ServerSettings:
         batch_rows=1000,
         timeout_seconds=30.0,
         cache=CacheSettings(),
+        prediction_log=None,
         host="127.0.0.1",
         port=0,
         drain_seconds=0.0,

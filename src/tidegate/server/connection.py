@@ -24,7 +24,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from tidegate.contract.errors import TidegateError, Unavailable
 from tidegate.server.endpoint import CLIENT_CLOSED_REQUEST, Head, InferenceEndpoint
-from tidegate.server.exchange import Exchange
+from tidegate.server.exchange import Answer, Exchange
 from tidegate.server.protocols.base import BodyTimeout, DeadlineExceeded, MethodNotAllowed
 
 #: A client gets this long to send a request that it has begun, or to take an answer.
@@ -149,7 +149,7 @@ class HotRequest:
         self._release()
         if self.exchange is not None:
             self._endpoint.cancel(self.exchange)
-        self._endpoint.ended(CLIENT_CLOSED_REQUEST, self._seconds())
+        self._endpoint.ended(CLIENT_CLOSED_REQUEST, self._seconds(), self._head)
 
     def give_up(self, error: TidegateError) -> None:
         """Answer with an error now, whatever the model is at."""
@@ -179,13 +179,13 @@ class HotRequest:
             self._fail(exchange.error or Unavailable("the request has no answer"))
             return
         headers, body = self._endpoint.success(exchange, self._head)
-        self._write(200, headers, body)
+        self._write(200, headers, body, exchange.answer)
 
     def _fail(self, error: TidegateError) -> None:
         status, headers, body = self._endpoint.failure(error, self._head)
         self._write(status, headers, body)
 
-    def _write(self, status: int, headers: bytes, body: bytes) -> None:
+    def _write(self, status: int, headers: bytes, body: bytes, answer: Answer | None = None) -> None:
         connection = self._connection
         if not self.is_whole and self._head.length > _DISCARDED_BYTES:
             self.keep_alive = False
@@ -204,7 +204,7 @@ class HotRequest:
                 b"" if self._is_head_method else body,
             )
         )
-        self._endpoint.ended(status, self._seconds())
+        self._endpoint.ended(status, self._seconds(), self._head, answer)
         if self.is_whole:
             connection.answered(self)
 
@@ -364,6 +364,8 @@ class Connection(HttpToolsProtocol):
             self._next()
 
     def _next(self) -> None:
+        if self.flow.read_paused and self._reading_since is not None:
+            self._reading_since = perf_counter()  # what was not read in the meantime is not the client's slowness
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
@@ -388,7 +390,7 @@ class Connection(HttpToolsProtocol):
             self._try_handing_over()
         if self._paused_since is not None and now - self._paused_since > CLIENT_SECONDS:
             self.transport.abort()
-        elif self._reading_since is not None and now - self._reading_since > CLIENT_SECONDS:
+        elif self._is_reading() and now - (self._reading_since or now) > CLIENT_SECONDS:
             if isinstance(request, HotRequest) and not request.is_whole:
                 request.give_up(BodyTimeout("the rest of the request's body did not come in time"))
             self.transport.close()
@@ -425,6 +427,9 @@ class Connection(HttpToolsProtocol):
         transport.close()  # this descriptor alone: nothing is said to the client
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _is_reading(self) -> bool:
+        return self._reading_since is not None and not self.flow.read_paused
 
     def _is_free(self) -> bool:
         return self.cycle is None or self.cycle.response_complete

@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from tidegate.contract.errors import TidegateError
+from tidegate.contract.errors import InvalidInput, TidegateError
 from tidegate.runtime.base import Columns, Model
 from tidegate.server.batching import BatchPolicy, group_calls, join_inputs, split_outputs
 from tidegate.server.cache.cache import BYPASS, HIT, Member, PredictionCache
 from tidegate.server.exchange import Answer, Exchange
 from tidegate.server.pool import WorkerPool
 from tidegate.server.protocols.base import Call, Codec, DeadlineExceeded, Encoded, Message, ModelFailed
+from tidegate.server.recording.watch import Watch
 
 _LONGEST_REASON = 300
 _NOTHING = Encoded(b"")
@@ -57,6 +58,8 @@ class DataPlane:
         cache: PredictionCache | None = None,
     ) -> None:
         self._cache = cache
+        #: Gets every answer; None for none.
+        self.watch: Watch | None = None
         self.pool = WorkerPool(self._serve, policy, threads, queue_limit, queue_bytes)
         self._model = model
         self._signature = model.signature
@@ -67,6 +70,8 @@ class DataPlane:
         self.pool.close()
         if self._cache is not None:
             self._cache.close()
+        if self.watch is not None:
+            self.watch.close()
 
     async def answer(self, codec: Codec, message: Message) -> Answer:
         """Answer one request and wait for it; who is in a hurry hands an `Exchange` to the pool instead.
@@ -127,9 +132,7 @@ class DataPlane:
     def _serve_cached(self, cache: PredictionCache, now: float, members: Sequence[Member], hand_over: HandOver) -> None:
         lookup = cache.look_up(members)
         if lookup.hits:
-            for (exchange, call), outputs in lookup.hits:
-                _encode(exchange, call, outputs, Answer(_NOTHING, call.rows, now - exchange.arrived, 0.0, 1, HIT))
-            hand_over([exchange for (exchange, _), _ in lookup.hits])
+            self._answer_from_cache([(exchange, call, outputs) for (exchange, call), outputs in lookup.hits], hand_over)
         keys = {exchange: key for (exchange, _), key in lookup.leaders}
         try:
             leaders = [member for member, _ in lookup.leaders]
@@ -152,7 +155,7 @@ class DataPlane:
         started = perf_counter()
         try:
             outputs = self._predict(calls)
-        except ModelFailed as error:
+        except (InvalidInput, ModelFailed) as error:
             if len(members) == 1:
                 exchange = members[0][0]
                 _fail([exchange, *batch.who_wait_for(exchange)], error, batch.hand_over)
@@ -162,24 +165,38 @@ class DataPlane:
                 self._compute_group(batch, [member])
             return
         seconds = perf_counter() - started
-        for (exchange, call), part in zip(members, outputs, strict=True):
+        parts = [outputs] if len(calls) == 1 else split_outputs(outputs, calls)
+        answered = [(exchange, call, part) for (exchange, call), part in zip(members, parts, strict=True)]
+        for exchange, call, part in answered:
             waited = batch.taken_at - exchange.arrived
             _encode(exchange, call, part, Answer(_NOTHING, call.rows, waited, seconds, len(members), batch.cached))
         batch.hand_over([exchange for exchange, _ in members])
         if batch.cache is not None:
-            kept = [(batch.keys[exchange], part) for (exchange, _), part in zip(members, outputs, strict=True)]
-            for waiting, (_, part) in zip(batch.cache.keep(kept, seconds), kept, strict=True):
-                now = perf_counter()
-                for exchange, call in waiting:
-                    _encode(exchange, call, part, Answer(_NOTHING, call.rows, now - exchange.arrived, 0.0, 1, HIT))
-                if waiting:
-                    batch.hand_over([exchange for exchange, _ in waiting])
+            waiting = batch.cache.keep([(batch.keys[exchange], part) for exchange, _, part in answered], seconds)
+            for group, (_, _, part) in zip(waiting, answered, strict=True):
+                if group:
+                    self._answer_from_cache([(exchange, call, part) for exchange, call in group], batch.hand_over)
+        if self.watch is not None:
+            self.watch.counted(outputs)
+            self.watch.answered(answered)
 
-    def _predict(self, calls: list[Call]) -> Sequence[Columns]:
-        """Return the outputs of each call. Raises ModelFailed."""
+    def _answer_from_cache(self, found: list[tuple[Exchange, Call, Columns]], hand_over: HandOver) -> None:
+        now = perf_counter()
+        for exchange, call, outputs in found:
+            _encode(exchange, call, outputs, Answer(_NOTHING, call.rows, now - exchange.arrived, 0.0, 1, HIT))
+        hand_over([exchange for exchange, _, _ in found])
+        if self.watch is not None:
+            for _, _, outputs in found:
+                self.watch.counted(outputs)
+            self.watch.answered(found)
+
+    def _predict(self, calls: list[Call]) -> Columns:
+        """Return the outputs of the calls one after the other. Raises ModelFailed."""
         rows = sum(call.rows for call in calls)
         try:
             outputs = self._model.predict(join_inputs(calls))
+        except InvalidInput:
+            raise
         except Exception as error:
             raise ModelFailed(f"the model failed: {one_line(error)}") from error
         for spec in self._signature.outputs:
@@ -190,14 +207,14 @@ class DataPlane:
                     f"the model gave {len(outputs[spec.name])} values of {spec.name!r} for {rows} rows",
                     subject=spec.name,
                 )
-        return [outputs] if len(calls) == 1 else split_outputs(outputs, calls)
+        return outputs
 
 
 def _encode(exchange: Exchange, call: Call, outputs: Columns, answer: Answer) -> None:
     """Set the exchange's outcome: the answer with the outputs in the form of its protocol, or the error of that."""
     try:
         answer.encoded = exchange.codec.encode(call, outputs)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 -- whatever a model gave, the others of its batch get their answers
         exchange.error = ModelFailed(f"the model's answer cannot be written down: {one_line(error)}")
         exchange.error.__cause__ = error
     else:

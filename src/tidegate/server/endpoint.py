@@ -16,7 +16,7 @@ from typing import Any
 
 from tidegate.contract.errors import TidegateError
 from tidegate.server.dataplane import one_line
-from tidegate.server.exchange import Exchange
+from tidegate.server.exchange import Answer, Exchange
 from tidegate.server.logs import RateLimit
 from tidegate.server.protocols.base import Codec, Message, ModelFailed, Overloaded, TooLarge
 from tidegate.server.replica import Phase, Replica
@@ -83,6 +83,7 @@ class InferenceEndpoint:
         self._replica = replica
         self._codec = codec
         self._metrics = replica.metrics
+        self._tracer = replica.tracer
         self._default_timeout = replica.settings.timeout_seconds or inf
         self._log_rate = RateLimit(per_second=20)
         self.body_limit = replica.settings.limits.body_bytes
@@ -150,10 +151,19 @@ class InferenceEndpoint:
         """Count a request whose headers are here."""
         self._metrics.in_flight += 1
 
-    def ended(self, status: int, seconds: float) -> None:
-        """Count a request that was answered, or whose client is gone."""
+    def ended(self, status: int, seconds: float, head: Head, answer: Answer | None = None) -> None:
+        """Count and trace a request that was answered, or whose client is gone; `answer` is None when it failed."""
         self._metrics.in_flight -= 1
         self._metrics.answered(self._codec.protocol, status, seconds)
+        if self._tracer is not None:
+            self._tracer.request(
+                self._codec.protocol,
+                traceparent=head.traceparent,
+                request_id=head.request_id,
+                status=status,
+                seconds=seconds,
+                answer=answer,
+            )
 
     @property
     def is_draining(self) -> bool:

@@ -200,7 +200,8 @@ class ReplicaProcess:
         timeout = self._settings.timeout_seconds
         if timeout == 0:
             return
-        while self._replica.stuck_seconds() < timeout + max(timeout, _STUCK_SECONDS):
+        longest = timeout + max(timeout, _STUCK_SECONDS)
+        while self._replica.stuck_seconds() < longest:  # noqa: ASYNC110 -- nothing happens when a thread hangs
             await asyncio.sleep(1.0)
         log.critical("the model hangs: no inference thread came back for %.0f s", self._replica.stuck_seconds())
         self._exit_code = EXIT_STUCK

@@ -10,18 +10,24 @@ import orjson
 
 from tidegate.artifact.bundle import Bundle
 from tidegate.contract.errors import TidegateError
-from tidegate.runtime.base import Model
+from tidegate.runtime.base import Columns, Model
 from tidegate.server.batching import BatchPolicy, rows_are_independent
 from tidegate.server.cache.build import build_cache
 from tidegate.server.dataplane import DataPlane, one_line
 from tidegate.server.exchange import Exchange
 from tidegate.server.metrics import ServerMetrics
+from tidegate.server.off_loop import OffLoop
 from tidegate.server.protocols.base import Message, ModelFailed, NotReady
 from tidegate.server.protocols.oip import OipCodec
-from tidegate.server.protocols.records import RecordsCodec
+from tidegate.server.protocols.predict import PredictCodec
+from tidegate.server.recording.distribution import PredictionDistribution
+from tidegate.server.recording.log import PredictionLog
+from tidegate.server.recording.sinks import open_sink
+from tidegate.server.recording.watch import Watch
 from tidegate.server.settings import ServerSettings
 from tidegate.server.siblings import Siblings
 from tidegate.server.threads import run_in_daemon_thread
+from tidegate.server.tracing import build_tracer
 
 log = logging.getLogger("tidegate.server")
 
@@ -53,10 +59,11 @@ class Replica:
             format=bundle.manifest.format,
             framework_version=bundle.manifest.framework_version or "",
         )
-        self.records = RecordsCodec(bundle.signature, settings.identity, settings.limits)
+        self.predict = PredictCodec(bundle.signature, settings.identity, settings.limits)
         self.oip = OipCodec(bundle.signature, settings.identity, settings.limits)
         #: The other workers of the replica, when it has several.
         self.siblings: Siblings | None = None
+        self.tracer = build_tracer(settings.identity, settings.replica)
         self._data_plane: DataPlane | None = None
 
     @property
@@ -69,10 +76,14 @@ class Replica:
         Raises:
             TidegateError: the sample was not answered, so the model cannot serve.
         """
+        guarded = OffLoop(model)
+        guarded.prove()
+        model = guarded
         settings = self.settings
         sample = Message(orjson.dumps({"records": list(self.bundle.sample)}))
         policy = BatchPolicy(settings.latency_objective_seconds, settings.batch_requests, settings.batch_rows)
-        if policy.requests > 1 and not await self._may_batch(model, sample):
+        independent, reference = await self._try(model, self.predict.decode(sample).inputs)
+        if policy.requests > 1 and not independent:
             log.warning("requests are answered one by one: the model answers a row differently in company")
             policy = replace(policy, requests=1)
         self.metrics.batch_limit = policy.requests
@@ -87,19 +98,30 @@ class Replica:
             queue_bytes=settings.queue_bytes,
             cache=cache,
         )
-        await data_plane.answer(self.records, sample)
+        await data_plane.answer(self.predict, sample)
+        data_plane.watch = self._build_watch(model, reference)  # the sample itself is not counted
         self._data_plane = data_plane
         if self.phase is Phase.LOADING:
             self.phase = Phase.SERVING
 
-    async def _may_batch(self, model: Model, sample: Message) -> bool:
-        inputs = self.records.decode(sample).inputs
+    async def _try(self, model: Model, inputs: Columns) -> tuple[bool, Columns]:
+        """Return whether rows may be answered together, and the outputs for the sample."""
         try:
-            return await run_in_daemon_thread(lambda: rows_are_independent(model, inputs))
+            return await run_in_daemon_thread(lambda: (rows_are_independent(model, inputs), model.predict(inputs)))
         except TidegateError:
             raise
         except Exception as error:
             raise ModelFailed(f"the model failed on its sample: {one_line(error)}") from error
+
+    def _build_watch(self, model: Model, reference: Columns) -> Watch:
+        distribution = PredictionDistribution(model.signature.outputs, reference)
+        self.metrics.add_source(distribution.metrics)
+        settings = self.settings.prediction_log
+        if settings is None:
+            return Watch(distribution, None)
+        prediction_log = PredictionLog(open_sink(settings.sink), self.settings.identity, settings.share)
+        self.metrics.add_source(prediction_log.metrics)
+        return Watch(distribution, prediction_log)
 
     @property
     def pending(self) -> int:
@@ -125,3 +147,5 @@ class Replica:
         """End the threads after the requests that wait."""
         if self._data_plane is not None:
             self._data_plane.close()
+        if self.tracer is not None:
+            self.tracer.close()

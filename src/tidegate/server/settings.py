@@ -36,6 +36,19 @@ CACHE_URL_VARIABLE = "TIDEGATE_CACHE_URL"
 
 
 @dataclass(frozen=True)
+class PredictionLogSettings:
+    """What to log of predictions, and where.
+
+    Attributes:
+        sink: NAME:ARGUMENT, see `recording.sinks`.
+        share: of the requests, from 0 to 1.
+    """
+
+    sink: str
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
 class ServerSettings:
     """Everything that one replica needs to know.
 
@@ -51,6 +64,7 @@ class ServerSettings:
         batch_requests: the most requests that the model answers together; 1 turns batching off.
         batch_rows: the most rows that several requests may have together.
         cache: whether and where answers are kept.
+        prediction_log: where a share of the predictions is logged; None for nowhere.
         timeout_seconds: how long a request may take that does not say so itself; 0 for as long as it takes.
         port: 0 takes a free one; neither host nor port is used by a worker.
         drain_seconds: how long to go on accepting after SIGTERM, until whoever routes to us has noticed.
@@ -71,6 +85,7 @@ class ServerSettings:
     batch_rows: int
     timeout_seconds: float
     cache: CacheSettings
+    prediction_log: PredictionLogSettings | None
     host: str
     port: int
     drain_seconds: float
@@ -88,6 +103,13 @@ def _at_least(lowest: float, kind: type = int):  # type: ignore[no-untyped-def]
         return value
 
     return parse
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -112,6 +134,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", choices=["off", "memory", "redis"], default="off", help="where to keep answers")
     parser.add_argument("--cache-ttl-seconds", type=_at_least(0.001, float), default=300.0)
     parser.add_argument("--cache-mib", type=_at_least(0.001, float), default=64.0, help="size of the cache in memory")
+    parser.add_argument(
+        "--prediction-log", metavar="SINK", help="log predictions, e.g. jsonl:/var/log/predictions.jsonl"
+    )
+    parser.add_argument("--prediction-log-sample", type=_share, default=1.0, help="share of the requests, 0 to 1")
     parser.add_argument("--timeout-seconds", type=amount, default=60.0, help="for one request; 0 for no limit")
     parser.add_argument("--max-body-mib", type=_at_least(0.001, float), default=16.0)
     parser.add_argument("--max-rows", type=count, default=10_000, help="rows in one request")
@@ -162,6 +188,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> ServerSettings:
         batch_requests=given.max_batch,
         batch_rows=given.max_batch_rows,
         timeout_seconds=given.timeout_seconds,
+        prediction_log=(
+            None
+            if given.prediction_log is None
+            else PredictionLogSettings(given.prediction_log, given.prediction_log_sample)
+        ),
         cache=CacheSettings(
             store=given.cache,
             url=os.environ.get(CACHE_URL_VARIABLE) if given.cache == "redis" else None,

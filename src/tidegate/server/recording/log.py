@@ -1,0 +1,128 @@
+"""The prediction log: inputs, outputs, revision and request id of a share of all requests.
+
+It never holds up an answer: the thread that answered puts what it has into a bounded queue, and another thread writes
+it down. When that one cannot keep up, records are dropped and counted. Which requests are in the sample depends on
+their request id alone, so that two revisions that get the same request (a shadow) log the same ones.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from queue import Empty, Full, Queue
+from time import time
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import numpy as np
+import orjson
+from prometheus_client.core import CounterMetricFamily, Metric
+
+from tidegate.runtime.base import Columns
+from tidegate.server.exchange import Exchange
+from tidegate.server.protocols.base import Call, Identity
+from tidegate.server.protocols.values import json_ready
+from tidegate.server.recording.sinks import Sink
+
+RECORDS_TOTAL = "tidegate_server_prediction_log_records_total"
+
+_QUEUED = 10_000
+_AT_ONCE = 500
+#: Rows of one request that are logged; more would make one record larger than most sinks take.
+_ROWS = 1000
+_BITS = 32
+_WAIT_SECONDS = 0.5
+
+log = logging.getLogger("tidegate.server")
+
+
+class _Entry(NamedTuple):
+    at: float
+    request_id: bytes
+    rows: int
+    inputs: Columns
+    outputs: Columns
+
+
+class PredictionLog:
+    """Samples what was answered and hands it to a sink.
+
+    Args:
+        share: of the requests that are logged, from 0 to 1.
+    """
+
+    def __init__(self, sink: Sink, identity: Identity, share: float) -> None:
+        self._sink = sink
+        self._below = round(share * 2**_BITS)
+        self._head = {
+            "deployment": identity.deployment,
+            "revision": identity.revision,
+            "model": identity.model_name,
+            "model_version": identity.model_version,
+        }
+        self._queue: Queue[_Entry] = Queue(_QUEUED)
+        self._counts = {"written": 0, "dropped": 0, "failed": 0}
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
+        self._thread.start()
+
+    def offer(self, exchange: Exchange, call: Call, outputs: Columns) -> None:
+        """Log this answer when it is in the sample and there is room. Called from several threads."""
+        if crc32(exchange.request_id) >= self._below:
+            return
+        try:
+            self._queue.put_nowait(_Entry(time(), exchange.request_id, call.rows, call.inputs, outputs))
+        except Full:
+            self._counts["dropped"] += 1
+
+    def metrics(self, names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[Metric]:
+        """Yield the log's metrics; see `metrics.Source`."""
+        records = CounterMetricFamily(
+            RECORDS_TOTAL, "Predictions taken for the log, by what became of them.", labels=(*names, "outcome")
+        )
+        for outcome, count in self._counts.items():
+            records.add_metric((*values, outcome), count)
+        yield records
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Write what is queued, for so long at most."""
+        self._ends.set()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while not (self._ends.is_set() and self._queue.empty()):
+            try:
+                entries = [self._queue.get(timeout=_WAIT_SECONDS)]
+            except Empty:
+                continue
+            while len(entries) < _AT_ONCE and not self._queue.empty():
+                entries.append(self._queue.get_nowait())
+            self._write(entries)
+        self._sink.close()
+
+    def _write(self, entries: Sequence[_Entry]) -> None:
+        try:
+            self._sink.write([self._record(entry) for entry in entries])
+        except Exception as error:  # noqa: BLE001 -- a sink is foreign code, and predictions go on without it
+            self._counts["failed"] += len(entries)
+            log.warning("predictions were not logged: %s: %s", type(error).__name__, error)
+        else:
+            self._counts["written"] += len(entries)
+
+    def _record(self, entry: _Entry) -> bytes:
+        document: dict[str, Any] = {
+            "at": datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="milliseconds"),
+            "request_id": entry.request_id.decode("latin-1"),
+            **self._head,
+            "rows": entry.rows,
+            "inputs": _columns(entry.inputs),
+            "outputs": _columns(entry.outputs),
+        }
+        return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _columns(columns: Columns) -> dict[str, Any]:
+    """Return columns as JSON has them: null for what is missing."""
+    return {name: json_ready(np.ascontiguousarray(array[:_ROWS])) for name, array in columns.items()}

@@ -1,0 +1,85 @@
+"""Where logged predictions go: looked up by entry point, the built-in file like everybody else's."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Protocol
+
+from tidegate.contract.errors import InvalidInput, Unavailable
+
+GROUP = "tidegate.prediction_sinks"
+_FILE_BYTES, _FILES = 64 << 20, 4
+
+
+class Sink(Protocol):
+    """Takes records, each one JSON object in UTF-8 without a line end. Called from one thread."""
+
+    def write(self, records: Sequence[bytes]) -> None:
+        """Keep these. An exception counts them as failed and is logged; the next call is made all the same."""
+        ...
+
+    def close(self) -> None: ...
+
+
+#: Makes a sink from the part of the option after the colon.
+SinkFactory = Callable[[str], Sink]
+
+
+class _File(RotatingFileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is logging's)
+        """Let the error through: logging prints it and goes on."""
+        raise  # noqa: PLE0704 -- called while it is being handled
+
+
+class JsonlSink:
+    """A file with one record per line; at 64 MiB a new one is begun, and four are kept.
+
+    Raises:
+        InvalidInput: there is no path.
+        Unavailable: the file cannot be written.
+    """
+
+    def __init__(self, path: str) -> None:
+        if not path:
+            raise InvalidInput(
+                "The sink jsonl needs a path.", subject="--prediction-log", expected="jsonl:PATH", got="jsonl"
+            )
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self._file = _File(path, maxBytes=_FILE_BYTES, backupCount=_FILES - 1, encoding="utf-8")
+            Path(path).chmod(0o600)
+        except OSError as error:
+            raise Unavailable(
+                f"The prediction log {path} cannot be written: {error.strerror or error}.", subject=path
+            ) from error
+
+    def write(self, records: Sequence[bytes]) -> None:
+        for record in records:
+            self._file.emit(logging.makeLogRecord({"msg": record.decode()}))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def open_sink(wanted: str) -> Sink:
+    """Return the sink that an option such as `jsonl:/var/log/predictions.jsonl` names.
+
+    Raises:
+        InvalidInput: there is no such sink, or it does not take what stands after the colon.
+        Unavailable: it cannot be opened.
+    """
+    name, _, argument = wanted.partition(":")
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in points:
+        raise InvalidInput(
+            f"There is no sink for predictions named {name!r}.",
+            subject="--prediction-log",
+            expected=f"one of {', '.join(sorted(points))}, as NAME:ARGUMENT",
+            got=wanted,
+        )
+    factory: SinkFactory = points[name].load()
+    return factory(argument)
