@@ -53,14 +53,16 @@ def _model(forest: Forest, trees: Sequence[Tree], values: Sequence[Array], targe
         place[leaves] = np.arange(len(leaves)) + leaves_before
         yes, no = tree.yes[inner], tree.no[inner]
         mode, threshold = tree.mode[inner], tree.threshold[inner]
-        # ONNX Runtime refuses empty sets; no number is below this threshold either.
-        is_empty = np.array([tree.members.get(int(node)) in ((), []) for node in inner], dtype=bool)
-        mode, threshold = np.where(is_empty, AT_MOST, mode), np.where(is_empty, -np.inf, threshold)
+        if tree.members:
+            sets = [tree.members[node] if tree.mode[node] == MEMBER else None for node in inner.tolist()]
+            members += [own for own in sets if own]
+            # ONNX Runtime refuses empty sets; no number is below this threshold either.
+            is_empty = np.array([own is not None and not own for own in sets])
+            mode, threshold = np.where(is_empty, AT_MOST, mode), np.where(is_empty, -np.inf, threshold)
         parts.append(
             (tree.feature[inner], threshold, mode, place[yes], place[no], ~is_inner[yes], ~is_inner[no],
              tree.missing_yes[inner])
         )  # fmt: skip
-        members += [own for node in inner if tree.mode[node] == MEMBER and (own := tree.members[int(node)])]
         roots.append(nodes_before)
         weights.append(value[leaves])
         leaf_targets.append(np.full(len(leaves), target))
@@ -86,8 +88,8 @@ def _model(forest: Forest, trees: Sequence[Tree], values: Sequence[Array], targe
         _tensor("leaf_weights", np.concatenate(weights).astype(forest.dtype)),
     ]
     if members:
-        sets = np.concatenate([np.array([*values, np.nan], dtype=forest.dtype) for values in members])
-        attributes.append(_tensor("membership_values", sets))
+        apart = np.concatenate([np.array([*own, np.nan], dtype=forest.dtype) for own in members])
+        attributes.append(_tensor("membership_values", apart))
     node = [_text(1, INPUT), _text(2, OUTPUT), _text(4, "TreeEnsemble"), _text(7, _DOMAIN)]
     node += [_field(5, attribute) for attribute in attributes]
     element = _ELEMENTS[forest.dtype]
