@@ -396,6 +396,13 @@ def test_a_forest_without_trees_is_not_covered() -> None:
         sums_engine(Forest(1, np.dtype(np.float64), [], np.zeros(1)))
 
 
+def test_a_forest_too_large_to_hold_twice_is_not_covered(monkeypatch: pytest.MonkeyPatch) -> None:
+    forest = Forest(1, np.dtype(np.float64), [stump(AT_MOST, 0.3, missing_yes=True)], np.zeros(1))
+    monkeypatch.setattr(trees_engine, "_MAX_NODES", 2)
+    with pytest.raises(NotCoveredError, match="more than 2 nodes"):
+        sums_engine(forest)
+
+
 def test_a_difference_at_one_border_is_found() -> None:
     forest = Forest(1, np.dtype(np.float64), [stump(AT_MOST, 0.3, missing_yes=True)], np.zeros(1))
     other = Forest(1, np.dtype(np.float64), [stump(LESS, 0.3, missing_yes=True)], np.zeros(1))
