@@ -40,6 +40,28 @@ def index(replica: Replica, *, only_ready: bool) -> list[dict[str, str]]:
     return [{"name": identity.model_name, "version": identity.model_version, "state": state, "reason": reason}]
 
 
+async def carry_out(replica: Replica, action: str, name: str | None, wish: Any) -> tuple[int, Any]:
+    """Do what a client asks of the repository, over whatever protocol: "index", "load" or "unload".
+
+    Args:
+        name: of the model; None for the index.
+        wish: the request's document.
+
+    Returns:
+        HTTP status and document of the answer: models for the index, `{"error": …}` where it is refused.
+
+    Raises:
+        Unavailable: the supervisor does not answer.
+    """
+    if replica.siblings is not None:
+        status, document = await replica.siblings.repository(action, name, wish)
+        if action != "index" or status != _FORBIDDEN:
+            return status, document
+    if action != "index":
+        return _FORBIDDEN, {"error": _NO_REPOSITORY}
+    return 200, index(replica, only_ready=wish.get("ready") is True)
+
+
 def add_repository(app: FastAPI, replica: Replica) -> None:
     """Add the routes of index, load and unload."""
 
@@ -47,15 +69,12 @@ def add_repository(app: FastAPI, replica: Replica) -> None:
     async def repository_index(request: Request) -> Response:
         """Name the model and its state; the body may be `{"ready": true}` to leave out what is not ready."""
         only_ready = _only_ready(await _body(request))
-        if replica.siblings is not None:
-            status, document = await replica.siblings.repository("index", None, {"ready": only_ready})
-            if status != _FORBIDDEN:
-                return Response(orjson.dumps(document), status, media_type="application/json")
-        return Response(orjson.dumps(index(replica, only_ready=only_ready)), media_type="application/json")
+        status, document = await carry_out(replica, "index", None, {"ready": only_ready})
+        return Response(orjson.dumps(document), status, media_type="application/json")
 
     @app.post("/v2/repository/models/{name}/load", tags=["repository"])
     async def load(name: str, request: Request) -> Response:
-        """Serve the newest version of the repository, or the one in `{"parameters": {"version": "3"}}`, once it is warm.
+        """Serve the newest version of the repository, or that of `{"parameters": {"version": "3"}}`, once it is warm.
 
         Until then, and when it is refused, the version that serves goes on serving.
         """
@@ -69,10 +88,7 @@ def add_repository(app: FastAPI, replica: Replica) -> None:
     async def change(action: str, name: str, request: Request) -> Response:
         body = await _body(request)
         wish = parse_json(body) if body.strip() else {}
-        if replica.siblings is None:
-            status, document = _FORBIDDEN, {"error": _NO_REPOSITORY}
-        else:
-            status, document = await replica.siblings.repository(action, name, wish)
+        status, document = await carry_out(replica, action, name, wish)
         return Response(orjson.dumps(document), status, media_type="application/json")
 
 

@@ -74,7 +74,10 @@ class Supervisor:
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self._reload("SIGHUP")))
         if self._settings.ends_with_stdin:
-            loop.add_reader(sys.stdin.fileno(), self._stdin_ended)
+            try:
+                loop.add_reader(sys.stdin.fileno(), self._stdin_ended)
+            except PermissionError:  # a file, or /dev/null: there is nobody at its other end
+                self._stop()
         host, port = self._listener.getsockname()[:2]
         write_state(self._settings.run_dir, host, port, self._grpc_port)
         log.info("listening on %s:%s", host, port, extra={"fields": {"pid": os.getpid()}})
@@ -351,7 +354,7 @@ class Supervisor:
         if worker.last_words is None and worker.returncode:
             self._deaths += 1
             self._announce("worker-died", worker=worker.index, code=worker.returncode)
-        self._ended.add(worker.last_words if worker.last_words is not None else worker.families)
+        self._ended.add(worker.families)
 
     def _worker_options(self) -> list[str]:
         settings = self._settings

@@ -144,8 +144,12 @@ class WorkerProcess:
     async def metrics(self, timeout_seconds: float) -> list[Any]:
         """Return its metrics; what was known of them last when it does not answer."""
         if self._channel is not None and self.state in (State.SERVING, State.LEAVING):
-            with contextlib.suppress(Unavailable):
+            try:
                 self.families = (await self._channel.ask("metrics", timeout_seconds))["families"]
+            except Unavailable:
+                # It may be ending, and its last words just be arriving; an older count would let counters fall.
+                if self._life is not None:
+                    await asyncio.wait({self._life}, timeout=timeout_seconds)
         return self.families
 
     async def _live(self, process: asyncio.subprocess.Process, channel: Channel) -> None:
@@ -175,7 +179,7 @@ class WorkerProcess:
                 self._refuse(InvalidInput(str(told.get("message", "the model cannot be served")), **details))
                 return None
             case "last-words":
-                self.last_words = message["families"]
+                self.last_words = self.families = message["families"]
                 return None
             case _:
                 return await self._post.answer(self, message)
