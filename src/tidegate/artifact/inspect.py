@@ -18,10 +18,22 @@ _FORMATS = (
     "scikit-learn (skops, joblib, pickle), XGBoost (JSON, UBJSON), LightGBM (text model), ONNX, "
     "Python code (a .py file or a folder with model.py, with a class that has predict), "
     "a server's command line (a folder with tidegate.yaml), "
+    "CatBoost (cbm, JSON), TensorFlow (a SavedModel folder), "
     "PyTorch (torch.export, TorchScript), MLflow (a folder with MLmodel)"
     # Formats of other runtimes are named after them, see `_known_formats`.
 )
-_BUILT_IN = {"sklearn", "xgboost", "lightgbm", "onnx", "python", "command", "pytorch", "mlflow"}
+_BUILT_IN = {
+    "sklearn",
+    "xgboost",
+    "lightgbm",
+    "onnx",
+    "python",
+    "command",
+    "catboost",
+    "tensorflow",
+    "pytorch",
+    "mlflow",
+}
 
 
 @dataclass(frozen=True)
