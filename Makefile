@@ -37,11 +37,12 @@ test-heavy: setup-heavy  ## the tests of the heavy runtimes, in an environment o
 
 test-all: test test-heavy  ## every test there is
 
-check: setup  ## lint, format check, strict types, import layers, docs
+check: setup  ## lint, format check, strict types, import layers, no model on the event loop, docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m scripts.check_loop
 	$(BIN)/python -m scripts.generate --check
 
 bench-judge: setup  ## false rollbacks and detection times of the judge and of what others do
