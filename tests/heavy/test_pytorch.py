@@ -413,3 +413,19 @@ def test_a_replica_serves_it(tmp_path: Path, form: str) -> None:
         assert answer.status_code == 200, answer.text
     got = [row["output"] for row in answer.json()["predictions"]]
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_request_that_a_program_for_a_fixed_batch_refuses_is_answered_400(tmp_path: Path) -> None:
+    sample = tmp_path / "sample.json"
+    sample.write_text(json.dumps([{"input": [0.5, 1.0, -2.0, 0.0]}] * 4))
+    path = export(network(), tmp_path / "model.pt2", (torch.randn(4, 4),), dynamic=False)
+    bundle = asyncio.run(build_bundle(BuildRequest(path, trust=True, sample_path=sample), tmp_path / "bundles"))
+    with replica(bundle.folder, tmp_path / "run") as running:
+        for count, status in [(4, 200), (8, 200), (3, 400)]:
+            data = rows(count).tolist()
+            predicted = running.client.post("/predict", json={"records": [{"input": row} for row in data]})
+            assert predicted.status_code == status, predicted.text
+            tensor = {"name": "input", "shape": [count, 4], "datatype": "FP32", "data": data}
+            inferred = running.client.post("/v2/models/flights/infer", json={"inputs": [tensor]})
+            assert inferred.status_code == status, inferred.text
+        assert "batches of 4 rows" in predicted.json()["error"]

@@ -151,10 +151,13 @@ def _count(shape: tuple[int, ...]) -> int:
 
 
 def fits(spec: TensorSpec, shape: tuple[int, ...]) -> bool:
-    """Say whether a concrete shape is one that the spec allows."""
-    return len(shape) == len(spec.shape) and all(
-        wanted in (-1, size) for wanted, size in zip(spec.shape, shape, strict=True)
-    )
+    """Say whether a concrete shape is one that the spec allows.
+
+    A first dimension of a fixed size is a batch that the model was exported for: it takes so many rows or a multiple.
+    """
+    if len(shape) != len(spec.shape) or (shape and spec.shape[0] > 0 and shape[0] % spec.shape[0]):
+        return False
+    return all(wanted in (-1, size) for wanted, size in zip(spec.shape[1:], shape[1:], strict=True))
 
 
 def json_ready(array: Array) -> Any:
