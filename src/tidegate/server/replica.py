@@ -17,7 +17,6 @@ from tidegate.server.dataplane import DataPlane, one_line
 from tidegate.server.exchange import Exchange
 from tidegate.server.metrics import ServerMetrics
 from tidegate.server.off_loop import OffLoop
-from tidegate.server.off_loop import OffLoop
 from tidegate.server.protocols.base import Message, ModelFailed, NotReady
 from tidegate.server.protocols.oip import OipCodec
 from tidegate.server.protocols.predict import PredictCodec
@@ -77,9 +76,6 @@ class Replica:
         Raises:
             TidegateError: the sample was not answered, so the model cannot serve.
         """
-        guarded = OffLoop(model)
-        guarded.prove()
-        model = guarded
         guarded = OffLoop(model)
         guarded.prove()
         model = guarded
