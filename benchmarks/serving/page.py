@@ -165,7 +165,10 @@ def _plain(text: str) -> str:
 def _profiles(run: Run) -> list[str]:
     if not run["profiles"]:
         return []
-    parts = ["## What is in the way", "Samples of Tidegate's process under load, where a goal was missed."]
+    parts = [
+        "## What is in the way",
+        "Samples of Tidegate's process under load, where a goal was missed; those in which a thread waited are left out.",
+    ]
     for profile in run["profiles"]:
         title = f"### {profile['model']}, {profile['rows']:,} rows, {profile['form']}"
         if "reason" in profile:
@@ -174,7 +177,7 @@ def _profiles(run: Run) -> list[str]:
         own = [(_plain(name), f"{share:.1f}") for name, share in profile["own"].items()]
         highest = max(profile["below"].values(), default=0.0)
         # What is in (nearly) every sample is the frame around everything else.
-        inner = [(name, share) for name, share in profile["below"].items() if share < 0.98 * highest]
+        inner = [(name, share) for name, share in profile["below"].items() if share < 0.9 * highest]
         below = [(_plain(name), f"{share:.1f}") for name, share in inner[: len(own)]]
         pairs = zip(own, below + [("", "")] * (len(own) - len(below)), strict=True)
         head = ("innermost function", "% of samples", "function and what it calls", "% of samples")

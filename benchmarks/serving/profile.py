@@ -16,20 +16,34 @@ from benchmarks.serving.measure import Bench, start
 from benchmarks.serving.models import ServedModel
 from benchmarks.serving.servers import Server
 
-_SECONDS, _RATE, _TOP = 4, 250, 16
+_SECONDS, _RATE, _TOP = 6, 250, 16
+
+
+#: C functions in which a thread waits for work, a lock or the interpreter: no time of the server's own.
+_WAITS = frozenset(
+    (
+        *("epoll_pwait", "epoll_wait", "poll", "select", "clock_nanosleep"),
+        *("sem_wait", "sem_timedwait", "sem_clockwait", "pthread_cond_wait", "pthread_cond_timedwait"),
+        *("PyThread_acquire_lock_timed", "take_gil"),
+    )
+)
+#: Macros of CPython under which inlined calls appear.
+_NOISE = frozenset(("Py_DECREF", "Py_XDECREF", "Py_INCREF"))
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Shares of the samples in which a thread ran Python code or what that called, in percent.
+    """Shares of the samples in which a thread was at work, in percent.
 
     Attributes:
-        samples: how many.
+        samples: how many those are.
+        waiting: how many more there were in which a thread waited.
         own: function to the share in which it was the innermost one.
         below: function to the share in which it was anywhere on the stack.
     """
 
     samples: int
+    waiting: int
     own: dict[str, float]
     below: dict[str, float]
 
@@ -51,7 +65,7 @@ def profiled(server: Server, model: ServedModel, bench: Bench, rows: int, connec
             job = {"port": port, "mode": "closed", "seconds": _SECONDS + 1.0, "connections": connections}
             loading = _InBackground(asked, job, Path(folder), bench)
             stacks = Path(folder, "stacks")
-            words = ["record", "--format", "raw", "--duration", str(_SECONDS), "--rate", str(_RATE)]
+            words = ["record", "--format", "raw", "--duration", str(_SECONDS), "--rate", str(_RATE), "--native"]
             done = subprocess.run(
                 [spy, *words, "--pid", str(running.pid), "--output", str(stacks)],
                 check=False,
@@ -79,19 +93,27 @@ def added_up(stacks: str) -> Profile:
     """Add up lines of `frame;frame;… count`, outermost frame first."""
     own: Counter[str] = Counter()
     below: Counter[str] = Counter()
-    total = 0
+    total = waiting = 0
     for line in stacks.splitlines():
         stack, _, count = line.rpartition(" ")
-        frames = [_named(frame) for frame in stack.split(";")]
+        raw = stack.split(";")
+        if any(frame.partition(" (")[0] in _WAITS for frame in raw[-4:]):
+            waiting += int(count)
+            continue
+        # Addresses without a name say nothing; their caller does.
+        named = [_named(frame) for frame in raw if not frame.startswith("0x") and frame.split(" ")[0] not in _NOISE]
+        if not named:
+            continue
         total += int(count)
-        own[frames[-1]] += int(count)
-        for frame in set(frames):
-            below[frame] += int(count)
+        own[named[-1]] += int(count)
+        for name in set(named):
+            below[name] += int(count)
     share = 100.0 / max(1, total)
     return Profile(
         total,
+        waiting,
         {name: round(count * share, 1) for name, count in own.most_common(_TOP)},
-        {name: round(count * share, 1) for name, count in below.most_common(3 * _TOP)},
+        {name: round(count * share, 1) for name, count in below.most_common(4 * _TOP)},
     )
 
 

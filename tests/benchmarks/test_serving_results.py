@@ -76,6 +76,15 @@ def test_a_profile_counts_each_function_once_per_stack_and_names_no_folder() -> 
     assert profile.below == {"main (app.py)": 100.0, "work (app.py)": 75.0}
 
 
+def test_waiting_is_not_counted_as_work_and_nameless_frames_count_for_their_caller() -> None:
+    waits = "main (/a/app.py:3);run (/a/loop.c:1);epoll_pwait (libc.so.6) 90\n"
+    locked = "get (/a/queue.c:2);PyThread_acquire_lock_timed (lib.so);0x7f (libc.so.6);0x7f (libc.so.6) 60\n"
+    works = "main (/a/app.py:3);Py_DECREF (object.h:1);write (/a/app.py:4);0x7f11 (libc.so.6) 5\n"
+    profile = added_up(waits + locked + works)
+    assert (profile.samples, profile.waiting) == (5, 150)
+    assert profile.own == {"write (app.py)": 100.0}
+
+
 def test_every_server_says_where_its_settings_come_from_and_pins_what_it_runs_on() -> None:
     for server in SERVERS.values():
         assert server.sources
