@@ -26,7 +26,7 @@ from tidegate.artifact.bundle import Bundle
 from tidegate.contract.errors import InvalidInput, NotFound, TidegateError, Unavailable
 from tidegate.runtime.base import NUMPY_DTYPES
 from tidegate.server.grpc.messages import HEALTH, build
-from tidegate.server.grpc.statuses import code_of, details_of
+from tidegate.server.grpc.statuses import code_of, code_of_status, shortened
 from tidegate.server.protocols.base import DeadlineExceeded, ModelFailed, NotReady, Overloaded, TooLarge
 
 Code = grpc.StatusCode
@@ -123,9 +123,20 @@ def test_before_the_model_is_loaded_the_server_lives_and_is_not_ready(serve: Ser
         assert health(client, "") == 2
 
 
+@pytest.mark.parametrize("method", ["RepositoryModelLoad", "RepositoryModelUnload"])
+def test_a_replica_without_a_repository_loads_nothing(client: Client, method: str) -> None:
+    with pytest.raises(grpc.RpcError) as failed:
+        client.ask(method, model_name="flights", parameters={"version": {"string_param": "4"}})
+    assert failed.value.code() is Code.PERMISSION_DENIED
+    assert "was not started with --repository" in failed.value.details()
+    with pytest.raises(grpc.RpcError) as failed:
+        client.method(method)(b"\xff", timeout=30)
+    assert failed.value.code() is Code.INVALID_ARGUMENT
+
+
 def test_an_unknown_method_is_unimplemented(client: Client) -> None:
     with pytest.raises(grpc.RpcError) as failed:
-        client.method("RepositoryModelLoad")(b"", timeout=30)
+        client.method("ModelStatistics")(b"", timeout=30)
     assert failed.value.code() is Code.UNIMPLEMENTED
 
 
@@ -301,8 +312,13 @@ def test_every_error_has_its_code(error: TidegateError, code: grpc.StatusCode) -
     assert code_of(error) is code
 
 
+def test_a_status_without_a_code_of_its_own_still_says_whose_fault_it_is() -> None:
+    assert code_of_status(418) is Code.INVALID_ARGUMENT
+    assert code_of_status(507) is Code.INTERNAL
+
+
 def test_a_long_sentence_is_cut_to_what_a_header_may_hold() -> None:
-    assert len(details_of(InvalidInput("x" * 10_000))) <= 2000
+    assert len(shortened("x" * 10_000)) <= 2000
 
 
 @settings(max_examples=100, deadline=None)

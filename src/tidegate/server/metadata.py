@@ -14,7 +14,7 @@ from tidegate.runtime.base import TensorSpec
 from tidegate.server.protocols.base import Identity
 
 #: By the names that Triton gave them; clients look here for what they may ask.
-EXTENSIONS = ("binary_tensor_data",)
+EXTENSIONS = ("binary_tensor_data", "model_repository")
 
 #: Where the project behind a runtime has another name than the runtime.
 _PROJECTS = {"onnx": "onnxruntime"}

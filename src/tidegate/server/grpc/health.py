@@ -13,8 +13,9 @@ from typing import Any
 
 import grpc
 
+from tidegate.server.grpc.calls import Context
 from tidegate.server.grpc.messages import HealthCheckRequest, HealthCheckResponse
-from tidegate.server.grpc.service import SERVICE, Context
+from tidegate.server.grpc.service import SERVICE
 from tidegate.server.replica import Replica
 
 _SERVING, _NOT_SERVING, _SERVICE_UNKNOWN = 1, 2, 3

@@ -1,7 +1,7 @@
 """The messages of the services that a replica answers over gRPC, built when this module is imported.
 
 Sources: specification/protocol/inference_grpc.md of github.com/kserve/open-inference-protocol for the package
-`inference`, its index of the repository as docs/protocol/extension_model_repository.md of
+`inference`, its model repository as docs/protocol/extension_model_repository.md of
 github.com/triton-inference-server/server has it, and github.com/grpc/grpc, doc/health-checking.md.
 
 Generated modules would register the names in protobuf's one pool for the whole process, where those of a client
@@ -21,6 +21,12 @@ Declarations = Mapping[str, tuple[str, ...]]
 
 _TENSOR = ("string name = 1", "string datatype = 2", "repeated int64 shape = 3")
 _TENSOR_WITH_CONTENTS = (*_TENSOR, "map InferParameter parameters = 4", "InferTensorContents contents = 5")
+
+_MODEL_IN_REPOSITORY = (
+    "string repository_name = 1",
+    "string model_name = 2",
+    "map ModelRepositoryParameter parameters = 3",
+)
 
 INFERENCE: Declarations = {
     "ServerLiveRequest": (),
@@ -77,6 +83,16 @@ INFERENCE: Declarations = {
         "repeated bytes raw_output_contents = 6",
     ),
     "ModelInferResponse.InferOutputTensor": _TENSOR_WITH_CONTENTS,
+    "ModelRepositoryParameter": (
+        "oneof:parameter_choice bool bool_param = 1",
+        "oneof:parameter_choice int64 int64_param = 2",
+        "oneof:parameter_choice string string_param = 3",
+        "oneof:parameter_choice bytes bytes_param = 4",
+    ),
+    "RepositoryModelLoadRequest": _MODEL_IN_REPOSITORY,
+    "RepositoryModelLoadResponse": (),
+    "RepositoryModelUnloadRequest": _MODEL_IN_REPOSITORY,
+    "RepositoryModelUnloadResponse": (),
     "RepositoryIndexRequest": ("string repository_name = 1", "bool ready = 2"),
     "RepositoryIndexResponse": ("repeated RepositoryIndexResponse.ModelIndex models = 1",),
     "RepositoryIndexResponse.ModelIndex": (
@@ -164,5 +180,9 @@ ModelInferRequest: Any = _inference["ModelInferRequest"]
 ModelInferResponse: Any = _inference["ModelInferResponse"]
 RepositoryIndexRequest: Any = _inference["RepositoryIndexRequest"]
 RepositoryIndexResponse: Any = _inference["RepositoryIndexResponse"]
+RepositoryModelLoadRequest: Any = _inference["RepositoryModelLoadRequest"]
+RepositoryModelLoadResponse: Any = _inference["RepositoryModelLoadResponse"]
+RepositoryModelUnloadRequest: Any = _inference["RepositoryModelUnloadRequest"]
+RepositoryModelUnloadResponse: Any = _inference["RepositoryModelUnloadResponse"]
 HealthCheckRequest: Any = _health["HealthCheckRequest"]
 HealthCheckResponse: Any = _health["HealthCheckResponse"]

@@ -7,30 +7,24 @@ methods are small and answer at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from math import inf
 from time import perf_counter
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
 
-from tidegate.contract.errors import InvalidInput, TidegateError
+from tidegate.contract.errors import TidegateError
 from tidegate.server.endpoint import CLIENT_CLOSED_REQUEST, Head, InferenceEndpoint
 from tidegate.server.exchange import Exchange
 from tidegate.server.grpc import messages
+from tidegate.server.grpc.calls import Context, Method, parsed, refuse
 from tidegate.server.grpc.codec import OipGrpcCodec
-from tidegate.server.grpc.statuses import code_of, details_of
+from tidegate.server.grpc.repository import RepositoryMethods
 from tidegate.server.metadata import check_model, model_metadata, server_metadata
 from tidegate.server.protocols.base import DeadlineExceeded, ModelFailed
 from tidegate.server.replica import Replica
-from tidegate.server.repository import index
 
 SERVICE = "inference.GRPCInferenceService"
-
-#: A call of gRPC's own; its stubs leave open what bytes go in and out.
-Context = Any
-Method = Callable[[bytes, Context], Awaitable[bytes]]
 
 
 class InferenceService:
@@ -41,18 +35,19 @@ class InferenceService:
         settings = replica.settings
         codec = OipGrpcCodec(replica.bundle.signature, settings.identity, settings.limits)
         self._endpoint = InferenceEndpoint(replica, codec)
+        self._repository = RepositoryMethods(replica)
 
     def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
         """Return what a server of gRPC registers: methods from bytes to bytes."""
-        simple: dict[str, Callable[[bytes], Any]] = {
-            "ServerLive": lambda _: messages.ServerLiveResponse(live=True),
-            "ServerReady": lambda _: messages.ServerReadyResponse(ready=self._replica.is_ready),
-            "ServerMetadata": lambda _: messages.ServerMetadataResponse(**server_metadata()),
+        methods: dict[str, Method] = {
+            "ServerLive": self._server_live,
+            "ServerReady": self._server_ready,
+            "ServerMetadata": self._server_metadata,
             "ModelReady": self._model_ready,
             "ModelMetadata": self._model_metadata,
-            "RepositoryIndex": self._repository_index,
+            "ModelInfer": self._infer,
+            **self._repository.methods(),
         }
-        methods = {name: _answered_at_once(answer) for name, answer in simple.items()} | {"ModelInfer": self._infer}
         return grpc.method_handlers_generic_handler(
             SERVICE, {name: grpc.unary_unary_rpc_method_handler(method) for name, method in methods.items()}
         )
@@ -72,7 +67,7 @@ class InferenceService:
             _, answer = endpoint.success(exchange, head)
         except TidegateError as error:
             status, _, _ = endpoint.failure(error, head)
-            await _refuse(error, context)
+            await refuse(error, context)
         except asyncio.CancelledError:
             if perf_counter() - started >= head.timeout_seconds:
                 status = 504  # gRPC ends a call by itself when its client's time is over
@@ -104,51 +99,42 @@ class InferenceService:
             raise
         return exchange
 
-    def _model_ready(self, body: bytes) -> Any:
-        request = _parsed(messages.ModelReadyRequest, body)
-        check_model(self._replica.settings.identity, request.name, request.version or None)
-        return messages.ModelReadyResponse(ready=self._replica.is_ready)
+    async def _server_live(self, _: bytes, __: Context) -> bytes:
+        return _written(messages.ServerLiveResponse(live=True))
 
-    def _model_metadata(self, body: bytes) -> Any:
-        request = _parsed(messages.ModelMetadataRequest, body)
-        identity = self._replica.settings.identity
-        check_model(identity, request.name, request.version or None)
-        facts = model_metadata(identity, self._replica.bundle)
+    async def _server_ready(self, _: bytes, __: Context) -> bytes:
+        return _written(messages.ServerReadyResponse(ready=self._replica.is_ready))
+
+    async def _server_metadata(self, _: bytes, __: Context) -> bytes:
+        return _written(messages.ServerMetadataResponse(**server_metadata()))
+
+    async def _model_ready(self, body: bytes, context: Context) -> bytes:
+        await self._asked_model(messages.ModelReadyRequest, body, context)
+        return _written(messages.ModelReadyResponse(ready=self._replica.is_ready))
+
+    async def _model_metadata(self, body: bytes, context: Context) -> bytes:
+        await self._asked_model(messages.ModelMetadataRequest, body, context)
+        facts = model_metadata(self._replica.settings.identity, self._replica.bundle)
         response = messages.ModelMetadataResponse(
             name=facts["name"], versions=facts["versions"], platform=facts["platform"]
         )
         for key in ("inputs", "outputs"):
             for tensor in facts[key]:  # the messages have no place for categories and labels
                 getattr(response, key).add(name=tensor["name"], datatype=tensor["datatype"], shape=tensor["shape"])
-        return response
+        return _written(response)
 
-    def _repository_index(self, body: bytes) -> Any:
-        request = _parsed(messages.RepositoryIndexRequest, body)
-        return messages.RepositoryIndexResponse(models=index(self._replica, only_ready=request.ready))
-
-
-def _answered_at_once(answer: Callable[[bytes], Any]) -> Method:
-    async def method(body: bytes, context: Context) -> bytes:
+    async def _asked_model(self, kind: Any, body: bytes, context: Context) -> None:
+        """End the call unless it asks for the model that is served."""
+        request = await parsed(kind, body, context)
         try:
-            response: bytes = answer(body).SerializeToString()
+            check_model(self._replica.settings.identity, request.name, request.version or None)
         except TidegateError as error:
-            await _refuse(error, context)
-        return response
-
-    return method
+            await refuse(error, context)
 
 
-async def _refuse(error: TidegateError, context: Context) -> NoReturn:
-    """End the call with the status of an error."""
-    await context.abort(code_of(error), details_of(error), context.trailing_metadata())
-    raise AssertionError("abort raises")
-
-
-def _parsed(kind: Any, body: bytes) -> Any:
-    try:
-        return kind.FromString(body)
-    except DecodeError as error:
-        raise InvalidInput(f"the request is not a {kind.DESCRIPTOR.name}: {error}") from error
+def _written(message: Any) -> bytes:
+    body: bytes = message.SerializeToString()
+    return body
 
 
 def _as_bytes(value: str | bytes) -> bytes:

@@ -13,7 +13,9 @@ from tidegate.server.statuses import status_of
 
 _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
+    403: grpc.StatusCode.PERMISSION_DENIED,
     404: grpc.StatusCode.NOT_FOUND,
+    409: grpc.StatusCode.FAILED_PRECONDITION,
     413: grpc.StatusCode.INVALID_ARGUMENT,
     500: grpc.StatusCode.INTERNAL,
     503: grpc.StatusCode.UNAVAILABLE,
@@ -25,11 +27,17 @@ _LONGEST_DETAILS = 2000
 
 
 def code_of(error: TidegateError) -> grpc.StatusCode:
-    """Return the code of an error; INTERNAL for what has no place in the table."""
-    return _CODES.get(status_of(error), grpc.StatusCode.INTERNAL)
+    """Return the code of an error."""
+    return code_of_status(status_of(error))
 
 
-def details_of(error: TidegateError) -> str:
-    """Return the sentence that goes with the code."""
-    text = error.message
+def code_of_status(status: int) -> grpc.StatusCode:
+    """Return the code of an HTTP status that is an error; for one without a place in the table, whose fault it is."""
+    if status in _CODES:
+        return _CODES[status]
+    return grpc.StatusCode.INVALID_ARGUMENT if 400 <= status < 500 else grpc.StatusCode.INTERNAL
+
+
+def shortened(text: str) -> str:
+    """Return a sentence as it may go with a code."""
     return text if len(text) <= _LONGEST_DETAILS else text[: _LONGEST_DETAILS - 1] + "…"
