@@ -53,7 +53,7 @@ def _json(document: Any, status_code: int = 200, headers: Mapping[str, str] | No
 def hot_endpoints(replica: Replica) -> dict[bytes, InferenceEndpoint]:
     """Return the endpoints of inference requests by their paths, which `connection` answers past the application."""
     identity = replica.settings.identity
-    predict, infer = InferenceEndpoint(replica, replica.records), InferenceEndpoint(replica, replica.oip)
+    predict, infer = InferenceEndpoint(replica, replica.predict), InferenceEndpoint(replica, replica.oip)
     model = f"/v2/models/{identity.model_name}"
     paths = {
         "/predict": predict,

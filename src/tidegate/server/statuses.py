@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from tidegate.contract.errors import InvalidInput, NotFound, TidegateError, Unavailable
-from tidegate.server.protocols.base import BodyTimeout, DeadlineExceeded, MethodNotAllowed, ModelFailed, TooLarge
+from tidegate.server.protocols.base import (
+    BodyTimeout,
+    DeadlineExceeded,
+    MethodNotAllowed,
+    ModelFailed,
+    NotAcceptable,
+    TooLarge,
+    UnsupportedMediaType,
+)
 
 _STATUSES: tuple[tuple[type[TidegateError], int], ...] = (
     (TooLarge, 413),
     (MethodNotAllowed, 405),
     (BodyTimeout, 408),
+    (UnsupportedMediaType, 415),
+    (NotAcceptable, 406),
     (InvalidInput, 400),
     (NotFound, 404),
     (DeadlineExceeded, 504),

@@ -105,6 +105,18 @@ class MethodNotAllowed(InvalidInput):
     code = "method_not_allowed"
 
 
+class UnsupportedMediaType(InvalidInput):
+    """The body has a form that this path does not take."""
+
+    code = "unsupported_media_type"
+
+
+class NotAcceptable(InvalidInput):
+    """The client takes an answer in none of the forms that there are."""
+
+    code = "not_acceptable"
+
+
 class BodyTimeout(InvalidInput):
     """The client began a request and did not send the rest of it."""
 

@@ -1,4 +1,4 @@
-"""`/predict`: the protocol for people. JSON in, JSON out, by the names that the model knows.
+"""The JSON of `/predict`, the protocol for people: by the names that the model knows.
 
 A request takes one of these forms (a list of records is the usual one):
 
@@ -33,7 +33,7 @@ FORMS = 'a list of records, {"records": […]}, {"columns": {…}} or one record
 
 
 class RecordsCodec:
-    """Codec of `/predict`."""
+    """Codec of the JSON of `/predict`."""
 
     protocol = "predict"
 
