@@ -165,10 +165,11 @@ def _plain(text: str) -> str:
 def _profiles(run: Run) -> list[str]:
     if not run["profiles"]:
         return []
-    parts = [
-        "## What is in the way",
-        "Samples of Tidegate's process under load, where a goal was missed; those in which a thread waited are left out.",
-    ]
+    said = (
+        "Samples of Tidegate's process under load, by py-spy, where a goal was missed; those in which a thread waited "
+        "are left out. `pthread_cond_signal` hands the interpreter to another thread."
+    )
+    parts = ["## What is in the way", said]
     for profile in run["profiles"]:
         title = f"### {profile['model']}, {profile['rows']:,} rows, {profile['form']}"
         if "reason" in profile:
