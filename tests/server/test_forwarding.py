@@ -208,6 +208,12 @@ def test_silence_of_the_child_becomes_504(bundle_of: BundleOf, tmp_path: Path) -
 # Life and death
 
 
+def test_grpc_is_refused_and_not_left_out_in_silence(bundle: Bundle, tmp_path: Path) -> None:
+    process = spawn(bundle.folder, tmp_path, "--grpc-port", "0")
+    assert process.wait(DEADLINE_SECONDS) == 78
+    assert "passed on over HTTP alone" in (tmp_path / "log").read_text()
+
+
 def test_it_ends_in_order_and_leaves_nothing_of_the_child(bundle_of: BundleOf, tmp_path: Path) -> None:
     with replica(bundle_of(environment={"HELPER": "1"}).folder, tmp_path) as process:
         members = family_of(process)

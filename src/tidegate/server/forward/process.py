@@ -20,7 +20,7 @@ from time import perf_counter
 import uvicorn
 
 from tidegate.artifact.bundle import Bundle, read_bundle
-from tidegate.contract.errors import Conflict, TidegateError
+from tidegate.contract.errors import Conflict, InvalidInput, TidegateError
 from tidegate.server.forward.app import ForwardApp
 from tidegate.server.forward.child import Child, Phase
 from tidegate.server.metrics import ServerMetrics
@@ -57,6 +57,10 @@ def run(settings: ServerSettings) -> int:
     with lock:
         try:
             bundle = read_bundle(settings.bundle)
+            if settings.grpc_port is not None:
+                raise InvalidInput(
+                    "a server of somebody else's is passed on over HTTP alone", got=f"--grpc-port {settings.grpc_port}"
+                )
             child = Child(bundle, settings.run_dir, most=settings.queue_limit)
         except TidegateError as error:
             return _unservable(error)
