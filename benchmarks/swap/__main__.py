@@ -260,8 +260,8 @@ def page(result: Mapping[str, Any]) -> str:
         "",
         (
             f"`make bench-swap` on {result['machine']['cores']} cores, {result['at']}: {result['rate']:g} requests/s,"
-            f" open loop, {result['connections']} connections, single rows; two forests of {result['model']['megabytes']} MB"
-            f" ({result['model']['trees']} trees) in one worker."
+            f" open loop, {result['connections']} connections, single rows; two forests of"
+            f" {result['model']['megabytes']} MB ({result['model']['trees']} trees) in one worker."
         ),
         "",
         "| Phase | Seconds | Requests | Failed | p50 ms | p99 ms | p99.9 ms | Longest ms |",

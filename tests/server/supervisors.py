@@ -78,7 +78,9 @@ def supervised(run_dir: Path, *options: str, serving: bool = True) -> Iterator[S
     """Run a supervisor until the block ends; with `serving`, wait until a model is served."""
     run_dir.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "tidegate.server.supervisor", "--run-dir", str(run_dir), "--announce"]
-    command += ["--model", "flights", "--drain-seconds", "0.2", *options]
+    command += ["--model", "flights", "--drain-seconds", "0.2"]
+    # Tests run side by side on few cores: what stands back there may wait for minutes.
+    command += ["--load-priority", "normal", *options]
     with (run_dir / "log").open("ab") as log:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, text=True, start_new_session=True

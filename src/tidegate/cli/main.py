@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.commands import decide, deploy, observe, serve
+from tidegate.cli.commands import decide, deploy, observe, serve, standalone
 from tidegate.cli.exits import ExitCode
 from tidegate.cli.group import TidegateGroup
 from tidegate.cli.helptext import help_of
 
 DAILY = "Deploy and look"
 DECIDING = "Decide"
+ALONE = "Without a controller"
 ITSELF = "Tidegate itself"
 
 EXIT_CODES = "\n".join(["Exit codes:", *(f"{code.value:>4}  {code.meaning}" for code in ExitCode)])
@@ -33,6 +34,7 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("abort", DECIDING, decide.abort),
     ("rollback", DECIDING, decide.rollback),
     ("delete", DECIDING, decide.delete),
+    ("serve", ALONE, standalone.serve),
     ("up", ITSELF, serve.up),
     ("down", ITSELF, serve.down),
     ("doctor", ITSELF, serve.doctor),

@@ -80,7 +80,7 @@ class Generation:
             raise InvalidInput(
                 f"the model was not ready within {timeout_seconds:g} s",
                 subject=str(self.served.bundle),
-                hint="give it more time with --load-seconds, or the machine more cores",
+                hint="give it more time with --load-seconds, or a share of busy processors with --load-priority normal",
             ) from None
         except BaseException:
             await self.kill()

@@ -30,6 +30,7 @@ class SupervisorSettings:
         run_dir: folder for the lock, `state.json` and bundles built here.
         drain_seconds, grace_seconds: as for a replica.
         load_seconds: how long a model may take to be built, loaded and warmed.
+        loads_standing_back: what is loaded while others serve gets only the processor time that nobody else wants.
         watch_seconds: how often to look for a newer model; 0 for never.
         announces: write what happens to stdout, a JSON object per line.
         ends_with_stdin: end when standard input does.
@@ -54,6 +55,7 @@ class SupervisorSettings:
     drain_seconds: float
     grace_seconds: float
     load_seconds: float
+    loads_standing_back: bool
     watch_seconds: float
     announces: bool
     ends_with_stdin: bool
@@ -107,6 +109,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--drain-seconds", type=_seconds, default=1.0, help="accept this long after SIGTERM")
     parser.add_argument("--grace-seconds", type=_seconds, default=30.0, help="then finish what is in flight")
     parser.add_argument("--load-seconds", type=_seconds, default=LOAD_SECONDS, help="for a model to become ready")
+    parser.add_argument(
+        "--load-priority",
+        choices=("idle", "normal"),
+        default="idle",
+        help="of a model that is loaded while another serves; idle takes long where no processor is ever free",
+    )
     parser.add_argument("--watch-seconds", type=_seconds, default=0.0, help="look for a newer model; 0 for never")
     parser.add_argument("--announce", action="store_true", help="write what happens to stdout as JSON lines")
     parser.add_argument("--end-with-stdin", action="store_true", help="end when standard input does")
@@ -137,6 +145,7 @@ def parse_arguments(arguments: Sequence[str]) -> SupervisorSettings:
         drain_seconds=given.drain_seconds,
         grace_seconds=given.grace_seconds,
         load_seconds=given.load_seconds,
+        loads_standing_back=given.load_priority == "idle",
         watch_seconds=given.watch_seconds,
         announces=given.announce,
         ends_with_stdin=given.end_with_stdin,

@@ -187,11 +187,11 @@ class Supervisor:
         async with self._swapping:
             self._loading = offer.version
             started = monotonic()
-            others_serve = self._current is not None
+            in_background = self._current is not None and self._settings.loads_standing_back
             self._announce("loading", version=offer.version)
             try:
-                served = await self._builder.served(self._source, offer, in_background=others_serve)
-                seconds = await self._change_to(served, in_background=others_serve)
+                served = await self._builder.served(self._source, offer, in_background=in_background)
+                seconds = await self._change_to(served, in_background=in_background)
             except TidegateError as error:
                 self._refused(offer, error)
                 raise
