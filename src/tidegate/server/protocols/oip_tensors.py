@@ -127,6 +127,11 @@ class OutputChooser:
         return tuple(self._by_name[name] for name in names)
 
 
+def accepted_datatypes(spec: TensorSpec) -> frozenset[str]:
+    """Return as which datatypes a tensor for this input may be declared."""
+    return _ACCEPTED[spec.datatype]
+
+
 def _read(spec: TensorSpec, tensor: Given, limits: Limits) -> Array:
     datatype, shape = tensor.datatype, tensor.shape
     if not isinstance(datatype, str) or datatype not in _ACCEPTED[spec.datatype]:

@@ -99,6 +99,28 @@ class RowReader:
         rows = self.counted(len(values[0]))
         return self._by_column(values), rows
 
+    def from_plain_columns(self, columns: dict[str, list[Any]], rows: int) -> dict[str, Array] | None:
+        """Return the inputs when every value is of a kind that its column takes as it is, else None.
+
+        Args:
+            columns: one list per input, each of `rows` values; no other keys.
+        """
+        if not self._groups:
+            return None
+        inputs: dict[str, Array] = {}
+        for group in self._groups:
+            values = group.values_of(columns)
+            if not set(map(type, chain.from_iterable(values))) <= group.kinds:
+                return None
+            try:
+                matrix = _typed(group, np.array(values, dtype=group.dtype).reshape(-1, rows))
+            except OverflowError:
+                return None
+            if matrix is None:
+                return None
+            inputs.update(zip(group.names, matrix, strict=True))
+        return inputs if len(self._groups) == 1 else {name: inputs[name] for name in self._order}
+
     def counted(self, rows: int) -> int:
         """Return the number of rows when a request may hold so many."""
         if rows == 0:
@@ -133,16 +155,12 @@ class RowReader:
                     kinds = set(map(type, chain.from_iterable(values)))
                 if not kinds <= group.kinds:
                     return None
-                matrix: Array = np.array(values, dtype=group.dtype)
+                together: Array = np.array(values, dtype=group.dtype)
             except (KeyError, TypeError, IndexError, OverflowError):
                 return None
-            matrix = matrix.reshape(-1, 1) if rows == 1 else np.ascontiguousarray(matrix.T)
-            dtype = NUMPY_DTYPES[group.specs[0].datatype]
-            if dtype != group.dtype:  # a narrower float
-                with np.errstate(over="ignore"):
-                    matrix = matrix.astype(dtype)
-                if np.isinf(matrix).any():
-                    return None
+            matrix = _typed(group, together.reshape(-1, 1) if rows == 1 else np.ascontiguousarray(together.T))
+            if matrix is None:
+                return None
             inputs.update(zip(group.names, matrix, strict=True))
         # In the signature's order, whatever the order of the groups.
         return inputs if len(self._groups) == 1 else {name: inputs[name] for name in self._order}
@@ -163,6 +181,16 @@ class RowReader:
             if absent:
                 return self.absent(absent, record, f"row {row}")
         raise AssertionError("every record is complete")
+
+
+def _typed(group: _Group, matrix: Array) -> Array | None:
+    """Return the values in the datatype of their columns; None when one does not fit a narrower float."""
+    dtype = NUMPY_DTYPES[group.specs[0].datatype]
+    if dtype == group.dtype:
+        return matrix
+    with np.errstate(over="ignore"):
+        narrow = matrix.astype(dtype)
+    return None if np.isinf(narrow).any() else narrow
 
 
 def _groups(specs: tuple[TensorSpec, ...]) -> tuple[_Group, ...]:
