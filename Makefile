@@ -1,4 +1,4 @@
-.PHONY: setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge bench-serving clean
+.PHONY: setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge bench-serving bench-swap clean
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-stamp
@@ -50,6 +50,9 @@ bench-judge: setup  ## false rollbacks and detection times of the judge and of w
 
 bench-serving: setup  ## the server against MLServer, BentoML, LitServe, Ray Serve, KServe and plain FastAPI
 	$(BIN)/python -m benchmarks.serving $(BENCH_ARGS)
+
+bench-swap: setup  ## one 300 MB forest swapped for another, and a broken file refused, under 1,000 requests/s
+	$(BIN)/python -m benchmarks.swap $(BENCH_ARGS)
 
 fmt: setup
 	$(BIN)/ruff format .

@@ -26,6 +26,9 @@ NO_ANSWER = 0
 
 
 class _Sleeping(Connections):
+    def __enter__(self) -> _Sleeping:
+        return self
+
     def pause(self, seconds: float) -> None:
         """Sleep until something arrives, with the microseconds that epoll's own timeout does not have."""
         select.select([self._epoll], [], [], max(seconds, 0.0))

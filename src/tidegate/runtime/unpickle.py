@@ -34,7 +34,9 @@ def unpickle(files: ArtifactFiles, options: LoadOptions) -> Any:
             # A version that differs is reported once, in words, when the artifact is checked.
             warnings.simplefilter("ignore")
             if found.joblib:
-                return import_framework("joblib", extra="sklearn", what="A joblib file").load(path)
+                # Mapped, the arrays of a file without compression are in memory once for all processes that load it.
+                # "c": a model that writes into its arrays gets pages of its own, and the file stays as it is.
+                return import_framework("joblib", extra="sklearn", what="A joblib file").load(path, mmap_mode="c")
             with path.open("rb") as stream:
                 return pickle.load(stream)  # noqa: S301 (the user trusts it, see above)
     except ModuleNotFoundError as error:

@@ -224,7 +224,7 @@ class _Written:
 def write_families(families: Sequence[Family], accept: str) -> tuple[bytes, str]:
     """Return families in plain form as a page of metrics, and its content type; see `ServerMetrics.exposition`."""
     registry = CollectorRegistry()
-    registry.register(_Written(families))  # type: ignore[arg-type]
+    registry.register(_Written(families))
     return _written(registry, accept)
 
 

@@ -1,0 +1,89 @@
+"""`tidegate serve` as a person types it: it says where it listens, serves, and ends with Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.server.processes import DEADLINE_SECONDS
+from tests.support import models
+
+SERVE = [sys.executable, "-m", "tidegate.cli.main", "serve"]
+
+
+def start(*options: str, cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen([*SERVE, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd)
+
+
+def read_until(process: subprocess.Popen[str], last: str) -> list[str]:
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line.rstrip("\n"))
+        if last in line:
+            return lines
+    assert process.stderr is not None
+    raise AssertionError(process.stderr.read())
+
+
+def test_a_file_is_served_until_ctrl_c_and_the_example_works(tmp_path: Path) -> None:
+    models.onnx_model(tmp_path / "Late flights.onnx")
+    process = start("Late flights.onnx", "--port", "0", cwd=tmp_path)
+    try:
+        said = read_until(process, "Ctrl-C")
+        words = shlex.split(next(line for line in said if line.strip().startswith("curl ")))
+        url, body = words[1], words[-1]
+        answer = httpx.post(url, content=body, headers={"content-type": "application/json"})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["model"] == "late-flights"
+        page = next(line.split()[1] for line in said if line.strip().startswith("docs "))
+        assert "late-flights" in httpx.get(page).text
+        servers = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE_SECONDS) == 0
+        assert not psutil.wait_procs(servers, timeout=DEADLINE_SECONDS)[1]
+    finally:
+        process.kill()
+        process.wait(DEADLINE_SECONDS)
+
+
+def test_what_it_started_ends_when_the_command_is_killed(tmp_path: Path) -> None:
+    models.onnx_model(tmp_path / "flights.onnx")
+    process = start("flights.onnx", "--port", "0", "--output", "json", cwd=tmp_path)
+    try:
+        assert json.loads(read_until(process, '"serving"')[-1])["version"] == "1"
+        servers = psutil.Process(process.pid).children(recursive=True)
+        assert len(servers) == 2
+    finally:
+        process.kill()
+        process.wait(DEADLINE_SECONDS)
+    assert not psutil.wait_procs(servers, timeout=DEADLINE_SECONDS)[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ((), "MODEL or --repository"),
+        (("nowhere.onnx",), "there is no nowhere.onnx"),
+        (("nonsense.onnx", "--port", "0"), "of no format that Tidegate knows"),
+        (("--repository", ".", "--port", "0"), "holds 0 models"),
+        (("nonsense.onnx", "--port", "0", "--workers", "none"), "--workers"),
+    ],
+)
+def test_what_cannot_be_served_is_said_and_ends_with_exit_code_2(
+    options: tuple[str, ...], word: str, tmp_path: Path
+) -> None:
+    (tmp_path / "nonsense.onnx").write_bytes(b"nothing of this is a model")
+    done = subprocess.run(
+        [*SERVE, *options], cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+    )
+    assert done.returncode == 2
+    assert word in done.stderr
