@@ -56,6 +56,7 @@ def test_every_flag_sets_its_field(model: Path, tmp_path: Path) -> None:
             "--on-inconclusive": "rollback",
             "--replicas": 3,
             "--threads": 2,
+            "--cache": "memory",
         },
         None,
         tmp_path,

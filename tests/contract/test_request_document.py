@@ -46,6 +46,9 @@ def test_the_smallest_request_has_every_default() -> None:
         },
         "healthChecks": {"readyWithin": "1m", "maxRestarts": 3},
         "traffic": {"timeout": "30s"},
+        "batching": {"maxRequests": 128, "maxRows": 4096},
+        "cache": {"store": "off", "ttl": "5m", "maxSize": "64Mi"},
+        "predictionLog": {"sample": "100%"},
     }
 
 
@@ -77,7 +80,9 @@ def test_an_unknown_field_is_refused_with_its_path_and_the_nearest_known_one() -
         ({"steps": [{"wait": 5}, 100]}, "steps[0].wait: unknown field; did you mean weight?"),
         ({"traffic": {"zzz": 1}}, "traffic.zzz: unknown field; known here: timeout"),
         ({"gates": []}, "gates: unknown field"),
-        ({"cache": {}}, "cache: unknown field"),
+        ({"cache": {"size": "1Gi"}}, "cache.size: unknown field; did you mean maxSize?"),
+        ({"cache": {"url": "redis://:secret@db"}}, "cache.url: unknown field; known here: store, ttl, maxSize"),
+        ({"batch": {"maxRequests": 1}}, "batch: unknown field; did you mean batching?"),
     ],
 )
 def test_unknown_fields_anywhere_are_refused(changes: dict[str, Any], told: str) -> None:
@@ -135,6 +140,20 @@ def test_unknown_fields_anywhere_are_refused(changes: dict[str, Any], told: str)
             {"analysis": {"interval": "5s"}, "steps": [{"weight": 5, "duration": "2s"}, 100]},
             "analysis.interval: expected no more than the shortest step, which is 2s",
         ),
+        ({"batching": {"maxRequests": 0}}, "batching.maxRequests: expected 1 or more, got 0"),
+        ({"batching": {"maxRequests": True}}, "batching.maxRequests: expected a whole number, got true"),
+        ({"batching": {"maxRows": 2_000_000}}, "batching.maxRows: expected 1000000 or less, got 2000000"),
+        ({"cache": "memory"}, "cache: expected an object with the fields store, ttl, maxSize"),
+        ({"cache": {"store": "memcached"}}, 'cache.store: expected one of off, memory, redis, got "memcached"'),
+        ({"cache": {"store": "Redis"}}, "did you mean redis?"),
+        ({"cache": {"ttl": "0s"}}, 'cache.ttl: expected a value from 1ms to 24h, got "0s"'),
+        ({"cache": {"maxSize": "64"}}, 'cache.maxSize: expected an amount of memory such as "512Mi" or "2GB"'),
+        ({"predictionLog": {"sample": 0.1}}, 'predictionLog.sample: expected a share such as "99.9%", got 0.1'),
+        ({"predictionLog": {"sink": "jsonl"}}, "predictionLog.sink: expected a sink and its argument"),
+        (
+            {"predictionLog": {"sink": "jsonl:/log/{replica}.jsonl"}},
+            'in it, got "jsonl:/log/{replica}.jsonl"; every replica writes a file of its own',
+        ),
         ({"analysis": {"onInconclusive": "stop"}}, "expected one of pause, rollback, continue"),
         ({"description": "x" * 2001}, "description: expected at most 2000 characters"),
     ],
@@ -187,6 +206,16 @@ def test_relative_paths_count_from_a_folder() -> None:
     assert request.model_artifact.sample == "/data/rows.json"
 
 
+def test_a_relative_path_of_the_prediction_log_counts_from_a_folder_and_other_sinks_have_none() -> None:
+    def anchored(sink: str) -> str | None:
+        request = parse_request({**SMALLEST, "predictionLog": {"sink": sink}})
+        return request.anchored(PurePosixPath("/home/ada")).prediction_log.sink
+
+    assert anchored("jsonl:log/{revision}-{replica}.jsonl") == "jsonl:/home/ada/log/{revision}-{replica}.jsonl"
+    assert anchored("jsonl:/log/{revision}-{replica}") == "jsonl:/log/{revision}-{replica}"
+    assert anchored("kafka:host/topic") == "kafka:host/topic"
+
+
 def test_the_error_budget_is_what_availability_leaves() -> None:
     assert str(parse_request(SMALLEST).error_budget) == "1/1000"
 
@@ -210,6 +239,11 @@ requests = st.fixed_dictionaries(
         "description": st.text(max_size=50),
         "analysis": st.fixed_dictionaries({"stepDuration": durations, "minRequests": st.integers(1, 10**6)}),
         "deploymentStrategy": st.sampled_from(["rolling", "canary", "blue-green", "shadow", "ab-test"]),
+        "batching": st.fixed_dictionaries({}, optional={"maxRequests": st.integers(1, 4096)}),
+        "cache": st.fixed_dictionaries({"store": st.sampled_from(["off", "memory", "redis"]), "ttl": durations}),
+        "predictionLog": st.fixed_dictionaries(
+            {"sink": st.just("jsonl:l/{revision}-{replica}"), "sample": st.just("5%")}
+        ),
     },
 )
 
@@ -228,6 +262,7 @@ json_values = st.recursive(
 fields = st.sampled_from(
     [
         *("modelArtifact", "servingRequirements", "name", "steps", "analysis", "infrastructure", "traffic"),
+        *("batching", "cache", "predictionLog", "sink", "store"),
         *("healthChecks", "deploymentStrategy", "description", "path", "weight", "resources"),
     ]
 )

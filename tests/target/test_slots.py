@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.target.conftest import spec_of
+from tidegate.contract.request import parse_request
+from tidegate.controller.planning import answering as answering_of
 from tidegate.gateway.base import RevisionRef
-from tidegate.target.process import environment, server_command
+from tidegate.target.base import Answering
+from tidegate.target.process import environment, server_command, spec_document
 from tidegate.target.slots import Slot, revisions_of, slots_of, tail
 
 REF = RevisionRef("churn", 3)
@@ -68,10 +73,53 @@ def test_the_tail_is_the_last_lines_however_the_file_is_cut(
 
 def test_libraries_start_no_thread_pools_of_their_own_and_our_settings_stay_ours() -> None:
     given_environment = {"PATH": "/bin", "OMP_NUM_THREADS": "64", "TIDEGATE_HOME": "/home"}
-    made = environment(given_environment)
+    made = environment(given_environment, spec_of("churn", 3))
     assert made["PATH"] == "/bin"
     assert {made["OMP_NUM_THREADS"], made["OPENBLAS_NUM_THREADS"], made["MKL_NUM_THREADS"]} == {"1"}
     assert "TIDEGATE_HOME" not in made
+
+
+def test_the_url_of_redis_is_handed_on_through_the_environment_to_those_that_cache_there_and_is_nowhere_else() -> None:
+    given_environment = {"TIDEGATE_CACHE_URL": "redis://:secret@db/0"}
+    for store in ("off", "memory", "redis"):
+        spec = replace(spec_of("churn", 3), answering=Answering(cache=store))
+        assert ("TIDEGATE_CACHE_URL" in environment(given_environment, spec)) == (store == "redis")
+        words = server_command(spec, 1, Path("/run"))
+        assert "secret" not in json.dumps(spec_document(spec, 1, words))
+
+
+def test_the_server_is_told_how_to_answer() -> None:
+    from tidegate.server.settings import parse_arguments
+
+    answering = Answering(
+        timeout_seconds=7.5,
+        batch_requests=16,
+        batch_rows=100,
+        cache="memory",
+        cache_ttl_seconds=90.0,
+        cache_bytes=3 * 1024**2 + 5,
+        prediction_sink="jsonl:/log/{deployment}-{revision}-{replica}.jsonl",
+        prediction_share=0.25,
+    )
+    settings = parse_arguments(server_command(replace(spec_of("churn", 3), answering=answering), 1, Path("/run"))[3:])
+    assert (settings.timeout_seconds, settings.batch_requests, settings.batch_rows) == (7.5, 16, 100)
+    assert (settings.cache.store, settings.cache.ttl_seconds) == ("memory", 90.0)
+    assert settings.cache.limit_bytes == 3 * 1024**2 + 5
+    assert settings.prediction_log is not None
+    assert (settings.prediction_log.sink, settings.prediction_log.share) == ("jsonl:/log/churn-3-1.jsonl", 0.25)
+
+
+def test_a_request_without_a_word_about_it_is_answered_as_the_server_answers_by_itself() -> None:
+    from tidegate.server.settings import parse_arguments
+
+    request = parse_request({"modelArtifact": {"path": "/m.onnx"}, "servingRequirements": {}})
+    words = ["--bundle", "/b", "--deployment", "churn", "--revision", "1", "--run-dir", "/run"]
+    settings = parse_arguments(words)
+    wanted = answering_of(request)
+    assert wanted == Answering()
+    assert (settings.batch_requests, settings.batch_rows) == (wanted.batch_requests, wanted.batch_rows)
+    assert (settings.cache.store, settings.cache.ttl_seconds) == (wanted.cache, wanted.cache_ttl_seconds)
+    assert (settings.cache.limit_bytes, settings.prediction_log) == (wanted.cache_bytes, wanted.prediction_sink)
 
 
 def test_the_servers_command_line_is_one_that_the_server_reads() -> None:

@@ -29,6 +29,7 @@ FIELD_OF_FLAG: dict[str, str] = {
     "--on-inconclusive": "analysis.onInconclusive",
     "--replicas": "infrastructure.resources.replicas",
     "--threads": "infrastructure.resources.threads",
+    "--cache": "cache.store",
 }
 
 _MOST_BYTES = 2 * 1024 * 1024

@@ -29,6 +29,7 @@ from tidegate.contract.errors import InvalidInput
 from tidegate.contract.names import NAME_PATTERN, RESERVED_NAMES, name_from_path, validated_name
 from tidegate.contract.problems import problem, shown
 from tidegate.contract.quantities import Duration, Share, Throughput, between
+from tidegate.contract.serving import Batching, Cache, PredictionLog
 
 Strategy = Literal["rolling", "canary", "blue-green", "shadow", "ab-test"]
 Platform = Literal["local", "compose", "kubernetes"]
@@ -213,7 +214,8 @@ class Traffic(Document):
     """How requests are treated on their way."""
 
     timeout: Annotated[Duration, between("10ms", "1h", Duration)] = Duration.parse("30s")
-    """How long one request may take before the gateway answers 504."""
+    """How long one request may take before it is answered 504; a client may ask for less in the header
+    `x-request-timeout-ms`."""
 
 
 class DeploymentRequest(Document):
@@ -251,6 +253,15 @@ class DeploymentRequest(Document):
     traffic: Traffic = Traffic()
     """How requests are treated on their way."""
 
+    batching: Batching = Batching()
+    """How many requests are answered together."""
+
+    cache: Cache = Cache()
+    """Whether answers are kept."""
+
+    prediction_log: PredictionLog = PredictionLog()
+    """Which predictions are written down."""
+
     @field_validator("steps")
     @classmethod
     def _rising_to_all(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
@@ -276,7 +287,12 @@ class DeploymentRequest(Document):
         artifact = self.model_artifact
         sample = None if artifact.sample is None else str(folder / artifact.sample)
         paths = {"path": str(folder / artifact.path), "sample": sample}
-        return self.model_copy(update={"model_artifact": artifact.model_copy(update=paths)})
+        return self.model_copy(
+            update={
+                "model_artifact": artifact.model_copy(update=paths),
+                "prediction_log": self.prediction_log.anchored(folder),
+            }
+        )
 
     @property
     def error_budget(self) -> Fraction:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tidegate import judge
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.request import DeploymentRequest, parse_request
+from tidegate.contract.serving import Batching
 from tidegate.controller import evidence
 from tidegate.gateway.base import RevisionRef
 from tidegate.rollout import Plan, Step
 from tidegate.store import RevisionRow
-from tidegate.target.base import RevisionSpec
+from tidegate.target.base import Answering, RevisionSpec
+from tidegate.target.process import CACHE_URL_VARIABLE
 
 #: How long a candidate that carries traffic may be without a ready replica. The judge sees the failed requests long
 #: before; this is for a candidate that gets none to fail.
 UNREADY_SECONDS = 5.0
+
+_REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
 def refuse_unsupported(request: DeploymentRequest) -> None:
@@ -34,6 +39,53 @@ def refuse_unsupported(request: DeploymentRequest) -> None:
             subject="deploymentStrategy",
             expected="canary",
             got=request.deployment_strategy,
+        )
+
+
+def refuse_unreachable_cache(request: DeploymentRequest, url: str | None, *, has_client: bool) -> None:
+    """Raise InvalidInput for a cache in Redis that replicas could not reach.
+
+    Args:
+        url: of Redis, from the controller's environment; None when it is not there.
+        has_client: whether Redis' client is installed.
+    """
+    if request.cache.store != "redis":
+        return
+    if not url:
+        raise InvalidInput(
+            f"cache.store is redis, and the controller has no {CACHE_URL_VARIABLE}",
+            subject="cache.store",
+            expected=f"the URL of Redis in the environment of the controller, as {CACHE_URL_VARIABLE}",
+            hint=f"tidegate down, then {CACHE_URL_VARIABLE}=redis://HOST:6379/0 tidegate up; or cache.store memory",
+        )
+    if urlsplit(url).scheme not in _REDIS_SCHEMES:
+        raise InvalidInput(
+            f"{CACHE_URL_VARIABLE} of the controller is no URL of Redis",
+            subject=CACHE_URL_VARIABLE,
+            expected=f"one that begins with {', '.join(f'{scheme}://' for scheme in _REDIS_SCHEMES)}",
+        )
+    if not has_client:
+        raise InvalidInput(
+            "a cache in Redis needs Redis' client, which is not installed",
+            subject="cache.store",
+            hint="pip install 'tidegate[redis]'",
+        )
+
+
+def refuse_what_a_command_ignores(request: DeploymentRequest) -> None:
+    """Raise InvalidInput for settings that only Tidegate's own server can keep: a command answers by itself."""
+    asked = {
+        "batching": request.batching != Batching(),
+        "cache": request.cache.store != "off",
+        "predictionLog": request.prediction_log.sink is not None,
+    }
+    ignored = [name for name, is_asked in asked.items() if is_asked]
+    if ignored:
+        raise InvalidInput(
+            f"{' and '.join(ignored)} cannot be set for a server that is started by a command: requests are handed on "
+            "to it as they are",
+            subject=ignored[0],
+            hint=f"leave out {', '.join(ignored)}; what the command itself offers is its own affair",
         )
 
 
@@ -121,4 +173,19 @@ def spec(name: str, revision: RevisionRow, bundles: Path) -> RevisionSpec:
         model_version=request.model_artifact.version or str(revision.number),
         latency_objective_ms=request.serving_requirements.latency_p99.ms,
         threads=request.infrastructure.resources.threads,
+        answering=answering(request),
+    )
+
+
+def answering(request: DeploymentRequest) -> Answering:
+    """Return how the replicas are to answer. Theirs is the gateway's time limit: who waits there waits no longer."""
+    return Answering(
+        timeout_seconds=request.traffic.timeout.seconds,
+        batch_requests=request.batching.max_requests,
+        batch_rows=request.batching.max_rows,
+        cache=request.cache.store,
+        cache_ttl_seconds=request.cache.ttl.seconds,
+        cache_bytes=request.cache.max_size.bytes,
+        prediction_sink=request.prediction_log.sink,
+        prediction_share=request.prediction_log.sample.ratio,
     )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -22,11 +25,15 @@ from tidegate.gateway.base import RevisionRef
 from tidegate.rollout import Command, NotAllowed, Phase, Plan, Rollout, command
 from tidegate.store import Event, NewEvent, RevisionRow, RolloutRow, StaleState, Store
 from tidegate.target.base import Target
+from tidegate.target.process import CACHE_URL_VARIABLE
 
 log = logging.getLogger(__name__)
 
 #: Times a command is tried again when the loop changed the rollout in between.
 COMMAND_TRIES = 20
+
+#: Entry points of what takes logged predictions.
+SINKS = "tidegate.prediction_sinks"
 
 #: SQLite's integers have 18 digits at least.
 MAX_ID_DIGITS = 18
@@ -66,9 +73,13 @@ class Service:
         """
         request = parse_request(document)
         planning.refuse_unsupported(request)
+        planning.refuse_unreachable_cache(
+            request, os.environ.get(CACHE_URL_VARIABLE), has_client=find_spec("redis") is not None
+        )
+        _refuse_unknown_sink(request.prediction_log.sink)
         self._refuse_second_rollout(request.name)
         artifact = request.model_artifact
-        _refuse_relative(artifact.path, artifact.sample)
+        _refuse_relative(artifact.path, artifact.sample, request.prediction_log.path)
         info = await build_bundle(
             BuildRequest(
                 path=Path(artifact.path),
@@ -80,6 +91,8 @@ class Service:
             ),
             self.home.bundles,
         )
+        if info.manifest.signature["kind"] == "opaque":
+            planning.refuse_what_a_command_ignores(request)
         async with self.supervisor.changing(request.name):
             return self._begin_trial(request, info)
 
@@ -305,8 +318,23 @@ def _same_settings(stable: RevisionRow, request: DeploymentRequest) -> bool:
         serving.serving_requirements == request.serving_requirements
         and serving.infrastructure == request.infrastructure
         and serving.traffic == request.traffic
+        and serving.batching == request.batching
+        and serving.cache == request.cache
+        and serving.prediction_log == request.prediction_log
         and serving.model_artifact.version == request.model_artifact.version
     )
+
+
+def _refuse_unknown_sink(sink: str | None) -> None:
+    """Replicas find sinks by their entry points, in the environment that the controller has, too."""
+    known = sorted(point.name for point in entry_points(group=SINKS))
+    if sink is not None and sink.partition(":")[0] not in known:
+        raise InvalidInput(
+            "predictionLog.sink: there is no such sink",
+            subject="predictionLog.sink",
+            expected=f"one of {', '.join(known)}, as NAME:ARGUMENT",
+            got=sink.partition(":")[0],
+        )
 
 
 def _refuse_relative(*paths: str | None) -> None:

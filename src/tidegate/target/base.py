@@ -6,9 +6,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from tidegate.gateway.base import Counts, RevisionRef
+
+
+@dataclass(frozen=True)
+class Answering:
+    """How the replicas of a revision answer.
+
+    Attributes:
+        timeout_seconds: how long a request may take that does not say so itself.
+        batch_requests: the most requests that the model answers together; 1 turns batching off.
+        batch_rows: the most rows that several requests may have together.
+        cache: where answers are kept. The URL of Redis is no part of a spec: it may have a password in it.
+        cache_ttl_seconds: how long an answer is given out again.
+        cache_bytes: the most that a cache in memory holds.
+        prediction_sink: NAME:ARGUMENT, with placeholders, of where predictions are logged; None for nowhere.
+        prediction_share: of the requests that are logged, from 0 to 1.
+    """
+
+    timeout_seconds: float = 30.0
+    batch_requests: int = 128
+    batch_rows: int = 4096
+    cache: Literal["off", "memory", "redis"] = "off"
+    cache_ttl_seconds: float = 300.0
+    cache_bytes: int = 64 * 1024 * 1024
+    prediction_sink: str | None = None
+    prediction_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -21,6 +46,7 @@ class RevisionSpec:
         model_name, model_version: as clients of the Open Inference Protocol see them.
         latency_objective_ms: p99 objective, for the server's own histogram.
         threads: inference threads per replica.
+        answering: everything else that its replicas are told.
     """
 
     ref: RevisionRef
@@ -29,6 +55,7 @@ class RevisionSpec:
     model_version: str
     latency_objective_ms: float
     threads: int
+    answering: Answering = Answering()
 
 
 @dataclass(frozen=True)

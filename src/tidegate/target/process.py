@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ _THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+
+#: Where controller and replicas have the URL of Redis from.
+CACHE_URL_VARIABLE = "TIDEGATE_CACHE_URL"
 
 #: How long a replica goes on taking requests after SIGTERM. The gateway has let go of it by then; this is for a SIGTERM
 #: that somebody else sends, and long enough for the gateway's health check to notice.
@@ -48,17 +52,46 @@ def server_command(spec: RevisionSpec, index: int, run_dir: Path) -> list[str]:
         "--run-dir": run_dir,
         "--drain-seconds": _DRAIN_SECONDS,
         "--grace-seconds": _REQUEST_GRACE_SECONDS,
+        **_answering_options(spec, index),
     }
     pairs = [str(word) for option in options.items() for word in option]
     return [sys.executable, "-m", "tidegate.server", *pairs]
 
 
-def environment(inherited: Mapping[str, str]) -> dict[str, str]:
+def _answering_options(spec: RevisionSpec, index: int) -> dict[str, object]:
+    answering = spec.answering
+    options: dict[str, object] = {
+        "--timeout-seconds": answering.timeout_seconds,
+        "--max-batch": answering.batch_requests,
+        "--max-batch-rows": answering.batch_rows,
+        "--cache": answering.cache,
+    }
+    if answering.cache != "off":
+        options["--cache-ttl-seconds"] = answering.cache_ttl_seconds
+    if answering.cache == "memory":
+        options["--cache-mib"] = answering.cache_bytes / 1024**2
+    if answering.prediction_sink is not None:
+        options["--prediction-log"] = sink_of(answering.prediction_sink, spec, index)
+        options["--prediction-log-sample"] = answering.prediction_share
+    return options
+
+
+def sink_of(template: str, spec: RevisionSpec, index: int) -> str:
+    """Return where one replica logs its predictions: the sink with its placeholders replaced."""
+    facts = {"deployment": spec.ref.deployment, "revision": spec.ref.revision, "replica": index}
+    for name, value in facts.items():
+        template = template.replace(f"{{{name}}}", str(value))
+    return template
+
+
+def environment(inherited: Mapping[str, str], spec: RevisionSpec) -> dict[str, str]:
     """Return the environment of a replica: ours without Tidegate's own settings, and without thread pools in libraries.
 
-    A replica with several threads answers as many requests side by side, each on one thread.
+    A replica with several threads answers as many requests side by side, each on one thread. The URL of Redis is handed
+    on to those that cache there: arguments and `spec.json` are seen by others, the environment is not.
     """
-    kept = {name: value for name, value in inherited.items() if not name.startswith("TIDEGATE_")}
+    wanted = {CACHE_URL_VARIABLE} if spec.answering.cache == "redis" else set()
+    kept = {name: value for name, value in inherited.items() if not name.startswith("TIDEGATE_") or name in wanted}
     return {**kept, **dict.fromkeys(_THREAD_VARIABLES, "1"), "PYTHONUNBUFFERED": "1"}
 
 
@@ -73,6 +106,7 @@ def spec_document(spec: RevisionSpec, index: int, command: list[str]) -> dict[st
         "model_version": spec.model_version,
         "latency_objective_ms": spec.latency_objective_ms,
         "threads": spec.threads,
+        **asdict(spec.answering),
         "command": command,
     }
 
@@ -93,7 +127,7 @@ def spawn(slot: Slot, spec: RevisionSpec, command: Command) -> subprocess.Popen[
                 stderr=log,
                 # Not the user's folder: a file of theirs named like a module would be imported in its place.
                 cwd=slot.folder,
-                env=environment(os.environ),
+                env=environment(os.environ, spec),
                 pass_fds=(held,),
                 start_new_session=True,
             )

@@ -166,6 +166,16 @@ def deploy(
         int | None,
         typer.Option("--threads", help="Inference threads of each.", show_default="1", rich_help_panel=RUNNING),
     ] = None,
+    cache: Annotated[
+        str | None,
+        typer.Option(
+            "--cache",
+            metavar="off|memory|redis",
+            help="Where to keep answers for equal requests.",
+            show_default="off",
+            rich_help_panel=RUNNING,
+        ),
+    ] = None,
     port: Port = None,
     gateway_port: GatewayPort = None,
     wait: Annotated[
@@ -207,6 +217,7 @@ def deploy(
         "--on-inconclusive": on_inconclusive,
         "--replicas": replicas,
         "--threads": threads,
+        "--cache": cache,
     }
     request = request_from(flags, file, Path.cwd())
 
