@@ -108,3 +108,16 @@ def test_a_body_without_end_is_cut_off_whoever_sends_it(app: FastAPI, path: str)
     answered = asyncio.run(called())
     assert answered[0]["status"] == 400
     assert sent <= MAX_BODY_BYTES + 65536
+
+
+def test_a_cache_in_redis_without_its_url_is_one_clear_error(
+    app: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TIDEGATE_CACHE_URL", raising=False)
+    artifact = {"path": str(tmp_path / "churn.onnx")}
+    document = {"modelArtifact": artifact, "servingRequirements": {}, "cache": {"store": "redis"}}
+    answer = ask(app, "POST", "/v1/deployments", json=document)
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["error"]
+    assert (error["code"], error["subject"]) == ("invalid_input", "cache.store")
+    assert "TIDEGATE_CACHE_URL=redis://" in error["hint"]
