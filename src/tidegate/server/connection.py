@@ -22,7 +22,7 @@ from urllib.parse import unquote_to_bytes
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from tidegate.contract.errors import TidegateError, Unavailable
+from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 from tidegate.server.endpoint import CLIENT_CLOSED_REQUEST, Head, InferenceEndpoint
 from tidegate.server.exchange import Answer, Exchange
 from tidegate.server.protocols.base import BodyTimeout, DeadlineExceeded, MethodNotAllowed
@@ -159,6 +159,15 @@ class HotRequest:
             self._endpoint.cancel(self.exchange)
         self._fail(error)
 
+    def break_off(self, error: TidegateError) -> None:
+        """What follows in the connection is no HTTP, hence the rest of this request will never be known."""
+        self.keep_alive = False
+        if self.response_complete:
+            self._connection.transport.close()
+            return
+        self.is_whole = True
+        self._refuse(error)
+
     def _refuse(self, error: TidegateError) -> None:
         self._refused = error
         self._release()
@@ -252,6 +261,11 @@ class Connection(HttpToolsProtocol):
         self._give: Callable[[socket.socket], None] | None = None
         self._default_headers: Any = None
         self._default_head = b""
+        #: The request that is being answered. `cycle` is the one that was read last: with pipelining, another.
+        self._current: Any = None
+        #: What to say before closing, after the answers to what was read before it.
+        self._last_words = b""
+        self._is_broken = False
 
     # -- asyncio -----------------------------------------------------------------------------------------------------
 
@@ -260,13 +274,15 @@ class Connection(HttpToolsProtocol):
         self._idle_since = perf_counter()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for request in (self.cycle, *(queued for queued, _ in self.pipeline)):
+        for request in (self._current, self.cycle, *(queued for queued, _ in self.pipeline)):
             if isinstance(request, HotRequest):
                 request.lose()
         self.pipeline.clear()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_broken:
+            return
         self._idle_since = None
         try:
             self.parser.feed_data(data)
@@ -282,7 +298,7 @@ class Connection(HttpToolsProtocol):
     def resume_writing(self) -> None:
         self._paused_since = None
         super().resume_writing()
-        if self.pipeline and (self.cycle is None or self._is_free()):
+        if self._current is None or self._current.response_complete:
             self._next()
 
     # -- parser ------------------------------------------------------------------------------------------------------
@@ -315,6 +331,7 @@ class Connection(HttpToolsProtocol):
         free = self._is_free() and not self.pipeline
         self.cycle = request  # type: ignore[assignment]
         if free:
+            self._current = request
             request.begin()
         else:
             self.flow.pause_reading()
@@ -368,14 +385,24 @@ class Connection(HttpToolsProtocol):
             self._reading_since = perf_counter()  # what was not read in the meantime is not the client's slowness
         self.flow.resume_reading()
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            # Later: a thousand requests that are refused at once would be a thousand calls inside each other.
+            self.loop.call_soon(self._begin_next)
+        elif self._last_words:
+            self.transport.write(self._last_words)
+            self.transport.close()
         else:
             self._idle_since = perf_counter()
             if self._give is not None:
                 # Later: what was just written may still be on its way to the socket.
                 self.loop.call_soon(self._try_handing_over)
 
+    def _begin_next(self) -> None:
+        is_free = self._current is None or self._current.response_complete
+        if self.pipeline and is_free and self._paused_since is None and not self.transport.is_closing():
+            self._start_asgi_task(*self.pipeline.pop())
+
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._current = cycle
         if isinstance(cycle, HotRequest):
             cycle.begin()
         else:
@@ -385,7 +412,7 @@ class Connection(HttpToolsProtocol):
 
     def sweep(self, now: float) -> None:
         """Enforce every time limit of the connection; `now` is of `time.perf_counter`."""
-        request: Any = self.cycle
+        request, current = self.cycle, self._current
         if self._give is not None:
             self._try_handing_over()
         if self._paused_since is not None and now - self._paused_since > CLIENT_SECONDS:
@@ -397,14 +424,14 @@ class Connection(HttpToolsProtocol):
         elif self._idle_since is not None:
             if now - self._idle_since > (FIRST_REQUEST_SECONDS if self.is_new else self._idle_seconds):
                 self.transport.close()
-        elif isinstance(request, HotRequest) and request.exchange is not None and request.exchange.deadline < now:
-            request.give_up(DeadlineExceeded("the request's time was over before its answer was there"))
+        elif isinstance(current, HotRequest) and current.exchange is not None and current.exchange.deadline < now:
+            current.give_up(DeadlineExceeded("the request's time was over before its answer was there"))
 
     def give_up(self) -> None:
         """The process ends, and the grace that it had for this connection's request is over."""
-        if isinstance(self.cycle, HotRequest):
-            self.cycle.keep_alive = False
-            self.cycle.give_up(Unavailable("the server ends before this request could be answered"))
+        if isinstance(self._current, HotRequest):
+            self._current.keep_alive = False
+            self._current.give_up(Unavailable("the server ends before this request could be answered"))
         self.transport.close()
 
     # -- leaving for another process -----------------------------------------------------------------------------------
@@ -447,6 +474,8 @@ class Connection(HttpToolsProtocol):
         self.url = url
         self.headers.extend((name.lower(), value) for name, value in headers)
         super().on_headers_complete()
+        if not self.pipeline or self.pipeline[0][0] is not self.cycle:
+            self._current = self.cycle
 
     def _decline_upgrade(self, rest: bytes) -> None:
         """Read a request again without its offer to speak another protocol.
@@ -468,13 +497,28 @@ class Connection(HttpToolsProtocol):
             raise HeadTooLarge
 
     def _refuse_head(self) -> None:
+        """Answer what is no HTTP, after everything that was asked before it, and close."""
         too_large = self._head_bytes > HEAD_BYTES
-        text = b'{"error":"%b"}' % (
-            b"the request line and headers hold more than %d bytes" % HEAD_BYTES
+        sentence = (
+            f"the request line and headers hold more than {HEAD_BYTES} bytes"
             if too_large
-            else b"this is not an HTTP request"
+            else "this is not an HTTP request"
         )
-        if self._is_free() and not self.transport.is_closing():
-            head = b"content-type: application/json\r\ncontent-length: %d\r\n" % len(text)
-            self.transport.write(STATUS_LINE[431 if too_large else 400] + head + _CLOSE + b"\r\n" + text)
-        self.transport.close()
+        self._is_broken = True
+        self._reading_since = None
+        request: Any = self.cycle
+        if isinstance(request, HotRequest) and not request.is_whole:
+            request.break_off(InvalidInput("the request's body breaks off: what follows is no HTTP"))
+            return
+        text = b'{"error":"%b"}' % sentence.encode()
+        head = b"content-type: application/json\r\ncontent-length: %d\r\n" % len(text)
+        self._last_words = STATUS_LINE[431 if too_large else 400] + head + _CLOSE + b"\r\n" + text
+        if self.transport.is_closing():
+            return
+        if self._is_free() and not self.pipeline:
+            self.transport.write(self._last_words)
+            self.transport.close()
+        elif not isinstance(request, HotRequest) and getattr(request, "more_body", False):
+            self.transport.close()  # the application still waits for the body that broke off
+        else:
+            self.flow.pause_reading()

@@ -168,4 +168,7 @@ class WorkerPool:
         for exchange in finished:
             if not exchange.cancelled:
                 self._forget(exchange)
-                exchange.done(exchange)
+                try:
+                    exchange.done(exchange)
+                except Exception as error:  # noqa: BLE001 -- the others that are finished get their answers
+                    self._loop.call_exception_handler({"message": "an answer was not delivered", "exception": error})
