@@ -207,7 +207,7 @@ def chunk_pages(body: memoryview, start: int, length: int) -> Pages:
     return Pages(values, size, frozenset(encodings))
 
 
-_DEEPEST = 12
+_DEEPEST = 16
 
 
 def _thrift_struct(buffer: memoryview, at: int, depth: int = 0) -> tuple[dict[int, Any], int]:
@@ -245,13 +245,15 @@ def _thrift_value(buffer: memoryview, at: int, kind: int, depth: int) -> tuple[A
             length, at = _varint(buffer, at)
             return bytes(buffer[at : at + length]), at + length
         case 9:
-            return _thrift_list(buffer, at, depth)
+            return _thrift_list(buffer, at, depth + 1)
         case 12:
             return _thrift_struct(buffer, at, depth + 1)
     raise _damaged("metadata of an unknown form")
 
 
 def _thrift_list(buffer: memoryview, at: int, depth: int) -> tuple[list[Any], int]:
+    if depth > _DEEPEST:
+        raise _damaged("metadata nested too deeply")
     count, kind = buffer[at] >> 4, buffer[at] & 15
     at += 1
     if count == 15:
