@@ -58,7 +58,7 @@ class Head:
         for name, value in headers:
             match name.lower():
                 case b"content-length":
-                    self.length = int(value) if value.isdigit() else 0
+                    self.length = int(value) if value.isdigit() and len(value) < 20 else 0
                 case b"content-type":
                     self.content_type = value
                 case b"accept":
@@ -69,7 +69,7 @@ class Head:
                     self.traceparent = value
                 case b"x-request-timeout-ms" | b"x-envoy-expected-rq-timeout-ms" if value.isdigit() and len(value) < 10:
                     self.timeout_seconds = min(self.timeout_seconds, int(value) / 1000 or inf)
-                case b"inference-header-content-length" if value.isdigit():
+                case b"inference-header-content-length" if value.isdigit() and len(value) < 20:
                     self.json_length = int(value)
         if not request_id or len(request_id) > _LONGEST_REQUEST_ID or not request_id.decode("latin-1").isprintable():
             request_id = _PROCESS + b"%012x" % next(_numbers)
