@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -246,6 +247,8 @@ def _phase(notes: NDArray[np.float64], begin: float, end: float) -> dict[str, An
         "seconds": round(end - begin, 2),
         "requests": len(chosen),
         "failed": int((chosen[:, 2] != 200).sum()),
+        # 0 stands for no answer at all: a connection that broke, or a time that was over.
+        "failed_by_status": {str(int(code)): count for code, count in Counter(chosen[:, 2]).items() if code != 200},
         "p50_ms": round(float(p50), 3),
         "p99_ms": round(float(p99), 3),
         "p99.9_ms": round(float(p999), 3),

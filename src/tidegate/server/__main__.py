@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
@@ -11,15 +12,20 @@ from tidegate.runtime.frameworks import limit_threads
 def main() -> None:
     # Before NumPy is imported: its BLAS reads this once. Requests run side by side on the pool's threads instead.
     limit_threads(1)
+    if "--in-background" in sys.argv:
+        # Imports alone are a second of work. They too are for the processors that nobody else wants.
+        from tidegate.server.priority import run_standing_back
+
+        run_standing_back(lambda: importlib.import_module("tidegate.server.worker"))
     from tidegate.server import forward, logs
     from tidegate.server.settings import parse_arguments
 
     settings = parse_arguments()
     logs.configure()
-    if forward.is_for(settings.bundle):
-        from tidegate.server.forward.process import run
-    elif settings.worker is not None:
+    if settings.worker is not None:
         from tidegate.server.worker import run
+    elif forward.is_for(settings.bundle):
+        from tidegate.server.forward.process import run
     else:
         from tidegate.server.process import run
     code = run(settings)

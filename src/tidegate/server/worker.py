@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any
 
 from tidegate.artifact.bundle import Bundle, read_bundle
-from tidegate.contract.errors import TidegateError
+from tidegate.contract.errors import InvalidInput, TidegateError
 from tidegate.runtime.base import Model
 from tidegate.server.channel import Channel, Document
 from tidegate.server.dataplane import one_line
@@ -39,6 +39,11 @@ def run(settings: ServerSettings) -> int:
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         try:
             bundle = read_bundle(settings.bundle)
+            if bundle.signature.kind == "opaque":
+                raise InvalidInput(
+                    "a server that a command starts has processes of its own and cannot be a worker",
+                    hint="tidegate deploy serves it",
+                )
         except TidegateError as error:
             return runner.run(_refuse(links, error))
         return runner.run(_WorkerProcess(settings, bundle, links).run())
