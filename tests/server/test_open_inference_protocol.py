@@ -124,7 +124,11 @@ def test_another_model_or_version_is_not_here(flights: InProcess, path: str) -> 
 
 
 def test_server_metadata(flights: InProcess) -> None:
-    assert flights.get("/v2").json() == {"name": "tidegate", "version": __version__, "extensions": ["binary_tensor_data", "model_repository"]}
+    assert flights.get("/v2").json() == {
+        "name": "tidegate",
+        "version": __version__,
+        "extensions": ["binary_tensor_data", "model_repository"],
+    }
 
 
 @pytest.mark.parametrize("path", ["/v2/models/flights", "/v2/models/flights/versions/3"])

@@ -33,7 +33,7 @@ TIDEGATE = tuple(
         form=form,
         path=path,
         settings=(
-            f"Its defaults: one process, one inference thread; but an objective of {_OBJECTIVE_MS} ms, which refuses nothing."
+            f"Its defaults: one process, one inference thread; an objective of {_OBJECTIVE_MS} ms, to refuse nothing."
         ),
         sources=("docs/reference",),
         command=_command,
