@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from scripts.replica_metrics import replica_families
 from tidegate.api.errors import status_of
 from tidegate.cli.exits import ExitCode, exit_code_of
 from tidegate.contract import errors
@@ -16,7 +17,6 @@ from tidegate.contract.request import ServingRequirements, parse_request
 from tidegate.contract.schema import SchemaName, build_schema
 from tidegate.observe.alerts import alert_rules
 from tidegate.observe.catalogue import CATALOGUE
-from tidegate.server.metrics import ServerMetrics
 
 _NOTE = "<!-- Written by `python -m scripts.generate` from the code; change the code, not this page. -->"
 
@@ -83,8 +83,13 @@ def metrics_page() -> str:
             ),
         ),
         "## Served by each replica",
-        "At `GET /metrics` of the replica itself; all carry the labels `deployment` and `revision`.",
-        _table(("Metric", "Kind", "Meaning"), _replica_metrics()),
+        """
+        At `GET /metrics` of the replica itself, which the gateway serves at `/NAME/metrics` of one replica at a time.
+        All carry the labels `deployment` and `revision`, and but for those of several workers `model_version`. Beside
+        them are Prometheus' own `process_…`. With several workers the numbers are those of all together, and what
+        belongs to one process has a label `worker`.
+        """,
+        _table(("Metric", "Kind", "Labels", "There", "Meaning"), _replica_metrics()),
     )
 
 
@@ -251,10 +256,9 @@ def _object_in(root: Schema, value: Schema) -> Schema | None:
     return next((choice for choice in value.get("anyOf", []) if "properties" in choice), None)
 
 
-def _replica_metrics() -> Iterator[tuple[str, str, str]]:
-    metrics = ServerMetrics("churn", 1, 0.05)
-    metrics.describe_model()
-    for family in metrics.registry.collect():
-        if family.name.startswith("tidegate_"):
+def _replica_metrics() -> Iterator[tuple[str, str, str, str, str]]:
+    for there, families in replica_families():
+        for family in families:
             name = f"{family.name}_total" if family.type == "counter" else family.name
-            yield f"`{name}`", family.type, family.documentation
+            labels = _codes(sorted(family.labels)) if family.labels else ""
+            yield f"`{name}`", family.type, labels, there, family.documentation

@@ -18,6 +18,7 @@ from tidegate.server.channel import Document
 from tidegate.server.handover import HandoverQueue
 from tidegate.server.rundir import write_state
 from tidegate.server.supervisor.generation import Generation, Served
+from tidegate.server.supervisor.metrics import OUTCOMES, supervision
 from tidegate.server.supervisor.repository import RepositoryRequests
 from tidegate.server.supervisor.settings import SupervisorSettings
 from tidegate.server.supervisor.sources import Builder, Offer, Repository, Source
@@ -60,7 +61,7 @@ class Supervisor:
         self._refusals: dict[str, tuple[tuple[Any, ...], str]] = {}
         self._ended = Ended()
         self._deaths = 0
-        self._swaps = {"done": 0, "refused": 0}
+        self._swaps = dict.fromkeys(OUTCOMES, 0)
         self._is_ending = False
         self._end = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -294,19 +295,9 @@ class Supervisor:
         return total({index: worker.families for index, worker in numbered.items()}, self._ended.families) + self._own()
 
     def _own(self) -> list[Family]:
-        own = {"deployment": self._deployment, "revision": str(self._settings.revision)}
         serving = 0 if self._current is None else self._current.serving
-        return [
-            _family("tidegate_server_workers", "gauge", "Worker processes that serve.", [({}, serving)], own),
-            _family("tidegate_server_worker_deaths", "counter", "Workers that died.", [({}, self._deaths)], own),
-            _family(
-                "tidegate_server_swaps",
-                "counter",
-                "Models that were loaded in place of another, or refused.",
-                [({"outcome": outcome}, count) for outcome, count in self._swaps.items()],
-                own,
-            ),
-        ]
+        revision = self._settings.revision
+        return supervision(self._deployment, revision, serving=serving, deaths=self._deaths, swaps=self._swaps)
 
     async def _stand_in(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
         """Answer a client while no worker does."""
@@ -377,12 +368,6 @@ class Supervisor:
                 sys.stdout.flush()
             except OSError:  # nobody reads any more
                 log.warning("nobody takes what is announced")
-
-
-def _family(name: str, kind: str, text: str, values: list[tuple[dict[str, str], float]], own: dict[str, str]) -> Family:
-    sample = f"{name}_total" if kind == "counter" else name
-    samples = [[sample, {**own, **labels}, float(value)] for labels, value in values]
-    return {"name": name, "type": kind, "documentation": text, "over_workers": "same", "samples": samples}
 
 
 def _sample_of(served: Served) -> Any:
