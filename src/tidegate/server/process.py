@@ -23,6 +23,7 @@ from tidegate.artifact.bundle import Bundle, load_model, read_bundle, verify_bun
 from tidegate.contract.errors import Conflict, TidegateError
 from tidegate.runtime.base import Model
 from tidegate.runtime.frameworks import import_framework
+from tidegate.server.allocator import return_free_memory
 from tidegate.server.dataplane import one_line
 from tidegate.server.listener import HttpServer
 from tidegate.server.replica import Phase, Replica
@@ -211,6 +212,7 @@ class ReplicaProcess:
         verify_bundle(self._bundle)
         model = load_model(self._bundle, threads=1)
         gc.collect()
+        return_free_memory()
         gc.freeze()  # what is loaded now lives as long as the process: no collection needs to look at it again
         gc.set_threshold(*_GC_THRESHOLD)
         return model
