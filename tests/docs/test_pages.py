@@ -171,7 +171,9 @@ def test_error_codes_and_metrics_that_are_named_exist(page: Page) -> None:
     server = set(re.findall(r"`(tidegate_server_\w+)`", read(GENERATED / "metrics.md").text))
     for name in re.findall(r"\btidegate_[a-z_]+[a-z]\b", page.text):
         base = re.sub(r"_(bucket|sum|count)$", "", name)
-        assert base in series | server or name in {"tidegate_gateway", "tidegate_server", "tidegate_version"}, f"{page.name}: {name}"
+        assert base in series | server or name in {"tidegate_gateway", "tidegate_server", "tidegate_version"}, (
+            f"{page.name}: {name}"
+        )
     for name in re.findall(r"`((?:invalid|not)_[a-z]+)`", page.text):
         assert name in codes, f"{page.name}: {name}"
 
