@@ -29,7 +29,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from benchmarks.swap.memory import MemoryWatch, tree_pss_bytes
+from benchmarks.swap.memory import MemoryWatch, tree_private_bytes
 from benchmarks.swap.models import TREES, train_forest
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -115,7 +115,7 @@ def _with(  # noqa: PLR0917
         request = _request(inputs, row)
         answer = client.post("/predict", json=request)
         answer.raise_for_status()
-        one_model = tree_pss_bytes(supervisor.pid)
+        one_model = tree_private_bytes(supervisor.pid)
         longest = 6 * given.quiet_seconds + 240
         begin = monotonic() + 2
         sender, notes_file = _sender(port, request, given, begin, longest, scratch)
@@ -164,7 +164,7 @@ def _swap(client: httpx.Client, supervisor: subprocess.Popen[str], one_model: in
     while len(_workers(supervisor.pid)) > 1 and monotonic() < answered + 2 * _BACK_SECONDS:
         time.sleep(0.05)
     alone = monotonic()
-    while tree_pss_bytes(supervisor.pid) > _BACK * one_model and monotonic() < answered + 2 * _BACK_SECONDS:
+    while tree_private_bytes(supervisor.pid) > _BACK * one_model and monotonic() < answered + 2 * _BACK_SECONDS:
         time.sleep(0.5)
     return {
         "status": answer.status_code,
@@ -277,7 +277,7 @@ def page(result: Mapping[str, Any]) -> str:
     lines += [
         "",
         (
-            f"p99 during the swap: {result['p99_ratio']} times the p99 before. Memory (PSS of all processes): one model"
+            f"p99 during the swap: {result['p99_ratio']} times the p99 before. Memory (all processes, private): one model"
             f" {memory['one_model']} MB, peak {memory['peak']} MB, back {result['swap']['memory_back_seconds']} s after"
             f" the swap was done. The broken file: {result['refusal']['status']},"
             f" {json.dumps(result['refusal']['answer'])}"
