@@ -35,8 +35,8 @@ def _pss_bytes(pid: int) -> int:
 def tree_private_bytes(pid: int) -> int:
     """Return the resident memory of a process and its descendants that is not mapped from files.
 
-    Cheap, unlike the proportional set size: for that the kernel walks every page with the process's memory locked, which
-    takes tens of milliseconds from the very requests that are measured.
+    Cheap, unlike the proportional set size: for that the kernel walks every page with the process's memory locked,
+    which takes tens of milliseconds from the very requests that are measured.
     """
     total = 0
     with contextlib.suppress(psutil.NoSuchProcess):
