@@ -11,7 +11,7 @@ import pytest
 from tests.server.conftest import InProcess
 from tidegate.artifact.bundle import Bundle
 
-PATHS = ["/predict", "/v2/models/flights/infer"]
+PATHS = ["/predict", "/v2/models/flights/infer", "/v1/models/flights:predict", "/v1/models/flights:classify"]
 
 
 @pytest.fixture(params=["flights", "tensors"])
@@ -78,3 +78,15 @@ def test_the_root_leads_to_the_page(flights: InProcess) -> None:
 def test_an_unknown_path_is_answered_in_json(flights: InProcess) -> None:
     answer = flights.get("/nowhere")
     assert (answer.status_code, answer.json()) == (404, {"error": "Not Found"})
+
+
+def test_the_csv_of_the_document_works(flights: InProcess) -> None:
+    _, described = operation(flights, "/predict")
+    example = described["requestBody"]["content"]["text/csv"]["example"]
+    answer = flights.post("/predict", content=example, headers={"content-type": "text/csv"})
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_call_that_the_model_cannot_answer_is_not_described(flights: InProcess) -> None:
+    assert "/v1/models/flights:regress" not in flights.get("/openapi.json").json()["paths"]
+    assert ":regress" not in flights.get("/docs").text

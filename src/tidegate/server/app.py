@@ -15,9 +15,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from tidegate.contract.errors import TidegateError
-from tidegate.server.describe import add_inference_paths
 from tidegate.server.endpoint import InferenceEndpoint
 from tidegate.server.metadata import check_model, model_metadata, not_here, server_metadata
+from tidegate.server.openapi import complete
 from tidegate.server.page import render_page
 from tidegate.server.replica import Replica
 from tidegate.server.repository import add_repository
@@ -134,7 +134,7 @@ def _add_documentation(app: FastAPI, replica: Replica) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = get_openapi(title=app.title, version=app.version, routes=app.routes, servers=[{"url": "."}])
-            app.openapi_schema = add_inference_paths(document, replica.bundle, replica.settings.identity)
+            app.openapi_schema = complete(document, replica.bundle, replica.settings.identity)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""The OpenAPI description of one model: its own inputs and outputs, with its own sample as the example."""
+"""Parts of the OpenAPI description of one model: its own inputs and outputs, with its own sample as the example."""
 
 from __future__ import annotations
 
@@ -6,28 +6,19 @@ from typing import Any
 
 from tidegate.artifact.bundle import Bundle
 from tidegate.runtime.base import Signature, TensorSpec
-from tidegate.server.protocols.base import Identity
 from tidegate.server.protocols.values import family
 
 Schema = dict[str, Any]
 
 _JSON_TYPES = {"FLOAT": "number", "INT": "integer", "BOOL": "boolean", "BYTES": "string"}
 _NULLABLE = frozenset({"FLOAT", "BYTES"})
-_ERROR: Schema = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {"type": "string"},
-        "field": {"type": "string"},
-        "expected": {"type": "string"},
-        "got": {"type": "string"},
-        "hint": {"type": "string"},
-    },
-}
 _FAILURES = {
     "400": "The request does not fit the model; the error names field and row.",
+    "405": "The path takes POST.",
+    "408": "The rest of the body did not come in time.",
     "413": "The request is larger than this server takes.",
     "500": "The model failed on this request.",
+    "504": "The time that the client gave the request is over.",
     "503": "The model is being loaded, or too many requests wait; try again after `Retry-After` seconds.",
 }
 
@@ -76,7 +67,8 @@ def predict_request(signature: Signature) -> Schema:
     return {"anyOf": forms}
 
 
-def _tensor_schema(*, with_data: bool) -> Schema:
+def tensor_schema(*, with_data: bool) -> Schema:
+    """Return the JSON Schema of a tensor of the Open Inference Protocol."""
     properties: Schema = {"name": {"type": "string"}, "parameters": {"type": "object"}}
     if with_data:
         properties |= {
@@ -115,62 +107,9 @@ def _shape_of(data: Any, dimensions: int) -> list[int]:
     return shape
 
 
-def add_inference_paths(document: Schema, bundle: Bundle, identity: Identity) -> Schema:
-    """Add to an OpenAPI document what the raw routes cannot describe themselves: `/predict` and the model's `infer`."""
-    signature, sample = bundle.signature, list(bundle.sample)
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas |= {
-        "Record": record_schema(signature.inputs),
-        "Prediction": record_schema(signature.outputs),
-        "Error": _ERROR,
-        "InferTensor": _tensor_schema(with_data=True),
-        "RequestedOutput": _tensor_schema(with_data=False),
-    }
-    predictions = {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}}
-    predict_answer = {
-        "type": "object",
-        "required": ["predictions", "model", "revision"],
-        "properties": {
-            "predictions": predictions,
-            "model": {"type": "string"},
-            "revision": {"type": "integer"},
-        },
-    }
-    tensors = {"type": "array", "items": {"$ref": "#/components/schemas/InferTensor"}}
-    infer_request = {
-        "type": "object",
-        "required": ["inputs"],
-        "properties": {
-            "id": {"type": "string"},
-            "parameters": {"type": "object"},
-            "inputs": tensors,
-            "outputs": {"type": "array", "items": {"$ref": "#/components/schemas/RequestedOutput"}},
-        },
-    }
-    infer_answer = {
-        "type": "object",
-        "required": ["model_name", "outputs"],
-        "properties": {
-            "model_name": {"type": "string"},
-            "model_version": {"type": "string"},
-            "id": {"type": "string"},
-            "outputs": tensors,
-        },
-    }
-    document["paths"]["/predict"] = {
-        "post": _operation(
-            "Predict, with the model's inputs by name", "predict", predict_request(signature), sample, predict_answer
-        )
-    }
-    document["paths"][f"/v2/models/{identity.model_name}/infer"] = {
-        "post": _operation(
-            "Infer, by the Open Inference Protocol v2", "infer", infer_request, infer_example(bundle), infer_answer
-        )
-    }
-    return document
+def operation(summary: str, name: str, request: Schema, example: Any, answer: Schema) -> Schema:
+    """Return the description of an inference path whose bodies are JSON; others may be added to it."""
 
-
-def _operation(summary: str, name: str, request: Schema, example: Any, answer: Schema) -> Schema:
     def content(schema: Schema, **more: Any) -> Schema:
         return {"application/json": {"schema": schema, **more}}
 

@@ -7,8 +7,9 @@ from html import escape
 from string import Template
 
 from tidegate.artifact.bundle import Bundle
-from tidegate.runtime.base import TensorSpec
+from tidegate.runtime.base import Signature, TensorSpec
 from tidegate.server.protocols.base import Identity
+from tidegate.server.protocols.tensorflow_serving import scores_of, value_of
 from tidegate.server.protocols.values import family
 
 _PAGE = Template("""<!doctype html>
@@ -47,9 +48,16 @@ A missing value is <code>null</code>; an input must not be left out.</p>
 <button id="send">Send</button><span id="timing" role="status"></span>
 <pre id="answer" aria-live="polite">The answer comes here.</pre>
 <h2>For programs</h2>
-<p><a href="openapi.json">openapi.json</a> describes this model. The Open Inference Protocol v2 is under
-<a href="v2/models/$model"><code>v2/models/$model</code></a>,
-metrics under <a href="metrics"><code>metrics</code></a>.</p>
+<p><a href="openapi.json">openapi.json</a> describes this model, <a href="metrics"><code>metrics</code></a> are for
+Prometheus.</p>
+<table><thead><tr><th>Path</th><th>What it speaks</th></tr></thead><tbody>
+<tr><td><code>POST predict</code></td><td>JSON, CSV, Arrow IPC or Parquet by <code>Content-Type</code>; answers in what
+<code>Accept</code> asks for</td></tr>
+<tr><td><code>POST <a href="v2/models/$model">v2/models/$model</a>/infer</code></td>
+<td>Open Inference Protocol v2, tensors as JSON or as bytes</td></tr>
+<tr><td><code>POST <a href="v1/models/$model/metadata">v1/models/$model</a>:predict</code>$more</td>
+<td>TensorFlow Serving's REST API</td></tr>
+</tbody></table>
 <script>
 document.getElementById("send").addEventListener("click", async () => {
   const answer = document.getElementById("answer"), timing = document.getElementById("timing");
@@ -86,10 +94,16 @@ def render_page(bundle: Bundle, identity: Identity) -> str:
         title=escape(f"{identity.model_name} {identity.model_version}"),
         about=escape(" · ".join(about)),
         model=escape(identity.model_name),
+        more=escape(_other_calls(bundle.signature)),
         inputs="".join(map(_input_row, bundle.signature.inputs)),
         outputs="".join(map(_output_row, bundle.signature.outputs)),
         sample=escape(json.dumps(list(bundle.sample)[:_ROWS_SHOWN], indent=2, ensure_ascii=False)),
     )
+
+
+def _other_calls(signature: Signature) -> str:
+    calls = {":classify": scores_of(signature), ":regress": value_of(signature)}
+    return "".join(f", {name}" for name, output in calls.items() if output is not None)
 
 
 def _input_row(spec: TensorSpec) -> str:
