@@ -32,8 +32,15 @@ KINDS = {
 SUFFIXES = {"sklearn": "skops", "xgboost": "ubj", "lightgbm": "txt", "onnx": "onnx", "python": "py"}
 
 
+#: Replicas of the former are what test_forwarding is about, those of the others what tests/heavy is about.
+ELSEWHERE = {"command", "catboost", "mlflow", "pytorch", "tensorflow"}
+
+
 def test_there_is_a_case_for_every_built_in_runtime() -> None:
-    assert set(runtime_names()) - {"command"} <= set(KINDS)  # whose replicas test_forwarding is about
+    assert set(runtime_names()) - ELSEWHERE <= set(KINDS)
+    for name in ELSEWHERE - {"command"}:
+        tests = Path(__file__).parents[1] / "heavy" / f"test_{name}.py"
+        assert "/predict" in tests.read_text()
 
 
 @pytest.mark.parametrize("runtime", KINDS)
