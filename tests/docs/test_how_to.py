@@ -73,5 +73,15 @@ def test_the_page_on_ci_runs(reader: Reader) -> None:
     assert (reader.folder / "report.json").read_text().startswith("{")
 
 
+def test_the_page_on_tuning_runs_and_its_replicas_do_as_it_says(reader: Reader) -> None:
+    reader.type(FORGET)
+    reader.follow(read(HOW_TO / "tune-the-server.md"))
+    lines = dict(line.rpartition(" ")[::2] for line in reader.told.splitlines())
+    values = {name.partition("{")[0]: float(value) for name, value in lines.items()}
+    assert values["tidegate_server_batch_limit"] == 64
+    assert values["tidegate_server_cache_active"] == 1
+    assert values["tidegate_server_requests_shed_total"] == 0
+
+
 def test_the_page_on_own_code_runs(reader: Reader) -> None:
     reader.follow(read(HOW_TO / "serve-your-own-code.md"))
