@@ -278,8 +278,9 @@ def page(result: Mapping[str, Any]) -> str:
         "",
         (
             f"p99 during the swap: {result['p99_ratio']} times the p99 before. Memory (private, all processes): one"
-            f" model {memory['one_model']} MB, peak {memory['peak']} MB, back {result['swap']['memory_back_seconds']} s after"
-            f" the swap was done. The broken file: {result['refusal']['status']},"
+            f" model {memory['one_model']} MB, peak {memory['peak']} MB,"
+            f" back {result['swap']['memory_back_seconds']} s after the swap was done."
+            f" The broken file: {result['refusal']['status']},"
             f" {json.dumps(result['refusal']['answer'])}"
         ),
         "",
