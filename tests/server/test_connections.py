@@ -189,10 +189,8 @@ def test_what_is_no_http_is_refused_and_closed(quick: InProcess, garbage: bytes)
 def test_endless_headers_are_refused(quick: InProcess) -> None:
     with wire(quick) as opened:
         opened.send(b"POST /predict HTTP/1.1\r\n")
-        for number in range(80):
+        for number in range(200):
             opened.send(b"x-%d: %b\r\n" % (number, b"v" * 1000))
-            if number > 70:
-                break
         assert opened.answer()[0] == 431
         assert opened.is_closed()
 
@@ -225,7 +223,7 @@ def slow_rows(bundle: Bundle, rows: int) -> bytes:
 def test_a_request_is_given_up_when_its_client_does(serve: Serve, slow_bundle: Bundle, header: str) -> None:
     _, client = serve(slow_bundle, limits=WIDE, queue_bytes=10**8)
     with wire(client) as opened:
-        opened.send(post(slow_rows(slow_bundle, 1000), header, "x-request-id: late"))
+        opened.send(post(slow_rows(slow_bundle, 9000), header, "x-request-id: late"))
         status, headers, body = opened.answer()
         assert (status, headers["x-request-id"]) == (504, "late")
         assert "time was over" in json.loads(body)["error"]
@@ -235,7 +233,7 @@ def test_a_request_is_given_up_when_its_client_does(serve: Serve, slow_bundle: B
 
 def test_a_server_may_set_the_time_of_requests_that_do_not(serve: Serve, slow_bundle: Bundle) -> None:
     _, client = serve(slow_bundle, limits=WIDE, queue_bytes=10**8, timeout_seconds=0.02)
-    assert client.post("/predict", content=slow_rows(slow_bundle, 1000)).status_code == 504
+    assert client.post("/predict", content=slow_rows(slow_bundle, 9000)).status_code == 504
 
 
 @pytest.fixture

@@ -36,6 +36,9 @@ HEAD_BYTES = 64 * 1024
 #: A request that is refused before its end is read on up to here, so that its client gets to read the answer.
 _DISCARDED_BYTES = 64 * 1024 * 1024
 
+#: After the last answer of a connection that is given up, what its client still sends is taken and dropped so long.
+_LINGER_SECONDS = 1.0
+
 _CLOSE = b"connection: close\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -266,6 +269,7 @@ class Connection(HttpToolsProtocol):
         #: What to say before closing, after the answers to what was read before it.
         self._last_words = b""
         self._is_broken = False
+        self._lingers_until: float | None = None
 
     # -- asyncio -----------------------------------------------------------------------------------------------------
 
@@ -388,8 +392,7 @@ class Connection(HttpToolsProtocol):
             # Later: a thousand requests that are refused at once would be a thousand calls inside each other.
             self.loop.call_soon(self._begin_next)
         elif self._last_words:
-            self.transport.write(self._last_words)
-            self.transport.close()
+            self._say_last_words()
         else:
             self._idle_since = perf_counter()
             if self._give is not None:
@@ -415,7 +418,10 @@ class Connection(HttpToolsProtocol):
         request, current = self.cycle, self._current
         if self._give is not None:
             self._try_handing_over()
-        if self._paused_since is not None and now - self._paused_since > CLIENT_SECONDS:
+        if self._lingers_until is not None:
+            if now > self._lingers_until:
+                self.transport.close()
+        elif self._paused_since is not None and now - self._paused_since > CLIENT_SECONDS:
             self.transport.abort()
         elif self._is_reading() and now - (self._reading_since or now) > CLIENT_SECONDS:
             if isinstance(request, HotRequest) and not request.is_whole:
@@ -496,6 +502,16 @@ class Connection(HttpToolsProtocol):
         if self._head_bytes > HEAD_BYTES:
             raise HeadTooLarge
 
+    def _say_last_words(self) -> None:
+        """Write the last answer and stay a moment: closed with bytes unread, a socket takes back what it has sent."""
+        self.transport.write(self._last_words)
+        if not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._lingers_until = perf_counter() + _LINGER_SECONDS
+
     def _refuse_head(self) -> None:
         """Answer what is no HTTP, after everything that was asked before it, and close."""
         too_large = self._head_bytes > HEAD_BYTES
@@ -516,8 +532,7 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._is_free() and not self.pipeline:
-            self.transport.write(self._last_words)
-            self.transport.close()
+            self._say_last_words()
         elif not isinstance(request, HotRequest) and getattr(request, "more_body", False):
             self.transport.close()  # the application still waits for the body that broke off
         else:
