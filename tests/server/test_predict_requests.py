@@ -160,3 +160,10 @@ def test_only_post_is_answered(flights: InProcess) -> None:
     answer = flights.get("/predict")
     assert answer.status_code == 405
     assert answer.headers["allow"] == "POST"
+
+
+def test_a_number_with_which_the_model_cannot_compute_is_named(tensors: InProcess) -> None:
+    answer = tensors.post("/predict", json=[[1, 2, 3], [1, -4.7e132, 3]])
+    assert answer.status_code == 400
+    assert answer.json()["field"] == "input[1]"
+    assert "FP32" in answer.json()["expected"]

@@ -156,7 +156,10 @@ class EstimatorModel:
         return self.steps(self._prepare(inputs))
 
     def predict(self, inputs: Columns) -> Columns:
-        labels, probabilities = self._answer(inputs)
+        try:
+            labels, probabilities = self._answer(inputs)
+        except ValueError as error:
+            raise _too_large(self.signature, inputs) or error from None
         outputs = {self.signature.outputs[0].name: _typed(labels, self.signature.outputs[0].datatype)}
         if len(self.signature.outputs) > 1 and probabilities is not None:
             outputs[self.signature.outputs[1].name] = probabilities
@@ -168,6 +171,23 @@ class EstimatorModel:
 
 def _nothing() -> None:
     pass
+
+
+def _too_large(signature: Signature, inputs: Columns) -> InvalidInput | None:
+    """Return the error for the first number beyond FP32, in which trees of scikit-learn compute, if there is one."""
+    most = np.finfo(np.float32).max
+    for spec in signature.inputs:
+        values = inputs[spec.name]
+        if values.dtype.kind != "f" or not (beyond := np.abs(values) > most).any():
+            continue
+        position = np.unravel_index(int(np.argmax(beyond)), beyond.shape)
+        return InvalidInput(
+            f"field {spec.name!r}, row {position[0]}: {values[position]:.6g} is more than the model can compute with",
+            subject=f"{spec.name}[{position[0]}]",
+            expected="a number that fits FP32",
+            got=f"{values[position]:.6g}",
+        )
+    return None
 
 
 def _typed(values: Array, datatype: Datatype) -> Array:
