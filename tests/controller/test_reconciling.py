@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tidegate.artifact.build import BundleInfo
+from tidegate.artifact.bundle import Environment, Manifest, Origin
 from tidegate.contract.errors import Conflict, Unavailable
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.controller import planning
@@ -145,9 +146,20 @@ def test_a_deployment_made_while_its_namesake_is_being_deleted_is_driven_and_get
     async def build(*_: Any) -> BundleInfo:
         return info
 
-    info = object.__new__(BundleInfo)
-    object.__setattr__(info, "digest", "b" * 64)
-    object.__setattr__(info, "warnings", ())
+    manifest = Manifest(
+        digest="b" * 64,
+        artifact="artifact/m.onnx",
+        runtime="onnx",
+        format="onnx",
+        framework_version=None,
+        trusted=False,
+        signature={"kind": "columns", "inputs": [], "outputs": []},
+        environment=Environment(python="3", packages={}),
+        created_from=Origin(filename="m.onnx", size_bytes=1),
+        memory_bytes=0,
+        settings={},
+    )
+    info = BundleInfo(manifest.digest, root / manifest.digest, manifest, [])
     monkeypatch.setattr("tidegate.controller.service.build_bundle", build)
 
     async def story() -> None:
