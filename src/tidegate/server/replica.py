@@ -17,6 +17,7 @@ from tidegate.server.dataplane import DataPlane, one_line
 from tidegate.server.exchange import Exchange
 from tidegate.server.metrics import ServerMetrics
 from tidegate.server.off_loop import OffLoop
+from tidegate.server.priority import stand_back
 from tidegate.server.protocols.base import Message, ModelFailed, NotReady
 from tidegate.server.protocols.oip import OipCodec
 from tidegate.server.protocols.predict import PredictCodec
@@ -106,8 +107,15 @@ class Replica:
 
     async def _try(self, model: Model, inputs: Columns) -> tuple[bool, Columns]:
         """Return whether rows may be answered together, and the outputs for the sample."""
+        worker = self.settings.worker
+
+        def work() -> tuple[bool, Columns]:
+            if worker is not None and worker.in_background:
+                stand_back()
+            return rows_are_independent(model, inputs), model.predict(inputs)
+
         try:
-            return await run_in_daemon_thread(lambda: (rows_are_independent(model, inputs), model.predict(inputs)))
+            return await run_in_daemon_thread(work)
         except TidegateError:
             raise
         except Exception as error:
