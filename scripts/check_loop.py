@@ -135,18 +135,29 @@ def _imports(tree: ast.Module) -> dict[str, str]:
 
 
 def _functions(module: str, tree: ast.Module) -> Iterator[_Function]:
-    def visit(node: ast.AST, owner: str | None) -> Iterator[_Function]:
+    def visit(node: ast.AST, owner: str | None, handed: frozenset[str]) -> Iterator[_Function]:
         for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef) and child.name in handed:
+                continue
             if isinstance(child, _AnyDef):
                 function = _Function(module, owner, child)
                 for statement in [*child.body, *child.args.defaults]:
                     _read(statement, function)
                 yield function
-                yield from visit(child, owner)
+                yield from visit(child, owner, _handed_over(child))
             else:
-                yield from visit(child, child.name if isinstance(child, ast.ClassDef) else owner)
+                yield from visit(child, child.name if isinstance(child, ast.ClassDef) else owner, handed)
 
-    yield from visit(tree, None)
+    yield from visit(tree, None, frozenset())
+
+
+def _handed_over(function: _AnyDef) -> frozenset[str]:
+    """Return the names that the function uses for nothing but to hand them to another thread."""
+    uses = [node for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
+    calls = [node for node in ast.walk(function) if isinstance(node, ast.Call) and _last_name(node.func) in HAND_OVERS]
+    given = {id(value) for call in calls for value in (*call.args, *(keyword.value for keyword in call.keywords))}
+    names = {node.id for node in uses if id(node) in given}
+    return frozenset(names - {node.id for node in uses if id(node) not in given})
 
 
 def _read(node: ast.AST, function: _Function) -> None:

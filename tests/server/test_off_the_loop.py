@@ -77,6 +77,11 @@ def test_the_rule_sees_what_runs_models_all_of_the_way_down(name: str) -> None:
             ),
             "the coroutine go runs a model on the event loop: it calls helper",
         ),
+        (
+            "planted",
+            "async def go(m):\n    def work():\n        m.predict({})\n    work()\n    await to_thread(work)",
+            "work runs a model",
+        ),
         ("planted", "async def go(plane):\n    plane._compute(None, [])", "it calls DataPlane._compute"),
     ],
 )
@@ -90,6 +95,7 @@ def test_the_rule_finds_a_planted_fault(module: str, text: str, told: str) -> No
     [
         "async def go(model):\n    return await run_in_daemon_thread(lambda: model.predict({}))",
         "async def go(model):\n    return await asyncio.to_thread(model.predict, {})",
+        "async def go(m):\n    def work():\n        return m.predict({})\n    return await run_in_daemon_thread(work)",
         ROUTE.format(kind="async ", answer="await replica.answer(request)"),
     ],
 )
