@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import threading
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -24,7 +25,7 @@ from tidegate.server.exchange import Exchange
 from tidegate.server.protocols.base import Call, Message
 from tidegate.server.recording.distribution import PredictionDistribution
 from tidegate.server.recording.log import PredictionLog
-from tidegate.server.recording.sinks import open_sink
+from tidegate.server.recording.sinks import JsonlSink, open_sink
 from tidegate.server.settings import PredictionLogSettings
 
 NUMBER = (TensorSpec("y", "FP64"),)
@@ -268,3 +269,14 @@ def test_without_a_collector_requests_are_answered_and_the_process_ends(
     with replica(quick_bundle.folder, tmp_path) as running:
         assert running.client.post("/predict", json=list(quick_bundle.sample)).status_code == 200
         assert running.stop() == 0
+
+
+def test_every_file_of_a_log_is_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.server.recording.sinks._FILE_BYTES", 100)
+    sink = JsonlSink(str(tmp_path / "log.jsonl"))
+    for _ in range(3):
+        sink.write([b"{}" * 40])
+    sink.close()
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 3
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Protocol
@@ -30,6 +32,12 @@ SinkFactory = Callable[[str], Sink]
 
 
 class _File(RotatingFileHandler):
+    def _open(self) -> TextIOWrapper:
+        """Open the first file or the next: what users sent is for the owner of the process alone."""
+        stream = super()._open()
+        os.fchmod(stream.fileno(), 0o600)
+        return stream
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is logging's)
         """Let the error through: logging prints it and goes on."""
         raise  # noqa: PLE0704 -- called while it is being handled
@@ -51,7 +59,6 @@ class JsonlSink:
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             self._file = _File(path, maxBytes=_FILE_BYTES, backupCount=_FILES - 1, encoding="utf-8")
-            Path(path).chmod(0o600)
         except OSError as error:
             raise Unavailable(
                 f"The prediction log {path} cannot be written: {error.strerror or error}.", subject=path
