@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from benchmarks.serving import rounds
 from benchmarks.serving.asking import GeneratorFailedError, NoAnswerError
 from benchmarks.serving.environments import EnvironmentFailedError, python_of, versions
 from benchmarks.serving.goals import Goal, judged
-from benchmarks.serving.measure import FULL, LARGE, QUICK, Bench
+from benchmarks.serving.measure import FULL, LARGE, QUICK, Bench, Lengths
 from benchmarks.serving.page import as_markdown
 from benchmarks.serving.peers import SERVERS
 from benchmarks.serving.processes import divided_cores
@@ -44,7 +44,8 @@ _TITLES = {
 def main(arguments: Sequence[str] | None = None) -> int:
     given = _parse(arguments)
     servers, models = _chosen(given)
-    bench = _prepared(models, quick=given.quick)
+    lengths = QUICK if given.quick else FULL
+    bench = _prepared(models, replace(lengths, rounds=given.rounds or lengths.rounds))
     installed = {server.name: _versions(server) for server in servers}
     before, begun = load_average(), time.perf_counter()
     found, own_times = rounds.measure_all(bench, servers, models)
@@ -86,6 +87,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", help=f"servers, with commas: {', '.join(SERVERS)}")
     parser.add_argument("--variants", action="store_true", help="also the settings of peers that are not the default")
     parser.add_argument("--models", help=f"models, with commas: {', '.join(served.NAMES)}")
+    parser.add_argument(
+        "--rounds", type=int, choices=range(1, 10), metavar="N", help="how often all are measured in turn"
+    )
     parser.add_argument("--no-profile", action="store_true", help="no profile where a goal is missed")
     parser.add_argument("--results", default=str(_RESULTS), help="folder for serving.json and serving.md")
     return parser.parse_args(arguments)
@@ -95,7 +99,7 @@ def _command(given: argparse.Namespace) -> str:
     """Return the command as it can be repeated, without where its results went."""
     words = ["python -m benchmarks.serving"]
     words += [f"--{name.replace('_', '-')}" for name in ("quick", "variants", "no_profile") if getattr(given, name)]
-    words += [f"--{name} {getattr(given, name)}" for name in ("only", "models") if getattr(given, name)]
+    words += [f"--{name} {getattr(given, name)}" for name in ("only", "models", "rounds") if getattr(given, name)]
     return " ".join(words)
 
 
@@ -110,14 +114,14 @@ def _chosen(given: argparse.Namespace) -> tuple[list[Server], list[served.Served
     return [SERVERS[name] for name in names], [trained[kind] for kind in kinds]
 
 
-def _prepared(models: Sequence[served.ServedModel], *, quick: bool) -> Bench:
+def _prepared(models: Sequence[served.ServedModel], lengths: Lengths) -> Bench:
     from tidegate.artifact.build import BuildRequest, build_bundle
 
     bundles = {}
     for model in models:
         bundles[model.name] = asyncio.run(build_bundle(BuildRequest(model.own_path), _BASE / "bundles")).folder
     by_name = {model.name: model for model in models}
-    return Bench(_BASE, by_name, bundles, divided_cores(), QUICK if quick else FULL)
+    return Bench(_BASE, by_name, bundles, divided_cores(), lengths)
 
 
 def _versions(server: Server) -> dict[str, str]:
