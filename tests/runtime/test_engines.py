@@ -32,6 +32,7 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, S
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from tidegate.contract.errors import InvalidInput
 from tidegate.runtime import trees_engine
 from tidegate.runtime.base import ArtifactFiles, Columns, LoadOptions, Model
 from tidegate.runtime.registry import get_runtime
@@ -314,15 +315,20 @@ def test_an_estimator_that_is_not_covered_is_left_to_scikit_learn(
     np.testing.assert_array_equal(model.predict({"input": matrix})["prediction"], estimator.predict(matrix))
 
 
-@pytest.mark.parametrize("value", [np.inf, np.nan])
-def test_what_scikit_learn_refuses_is_refused_by_it_still(tmp_path: Path, value: float) -> None:
+@pytest.mark.parametrize(
+    ("value", "error", "sentence"),
+    [(np.inf, InvalidInput, "inf is more than the model can compute with"), (np.nan, ValueError, "Input X contains")],
+)
+def test_what_scikit_learn_refuses_is_refused_still(
+    tmp_path: Path, value: float, error: type[Exception], sentence: str
+) -> None:
     matrix, target = simple_matrix()
     estimator = GradientBoostingClassifier(n_estimators=5).fit(matrix, target > 0.5)
     path = tmp_path / "model.pkl"
     path.write_bytes(pickle.dumps(estimator))
     model = load("sklearn", path)
     matrix[0, 0] = value
-    with pytest.raises(ValueError, match="Input X contains"):
+    with pytest.raises(error, match=sentence):
         model.predict({"input": matrix[:1]})
 
 
