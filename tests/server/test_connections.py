@@ -195,6 +195,21 @@ def test_endless_headers_are_refused(quick: InProcess) -> None:
         assert opened.is_closed()
 
 
+@pytest.mark.parametrize("begun", [b"POST /predict HTTP/1.1\r\nx: ", b"POST /predict HTTP/1.1\r\n", b"POST /"])
+def test_a_header_that_does_not_end_is_refused(quick: InProcess, begun: bytes) -> None:
+    with wire(quick) as opened:
+        opened.send(begun + b"a" * 300_000)
+        assert opened.answer()[0] in (400, 431)
+        assert opened.is_closed()
+
+
+def test_connect_is_refused(quick: InProcess) -> None:
+    with wire(quick) as opened:
+        opened.send(b"CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n" + b"x" * 200_000)
+        assert opened.answer()[0] == 400
+        assert opened.is_closed()
+
+
 def metric(client: InProcess, name: str) -> float:
     text = client.get("/metrics").text
     return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
@@ -251,7 +266,7 @@ def test_a_body_that_does_not_come_is_answered_408_and_closed(quick: InProcess, 
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("begun", [b"", b"POST /predict HT", b"POST /predict HTTP/1.1\r\nx-a: "])
+@pytest.mark.parametrize("begun", [b"", b"\r\n", b"POST /predict HT", b"POST /predict HTTP/1.1\r\nx-a: "])
 def test_a_client_that_never_gets_to_its_request_is_let_go(quick: InProcess, begun: bytes) -> None:
     with wire(quick) as opened:
         opened.send(begun)

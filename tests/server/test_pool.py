@@ -149,7 +149,7 @@ def test_what_waits_may_not_hold_more_bytes_than_allowed() -> None:
 
 def test_what_would_wait_longer_than_the_objective_is_refused_and_what_is_being_answered_does_not_count() -> None:
     async def scenario(desk: Desk, pool: WorkerPool, asker: Asker) -> None:
-        pool.cost.learn(1, 100, 0.02)  # 20 ms for each request of 100 bytes, while half of 160 ms may be waited
+        pool.cost.learn(1, 100, 0.02)  # 20 ms for each request of 100 bytes, while 40 % of 200 ms may be waited
         desk.gate.clear()
         futures = [asker.ask(b"taken", 100)[1]]
         await begun(desk)
@@ -159,7 +159,7 @@ def test_what_would_wait_longer_than_the_objective_is_refused_and_what_is_being_
         desk.gate.set()
         await asyncio.gather(*futures)
 
-    run(scenario, policy=BatchPolicy(0.16, requests=1))
+    run(scenario, policy=BatchPolicy(0.2, requests=1))
 
 
 def test_what_is_cancelled_is_not_done_and_makes_room_at_once() -> None:
@@ -179,6 +179,38 @@ def test_what_is_cancelled_is_not_done_and_makes_room_at_once() -> None:
         assert pool.pending == 0
 
     run(scenario, queue_limit=1)
+
+
+def test_to_cancel_what_is_done_already_changes_nothing() -> None:
+    async def scenario(desk: Desk, pool: WorkerPool, asker: Asker) -> None:
+        exchange, future = asker.ask(b"one")
+        await future
+        pool.cancel(exchange)
+        assert pool.pending == 0
+
+    run(scenario)
+
+
+def test_work_that_hands_over_twice_or_raises_afterwards_answers_once() -> None:
+    async def body() -> None:
+        outcomes: list[Exchange] = []
+
+        def work(batch: Sequence[Exchange], hand_over: HandOver) -> None:
+            batch[0].answer = Answer(Encoded(b""), 1, 0.0, 0.0)
+            hand_over(list(batch))
+            hand_over(list(batch))
+
+        pool = WorkerPool(work, BatchPolicy(10.0), threads=1, queue_limit=5, queue_bytes=10**6)
+        codec: Any = None
+        pool.submit(Exchange(codec, Message(b""), perf_counter(), outcomes.append))
+        last = Asker(pool).ask(b"last")[1]
+        await last
+        await asyncio.sleep(0)
+        assert len(outcomes) == 1
+        assert pool.pending == 0
+        pool.close()
+
+    asyncio.run(body())
 
 
 def test_work_that_raises_fails_its_batch_and_the_thread_lives_on() -> None:

@@ -172,6 +172,18 @@ def test_a_sink_that_is_held_up_costs_records_and_no_request_waits() -> None:
     assert outcomes(log)["written"] == len(sink.records) == 12_000 - outcomes(log)["dropped"]
 
 
+def test_what_waits_to_be_logged_is_bounded_in_bytes_too() -> None:
+    sink = Kept()
+    sink.gate.clear()
+    log = PredictionLog(sink, IDENTITY, share=1.0)
+    large = Call({"a": np.zeros((1000, 1000))}, 1000, ())
+    for _ in range(20):
+        log.offer(exchange(b"r"), large, {})
+    assert outcomes(log)["dropped"] == 12  # 8 of 8 MB each are the 64 MiB that may wait
+    sink.gate.set()
+    log.close(30)
+
+
 def test_a_sink_that_fails_is_counted_and_used_again() -> None:
     sink = Kept()
     sink.fails = True

@@ -92,9 +92,9 @@ class BatchPolicy:
             return 1
         each = cost.per_byte * waiting_bytes / waiting
         if each > 0:
-            fair = int(self.objective_seconds / 4 / each)
             # Before there was a batch of two, `per_byte` is a guess at its worst: look once.
-            most = min(most, fair if cost.largest > 1 else max(fair, 2))
+            fair = max(self.objective_seconds / 4 / each, 1.0 if cost.largest > 1 else 2.0)
+            most = int(min(most, fair))
         return max(most, 1)
 
     def expected_wait(self, cost: CostModel, pending: int, pending_bytes: int, threads: int) -> float:
@@ -107,11 +107,11 @@ class BatchPolicy:
     def longest_wait(self, cost: CostModel, size: int) -> float:
         """Return the expected wait beyond which a request is better refused than kept.
 
-        The other half of the objective is for the batch that is under way now and the request's own, a quarter each at
-        most. A model that cannot meet its objective at all is not kept from answering: two of its own times are always
-        allowed.
+        The rest of the objective is for the batch that is under way now and the request's own, a quarter each at most,
+        and for the way there and back. A model that cannot meet its objective at all is not kept from answering: two of
+        its own times are always allowed.
         """
-        return max(self.objective_seconds / 2, 2 * cost.seconds(size))
+        return max(0.4 * self.objective_seconds, 2 * cost.seconds(size))
 
 
 @dataclass(slots=True)

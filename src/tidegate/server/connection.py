@@ -186,6 +186,8 @@ class HotRequest:
             self._fail(error)
 
     def _done(self, exchange: Exchange) -> None:
+        if self.response_complete:
+            return
         self.exchange = None  # it refers to this request: without a circle neither waits for the garbage collector
         if exchange.answer is None:
             self._fail(exchange.error or Unavailable("the request has no answer"))
@@ -269,6 +271,8 @@ class Connection(HttpToolsProtocol):
         #: What to say before closing, after the answers to what was read before it.
         self._last_words = b""
         self._is_broken = False
+        #: Bytes fed to the parser since it last said what it read.
+        self._unread = 0
         self._lingers_until: float | None = None
 
     # -- asyncio -----------------------------------------------------------------------------------------------------
@@ -287,13 +291,20 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_broken:
             return
-        self._idle_since = None
+        idle_since, self._idle_since = self._idle_since, None
+        self._unread += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
             self._decline_upgrade(data[offer.args[0] :])
         except httptools.HttpParserError:
             self._refuse_head()
+        else:
+            if self._unread > HEAD_BYTES:  # a name or value that does not end, which the parser puts together itself
+                self._head_bytes = self._unread
+                self._refuse_head()
+            elif self._unread and self._reading_since is None:  # line ends between requests begin none
+                self._idle_since = idle_since
 
     def pause_writing(self) -> None:
         self._paused_since = perf_counter()
@@ -311,7 +322,7 @@ class Connection(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
-        self._head_bytes = 0
+        self._head_bytes = self._unread = 0
         self._reading_since = perf_counter()
 
     def on_url(self, url: bytes) -> None:
@@ -342,12 +353,14 @@ class Connection(HttpToolsProtocol):
             self.pipeline.appendleft((request, self.app))  # type: ignore[arg-type]
 
     def on_body(self, body: bytes) -> None:
+        self._unread = 0
         if isinstance(self.cycle, HotRequest):
             self.cycle.take(body)
         else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._unread = 0
         if self.parser.should_upgrade():
             return
         self._reading_since = None
@@ -489,6 +502,9 @@ class Connection(HttpToolsProtocol):
         A server may leave such an offer be; Java's client makes it (h2c) with every first request. The parser takes the
         body for the other protocol, therefore it gets the request anew.
         """
+        if self.parser.get_method() == b"CONNECT":  # is an upgrade by itself, whatever its headers say
+            self._refuse_head()
+            return
         offer = (b"upgrade", b"connection", b"http2-settings")
         kept = [header for header in self.headers if header[0].lower() not in offer]
         head = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
@@ -498,6 +514,7 @@ class Connection(HttpToolsProtocol):
         self.data_received(head + lines + b"\r\n" + rest)
 
     def _weigh(self, size: int) -> None:
+        self._unread = 0
         self._head_bytes += size
         if self._head_bytes > HEAD_BYTES:
             raise HeadTooLarge

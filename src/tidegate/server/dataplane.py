@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
+import numpy as np
+
 from tidegate.contract.errors import InvalidInput, TidegateError
 from tidegate.runtime.base import Columns, Model
 from tidegate.server.batching import BatchPolicy, group_calls, join_inputs, split_outputs
@@ -119,12 +121,16 @@ class DataPlane:
             if message is None:  # cancelled
                 continue
             try:
-                if exchange.deadline < now:
-                    raise DeadlineExceeded("the request's time was over before it could be answered")
-                members.append((exchange, exchange.codec.decode(message)))
+                if exchange.deadline >= now:
+                    members.append((exchange, exchange.codec.decode(message)))
+                    continue
+                exchange.error = DeadlineExceeded("the request's time was over before it could be answered")
             except TidegateError as error:
                 exchange.error = error
-                failed.append(exchange)
+            except Exception as error:  # noqa: BLE001 -- a fault of a codec is not the others' of the batch
+                exchange.error = ModelFailed(f"the request was not served: {one_line(error)}")
+                exchange.error.__cause__ = error
+            failed.append(exchange)
         if failed:
             hand_over(failed)
         return members
@@ -202,9 +208,9 @@ class DataPlane:
         for spec in self._signature.outputs:
             if spec.name not in outputs:
                 raise ModelFailed(f"the model gave no output {spec.name!r}", subject=spec.name)
-            if len(outputs[spec.name]) != rows:
+            if np.ndim(outputs[spec.name]) == 0 or len(outputs[spec.name]) != rows:
                 raise ModelFailed(
-                    f"the model gave {len(outputs[spec.name])} values of {spec.name!r} for {rows} rows",
+                    f"the model gave {np.size(outputs[spec.name])} values of {spec.name!r} for {rows} rows",
                     subject=spec.name,
                 )
         return outputs

@@ -40,6 +40,7 @@ class Exchange:
         arrived: when the request was whole, seconds of `time.perf_counter`.
         deadline: when its client stops waiting, on the same clock; infinite when it never does.
         request_id: as echoed to the client.
+        finished: its outcome was handed over to `done`; set on the loop's thread.
         done: called on the loop's thread, once, with this exchange; either `answer` or `error` is set then.
     """
 
@@ -51,6 +52,7 @@ class Exchange:
         "deadline",
         "done",
         "error",
+        "finished",
         "message",
         "request_id",
         "size",
@@ -77,5 +79,6 @@ class Exchange:
         self.request_id = request_id
         self.traceparent = traceparent
         self.cancelled = False
+        self.finished = False
         self.answer: Answer | None = None
         self.error: TidegateError | None = None

@@ -24,6 +24,10 @@ Work = Callable[[Sequence[Exchange], Callable[[list[Exchange]], None]], None]
 LARGE_BODY_BYTES = 128 * 1024
 
 
+def _nobody(_: Exchange) -> None:
+    """Take an outcome that nobody waits for."""
+
+
 class WorkerPool:
     """Threads that answer exchanges.
 
@@ -60,6 +64,11 @@ class WorkerPool:
     def pending(self) -> int:
         """Requests that wait or are being answered."""
         return self._pending
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no thread is in the model, also for requests that were given up, and none waits."""
+        return self._queue.empty() and all(start is None for start in self._busy_since)
 
     def stuck_seconds(self) -> float:
         """Return for how long every thread has been at one batch without an end; 0 when one is free."""
@@ -100,9 +109,10 @@ class WorkerPool:
 
     def cancel(self, exchange: Exchange) -> None:
         """Let go of an exchange that was submitted and is not done: it is not worked on, its `done` is not called."""
-        if not exchange.cancelled:
+        if not exchange.cancelled and not exchange.finished:
             exchange.cancelled = True
             exchange.message = None
+            exchange.done = _nobody  # the queue must not keep the client's connection
             self._forget(exchange)
 
     def close(self) -> None:
@@ -121,6 +131,8 @@ class WorkerPool:
             held = None
             if first is None:
                 return
+            if first.cancelled:
+                continue
             batch, held = self._gather(first)
             size = sum(exchange.size for exchange in batch)
             self._taken[index] = (len(batch), size)
@@ -155,7 +167,8 @@ class WorkerPool:
                     queue.put(None)
                     return batch, None
                 return batch, another
-            batch.append(another)
+            if not another.cancelled:  # one that was is no work, and its time would say that work takes none
+                batch.append(another)
         return batch, None
 
     def _hand_over(self, finished: list[Exchange]) -> None:
@@ -166,7 +179,8 @@ class WorkerPool:
 
     def _finish(self, finished: list[Exchange]) -> None:
         for exchange in finished:
-            if not exchange.cancelled:
+            if not exchange.cancelled and not exchange.finished:
+                exchange.finished = True
                 self._forget(exchange)
                 try:
                     exchange.done(exchange)

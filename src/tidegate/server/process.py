@@ -149,8 +149,9 @@ class ReplicaProcess:
             await self._grpc_ending
         preparing.cancel()
         watching.cancel()
+        is_idle = self._replica.is_idle
         self._replica.close()
-        if self._model is not None and self._replica.pending == 0:
+        if self._model is not None and is_idle:  # else a thread is still in it, whoever has given up waiting
             self._model.close()
         log.info("ended", extra={"fields": {"exit_code": self._exit_code}})
         return self._exit_code

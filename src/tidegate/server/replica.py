@@ -136,6 +136,11 @@ class Replica:
         """Requests that wait or are being answered."""
         return 0 if self._data_plane is None else self._data_plane.pool.pending
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no thread is in the model; see `WorkerPool.is_idle`."""
+        return self._data_plane is None or self._data_plane.pool.is_idle
+
     def submit(self, exchange: Exchange) -> None:
         """Have one request answered; see `WorkerPool.submit`. Raises NotReady before the model is warm."""
         if self._data_plane is None:

@@ -84,7 +84,7 @@ class PredictionCache:
         lookup = Lookup()
         # First who leads, then what is kept: what a leader before put into the store is there when the next one looks.
         leading = [pair for member in members if (pair := self._lead(member)) is not None]
-        found = self._store.get_many([key for _, key in leading]) if leading else []
+        found = self._found([key for _, key in leading])
         if found is None:
             found, lookup.outcome = [None] * len(leading), BYPASS
         for (member, key), outputs in zip(leading, found, strict=True):
@@ -134,6 +134,13 @@ class PredictionCache:
 
     def close(self) -> None:
         self._store.close()
+
+    def _found(self, keys: list[bytes]) -> list[Outputs | None] | None:
+        try:
+            return self._store.get_many(keys) if keys else []
+        except Exception:  # whoever leads must go on, or those who wait for it wait for ever
+            log.exception("the cache failed; requests go on without it")
+            return None
 
     def _lead(self, member: Member) -> tuple[Member, bytes] | None:
         """Return the member with its key when it leads; None when it waits for another."""

@@ -93,6 +93,8 @@ class RedisStore:
         if not self._is_up:
             return
         for key, outputs in entries:
+            if sum(array.nbytes for array in outputs.values()) > _LARGEST_BYTES:
+                continue
             kept = {name: array.copy() for name, array in outputs.items()}
             with contextlib.suppress(Full):
                 self._unwritten[key] = kept
@@ -127,6 +129,8 @@ class RedisStore:
                     log.info("the cache answers again")
             except redis.RedisError as error:
                 self._leave_aside(error)
+            except Exception:  # this thread alone brings Redis back
+                log.exception("answers could not be written to the cache")
             for key, _ in entries:
                 self._unwritten.pop(key, None)
         self._client.close()

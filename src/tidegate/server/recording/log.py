@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 from prometheus_client.core import CounterMetricFamily, Metric
 
-from tidegate.runtime.base import Columns
+from tidegate.runtime.base import Array, Columns
 from tidegate.server.exchange import Exchange
 from tidegate.server.protocols.base import Call, Identity
 from tidegate.server.protocols.values import json_ready
@@ -29,6 +29,7 @@ from tidegate.server.recording.sinks import Sink
 RECORDS_TOTAL = "tidegate_server_prediction_log_records_total"
 
 _QUEUED = 10_000
+_QUEUED_BYTES = 64 << 20
 _AT_ONCE = 500
 #: Rows of one request that are logged; more would make one record larger than most sinks take.
 _ROWS = 1000
@@ -44,6 +45,7 @@ class _Entry(NamedTuple):
     rows: int
     inputs: Columns
     outputs: Columns
+    size: int
 
 
 class PredictionLog:
@@ -63,6 +65,8 @@ class PredictionLog:
             "model_version": identity.model_version,
         }
         self._queue: Queue[_Entry] = Queue(_QUEUED)
+        self._lock = threading.Lock()
+        self._bytes = 0
         self._counts = {"written": 0, "dropped": 0, "failed": 0}
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
@@ -72,9 +76,19 @@ class PredictionLog:
         """Log this answer when it is in the sample and there is room. Called from several threads."""
         if crc32(exchange.request_id) >= self._below:
             return
+        # Copies of what will be written: a view would keep the whole body or batch.
+        inputs, given = _head(call.inputs), _head(outputs)
+        size = sum(_size_of(array) for array in (*inputs.values(), *given.values()))
+        with self._lock:
+            fits = self._bytes + size <= _QUEUED_BYTES
+            self._bytes += size if fits else 0
+        if not fits:
+            self._counts["dropped"] += 1
+            return
         try:
-            self._queue.put_nowait(_Entry(time(), exchange.request_id, call.rows, call.inputs, outputs))
+            self._queue.put_nowait(_Entry(time(), exchange.request_id, call.rows, inputs, given, size))
         except Full:
+            self._release(size)
             self._counts["dropped"] += 1
 
     def metrics(self, names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[Metric]:
@@ -100,7 +114,12 @@ class PredictionLog:
             while len(entries) < _AT_ONCE and not self._queue.empty():
                 entries.append(self._queue.get_nowait())
             self._write(entries)
+            self._release(sum(entry.size for entry in entries))
         self._sink.close()
+
+    def _release(self, size: int) -> None:
+        with self._lock:
+            self._bytes -= size
 
     def _write(self, entries: Sequence[_Entry]) -> None:
         try:
@@ -123,6 +142,17 @@ class PredictionLog:
         return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
+def _head(columns: Columns) -> dict[str, Array]:
+    return {name: array[:_ROWS].copy() for name, array in columns.items()}
+
+
+def _size_of(array: Array) -> int:
+    texts = (
+        sum(len(text) for text in array.reshape(-1).tolist() if isinstance(text, str)) if array.dtype.hasobject else 0
+    )
+    return int(array.nbytes) + texts
+
+
 def _columns(columns: Columns) -> dict[str, Any]:
     """Return columns as JSON has them: null for what is missing."""
-    return {name: json_ready(np.ascontiguousarray(array[:_ROWS])) for name, array in columns.items()}
+    return {name: json_ready(np.ascontiguousarray(array)) for name, array in columns.items()}

@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 from tidegate.runtime.base import Columns
 from tidegate.server.exchange import Exchange
+from tidegate.server.logs import RateLimit
 from tidegate.server.protocols.base import Call
 from tidegate.server.recording.distribution import PredictionDistribution
 from tidegate.server.recording.log import PredictionLog
+
+log = logging.getLogger("tidegate.server")
 
 
 class Watch:
     """Called by the data plane after answers were handed over, from several threads."""
 
-    def __init__(self, distribution: PredictionDistribution, log: PredictionLog | None) -> None:
+    def __init__(self, distribution: PredictionDistribution, prediction_log: PredictionLog | None) -> None:
         self._distribution = distribution
-        self._log = log
+        self._log = prediction_log
+        self._rate = RateLimit(per_second=1)
 
     def counted(self, outputs: Columns) -> None:
         """Take in outputs of the model: those of one run of it, or of one request when the cache had them."""
-        self._distribution.count(outputs)
+        try:
+            self._distribution.count(outputs)
+        except Exception:  # noqa: BLE001 -- told by `_note`
+            self._note()
 
     def answered(self, answers: Iterable[tuple[Exchange, Call, Columns]]) -> None:
         """Take in what each request got."""
         if self._log is not None:
-            for exchange, call, outputs in answers:
-                self._log.offer(exchange, call, outputs)
+            try:
+                for exchange, call, outputs in answers:
+                    self._log.offer(exchange, call, outputs)
+            except Exception:  # noqa: BLE001 -- told by `_note`
+                self._note()
+
+    def _note(self) -> None:
+        """Tell of a failure to watch, which is none of the request's."""
+        if self._rate.admit() is not None:
+            log.exception("an answer was given and could not be recorded")
 
     def close(self) -> None:
         if self._log is not None:
