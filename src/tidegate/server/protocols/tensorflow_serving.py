@@ -17,6 +17,7 @@ the answers (`results` is the key of classify and regress there and in the page'
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from base64 import b64decode, b64encode
 from math import isfinite, nan
 from typing import Any
@@ -131,7 +132,7 @@ class PredictApi(_Api):
         return self._rows.from_columns({self._inputs[0].name: inputs})
 
 
-class _ExamplesApi(_Api):
+class _ExamplesApi(_Api, ABC):
     """What classify and regress share: requests of examples, answers about one output."""
 
     def __init__(self, signature: Signature, limits: Limits, answer: TensorSpec | None) -> None:
@@ -156,8 +157,9 @@ class _ExamplesApi(_Api):
         inputs, rows = self._rows.from_records(merged)
         return Call(inputs=inputs, rows=rows, outputs=(self._answer,))
 
+    @abstractmethod
     def _unable(self) -> str:
-        raise NotImplementedError
+        """Return why this model cannot answer such a request, for a message."""
 
     def _merged(self, row: int, example: Any, context: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(example, dict):
