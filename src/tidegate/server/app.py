@@ -72,7 +72,10 @@ def _add_health(app: FastAPI, replica: Replica) -> None:
 
     @app.get("/v2/health/ready", tags=["health"])
     async def ready() -> Response:
-        """Say whether to send requests here: 200 once the model is warm, 503 before and while draining."""
+        """Say whether to send requests here: 200 once the model is warm, 503 before and while draining.
+
+        A replica of several workers is not ready while one of them is dead; the others answer requests meanwhile.
+        """
         return _readiness({}, replica)
 
     @app.get("/v2/models/{name}/ready", tags=["health"])
@@ -90,6 +93,8 @@ def _add_health(app: FastAPI, replica: Replica) -> None:
 
 def _readiness(facts: dict[str, Any], replica: Replica) -> Response:
     document = {**facts, "ready": replica.is_ready, "phase": replica.phase.value}
+    if replica.lack is not None:
+        document["reason"] = replica.lack
     return _json(document, status_code=200 if replica.is_ready else 503)
 
 

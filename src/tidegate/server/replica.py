@@ -69,7 +69,13 @@ class Replica:
 
     @property
     def is_ready(self) -> bool:
-        return self.phase is Phase.SERVING
+        """Whether to send requests here: the model is warm, and every worker of the replica serves."""
+        return self.phase is Phase.SERVING and self.lack is None
+
+    @property
+    def lack(self) -> str | None:
+        """What the replica lacks beyond this process, a sentence; None for nothing."""
+        return None if self.siblings is None else self.siblings.lack
 
     async def warm(self, model: Model) -> None:
         """Put the bundle's sample through the model the way that a request goes, and serve from then on.

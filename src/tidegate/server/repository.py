@@ -37,6 +37,8 @@ def index(replica: Replica, *, only_ready: bool) -> list[dict[str, str]]:
         return []
     identity = replica.settings.identity
     state, reason = _STATES[replica.phase]
+    if replica.phase is Phase.SERVING and replica.lack is not None:
+        state, reason = "UNAVAILABLE", replica.lack
     return [{"name": identity.model_name, "version": identity.model_version, "state": state, "reason": reason}]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tidegate.contract.errors import Unavailable
 from tidegate.server.channel import Channel
 from tidegate.server.metrics import ServerMetrics, write_families
 
@@ -20,6 +19,8 @@ class Siblings:
     def __init__(self, channel: Channel, metrics: ServerMetrics) -> None:
         self._channel = channel
         self._metrics = metrics
+        #: Why the replica as a whole is not ready, in the supervisor's words; None while it is.
+        self.lack: str | None = None
 
     async def exposition(self, accept: str) -> tuple[bytes, str]:
         """Return the metrics of the replica, all workers together, and their content type.
@@ -29,14 +30,6 @@ class Siblings:
         """
         answer = await self._channel.ask("replica-metrics", _METRICS_SECONDS, families=self._metrics.dump())
         return write_families(answer["families"], accept)
-
-    async def status(self) -> dict[str, Any]:
-        """Return how many workers serve and are wanted, `{"serving": 1, "wanted": 2}`; empty when nobody can say."""
-        try:
-            answer = await self._channel.ask("status", _METRICS_SECONDS)
-        except Unavailable:
-            return {}
-        return dict(answer["workers"])
 
     async def repository(self, action: str, model: str | None, document: Any) -> tuple[int, Any]:
         """Have the supervisor carry out a request of the repository extension; return status and answer."""

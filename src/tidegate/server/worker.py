@@ -70,7 +70,7 @@ class _WorkerProcess(ReplicaProcess):
         self._handover = HandoverQueue.inherited(*links.handover_fds)
         self._intake = Intake(socket.socket(fileno=links.listen_fd), self._handover, self._server.adopt)
         self._channel = Channel(socket.socket(fileno=links.control_fd), self._told)
-        self._replica.siblings = Siblings(self._channel, self._replica.metrics)
+        self._siblings = self._replica.siblings = Siblings(self._channel, self._replica.metrics)
         self._leaving: asyncio.Task[None] | None = None
 
     async def run(self) -> int:
@@ -121,6 +121,9 @@ class _WorkerProcess(ReplicaProcess):
                 if self._leaving is None:
                     self._leaving = asyncio.create_task(self._leave())
                 return {}
+            case "replica":
+                self._siblings.lack = message["lack"]
+                return None
             case "metrics":
                 return {"families": self._replica.metrics.dump()}
             case unknown:

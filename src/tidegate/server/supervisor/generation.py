@@ -12,7 +12,7 @@ from time import monotonic
 
 from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 from tidegate.server.supervisor.backoff import next_delay
-from tidegate.server.supervisor.worker import Post, State, WorkerProcess
+from tidegate.server.supervisor.worker import Post, WorkerProcess
 
 #: Beyond the time that a worker gives itself to end.
 _MARGIN_SECONDS = 10.0
@@ -62,7 +62,14 @@ class Generation:
     @property
     def serving(self) -> int:
         """How many workers take connections."""
-        return sum(worker.state is State.SERVING for worker in self._workers.values())
+        return sum(worker.is_serving for worker in self._workers.values())
+
+    @property
+    def lack(self) -> str | None:
+        """What it lacks to be ready, a sentence; None when all its workers serve."""
+        if self.serving == self._wanted:
+            return None
+        return f"{self.serving} of {self._wanted} workers serve: another is being started"
 
     async def prepare(self, timeout_seconds: float, *, in_background: bool) -> float:
         """Start all workers and wait until each has its model warm; return the seconds of the slowest.
@@ -133,6 +140,8 @@ class Generation:
         delay = 0.0
         while True:
             worker = self._workers[index]
+            await worker.gone()
+            self._changed()  # not ready from now on; reading what it said last may take a while
             await worker.ended()
             self._buried(worker)
             self.deaths += 1
@@ -148,6 +157,7 @@ class Generation:
             try:
                 # In the background where others serve; alone, the sooner it is back the better.
                 replacement = await self._start(index, in_background=self.serving > 0)
+                self._changed()  # it too must know, before it is asked, that it is not all
                 await replacement.ready()
                 await replacement.serve()
             except TidegateError as error:

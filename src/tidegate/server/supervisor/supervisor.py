@@ -178,8 +178,8 @@ class Supervisor:
         async with self._swapping:
             old, self._current, self._served_offer = self._current, None, None
             if old is not None:
-                self._update_standin()
                 self._retire(old)
+                self._workers_changed()
                 log.info("unloaded", extra={"fields": {"version": old.served.version}})
                 self._announce("unloaded", version=old.served.version)
 
@@ -208,7 +208,7 @@ class Supervisor:
 
     async def _change_to(self, served: Served, *, in_background: bool) -> float:
         generation = Generation(
-            served, self._post, self._settings.workers, changed=self._update_standin, buried=self._bury
+            served, self._post, self._settings.workers, changed=self._workers_changed, buried=self._bury
         )
         seconds = await generation.prepare(self._settings.load_seconds, in_background=in_background)
         if self._is_ending:
@@ -216,9 +216,9 @@ class Supervisor:
             raise Conflict("the replica ends")
         await generation.serve()
         old, self._current = self._current, generation
-        self._update_standin()
         if old is not None:
             self._retire(old)
+        self._workers_changed()
         return seconds
 
     def _retire(self, generation: Generation) -> None:
@@ -265,9 +265,8 @@ class Supervisor:
         if self._loading == offer.version:
             return "LOADING", "it is being checked, loaded and warmed"
         if self._served_offer is not None and self._served_offer.version == offer.version:
-            if self._current is not None and self._current.serving:
-                return "READY", ""
-            return "UNAVAILABLE", "its workers ended and are being started again"
+            lack = self._why_nobody_serves() if self._current is None else self._current.lack
+            return ("READY", "") if lack is None else ("UNAVAILABLE", lack)
         mark, reason = self._refusals.get(offer.version, ((), ""))
         return "UNAVAILABLE", reason if reason and mark == offer.mark else "it is not loaded"
 
@@ -333,12 +332,17 @@ class Supervisor:
     def _generations(self) -> list[Generation]:
         return [*([] if self._current is None else [self._current]), *self._leaving]
 
-    def _update_standin(self) -> None:
+    def _workers_changed(self) -> None:
+        """Stand in where no worker serves, and tell those that do whether the replica is ready."""
         nobody = self._current is None or self._current.serving == 0
         if nobody and not self._is_ending:
             self._standin.open()
         else:
             self._standin.close()
+        lack = self._why_nobody_serves() if self._current is None else self._current.lack
+        for generation in self._generations():
+            for worker in generation.workers:
+                worker.tell_of_replica(lack)
 
     def _bury(self, worker: WorkerProcess) -> None:
         """Keep what an ended worker had counted."""

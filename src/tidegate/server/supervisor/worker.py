@@ -63,6 +63,12 @@ class WorkerProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._channel: Channel | None = None
         self._life: asyncio.Task[None] | None = None
+        self._gone = asyncio.Event()
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether it takes connections and its process lives."""
+        return self.state is State.SERVING and not self._gone.is_set()
 
     @property
     def pid(self) -> int | None:
@@ -127,6 +133,15 @@ class WorkerProcess:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
+    def tell_of_replica(self, lack: str | None) -> None:
+        """Say what the replica lacks to be ready; None for nothing."""
+        if self._channel is not None and self.state is not State.ENDED:
+            self._channel.tell("replica", lack=lack)
+
+    async def gone(self) -> None:
+        """Wait until its process is no more; `ended` comes later, when all that it said is read."""
+        await self._gone.wait()
+
     async def ended(self, timeout_seconds: float | None = None) -> None:
         """Wait for its end; one that lasts longer than the timeout is killed."""
         if self._life is None:
@@ -155,6 +170,7 @@ class WorkerProcess:
     async def _live(self, process: asyncio.subprocess.Process, channel: Channel) -> None:
         reading = asyncio.create_task(channel.run())
         code = await process.wait()
+        self._gone.set()
         # What it said before it ended is still in the channel.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_ANSWER_SECONDS):
