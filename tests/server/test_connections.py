@@ -13,7 +13,7 @@ import pytest
 from tests.server.conftest import InProcess, Serve
 from tests.server.processes import wait_until
 from tidegate.artifact.bundle import Bundle
-from tidegate.server import connection
+from tidegate.server import patience
 from tidegate.server.protocols.base import Limits
 
 WIDE = Limits(body_bytes=10**7, rows=10_000)
@@ -253,8 +253,8 @@ def test_a_server_may_set_the_time_of_requests_that_do_not(serve: Serve, slow_bu
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "CLIENT_SECONDS", 0.3)
-    monkeypatch.setattr(connection, "FIRST_REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr(patience, "CLIENT_SECONDS", 0.3)
+    monkeypatch.setattr(patience, "FIRST_REQUEST_SECONDS", 0.3)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -276,7 +276,7 @@ def test_a_client_that_never_gets_to_its_request_is_let_go(quick: InProcess, beg
 def test_a_client_that_does_not_take_its_answers_is_let_go(
     serve: Serve, tensor_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "CLIENT_SECONDS", 3.0)
+    monkeypatch.setattr(patience, "CLIENT_SECONDS", 3.0)
     _, client = serve(tensor_bundle)
     request = post(json.dumps([[5.1, 3.5, 1.4]] * 1000).encode())
     with wire(client) as opened:

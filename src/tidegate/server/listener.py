@@ -14,7 +14,8 @@ from typing import Any
 import uvicorn
 
 from tidegate.server.app import build_app, hot_endpoints
-from tidegate.server.connection import BodyBudget, Connection
+from tidegate.server.connection import Connection
+from tidegate.server.hot_request import BodyBudget
 from tidegate.server.replica import Replica
 
 #: Envoy closes an upstream connection after an hour without use; were we the first, a request could meet the closing.
@@ -65,7 +66,7 @@ class HttpServer(uvicorn.Server):
             made: Connection = protocol_class(
                 config=self.config, server_state=self.server_state, app_state=self.lifespan.state
             )
-            made.is_new = is_new
+            made.patience.is_new = is_new
             return made
 
         try:
