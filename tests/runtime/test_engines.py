@@ -409,6 +409,21 @@ def test_a_forest_too_large_to_hold_twice_is_not_covered(monkeypatch: pytest.Mon
         sums_engine(forest)
 
 
+@pytest.mark.parametrize("kind", [RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier])
+def test_the_trees_of_a_large_forest_are_called_one_by_one_with_the_answers_of_scikit_learn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: Any
+) -> None:
+    monkeypatch.setattr(trees_engine, "_MAX_NODES", 500)
+    with caplog.at_level(logging.INFO, "tidegate.runtime"):
+        case = trees_case(tmp_path, kind(20, random_state=0), missing=kind is not ExtraTreesClassifier)
+    assert "called one by one: the trees have more than 500 nodes" in caplog.text
+    for start in range(0, ROWS, 250):
+        answers = answer_of(case.model, part(case.asked, start, start + 250))
+        assert answers.tolist() == case.expected[start : start + 250].tolist()
+    for row in range(100):
+        assert answer_of(case.model, part(case.asked, row, row + 1)).tolist() == case.expected[row : row + 1].tolist()
+
+
 def test_a_difference_at_one_border_is_found() -> None:
     forest = Forest(1, np.dtype(np.float64), [stump(AT_MOST, 0.3, missing_yes=True)], np.zeros(1))
     other = Forest(1, np.dtype(np.float64), [stump(LESS, 0.3, missing_yes=True)], np.zeros(1))

@@ -16,7 +16,7 @@ import numpy as np
 
 from tidegate.runtime.base import Array, Columns, TensorSpec
 from tidegate.runtime.introspect import ColumnFacts, picked_columns
-from tidegate.runtime.sklearn_engines import Answer
+from tidegate.runtime.sklearn_answers import Answer
 from tidegate.runtime.trees_engine import is_close
 
 Run = Callable[[Any], Answer]

@@ -22,7 +22,7 @@ import numpy as np
 from tidegate.runtime.array_path import NotApplicableError, is_splitter
 from tidegate.runtime.base import Array, Columns, TensorSpec
 from tidegate.runtime.introspect import ColumnFacts, picked_columns
-from tidegate.runtime.sklearn_engines import RefusedError
+from tidegate.runtime.sklearn_answers import RefusedError
 
 _ENCODERS = {
     "sklearn.impute._base.SimpleImputer",

@@ -16,7 +16,8 @@ from tidegate.runtime.columns import datatype_from_sample, sample_values
 from tidegate.runtime.frames import FrameBuilder
 from tidegate.runtime.introspect import ColumnFacts, column_facts, feature_count, feature_names, takes_one_text
 from tidegate.runtime.rows import inputs_from_rows, made_up_row
-from tidegate.runtime.sklearn_engines import Answer, Final, RefusedError, final_engine, own_encoder
+from tidegate.runtime.sklearn_answers import Answer, Final, RefusedError
+from tidegate.runtime.sklearn_engines import final_engine, own_encoder
 from tidegate.runtime.trees_engine import or_none
 
 #: The name of the only input of a model that was fitted on an array, or on a list of texts.

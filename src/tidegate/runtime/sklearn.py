@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import zipfile
 import zlib
@@ -15,7 +16,7 @@ from tidegate.runtime.frameworks import import_framework, limit_threads
 from tidegate.runtime.pickle_scan import MAX_REASONS, recognise_pickle
 from tidegate.runtime.settings import require_known
 from tidegate.runtime.sklearn_trees import check_trees
-from tidegate.runtime.skops_types import is_harmless
+from tidegate.runtime.skops_types import HARMLESS_MODULES, HARMLESS_TYPES, is_harmless
 from tidegate.runtime.unpickle import unpickle
 
 #: Bounds for what a skops file, a zip, may unpack to.
@@ -109,20 +110,34 @@ def _untrusted_types(path: Path) -> list[str]:
         ) from error
 
 
+def _harmless_types() -> list[str]:
+    """Return by name what `is_harmless`, as far as the installed scikit-learn has it."""
+    names = set(HARMLESS_TYPES)
+    for module in HARMLESS_MODULES:
+        with contextlib.suppress(InvalidInput):
+            found = import_framework(module, extra="sklearn", what=_SKOPS)
+            names.update(f"{module}.{name}" for name in vars(found) if not name.startswith("__"))
+    return sorted(names)
+
+
 def _load_skops(files: ArtifactFiles, options: LoadOptions) -> Any:
     path = files.root
     skops: Any = import_framework("skops.io", extra="sklearn", what=_SKOPS)
-    unknown = _untrusted_types(path)
-    untrusted = [name for name in unknown if not is_harmless(name)]
-    if untrusted and not options.trusted:
-        raise NotTrusted(
-            f"{path.name} holds types that skops does not know to be safe.",
-            subject=str(path),
-            got=", ".join(untrusted[:10]),
-        )
+    refusal: Any = import_framework("skops.io.exceptions", extra="sklearn", what=_SKOPS).UntrustedTypesFoundException
     try:
-        return check_trees(skops.load(path, trusted=unknown))
-    except InvalidInput:
+        # To ask for the unknown types first would read every array twice.
+        try:
+            return check_trees(skops.load(path, trusted=_harmless_types()))
+        except refusal:
+            unknown = _untrusted_types(path)
+            if not options.trusted:
+                raise NotTrusted(
+                    f"{path.name} holds types that skops does not know to be safe.",
+                    subject=str(path),
+                    got=", ".join([name for name in unknown if not is_harmless(name)][:10]),
+                ) from None
+            return check_trees(skops.load(path, trusted=unknown))
+    except (InvalidInput, NotTrusted):
         raise
     except ModuleNotFoundError as error:
         raise InvalidInput(

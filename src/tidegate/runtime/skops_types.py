@@ -13,7 +13,7 @@ the controller.
 
 from __future__ import annotations
 
-_TYPES = frozenset(
+HARMLESS_TYPES = frozenset(
     {
         "numpy.dtype",
         "sklearn.calibration._CalibratedClassifier",
@@ -31,9 +31,9 @@ _TYPES = frozenset(
     }
 )
 #: Modules of which every public name is such a class.
-_MODULES = ("sklearn._loss.link", "sklearn._loss.loss", "sklearn._loss._loss", "sklearn.metrics._dist_metrics")
+HARMLESS_MODULES = ("sklearn._loss.link", "sklearn._loss.loss", "sklearn._loss._loss", "sklearn.metrics._dist_metrics")
 
 
 def is_harmless(name: str) -> bool:
     """Say whether a type that skops does not know may be loaded without the user's trust."""
-    return name in _TYPES or name.rpartition(".")[0] in _MODULES
+    return name in HARMLESS_TYPES or name.rpartition(".")[0] in HARMLESS_MODULES

@@ -59,11 +59,20 @@ def leaves_engine(forest: Forest) -> Scores:
     return _session(forest, graph_of_leaves)
 
 
+def require_fit(nodes: int) -> None:
+    """Say whether so many nodes may stand in memory a second time.
+
+    Raises:
+        NotCoveredError: they may not.
+    """
+    if nodes > _MAX_NODES:
+        raise NotCoveredError(f"the trees have more than {_MAX_NODES:,} nodes")
+
+
 def _session(forest: Forest, graph: Callable[[Forest], bytes]) -> Scores:
     if not forest.trees:
         raise NotCoveredError("there are no trees")
-    if sum(len(tree.yes) for tree in forest.trees) > _MAX_NODES:
-        raise NotCoveredError(f"the trees have more than {_MAX_NODES:,} nodes")
+    require_fit(sum(len(tree.yes) for tree in forest.trees))
     try:
         runtime: Any = import_framework("onnxruntime", extra="onnx", what="The fast engine for trees")
     except InvalidInput as error:
