@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 import sys
@@ -164,3 +165,43 @@ class Traffic:
                 self.versions[version] += 1
             time.sleep(0.002 * (index + 1))  # idle connections, too
         client.close()
+
+
+class Kept:
+    """A kept-alive connection, of which one can tell whose it is."""
+
+    def __init__(self, url: httpx.URL) -> None:
+        self._connection = http.client.HTTPConnection(url.host, url.port, timeout=DEADLINE_SECONDS)
+
+    def ask(self, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        method, content = ("GET", None) if body is None else ("POST", json.dumps(body))
+        self._connection.request(method, path, content, headers or {})
+        answer = self._connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    def is_of(self, worker: psutil.Process) -> bool:
+        own = self._connection.sock.getsockname()[1]
+        return any(known.raddr and known.raddr.port == own for known in worker.net_connections("tcp"))
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@contextmanager
+def kept_by(worker: psutil.Process, url: httpx.URL) -> Iterator[Kept]:
+    """Give a connection that this worker has taken."""
+    others: list[Kept] = []
+
+    def found() -> Kept | None:
+        kept = Kept(url)
+        assert kept.ask("/v2/health/live")[0] == 200
+        if kept.is_of(worker):
+            return kept
+        others.append(kept)
+        return None
+
+    kept: Kept = wait_until(found, "a connection of the worker")
+    for other in others:
+        other.close()
+    yield kept
+    kept.close()

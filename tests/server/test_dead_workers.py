@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import grpc
 import httpx
@@ -17,50 +12,11 @@ import pytest
 
 from tests.server.grpc_service import Client
 from tests.server.processes import DEADLINE_SECONDS, wait_until
-from tests.server.supervisors import Supervised, supervised
+from tests.server.supervisors import Kept, Supervised, kept_by, supervised
 from tests.server.test_grpc import health
 from tidegate.artifact.bundle import Bundle
 
 READINESS = ["/v2/health/ready", "/v2/models/flights/ready", "/v2/models/flights/versions/1/ready"]
-
-
-class Kept:
-    """A kept-alive connection, of which one can tell whose it is."""
-
-    def __init__(self, url: httpx.URL) -> None:
-        self._connection = http.client.HTTPConnection(url.host, url.port, timeout=DEADLINE_SECONDS)
-
-    def ask(self, path: str, body: Any = None) -> tuple[int, Any]:
-        self._connection.request("GET" if body is None else "POST", path, body and json.dumps(body))
-        answer = self._connection.getresponse()
-        return answer.status, json.loads(answer.read())
-
-    def is_of(self, worker: psutil.Process) -> bool:
-        own = self._connection.sock.getsockname()[1]
-        return any(known.raddr and known.raddr.port == own for known in worker.net_connections("tcp"))
-
-    def close(self) -> None:
-        self._connection.close()
-
-
-@contextmanager
-def kept_by(worker: psutil.Process, url: httpx.URL) -> Iterator[Kept]:
-    """Give a connection that this worker has taken."""
-    others: list[Kept] = []
-
-    def found() -> Kept | None:
-        kept = Kept(url)
-        assert kept.ask("/v2/health/live")[0] == 200
-        if kept.is_of(worker):
-            return kept
-        others.append(kept)
-        return None
-
-    kept: Kept = wait_until(found, "a connection of the worker")
-    for other in others:
-        other.close()
-    yield kept
-    kept.close()
 
 
 def suspended_replacement(running: Supervised, known: set[int]) -> psutil.Process:

@@ -283,9 +283,8 @@ def test_without_a_collector_requests_are_answered_and_the_process_ends(
         assert running.stop() == 0
 
 
-def test_every_file_of_a_log_is_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegate.server.recording.sinks._FILE_BYTES", 100)
-    sink = JsonlSink(str(tmp_path / "log.jsonl"))
+def test_every_file_of_a_log_is_for_its_owner_alone(tmp_path: Path) -> None:
+    sink = JsonlSink(str(tmp_path / "log.jsonl"), file_bytes=100)
     for _ in range(3):
         sink.write([b"{}" * 40])
     sink.close()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
-from io import TextIOWrapper
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Protocol
 
 from tidegate.contract.errors import InvalidInput, Unavailable
+from tidegate.server.recording.shared_file import SharedFile
 
 GROUP = "tidegate.prediction_sinks"
 _FILE_BYTES, _FILES = 64 << 20, 4
@@ -31,42 +28,29 @@ class Sink(Protocol):
 SinkFactory = Callable[[str], Sink]
 
 
-class _File(RotatingFileHandler):
-    def _open(self) -> TextIOWrapper:
-        """Open the first file or the next: what users sent is for the owner of the process alone."""
-        stream = super()._open()
-        os.fchmod(stream.fileno(), 0o600)
-        return stream
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is logging's)
-        """Let the error through: logging prints it and goes on."""
-        raise  # noqa: PLE0704 -- called while it is being handled
-
-
 class JsonlSink:
-    """A file with one record per line; at 64 MiB a new one is begun, and four are kept.
+    """A file with one record per line; at 64 MiB a new one is begun, and four are kept. Processes may share it.
 
     Raises:
         InvalidInput: there is no path.
         Unavailable: the file cannot be written.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, file_bytes: int = _FILE_BYTES, files: int = _FILES) -> None:
         if not path:
             raise InvalidInput(
                 "The sink jsonl needs a path.", subject="--prediction-log", expected="jsonl:PATH", got="jsonl"
             )
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self._file = _File(path, maxBytes=_FILE_BYTES, backupCount=_FILES - 1, encoding="utf-8")
+            self._file = SharedFile(Path(path), file_bytes, files)
         except OSError as error:
             raise Unavailable(
                 f"The prediction log {path} cannot be written: {error.strerror or error}.", subject=path
             ) from error
 
     def write(self, records: Sequence[bytes]) -> None:
-        for record in records:
-            self._file.emit(logging.makeLogRecord({"msg": record.decode()}))
+        self._file.append(records)
 
     def close(self) -> None:
         self._file.close()
