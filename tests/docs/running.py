@@ -31,6 +31,8 @@ class Reader:
     folder: Path
     home: Path
     told: str = ""
+    #: What stands for addresses of the page, e.g. ports that it names and that may be taken here.
+    instead: dict[str, str] = field(default_factory=dict)
     others: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -46,7 +48,7 @@ class Reader:
 
     def _do(self, block: Block) -> None:
         text = self._here(block.text)
-        if block.language in {"python", "yaml"} and block.words:
+        if block.language in {"python", "yaml", "json"} and block.words:
             (self.folder / block.words[0]).write_text(text, encoding="utf-8")
         elif block.language == "bash" and "second-terminal" in block.words:
             self.others.append(self._start(text))
@@ -58,6 +60,8 @@ class Reader:
 
     def _here(self, text: str) -> str:
         """Return the text with the addresses at which this reader's Tidegate listens."""
+        for written, meant in self.instead.items():
+            text = text.replace(written, meant)
         record = self.home / "controller.json"
         if not record.exists():
             return text
@@ -97,13 +101,15 @@ class Reader:
     def _stop_other(self) -> str:
         other = self.others.pop()
         other.send_signal(signal.SIGINT)
-        return other.communicate(timeout=30)[0]
+        try:
+            return other.communicate(timeout=30)[0]
+        finally:
+            other.kill()
 
     def leave(self) -> None:
         """End what was started, whatever happened before."""
-        for other in self.others:
-            other.kill()
-            other.communicate()
+        while self.others:
+            self._stop_other()
         subprocess.run(
             ["tidegate", "down"], env=self.environment, timeout=COMMAND_SECONDS, check=True, stdout=subprocess.DEVNULL
         )

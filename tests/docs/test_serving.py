@@ -1,0 +1,30 @@
+"""The pages on `tidegate serve`: a reader follows them, with a server and neither controller nor gateway."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import DOCS, read
+from tests.docs.running import Reader
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    """A reader for whom the ports that the pages name, 9000 and 9001, are two that are free here."""
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        ports = [str(listener.getsockname()[1]) for listener in (first, second)]
+    reader = Reader(tmp_path, tmp_path / "home", instead=dict(zip(("9000", "9001"), ports, strict=True)))
+    try:
+        yield reader
+    finally:
+        reader.leave()
+
+
+def test_the_page_on_protocols_is_true_of_a_real_server(reader: Reader) -> None:
+    reader.follow(read(DOCS / "reference" / "protocols.md"))
