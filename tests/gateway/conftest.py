@@ -37,7 +37,7 @@ class Tiny:
             text=True,
         )
         assert self.process.stdout is not None
-        self.endpoint = Endpoint("127.0.0.1", int(self.process.stdout.readline()))
+        self.endpoint = Endpoint("127.0.0.1", *map(int, self.process.stdout.readline().split()))
         self.process.stdout.close()
 
     def end(self) -> None:

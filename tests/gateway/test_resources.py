@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 from tidegate.gateway import resources
 from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
 from tidegate.gateway.files import EMPTY, GatewayFolder, snapshot_as_dict, snapshot_from_dict
+from tidegate.gateway.resources import ClusterKey
 
 STABLE, CANDIDATE = RevisionRef("churn", 3), RevisionRef("churn", 4)
 GOLDEN = Path(__file__).parent / "golden"
 
 CANARY = Snapshot(
     endpoints={
-        STABLE: (Endpoint("127.0.0.1", 7002), Endpoint("127.0.0.1", 7001)),
-        CANDIDATE: (Endpoint("127.0.0.1", 7003),),
+        STABLE: (Endpoint("127.0.0.1", 7002, 7102), Endpoint("127.0.0.1", 7001)),
+        CANDIDATE: (Endpoint("127.0.0.1", 7003, 7103),),
     },
     splits={"churn": {3: 95, 4: 5}},
     timeout_seconds={"churn": 2.5},
@@ -36,11 +37,20 @@ def test_the_routes_of_a_canary() -> None:
 
 
 def test_the_cluster_of_a_revision() -> None:
-    golden("cluster.json", resources.cluster(CANDIDATE, Path("/gateway/endpoints")))
+    golden("cluster.json", resources.cluster(ClusterKey(CANDIDATE), Path("/gateway/endpoints")))
+
+
+def test_the_cluster_of_a_revision_for_grpc() -> None:
+    golden("cluster-grpc.json", resources.cluster(ClusterKey(CANDIDATE, is_grpc=True), Path("/gateway/endpoints")))
 
 
 def test_the_endpoints_of_a_revision_are_sorted() -> None:
-    golden("endpoints.json", resources.load_assignment(STABLE, CANARY.endpoints[STABLE]))
+    golden("endpoints.json", resources.load_assignment(ClusterKey(STABLE), CANARY.endpoints[STABLE]))
+
+
+def test_the_endpoints_for_grpc_are_those_that_answer_it() -> None:
+    key = ClusterKey(STABLE, is_grpc=True)
+    golden("endpoints-grpc.json", resources.load_assignment(key, CANARY.endpoints[STABLE]))
 
 
 def test_the_bootstrap() -> None:
@@ -63,20 +73,21 @@ def test_a_deployment_without_a_split_has_no_route() -> None:
     assert resources.route_configuration(without) == resources.route_configuration(EMPTY)
 
 
-@given(st.sampled_from(["a", "churn", "churn-2", "v2x", "x" * 63]), st.integers(1, 10**6))
-def test_cluster_names_can_be_read_back(deployment: str, revision: int) -> None:
-    ref = RevisionRef(deployment, revision)
-    assert resources.parse_cluster_name(resources.cluster_name(ref)) == ref
+@given(st.sampled_from(["a", "churn", "churn-2", "grpc", "x" * 63]), st.integers(1, 10**6), st.booleans())
+def test_cluster_names_can_be_read_back(deployment: str, revision: int, is_grpc: bool) -> None:
+    key = ClusterKey(RevisionRef(deployment, revision), is_grpc)
+    assert resources.parse_cluster_name(resources.cluster_name(key)) == key
 
 
-@given(st.sampled_from(["", "x", "|3", "x|", "x|y", "x|-1"]))
+@given(st.sampled_from(["", "x", "|3", "x|", "x|y", "x|-1", "x|grpc", "x|3|grpc|grpc"]))
 def test_other_clusters_are_none_of_ours(name: str) -> None:
     assert resources.parse_cluster_name(name) is None
 
 
 names = st.from_regex(r"\A[a-z]([a-z0-9-]{0,8}[a-z0-9])?\Z")
 refs = st.builds(RevisionRef, names, st.integers(1, 99))
-endpoints = st.builds(Endpoint, st.sampled_from(["127.0.0.1", "::1"]), st.integers(1, 65535))
+ports = st.integers(1, 65535)
+endpoints = st.builds(Endpoint, st.sampled_from(["127.0.0.1", "::1"]), ports, st.none() | ports)
 
 
 @st.composite
@@ -103,7 +114,7 @@ def test_a_snapshot_can_be_written_and_read_back(snapshot: Snapshot) -> None:
 
 @given(snapshots)
 def test_every_route_has_weights_that_sum_to_100_on_clusters_that_exist(snapshot: Snapshot) -> None:
-    known = {resources.cluster_name(ref) for ref in resources.revisions(snapshot)}
+    known = {resources.cluster_name(key) for key in resources.clusters_of(resources.revisions(snapshot))}
     for route in resources.route_configuration(snapshot)["virtual_hosts"][0]["routes"]:
         if "route" in route:
             weighted = route["route"]["weighted_clusters"]["clusters"]
@@ -135,11 +146,23 @@ def test_a_change_of_split_changes_the_routes_alone(tmp_path: Path) -> None:
     folder.prepare()
     changed = Snapshot(CANARY.endpoints, {"churn": {3: 50, 4: 50}}, CANARY.timeout_seconds)
     for snapshot in (CANARY, changed):
-        puts = [folder.put_endpoints(ref, snapshot.endpoints[ref]) for ref in resources.revisions(snapshot)]
+        keys = resources.clusters_of(resources.revisions(snapshot))
+        puts = [folder.put_endpoints(key, snapshot.endpoints[key.ref]) for key in keys]
         puts.append(folder.put_clusters(resources.revisions(snapshot)))
         routes = folder.put_routes(snapshot)
     assert not any(put.changed for put in puts)
     assert routes.changed
+
+
+def test_clusters_of_a_gateway_that_knew_no_grpc_are_made_whole(tmp_path: Path) -> None:
+    folder = GatewayFolder(tmp_path)
+    folder.prepare()
+    folder.put_clusters([STABLE, CANDIDATE])
+    assert folder.known_clusters() == {STABLE, CANDIDATE}
+    document = json.loads(folder.clusters.read_text())
+    document["resources"] = [item for item in document["resources"] if item["name"] != "churn|4|grpc"]
+    folder.clusters.write_text(json.dumps(document))
+    assert folder.known_clusters() == {STABLE}
 
 
 def test_the_folder_of_the_gateway_is_the_owners_alone(tmp_path: Path) -> None:

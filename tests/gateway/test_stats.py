@@ -87,6 +87,40 @@ def test_buckets_are_ordered_disjoint_and_hold_the_milliseconds_that_envoy_recor
     assert all(one.upper_ms <= next_one.lower_ms for one, next_one in itertools.pairwise(parsed))
 
 
+def test_calls_over_grpc_are_counted_by_their_own_status() -> None:
+    values = {
+        "churn|1.upstream_rq_completed": 10,
+        "churn|1.upstream_rq_5xx": 1,
+        "churn|1|grpc.upstream_rq_completed": 17,  # by HTTP's status, which says nothing
+        "churn|1|grpc.upstream_rq_5xx": 2,
+        "churn|1|grpc.upstream_rq_tx_reset": 5,
+        "churn|1|grpc.grpc.0": 8,
+        "churn|1|grpc.grpc.3": 2,
+        "churn|1|grpc.grpc.4": 3,
+        "churn|1|grpc.grpc.14": 4,
+    }
+    times = {
+        "churn|1": [{"lower_bound": 3, "width": 0.1, "count": 6}, {"lower_bound": 50, "width": 1, "count": 4}],
+        "churn|1|grpc": [{"lower_bound": 2, "width": 0.1, "count": 1}, {"lower_bound": 50, "width": 1, "count": 7}],
+    }
+    details = [{"name": f"cluster.{name}.upstream_rq_time", "totals": totals} for name, totals in times.items()]
+    stats = [{"name": f"cluster.{name}", "value": value} for name, value in values.items()]
+    assert parse_counts({"stats": [*stats, {"histograms": {"details": details}}]}) == {
+        RevisionRef("churn", 1): Counts(
+            requests=27,
+            errors=8,
+            rejections=2,
+            durations=(DurationBucket(2, 3, 1), DurationBucket(3, 4, 6), DurationBucket(50, 51, 11)),
+            abandoned=2,
+        )
+    }
+
+
+def both(port: int) -> Endpoint:
+    """Return a replica that listens for gRPC ten ports further."""
+    return Endpoint("127.0.0.1", port, port + 10)
+
+
 def test_only_replicas_that_pass_every_check_are_healthy() -> None:
     def host(port: int, **health: object) -> dict[str, object]:
         return {
@@ -103,13 +137,18 @@ def test_only_replicas_that_pass_every_check_are_healthy() -> None:
                     host(2, failed_active_health_check=True),
                     host(3, failed_outlier_check=True),
                     host(4, pending_active_hc=True),
+                    host(6),
+                    host(7),
                 ],
             },
+            {"name": "churn|1|grpc", "host_statuses": [host(16), host(17, pending_active_hc=True)]},
             {"name": "churn|2"},
+            {"name": "churn|2|grpc"},
             {"name": "other", "host_statuses": [host(5)]},
         ]
     }
-    assert parse_healthy(page) == {
-        RevisionRef("churn", 1): frozenset({Endpoint("127.0.0.1", 1)}),
+    listening = [*(Endpoint("127.0.0.1", port) for port in (1, 2, 3, 4)), *(both(port) for port in (6, 7))]
+    assert parse_healthy(page, {RevisionRef("churn", 1): listening}) == {
+        RevisionRef("churn", 1): frozenset({Endpoint("127.0.0.1", 1), both(6)}),
         RevisionRef("churn", 2): frozenset(),
     }

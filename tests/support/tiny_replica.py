@@ -5,7 +5,8 @@
 It holds `flock` on RUN_DIR/lock, writes RUN_DIR/state.json once it listens, answers health, and finishes what is in
 flight on SIGTERM. Request headers steer an answer: `x-status: 500`, `x-delay-ms: 30`, `x-reset: 1` (close without an
 answer), `x-die: 9` (end the process by that signal), `x-hang: 1` (block the whole server for good).
-Without `--run-dir` it writes its port to standard output and serves.
+With `--grpc` it answers `ModelInfer` at a port of its own, with its name as that of the model; metadata steers it
+in the same way, `x-code: 14` being the status. Without `--run-dir` it writes its port to standard output and serves.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -96,6 +98,45 @@ class TinyReplica:
         await writer.drain()
         return True
 
+    async def infer(self, body: bytes, call: Any) -> bytes:
+        """Answer over gRPC; the message is a ModelInferResponse with nothing but the model's name in it."""
+        wishes = dict(call.invocation_metadata())
+        self.in_flight += 1
+        self.idle.clear()
+        try:
+            self.served += 1
+            if "x-delay-ms" in wishes:
+                await asyncio.sleep(float(wishes["x-delay-ms"]) / 1000)
+            if code := int(wishes.get("x-code", "0")):
+                statuses = {status.value[0]: status for status in grpc().StatusCode}
+                await call.abort(statuses[code], "as asked")
+            name = self.name.encode()
+            return b"\x0a" + bytes([len(name)]) + name
+        finally:
+            self.in_flight -= 1
+            if not self.in_flight:
+                self.idle.set()
+
+    async def answer_grpc(self) -> int:
+        """Answer over gRPC, too; return the port."""
+        lib = grpc()
+        server = lib.aio.server(options=(("grpc.max_receive_message_length", 16 * 1024 * 1024),))
+        handlers = {"ModelInfer": lib.unary_unary_rpc_method_handler(self.infer)}
+        server.add_generic_rpc_handlers(
+            (lib.method_handlers_generic_handler("inference.GRPCInferenceService", handlers),)
+        )
+        port: int = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        self.grpc_server = server  # it ends with its last reference
+        return port
+
+
+def grpc() -> Any:
+    """Return gRPC, imported where it is asked for: most tiny replicas start faster without."""
+    import grpc.aio
+
+    return grpc
+
 
 async def _run(options: argparse.Namespace) -> None:
     replica = TinyReplica(options.name, options.ready_file)
@@ -105,8 +146,9 @@ async def _run(options: argparse.Namespace) -> None:
         await asyncio.sleep(options.start_delay)
     server = await asyncio.start_server(replica.serve, "127.0.0.1", options.port)
     host, port = server.sockets[0].getsockname()
+    grpc_port = await replica.answer_grpc() if options.grpc else None
     if options.run_dir is None:
-        print(port, flush=True)
+        print(port, grpc_port or "", flush=True)
     else:
         state = {
             "pid": os.getpid(),
@@ -115,6 +157,8 @@ async def _run(options: argparse.Namespace) -> None:
             "port": port,
             "started_at": time.time(),
         }
+        if grpc_port is not None:
+            state["grpc_port"] = grpc_port
         beside = options.run_dir / "state.json.new"
         beside.write_text(json.dumps(state))
         beside.replace(options.run_dir / "state.json")
@@ -132,6 +176,7 @@ def main() -> int:
     parser.add_argument("--name", default="tiny")
     parser.add_argument("--run-dir", type=Path)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--grpc", action="store_true")
     parser.add_argument("--ready-file", type=Path)
     parser.add_argument("--start-delay", type=float, default=0.0)
     parser.add_argument("--exit-code", type=int, help="end at once with this code")

@@ -10,10 +10,11 @@ from typing import Protocol
 
 @dataclass(frozen=True, order=True)
 class Endpoint:
-    """Where one replica listens."""
+    """Where one replica listens: for HTTP, and for gRPC where `grpc_port` is not None."""
 
     host: str
     port: int
+    grpc_port: int | None = None
 
 
 @dataclass(frozen=True, order=True)
@@ -66,7 +67,8 @@ class DurationBucket:
 class Counts:
     """What the gateway counted for one revision since its process started; only ever grows within an epoch.
 
-    One user request counts once, with the status that the user got, however often the gateway tried.
+    One user request counts once, with the status that the user got, however often the gateway tried. A call over gRPC
+    is a request like one over REST; which of its statuses is which is in `grpc_routes`.
 
     Attributes:
         requests: answered in any way.
@@ -127,7 +129,10 @@ class Gateway(Protocol):
         ...
 
     async def healthy(self) -> Mapping[RevisionRef, frozenset[Endpoint]]:
-        """Return the replicas that pass the proxy's own health checks; Unavailable when the proxy does not answer."""
+        """Return the replicas that get requests, by the proxy's own health checks, over all that they listen for.
+
+        Unavailable when the proxy does not answer.
+        """
         ...
 
     async def stop(self) -> None:

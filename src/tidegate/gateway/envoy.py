@@ -272,11 +272,11 @@ class EnvoyGateway:
     def _put_endpoints(self, snapshot: Snapshot, before: Snapshot | None, refs: set[RevisionRef]) -> dict[str, Put]:
         """Write the endpoints that differ; return them by the name under which Envoy reports their version."""
         return {
-            f"cluster.{resources.cluster_name(ref)}.version_text": self._folder.put_endpoints(ref, endpoints)
-            for ref in sorted(refs)
-            for endpoints in [snapshot.endpoints.get(ref, ())]
+            f"cluster.{resources.cluster_name(key)}.version_text": self._folder.put_endpoints(key, endpoints)
+            for key in resources.clusters_of(refs)
+            for endpoints in [snapshot.endpoints.get(key.ref, ())]
             # A cluster reads its endpoints as soon as it is made, so they are there first, be there none.
-            if before is None or before.endpoints.get(ref) != endpoints
+            if before is None or before.endpoints.get(key.ref) != endpoints
         }
 
     async def _in_force(self, admin: Admin, puts: Mapping[str, Put]) -> None:
@@ -292,7 +292,7 @@ class EnvoyGateway:
         """Wait until the new clusters have done their first health checks: before that they answer nothing."""
         if not refs:
             return
-        names = {f"cluster.{resources.cluster_name(ref)}.warming_state" for ref in refs}
+        names = {f"cluster.{resources.cluster_name(key)}.warming_state" for key in resources.clusters_of(refs)}
 
         async def warming() -> list[str]:
             values = stats.parse_values(await admin.get("/stats", stats.WARMING_QUERY))
@@ -323,7 +323,8 @@ class EnvoyGateway:
 
     async def healthy(self) -> Mapping[RevisionRef, frozenset[Endpoint]]:
         """See `Gateway.healthy`."""
-        return stats.parse_healthy(await self._running_admin().get("/clusters", {"format": "json"}))
+        page = await self._running_admin().get("/clusters", {"format": "json"})
+        return stats.parse_healthy(page, self.snapshot().endpoints)
 
     def _running_admin(self) -> Admin:
         if self._admin is None or not self._is_running():

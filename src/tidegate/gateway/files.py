@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from tidegate.gateway import resources
 from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
+from tidegate.gateway.resources import ClusterKey
 
 EMPTY = Snapshot(endpoints={}, splits={}, timeout_seconds={})
 
@@ -74,20 +75,22 @@ class GatewayFolder:
         return _put(self.routes, [resources.route_configuration(snapshot)])
 
     def put_clusters(self, refs: Collection[RevisionRef]) -> Put:
-        return _put(self.clusters, [resources.cluster(ref, self.endpoints) for ref in sorted(refs)])
+        return _put(self.clusters, [resources.cluster(key, self.endpoints) for key in resources.clusters_of(refs)])
 
-    def put_endpoints(self, ref: RevisionRef, endpoints: Collection[Endpoint]) -> Put:
-        path = self.endpoints / resources.endpoints_file(ref)
-        return _put(path, [resources.load_assignment(ref, endpoints)])
+    def put_endpoints(self, key: ClusterKey, endpoints: Collection[Endpoint]) -> Put:
+        path = self.endpoints / resources.endpoints_file(key)
+        return _put(path, [resources.load_assignment(key, endpoints)])
 
     def drop_endpoints(self, ref: RevisionRef) -> None:
-        (self.endpoints / resources.endpoints_file(ref)).unlink(missing_ok=True)
+        for key in resources.clusters_of([ref]):
+            (self.endpoints / resources.endpoints_file(key)).unlink(missing_ok=True)
 
     def known_clusters(self) -> set[RevisionRef]:
-        """Return the revisions whose clusters Envoy was last told of."""
+        """Return the revisions whose clusters Envoy was last told of, all of each."""
         document = read_json(self.clusters) or {}
-        names = (resources.parse_cluster_name(item["name"]) for item in document.get("resources", ()))
-        return {ref for ref in names if ref is not None}
+        found = {resources.parse_cluster_name(item["name"]) for item in document.get("resources", ())}
+        refs = {key.ref for key in found if key is not None}
+        return {ref for ref in refs if found.issuperset(resources.clusters_of([ref]))}
 
 
 def _put(path: Path, listed: list[resources.Resource]) -> Put:
@@ -118,7 +121,7 @@ def snapshot_as_dict(snapshot: Snapshot) -> dict[str, Any]:
             {
                 "deployment": ref.deployment,
                 "revision": ref.revision,
-                "replicas": [{"host": endpoint.host, "port": endpoint.port} for endpoint in listed],
+                "replicas": [_endpoint_as_dict(endpoint) for endpoint in listed],
             }
             for ref, listed in sorted(snapshot.endpoints.items())
         ],
@@ -130,12 +133,17 @@ def snapshot_as_dict(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
+def _endpoint_as_dict(endpoint: Endpoint) -> dict[str, Any]:
+    grpc = {} if endpoint.grpc_port is None else {"grpc_port": endpoint.grpc_port}
+    return {"host": endpoint.host, "port": endpoint.port, **grpc}
+
+
 def snapshot_from_dict(document: Mapping[str, Any]) -> Snapshot:
     """Read the JSON form of a snapshot."""
     return Snapshot(
         endpoints={
             RevisionRef(item["deployment"], item["revision"]): tuple(
-                Endpoint(replica["host"], replica["port"]) for replica in item["replicas"]
+                Endpoint(replica["host"], replica["port"], replica.get("grpc_port")) for replica in item["replicas"]
             )
             for item in document["endpoints"]
         },

@@ -3,9 +3,10 @@
 Envoy reads these as files. Which file holds what, and why it is cut that way:
 
 - `bootstrap.json`: the listener and the admin page. They last as long as the process.
-- `clusters.json` (CDS): one cluster per revision. A cluster never changes once it is there, so that neither its
-  counters nor its connections are ever reset; it appears before a route names it and goes after no route does.
-- `endpoints/<deployment>.<revision>.json` (EDS): one file per cluster, since Envoy wants one resource in it.
+- `clusters.json` (CDS): two clusters per revision, for HTTP and for gRPC. A cluster never changes once it is there, so
+  that neither its counters nor its connections are ever reset; it appears before a route names it and goes after no
+  route does.
+- `endpoints/<deployment>.<revision>[.grpc].json` (EDS): one file per cluster, since Envoy wants one resource in it.
 - `routes.json` (RDS): the splits. A change of split writes this file alone.
 
 The words (snapshot, listener, route, cluster, endpoint) are Envoy's.
@@ -15,10 +16,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from tidegate.gateway import grpc_routes
 from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
 
 Resource = dict[str, Any]
@@ -49,6 +51,7 @@ RETRY_BUFFER_BYTES = 16 * 1024 * 1024
 ADMIN_PATHS = ("/stats", "/clusters", "/listeners", "/config_dump", "/server_info", "/drain_listeners")
 
 _UNLIMITED = 100_000
+_GRPC_SUFFIX = "|grpc"
 
 _TYPES = "type.googleapis.com/envoy"
 ROUTE_TYPE = f"{_TYPES}.config.route.v3.RouteConfiguration"
@@ -56,22 +59,34 @@ CLUSTER_TYPE = f"{_TYPES}.config.cluster.v3.Cluster"
 ENDPOINT_TYPE = f"{_TYPES}.config.endpoint.v3.ClusterLoadAssignment"
 
 
-def cluster_name(ref: RevisionRef) -> str:
-    """Return the name of the revision's cluster, e.g. `churn|3`."""
-    return f"{ref.deployment}|{ref.revision}"
+class ClusterKey(NamedTuple):
+    """A cluster of ours: that of a revision for HTTP, or that for gRPC."""
+
+    ref: RevisionRef
+    is_grpc: bool = False
 
 
-def parse_cluster_name(name: str) -> RevisionRef | None:
-    """Return the revision that a cluster name stands for, or None for a cluster that is none of ours."""
-    deployment, bar, revision = name.rpartition("|")
+def clusters_of(refs: Iterable[RevisionRef]) -> list[ClusterKey]:
+    """Return the clusters of these revisions, sorted."""
+    return [ClusterKey(ref, is_grpc) for ref in sorted(refs) for is_grpc in (False, True)]
+
+
+def cluster_name(key: ClusterKey) -> str:
+    """Return the name of a cluster, e.g. `churn|3`, `churn|3|grpc`."""
+    return f"{key.ref.deployment}|{key.ref.revision}{_GRPC_SUFFIX if key.is_grpc else ''}"
+
+
+def parse_cluster_name(name: str) -> ClusterKey | None:
+    """Return what a cluster name stands for, or None for a cluster that is none of ours."""
+    deployment, bar, revision = name.removesuffix(_GRPC_SUFFIX).rpartition("|")
     if not bar or not deployment or not revision.isdecimal():
         return None
-    return RevisionRef(deployment, int(revision))
+    return ClusterKey(RevisionRef(deployment, int(revision)), name.endswith(_GRPC_SUFFIX))
 
 
-def endpoints_file(ref: RevisionRef) -> str:
-    """Return the name of the file in `endpoints/` that holds the revision's replicas."""
-    return f"{ref.deployment}.{ref.revision}.json"
+def endpoints_file(key: ClusterKey) -> str:
+    """Return the name of the file in `endpoints/` that holds the cluster's replicas."""
+    return f"{key.ref.deployment}.{key.ref.revision}{'.grpc' if key.is_grpc else ''}.json"
 
 
 def revisions(snapshot: Snapshot) -> list[RevisionRef]:
@@ -95,12 +110,9 @@ def discovery_file(resources: Iterable[Resource]) -> tuple[str, str]:
 
 def route_configuration(snapshot: Snapshot) -> Resource:
     """Return the routes of all deployments; one without a split has none and answers 404."""
-    deployments = [
-        route
-        for name, split in sorted(snapshot.splits.items())
-        if any(split.values())
-        for route in _deployment_routes(name, split, snapshot.timeout_seconds.get(name, DEFAULT_TIMEOUT_SECONDS))
-    ]
+    routed = {name: split for name, split in sorted(snapshot.splits.items()) if any(split.values())}
+    deployments = [route for name in routed for route in _deployment_routes(name, _action(snapshot, name))]
+    calls = grpc_routes.routes(snapshot, {name: _action(snapshot, name, is_grpc=True) for name in routed})
     return {
         "@type": ROUTE_TYPE,
         "name": ROUTES_NAME,
@@ -110,7 +122,7 @@ def route_configuration(snapshot: Snapshot) -> Resource:
                 "domains": ["*"],
                 "request_body_buffer_limit": RETRY_BUFFER_BYTES,
                 "retry_policy": _retry_policy(),
-                "routes": [*_own_routes(), *deployments, _not_found()],
+                "routes": [*_own_routes(), *calls, *deployments, _not_found()],
             }
         ],
         # Clusters are put in place before the routes that name them, by us.
@@ -137,23 +149,27 @@ def _not_found() -> Resource:
     }
 
 
-def _deployment_routes(name: str, split: Mapping[int, int], timeout_seconds: float) -> list[Resource]:
-    action = {
+def _action(snapshot: Snapshot, name: str, *, is_grpc: bool = False) -> Resource:
+    """Return what a route of the deployment does: the split, over its clusters for HTTP or for gRPC."""
+    return {
         "weighted_clusters": {
             "clusters": [
                 {
-                    "name": cluster_name(RevisionRef(name, revision)),
+                    "name": cluster_name(ClusterKey(RevisionRef(name, revision), is_grpc)),
                     "weight": weight,
                     "response_headers_to_add": [_header(REVISION_HEADER, str(revision), "ADD_IF_ABSENT")],
                 }
-                for revision, weight in sorted(split.items())
+                for revision, weight in sorted(snapshot.splits[name].items())
                 if weight > 0
             ]
         },
-        "timeout": seconds(timeout_seconds),
+        "timeout": seconds(snapshot.timeout_seconds.get(name, DEFAULT_TIMEOUT_SECONDS)),
         # A cluster that is still being made is the gateway's trouble, not a missing deployment.
         "cluster_not_found_response_code": "SERVICE_UNAVAILABLE",
     }
+
+
+def _deployment_routes(name: str, action: Resource) -> list[Resource]:
     stripped = {**action, "prefix_rewrite": "/"}
     return [
         {"match": {"prefix": f"/{name}/"}, "route": stripped},
@@ -187,12 +203,13 @@ def _retry_policy() -> Resource:
 # -- clusters and endpoints ------------------------------------------------------------------------------------------
 
 
-def cluster(ref: RevisionRef, endpoints_folder: Path) -> Resource:
-    """Return the cluster of one revision. It depends on nothing but the revision, so it never changes."""
-    path = str(endpoints_folder / endpoints_file(ref))
+def cluster(key: ClusterKey, endpoints_folder: Path) -> Resource:
+    """Return a cluster of one revision. It depends on nothing but the revision, so it never changes."""
+    path = str(endpoints_folder / endpoints_file(key))
+    protocol = grpc_routes.upstream_protocol() if key.is_grpc else {"http_protocol_options": {}}
     return {
         "@type": CLUSTER_TYPE,
-        "name": cluster_name(ref),
+        "name": cluster_name(key),
         "type": "EDS",
         "eds_cluster_config": {"eds_config": {"path_config_source": {"path": path}, "resource_api_version": "V3"}},
         "connect_timeout": "1s",
@@ -217,7 +234,7 @@ def cluster(ref: RevisionRef, endpoints_folder: Path) -> Resource:
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": f"{_TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {"http_protocol_options": {}},
+                "explicit_http_config": protocol,
                 "common_http_protocol_options": {"idle_timeout": seconds(IDLE_CONNECTION_SECONDS)},
             }
         },
@@ -263,12 +280,26 @@ def _outlier_detection() -> Resource:
     }
 
 
-def load_assignment(ref: RevisionRef, endpoints: Iterable[Endpoint]) -> Resource:
-    """Return where the revision's replicas listen, in a fixed order."""
-    listed = [{"endpoint": {"address": _address(endpoint.host, endpoint.port)}} for endpoint in sorted(endpoints)]
+def load_assignment(key: ClusterKey, endpoints: Iterable[Endpoint]) -> Resource:
+    """Return where the replicas of a cluster listen, in a fixed order; those for gRPC alone that answer it.
+
+    The health check of both clusters asks at the port for HTTP.
+    """
+    if key.is_grpc:
+        listed = [
+            {
+                "endpoint": {
+                    "address": _address(endpoint.host, grpc_port),
+                    "health_check_config": {"port_value": endpoint.port},
+                }
+            }
+            for endpoint, grpc_port in grpc_routes.grpc_endpoints(endpoints)
+        ]
+    else:
+        listed = [{"endpoint": {"address": _address(endpoint.host, endpoint.port)}} for endpoint in sorted(endpoints)]
     return {
         "@type": ENDPOINT_TYPE,
-        "cluster_name": cluster_name(ref),
+        "cluster_name": cluster_name(key),
         "endpoints": [{"lb_endpoints": listed}] if listed else [],
     }
 
@@ -344,25 +375,24 @@ def _connection_manager(routes_file: Path) -> Resource:
         "local_reply_config": {
             "mappers": [
                 {
-                    "filter": {
-                        "status_code_filter": {
-                            "comparison": {
-                                "op": "GE",
-                                "value": {"default_value": 400, "runtime_key": "tidegate.first_error_status"},
-                            }
-                        }
-                    },
+                    "filter": {"and_filter": {"filters": [_is_error(), grpc_routes.is_no_call()]}},
                     "body_format_override": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}},
                 }
             ]
         },
         "http_filters": [
+            *grpc_routes.http_filters(),
             {
                 "name": "envoy.filters.http.router",
                 "typed_config": {"@type": f"{_TYPES}.extensions.filters.http.router.v3.Router"},
-            }
+            },
         ],
     }
+
+
+def _is_error() -> Resource:
+    value = {"default_value": 400, "runtime_key": "tidegate.first_error_status"}
+    return {"status_code_filter": {"comparison": {"op": "GE", "value": value}}}
 
 
 def _address(host: str, port: int) -> Resource:

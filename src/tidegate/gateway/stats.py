@@ -12,6 +12,11 @@ Envoy merges the threads' histograms on a timer (`stats_flush_interval`), so dur
 
 A user who hangs up before the answer leaves no trace in those. What it leaves is a connection to the replica that the
 gateway itself closed with a request in flight (`upstream_cx_destroy_local_with_active_rq`), as a timeout does too.
+
+gRPC ends a call with a status of its own and HTTP's is 200, so its calls are counted by that (`grpc.0`, `grpc.14`, …),
+those that Envoy ended itself among them. Who hangs up leaves a stream that was reset and no connection
+(`upstream_rq_tx_reset`), as a time limit does too, which ends the call with DEADLINE_EXCEEDED. A revision's counts are
+those of its two clusters together.
 """
 
 from __future__ import annotations
@@ -19,10 +24,12 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from tidegate.gateway.base import Counts, DurationBucket, Endpoint, RevisionRef
-from tidegate.gateway.resources import ROUTES_NAME, STAT_PREFIX, parse_cluster_name
+from tidegate.gateway.grpc_routes import DEADLINE_EXCEEDED, OK, REJECTIONS
+from tidegate.gateway.resources import ROUTES_NAME, STAT_PREFIX, ClusterKey, parse_cluster_name
 
 Page = Mapping[str, Any]
 
@@ -30,7 +37,7 @@ COUNTS_QUERY = {
     "format": "json",
     "histogram_buckets": "detailed",
     "filter": r"^cluster\.[^.]+\.(upstream_rq_(completed|4xx|5xx|timeout|time)"
-    r"|upstream_cx_destroy_local_with_active_rq)$",
+    r"|upstream_cx_destroy_local_with_active_rq|upstream_rq_tx_reset|grpc\.\d+)$",
 }
 
 ROUTES_VERSION = f"http.{STAT_PREFIX}.rds.{ROUTES_NAME}.version_text"
@@ -59,20 +66,25 @@ def parse_values(page: Page) -> dict[str, Any]:
 
 def parse_counts(page: Page) -> dict[RevisionRef, Counts]:
     """Return the counts of every revision on the page that `COUNTS_QUERY` asks for."""
-    counters: dict[RevisionRef, dict[str, int]] = defaultdict(dict)
+    counters: dict[ClusterKey, dict[str, int]] = defaultdict(dict)
     for name, value in parse_values(page).items():
-        ref, stat = _split_name(name)
-        if ref is not None:
-            counters[ref][stat] = value
+        key, stat = _split_name(name)
+        if key is not None:
+            counters[key][stat] = value
     durations = {
-        ref: parse_buckets(detail["totals"])
+        key: parse_buckets(detail["totals"])
         for stat in page["stats"]
         if "histograms" in stat
         for detail in stat["histograms"].get("details", ())
-        for ref, name in [_split_name(detail["name"])]
-        if ref is not None and name == "upstream_rq_time"
+        for key, name in [_split_name(detail["name"])]
+        if key is not None and name == "upstream_rq_time"
     }
-    return {ref: _counts(values, durations.get(ref, ())) for ref, values in counters.items()}
+    counts: dict[RevisionRef, Counts] = {}
+    for key, values in sorted(counters.items()):
+        count = _calls if key.is_grpc else _counts
+        found = count(values, durations.get(key, ()))
+        counts[key.ref] = _together(counts[key.ref], found) if key.ref in counts else found
+    return counts
 
 
 def parse_buckets(totals: list[Mapping[str, float]]) -> tuple[DurationBucket, ...]:
@@ -99,25 +111,73 @@ def _counts(values: Mapping[str, int], durations: tuple[DurationBucket, ...]) ->
     )
 
 
-def _split_name(name: str) -> tuple[RevisionRef | None, str]:
+def _calls(values: Mapping[str, int], durations: tuple[DurationBucket, ...]) -> Counts:
+    ended = {int(name.removeprefix("grpc.")): count for name, count in values.items() if name.startswith("grpc.")}
+    rejections = sum(count for status, count in ended.items() if status in REJECTIONS)
+    requests = sum(ended.values())
+    return Counts(
+        requests=requests,
+        errors=requests - rejections - ended.get(OK, 0),
+        rejections=rejections,
+        durations=durations,
+        # Those that a replica itself ended so had no reset: at worst, too few are called abandoned.
+        abandoned=max(0, values.get("upstream_rq_tx_reset", 0) - ended.get(DEADLINE_EXCEEDED, 0)),
+    )
+
+
+def _together(one: Counts, other: Counts) -> Counts:
+    durations = {bucket.lower_ms: bucket for bucket in one.durations}
+    for bucket in other.durations:
+        same = durations.get(bucket.lower_ms)
+        durations[bucket.lower_ms] = bucket if same is None else replace(bucket, count=bucket.count + same.count)
+    return Counts(
+        requests=one.requests + other.requests,
+        errors=one.errors + other.errors,
+        rejections=one.rejections + other.rejections,
+        durations=tuple(durations[lower] for lower in sorted(durations)),
+        abandoned=one.abandoned + other.abandoned,
+    )
+
+
+def _split_name(name: str) -> tuple[ClusterKey | None, str]:
     prefix, _, rest = name.partition(".")
     cluster, _, stat = rest.partition(".")
     return (parse_cluster_name(cluster) if prefix == "cluster" else None), stat
 
 
-def parse_healthy(page: Page) -> dict[RevisionRef, frozenset[Endpoint]]:
-    """Return, from `/clusters?format=json`, the replicas of every revision that get requests now."""
-    healthy = {}
-    for status in page.get("cluster_statuses", ()):
-        ref = parse_cluster_name(status["name"])
-        if ref is not None:
-            healthy[ref] = frozenset(
-                Endpoint(address["address"], address["port_value"])
-                for host in status.get("host_statuses", ())
-                if _gets_requests(host["health_status"])
-                for address in [host["address"]["socket_address"]]
-            )
-    return healthy
+def parse_healthy(
+    page: Page, endpoints: Mapping[RevisionRef, Collection[Endpoint]]
+) -> dict[RevisionRef, frozenset[Endpoint]]:
+    """Return, from `/clusters?format=json`, the replicas of every revision that get requests now.
+
+    Args:
+        endpoints: where the replicas listen. One that answers gRPC is healthy when its calls get there, too.
+    """
+    healthy = {
+        key: {
+            (address["address"], address["port_value"])
+            for host in status.get("host_statuses", ())
+            if _gets_requests(host["health_status"])
+            for address in [host["address"]["socket_address"]]
+        }
+        for status in page.get("cluster_statuses", ())
+        for key in [parse_cluster_name(status["name"])]
+        if key is not None
+    }
+    return {
+        key.ref: frozenset(
+            endpoint
+            for endpoint in endpoints.get(key.ref, ())
+            if (endpoint.host, endpoint.port) in listening
+            and (endpoint.grpc_port is None or (endpoint.host, endpoint.grpc_port) in healthy.get(_grpc(key), ()))
+        )
+        for key, listening in healthy.items()
+        if not key.is_grpc
+    }
+
+
+def _grpc(key: ClusterKey) -> ClusterKey:
+    return key._replace(is_grpc=True)
 
 
 def _gets_requests(health: Mapping[str, Any]) -> bool:
