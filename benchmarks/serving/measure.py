@@ -27,9 +27,9 @@ Array = NDArray[np.float64]
 SINGLE, BATCH, LARGE = 1, 100, 10_000
 #: Requests per second that every server is asked for, by model and rows per request: what the slowest peer sustains.
 EQUAL_LOAD = {
-    "xgboost": {SINGLE: 80.0, BATCH: 20.0},
-    "pipeline": {SINGLE: 40.0, BATCH: 15.0},
-    "network": {SINGLE: 80.0, BATCH: 20.0},
+    "xgboost": {SINGLE: 80.0, BATCH: 30.0},
+    "pipeline": {SINGLE: 40.0, BATCH: 25.0},
+    "network": {SINGLE: 80.0, BATCH: 30.0},
 }
 _ROOT = str(Path(__file__).parents[2])
 
@@ -58,7 +58,7 @@ FULL = Lengths(
     repetitions=2,
     warm=0.6,
     closed={SINGLE: 1.0, BATCH: 1.0, LARGE: 1.2},
-    equal={SINGLE: 6.5, BATCH: 5.0},
+    equal={SINGLE: 6.5, BATCH: 8.0},
     half={SINGLE: 2.5},
 )
 QUICK = Lengths(
