@@ -20,12 +20,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import orjson
 
 from tidegate.contract.errors import InvalidInput, TidegateError
-from tidegate.runtime.base import Array, Columns, Signature, TensorSpec
+from tidegate.runtime.base import Columns, Signature
 from tidegate.server.protocols.base import Call, Encoded, Identity, Limits, Message
+from tidegate.server.protocols.row_texts import json_rows
 from tidegate.server.protocols.rows import RowReader, parse_json
 from tidegate.server.protocols.values import shorten
 
@@ -40,7 +40,7 @@ class RecordsCodec:
     def __init__(self, signature: Signature, identity: Identity, limits: Limits) -> None:
         self._outputs = signature.outputs
         self._rows = RowReader(signature, limits, FORMS)
-        self._tail = {"model": identity.model_name, "revision": identity.revision}
+        self._tail = orjson.dumps({"model": identity.model_name, "revision": identity.revision})[1:]
 
     def decode(self, message: Message) -> Call:
         document = parse_json(message.body)
@@ -57,10 +57,8 @@ class RecordsCodec:
         return Call(inputs=inputs, rows=rows, outputs=self._outputs)
 
     def encode(self, call: Call, outputs: Columns) -> Encoded:
-        names = [spec.name for spec in call.outputs]
-        per_output = [_rows_of(spec, outputs[spec.name]) for spec in call.outputs]
-        predictions = [dict(zip(names, row, strict=True)) for row in zip(*per_output, strict=True)]
-        return Encoded(orjson.dumps({"predictions": predictions, **self._tail}, option=orjson.OPT_SERIALIZE_NUMPY))
+        predictions = json_rows([(spec, outputs[spec.name]) for spec in call.outputs])
+        return Encoded(b'{"predictions":%b,%b' % (predictions, self._tail))
 
     def encode_error(self, error: TidegateError) -> bytes:
         """Return `{"error": one sentence}` with the error's field, expected and got beside it where it has them."""
@@ -82,13 +80,3 @@ class RecordsCodec:
             what = "an object" if kind is dict else "a list"
             raise InvalidInput(f"{key!r} must be {what}", subject=key, expected=what, got=shorten(value))
         return value
-
-
-def _rows_of(spec: TensorSpec, array: Array) -> list[Any]:
-    """Return what each row answers: a value, an object from label to value, or nested lists."""
-    narrow_float = array.dtype.kind == "f" and array.dtype.itemsize < 8
-    # As Python floats, FP32 values would show digits that they do not have (0.7099999785423279).
-    rows: list[Any] = list(np.ascontiguousarray(array)) if narrow_float else array.tolist()
-    if spec.labels is not None and array.ndim == 2:
-        return [dict(zip(spec.labels, row, strict=True)) for row in rows]
-    return rows

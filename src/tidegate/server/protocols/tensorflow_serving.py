@@ -28,6 +28,7 @@ import orjson
 from tidegate.contract.errors import InvalidInput, TidegateError
 from tidegate.runtime.base import Array, Columns, Signature, TensorSpec
 from tidegate.server.protocols.base import Call, Encoded, Identity, Limits, Message
+from tidegate.server.protocols.row_texts import json_rows
 from tidegate.server.protocols.rows import RowReader, parse_json
 from tidegate.server.protocols.values import family, json_ready, shorten
 
@@ -105,12 +106,19 @@ class PredictApi(_Api):
         if len(call.outputs) == 1:
             answer = _plain(call.outputs[0], outputs[call.outputs[0].name])
         elif in_rows:
-            names = [spec.name for spec in call.outputs]
-            values = [_rows_of(spec, outputs[spec.name]) for spec in call.outputs]
-            answer = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+            answer = self._objects(call, outputs)
         else:
             answer = {spec.name: _plain(spec, outputs[spec.name]) for spec in call.outputs}
         return Encoded(orjson.dumps({key: answer}, option=orjson.OPT_SERIALIZE_NUMPY))
+
+    def _objects(self, call: Call, outputs: Columns) -> Any:
+        """Return an object for each row, as orjson writes it."""
+        if not any(spec.name.endswith("_bytes") for spec in call.outputs):
+            bare = [(TensorSpec(spec.name, spec.datatype, spec.shape), outputs[spec.name]) for spec in call.outputs]
+            return orjson.Fragment(json_rows(bare))
+        names = [spec.name for spec in call.outputs]
+        values = [_rows_of(spec, outputs[spec.name]) for spec in call.outputs]
+        return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
     def _from_instances(self, instances: Any) -> tuple[Columns, int]:
         if not isinstance(instances, list):
