@@ -100,7 +100,8 @@ def settings_for(bundle: Bundle, limits: Limits = LIMITS) -> ServerSettings:
 class InProcess:
     """A client of a server in this process, over a real socket."""
 
-    def __init__(self, address: tuple[str, int], portal: BlockingPortal) -> None:
+    def __init__(self, server: HttpServer, address: tuple[str, int], portal: BlockingPortal) -> None:
+        self.server = server
         self.address = address
         self._client = httpx.Client(base_url=f"http://{address[0]}:{address[1]}", timeout=60)
         self._portal = portal
@@ -141,7 +142,7 @@ def serve() -> Iterator[Serve]:
             serving = portal.start_task_soon(server.serve, [listener])
             if warm:
                 portal.call(replica.warm, load_model(bundle, threads=1))
-            client = InProcess(listener.getsockname(), portal)
+            client = InProcess(server, listener.getsockname(), portal)
 
             def close() -> None:
                 client.close()

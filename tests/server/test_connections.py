@@ -14,6 +14,7 @@ from tests.server.conftest import InProcess, Serve
 from tests.server.processes import wait_until
 from tidegate.artifact.bundle import Bundle
 from tidegate.server import patience
+from tidegate.server.connection import Connection
 from tidegate.server.protocols.base import Limits
 
 WIDE = Limits(body_bytes=10**7, rows=10_000)
@@ -285,6 +286,36 @@ def test_a_client_that_does_not_take_its_answers_is_let_go(
         with pytest.raises((ConnectionResetError, BrokenPipeError, TimeoutError)):
             opened.send(request * 20_000)
     wait_until(lambda: metric(client, "tidegate_server_requests_total{") > before, "some requests were answered")
+
+
+@pytest.mark.parametrize("headers", [[], ["connection: close"]], ids=["kept alive", "to be closed"])
+def test_a_client_that_leaves_the_last_bytes_of_its_answer_is_let_go(
+    serve: Serve, tensor_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, headers: list[str]
+) -> None:
+    _, client = serve(tensor_bundle)
+    body = json.dumps([[5.1, 3.5, 1.4]] * 100).encode()
+    known = set(client.server.server_state.connections)
+    with closing(socket.socket()) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(client.address)
+        wait_until(lambda: set(client.server.server_state.connections) - known, "the connection is there")
+        (served,) = set(client.server.server_state.connections) - known
+        assert isinstance(served, Connection)
+
+        async def waiting() -> int:
+            return int(served.transport.get_write_buffer_size())
+
+        def ask(*more: str) -> None:
+            answered = client.server.server_state.total_requests
+            deaf.sendall(post(body, *more))
+            wait_until(lambda: client.server.server_state.total_requests > answered, "an answer is written")
+
+        while not client.call(waiting):  # until the kernel takes no more
+            ask()
+        assert served.patience.paused_since is None
+        monkeypatch.setattr(patience, "CLIENT_SECONDS", 0.3)
+        ask(*headers)
+        wait_until(lambda: served not in client.server.server_state.connections, "the connection is let go")
 
 
 def test_bodies_that_are_being_read_may_not_hold_more_than_the_budget(serve: Serve, quick_bundle: Bundle) -> None:

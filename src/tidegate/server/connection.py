@@ -178,6 +178,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
+        self.patience.unsent_since = None  # each answer has its own time
         if self.transport.is_closing():
             return
         self.patience.is_new = False
@@ -219,7 +220,8 @@ class Connection(HttpToolsProtocol):
         if self._give is not None:
             self._try_handing_over()
         request, current = self.cycle, self._current
-        match self.patience.overdue(now, reads=not self.flow.read_paused):
+        unsent = self.transport.get_write_buffer_size() > 0
+        match self.patience.overdue(now, reads=not self.flow.read_paused, unsent=unsent):
             case Overdue.TAKING:
                 self.transport.abort()
             case Overdue.SENDING:
