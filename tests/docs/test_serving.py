@@ -28,3 +28,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 
 def test_the_page_on_protocols_is_true_of_a_real_server(reader: Reader) -> None:
     reader.follow(read(DOCS / "reference" / "protocols.md"))
+
+
+def test_the_page_on_runtimes_is_true_of_pickle_and_skops(reader: Reader) -> None:
+    reader.follow(read(DOCS / "reference" / "runtimes.md"))
