@@ -22,8 +22,8 @@ from tidegate.server.exchange import Answer, Exchange
 from tidegate.server.pool import WorkerPool
 from tidegate.server.protocols.base import Call, Codec, DeadlineExceeded, Encoded, Message, ModelFailed
 from tidegate.server.recording.watch import Watch
+from tidegate.server.wording import one_line
 
-_LONGEST_REASON = 300
 _NOTHING = Encoded(b"")
 
 HandOver = Callable[[list[Exchange]], None]
@@ -231,12 +231,3 @@ def _fail(exchanges: list[Exchange], error: TidegateError, hand_over: HandOver) 
     for exchange in exchanges:
         exchange.error = error
     hand_over(exchanges)
-
-
-def one_line(error: BaseException) -> str:
-    """Return an exception as one short line: its class and the first line of its text."""
-    if isinstance(error, TidegateError):
-        return error.message
-    text = str(error).strip().partition("\n")[0].strip()
-    line = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1] + "…"

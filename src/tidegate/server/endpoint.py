@@ -15,12 +15,12 @@ from time import perf_counter
 from typing import Any
 
 from tidegate.contract.errors import TidegateError
-from tidegate.server.dataplane import one_line
 from tidegate.server.exchange import Answer, Exchange
 from tidegate.server.logs import RateLimit
 from tidegate.server.protocols.base import Codec, Message, ModelFailed, Overloaded, TooLarge
 from tidegate.server.replica import Phase, Replica
 from tidegate.server.statuses import status_of
+from tidegate.server.wording import one_line
 
 #: Counted for a client that went away before its answer; nothing is sent.
 CLIENT_CLOSED_REQUEST = 499

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -16,15 +15,13 @@ import uvicorn
 from tidegate.server.app import build_app, hot_endpoints
 from tidegate.server.connection import Connection
 from tidegate.server.hot_request import BodyBudget
+from tidegate.server.life import KEEP_ALIVE_SECONDS, QuietServer
 from tidegate.server.replica import Replica
-
-#: Envoy closes an upstream connection after an hour without use; were we the first, a request could meet the closing.
-_KEEP_ALIVE_SECONDS = 2 * 3600
 
 log = logging.getLogger("tidegate.server")
 
 
-class HttpServer(uvicorn.Server):
+class HttpServer(QuietServer):
     """Serves one replica over HTTP until `should_exit` is set; signals are left to the process."""
 
     def __init__(self, replica: Replica) -> None:
@@ -33,7 +30,7 @@ class HttpServer(uvicorn.Server):
             Connection,
             hot=hot_endpoints(replica),
             budget=BodyBudget(settings.queue_bytes),
-            idle_seconds=_KEEP_ALIVE_SECONDS,
+            idle_seconds=KEEP_ALIVE_SECONDS,
         )
         super().__init__(
             uvicorn.Config(
@@ -46,7 +43,7 @@ class HttpServer(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 headers=[("x-tidegate-revision", str(settings.identity.revision))],
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
             )
         )
@@ -84,11 +81,6 @@ class HttpServer(uvicorn.Server):
     @property
     def has_connections(self) -> bool:
         return bool(self.server_state.connections or self._adoptions)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Leave signals alone: uvicorn would end by the signal, and a replica ends with exit code 0."""
-        yield
 
     async def on_tick(self, counter: int) -> bool:
         """Called by uvicorn ten times a second."""

@@ -24,7 +24,8 @@ from tidegate.contract.errors import Conflict, TidegateError
 from tidegate.runtime.base import Model
 from tidegate.runtime.frameworks import import_framework
 from tidegate.server.allocator import return_free_memory
-from tidegate.server.dataplane import one_line
+from tidegate.server.exits import Exit
+from tidegate.server.life import Stopping, listen_on, loop_factory, unservable
 from tidegate.server.listener import HttpServer
 from tidegate.server.replica import Phase, Replica
 from tidegate.server.rundir import take_lock, write_state
@@ -34,20 +35,10 @@ from tidegate.server.threads import run_in_daemon_thread
 if TYPE_CHECKING:  # it is there with the extra `grpc` alone
     from tidegate.server.grpc.listener import GrpcServer
 
-EXIT_OK = 0
-#: sysexits.h EX_UNAVAILABLE: the address cannot be listened on.
-EXIT_NO_ADDRESS = 69
-#: sysexits.h EX_TEMPFAIL: this replica runs already.
-EXIT_LOCKED = 75
-#: sysexits.h EX_CONFIG: what is to be served cannot be served; starting again will not help.
-EXIT_UNSERVABLE = 78
-
 #: How long a thread that wants the interpreter waits for the one that has it. The default, 5 ms, is longer than many
 #: models take, and the event loop pays it whenever a model computes in Python.
 _SWITCH_INTERVAL_SECONDS = 0.0005
 
-#: sysexits.h EX_SOFTWARE: every inference thread hangs in the model.
-EXIT_STUCK = 70
 #: Beyond the time that a request may take, a thread that is still at it gets this long, or as long again, to come back.
 _STUCK_SECONDS = 5.0
 
@@ -63,7 +54,7 @@ def run(settings: ServerSettings) -> int:
         lock = take_lock(settings.run_dir)
     except Conflict as error:
         log.critical(error.message, extra={"fields": error.as_dict()})
-        return EXIT_LOCKED
+        return Exit.LOCKED
     with lock:
         try:
             bundle = read_bundle(settings.bundle)
@@ -75,12 +66,10 @@ def run(settings: ServerSettings) -> int:
                 import_framework("grpc", extra="grpc", what="--grpc-port")
         except TidegateError as error:
             log.critical(error.message, extra={"fields": error.as_dict()})
-            return EXIT_UNSERVABLE
-        try:
-            listener = _bind(settings)
-        except OSError as error:
-            log.critical("cannot listen on %s:%s: %s", settings.host, settings.port, error.strerror or error)
-            return EXIT_NO_ADDRESS
+            return Exit.UNSERVABLE
+        listener = listen_on(settings.host, settings.port)
+        if listener is None:
+            return Exit.NO_ADDRESS
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(ReplicaProcess(settings, bundle, [listener]).run())
 
@@ -89,32 +78,6 @@ def tune() -> None:
     """Set what holds for the whole process."""
     disable_created_metrics()  # type: ignore[no-untyped-call]
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
-
-
-def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    """Return the fastest event loop that is installed; None for asyncio's own."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.Loop
-
-
-def _bind(settings: ServerSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-
-
-def unservable(error: BaseException) -> int:
-    """Log why a bundle cannot be served and return the exit code that says so."""
-    fields = error.as_dict() if isinstance(error, TidegateError) else {}
-    log.critical(
-        "the bundle cannot be served: %s",
-        one_line(error),
-        extra={"fields": {key: value for key, value in fields.items() if key != "message"}},
-        exc_info=None if isinstance(error, TidegateError) else error,
-    )
-    return EXIT_UNSERVABLE
 
 
 class ReplicaProcess:
@@ -128,18 +91,19 @@ class ReplicaProcess:
         self._server = HttpServer(self._replica)
         self._grpc: GrpcServer | None = None
         self._grpc_ending: asyncio.Task[None] | None = None
-        self._exit_code = EXIT_OK
+        self._exit_code = Exit.OK
         self._model: Model | None = None
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
+        stopping = Stopping(self._settings.drain_seconds, self._begin_to_stop, self._exit)
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
+            loop.add_signal_handler(number, stopping)
         try:
             grpc_port = None if self._settings.worker is not None else await self._listen_for_grpc()
         except TidegateError as error:
             log.critical(error.message, extra={"fields": error.as_dict()})
-            return EXIT_NO_ADDRESS
+            return Exit.NO_ADDRESS
         preparing = asyncio.create_task(self._prepare())
         serving = asyncio.create_task(self._server.serve(sockets=self._listeners))
         self._announce(grpc_port)
@@ -206,7 +170,7 @@ class ReplicaProcess:
         while self._replica.stuck_seconds() < longest:  # noqa: ASYNC110 -- nothing happens when a thread hangs
             await asyncio.sleep(1.0)
         log.critical("the model hangs: no inference thread came back for %.0f s", self._replica.stuck_seconds())
-        self._exit_code = EXIT_STUCK
+        self._exit_code = Exit.DIED
         self._exit()
 
     def _load(self) -> Model:
@@ -218,18 +182,10 @@ class ReplicaProcess:
         gc.set_threshold(*_GC_THRESHOLD)
         return model
 
-    def _stop(self) -> None:
-        """Stop taking requests, soon at the first signal and at once at the second."""
-        if self._replica.phase is Phase.DRAINING:
-            self._exit()
-            return
+    def _begin_to_stop(self) -> bool:
         was_ready = self._replica.is_ready
         self._replica.phase = Phase.DRAINING
-        log.info("stopping", extra={"fields": {"drain_seconds": self._settings.drain_seconds}})
-        if was_ready:
-            asyncio.get_running_loop().call_later(self._settings.drain_seconds, self._exit)
-        else:
-            self._exit()
+        return was_ready
 
     def _exit(self) -> None:
         self._server.should_exit = True

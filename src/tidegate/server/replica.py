@@ -13,7 +13,7 @@ from tidegate.contract.errors import TidegateError
 from tidegate.runtime.base import Columns, Model
 from tidegate.server.batching import BatchPolicy, rows_are_independent
 from tidegate.server.cache.build import build_cache
-from tidegate.server.dataplane import DataPlane, one_line
+from tidegate.server.dataplane import DataPlane
 from tidegate.server.exchange import Exchange
 from tidegate.server.metrics import ServerMetrics
 from tidegate.server.off_loop import OffLoop
@@ -29,6 +29,7 @@ from tidegate.server.settings import ServerSettings
 from tidegate.server.siblings import Siblings
 from tidegate.server.threads import run_in_daemon_thread
 from tidegate.server.tracing import build_tracer
+from tidegate.server.wording import one_line
 
 log = logging.getLogger("tidegate.server")
 
@@ -133,7 +134,9 @@ class Replica:
         settings = self.settings.prediction_log
         if settings is None:
             return Watch(distribution, None)
-        prediction_log = PredictionLog(open_sink(settings.sink), self.settings.identity, settings.share)
+        worker = self.settings.worker
+        sink = settings.sink.replace("{worker}", str(worker.index if worker is not None else 0))
+        prediction_log = PredictionLog(open_sink(sink), self.settings.identity, settings.share)
         self.metrics.add_source(prediction_log.metrics)
         return Watch(distribution, prediction_log)
 

@@ -8,43 +8,29 @@ and its death is counted.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
 import signal
 import socket
-from collections.abc import Generator
 from time import perf_counter
 
 import uvicorn
 
 from tidegate.artifact.bundle import Bundle, read_bundle
 from tidegate.contract.errors import Conflict, InvalidInput, TidegateError
+from tidegate.server.exits import Exit
 from tidegate.server.forward.app import ForwardApp
 from tidegate.server.forward.child import Child, Phase
+from tidegate.server.life import KEEP_ALIVE_SECONDS, QuietServer, Stopping, listen_on, loop_factory, unservable
 from tidegate.server.metrics import ServerMetrics
 from tidegate.server.rundir import take_lock, write_state
 from tidegate.server.settings import ServerSettings
 
-EXIT_OK = 0
-#: sysexits.h EX_UNAVAILABLE, EX_SOFTWARE (the child ended by itself), EX_TEMPFAIL, EX_CONFIG; see `server.process`.
-EXIT_NO_ADDRESS, EXIT_CHILD_ENDED, EXIT_LOCKED, EXIT_UNSERVABLE = 69, 70, 75, 78
-
-#: Longer than the gateway keeps a connection that is not used, so that it, and not we, closes it.
-_KEEP_ALIVE_SECONDS = 2 * 3600
 #: From SIGTERM to SIGKILL for the child; shorter than what a target leaves a replica that has drained.
 _CHILD_GRACE_SECONDS = 4.0
 
 log = logging.getLogger("tidegate.server")
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, with the signals left to us: it would end by the signal, and we end with exit code 0."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
 
 
 def run(settings: ServerSettings) -> int:
@@ -53,7 +39,7 @@ def run(settings: ServerSettings) -> int:
         lock = take_lock(settings.run_dir)
     except Conflict as error:
         log.critical(error.message, extra={"fields": error.as_dict()})
-        return EXIT_LOCKED
+        return Exit.LOCKED
     with lock:
         try:
             bundle = read_bundle(settings.bundle)
@@ -63,38 +49,18 @@ def run(settings: ServerSettings) -> int:
                 )
             child = Child(bundle, settings.run_dir, most=settings.queue_limit)
         except TidegateError as error:
-            return _unservable(error)
-        try:
-            family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-            listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-        except OSError as error:
-            log.critical("cannot listen on %s:%s: %s", settings.host, settings.port, error.strerror or error)
-            return EXIT_NO_ADDRESS
+            return unservable(error)
+        listener = listen_on(settings.host, settings.port)
+        if listener is None:
+            return Exit.NO_ADDRESS
         # An answer that breaks off is told by us, at a bounded rate.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         return _run_on_loop(settings, bundle, child, listener)
 
 
 def _run_on_loop(settings: ServerSettings, bundle: Bundle, child: Child, listener: socket.socket) -> int:
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_Process(settings, bundle, child, listener).run())
-
-
-def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.Loop
-
-
-def _unservable(error: BaseException) -> int:
-    if isinstance(error, TidegateError):
-        fields = {key: value for key, value in error.as_dict().items() if key != "message"}
-        log.critical("the bundle cannot be served: %s", error.message, extra={"fields": fields})
-    else:
-        log.critical("the bundle cannot be served: %s: %s", type(error).__name__, error, exc_info=error)
-    return EXIT_UNSERVABLE
 
 
 class _Process:
@@ -115,7 +81,7 @@ class _Process:
             framework_version=bundle.manifest.framework_version or "",
         )
         app = ForwardApp(child, self._metrics, body_bytes=settings.limits.body_bytes, most=settings.queue_limit)
-        self._server = _Server(
+        self._server = QuietServer(
             uvicorn.Config(
                 app,
                 http="httptools",
@@ -128,16 +94,17 @@ class _Process:
                 server_header=False,
                 date_header=False,
                 headers=[("x-tidegate-revision", str(identity.revision))],
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
             )
         )
-        self._exit_code = EXIT_OK
+        self._exit_code = Exit.OK
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
+        stopping = Stopping(self._settings.drain_seconds, self._begin_to_stop, self._exit)
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
+            loop.add_signal_handler(number, stopping)
         tasks = [asyncio.create_task(work) for work in (self._start(), self._follow(), self._child.watch())]
         host, port = self._listener.getsockname()[:2]
         serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
@@ -156,7 +123,7 @@ class _Process:
         try:
             await self._child.start()
         except Exception as error:  # noqa: BLE001 -- whatever is in the way, the answer is the same
-            self._exit_code = _unservable(error)
+            self._exit_code = unservable(error)
             self._exit()
             return
         if self._child.is_ready:
@@ -169,21 +136,13 @@ class _Process:
         """End with the child, should it end by itself."""
         code = await self._child.ended()
         log.critical("the command ended by itself", extra={"fields": {"command_exit_code": code}})
-        self._exit_code = EXIT_CHILD_ENDED
+        self._exit_code = Exit.DIED
         self._exit()
 
-    def _stop(self) -> None:
-        """Stop taking requests, soon at the first signal and at once at the second."""
-        if self._child.phase is Phase.DRAINING:
-            self._exit()
-            return
+    def _begin_to_stop(self) -> bool:
         was_ready = self._child.is_ready
         self._child.phase = Phase.DRAINING
-        log.info("stopping", extra={"fields": {"drain_seconds": self._settings.drain_seconds}})
-        if was_ready:
-            asyncio.get_running_loop().call_later(self._settings.drain_seconds, self._exit)
-        else:
-            self._exit()
+        return was_ready
 
     def _exit(self) -> None:
         self._server.should_exit = True
