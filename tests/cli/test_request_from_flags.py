@@ -55,6 +55,7 @@ def test_every_flag_sets_its_field(model: Path, tmp_path: Path) -> None:
             "--min-requests": 20,
             "--on-inconclusive": "rollback",
             "--replicas": 3,
+            "--workers": 4,
             "--threads": 2,
             "--cache": "memory",
         },
@@ -76,7 +77,7 @@ def test_every_flag_sets_its_field(model: Path, tmp_path: Path) -> None:
     analysis = request["analysis"]
     assert (analysis["stepDuration"], analysis["baseline"]) == ("2m", "1s")
     assert (analysis["minRequests"], analysis["onInconclusive"]) == (20, "rollback")
-    assert request["infrastructure"]["resources"] == {"replicas": 3, "threads": 2}
+    assert request["infrastructure"]["resources"] == {"replicas": 3, "workers": 4, "threads": 2}
 
 
 def test_every_flag_names_a_field_that_exists() -> None:

@@ -23,7 +23,7 @@ VALID_REQUESTS: dict[str, dict[str, Any]] = {
         "infrastructure": {
             "platform": "kubernetes",
             "namespace": "ml",
-            "resources": {"replicas": 3, "threads": 2},
+            "resources": {"replicas": 3, "workers": 2, "threads": 2},
         },
         "steps": [1, {"weight": 10, "duration": "2m"}, {"weight": 100}],
         "analysis": {
@@ -92,7 +92,7 @@ RESULT: dict[str, Any] = {
     "deploymentConfig": {
         "containerImage": None,
         "replicas": 2,
-        "resources": {"replicas": 2, "threads": 1, "memoryPerReplica": "180Mi"},
+        "resources": {"replicas": 2, "workers": 1, "threads": 1, "memoryPerReplica": "180Mi"},
         "strategy": "canary",
         "platform": "local",
         "bundle": "sha256:" + "a1" * 32,
@@ -105,6 +105,7 @@ RESULT: dict[str, Any] = {
         "metricsEndpoint": "http://127.0.0.1:8081/v1/deployments/churn/metrics",
         "predictEndpoint": "http://127.0.0.1:8080/churn/predict",
         "inferEndpoint": "http://127.0.0.1:8080/churn/v2/models/churn/infer",
+        "grpcEndpoint": "127.0.0.1:8080",
     },
     "trafficConfig": {
         "canaryPercent": 0,

@@ -33,7 +33,7 @@ def test_the_smallest_request_has_every_default() -> None:
         "infrastructure": {
             "platform": "local",
             "namespace": "default",
-            "resources": {"replicas": 2, "threads": 1},
+            "resources": {"replicas": 2, "workers": 1, "threads": 1},
         },
         "analysis": {
             "stepDuration": "5m",
@@ -154,12 +154,27 @@ def test_unknown_fields_anywhere_are_refused(changes: dict[str, Any], told: str)
             {"predictionLog": {"sink": "jsonl:/log/{replica}.jsonl"}},
             'in it, got "jsonl:/log/{replica}.jsonl"; every replica writes a file of its own',
         ),
+        ({"infrastructure": {"resources": {"workers": 0}}}, "infrastructure.resources.workers: expected 1 or more"),
+        (
+            {
+                "infrastructure": {"resources": {"workers": 2}},
+                "predictionLog": {"sink": "jsonl:/log/{revision}-{replica}.jsonl"},
+            },
+            "predictionLog.sink: expected a path with {worker} in it",
+        ),
         ({"analysis": {"onInconclusive": "stop"}}, "expected one of pause, rollback, continue"),
         ({"description": "x" * 2001}, "description: expected at most 2000 characters"),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_was_expected(changes: dict[str, Any], told: str) -> None:
     assert told in str(refusal(**changes))
+
+
+def test_workers_that_log_to_files_of_their_own_are_fine() -> None:
+    sink = "jsonl:/log/{revision}-{replica}-{worker}.jsonl"
+    resources = {"workers": 2}
+    request = parse_request({**SMALLEST, "infrastructure": {"resources": resources}, "predictionLog": {"sink": sink}})
+    assert request.infrastructure.resources.workers == 2
 
 
 def test_all_problems_come_in_one_error_with_a_line_each() -> None:

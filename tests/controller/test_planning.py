@@ -112,3 +112,9 @@ def test_a_command_is_not_told_what_it_would_ignore(fields: dict[str, Any]) -> N
         refuse_what_a_command_ignores(request(**fields))
     assert refused.value.subject == next(iter(fields))
     refuse_what_a_command_ignores(request(**{key: {} for key in fields}))
+
+
+def test_a_command_has_no_workers_of_ours() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        refuse_what_a_command_ignores(request(infrastructure={"resources": {"workers": 2}}))
+    assert refused.value.subject == "infrastructure.resources.workers"

@@ -130,3 +130,18 @@ def test_the_servers_command_line_is_one_that_the_server_reads() -> None:
     settings = parse_arguments(words[3:])
     assert (settings.identity.deployment, settings.identity.revision, settings.replica) == ("churn", 3, 1)
     assert (settings.run_dir, settings.port, settings.threads) == (Path("/run"), 0, 1)
+    assert settings.grpc_port is None
+
+
+def test_the_command_line_of_several_workers_is_one_that_supervisor_and_workers_read() -> None:
+    from tidegate.server.settings import parse_arguments
+    from tidegate.server.supervisor.settings import parse_arguments as parse_supervisor_arguments
+
+    words = server_command(replace(spec_of("churn", 3), workers=4, grpc=True), 1, Path("/run"))
+    assert words[1:3] == ["-m", "tidegate.server.supervisor"]
+    supervisor = parse_supervisor_arguments(words[3:])
+    assert (supervisor.deployment, supervisor.revision, supervisor.model) == ("churn", 3, "churn")
+    assert (supervisor.workers, supervisor.port, supervisor.grpc_port) == (4, 0, 0)
+    own = ["--bundle", "/bundle", "--deployment", "churn", "--revision", "3", "--run-dir", "/run"]
+    worker = parse_arguments([*own, *supervisor.worker_options])
+    assert (worker.replica, worker.threads, worker.timeout_seconds) == (1, 1, 30.0)

@@ -28,6 +28,7 @@ FIELD_OF_FLAG: dict[str, str] = {
     "--min-requests": "analysis.minRequests",
     "--on-inconclusive": "analysis.onInconclusive",
     "--replicas": "infrastructure.resources.replicas",
+    "--workers": "infrastructure.resources.workers",
     "--threads": "infrastructure.resources.threads",
     "--cache": "cache.store",
 }

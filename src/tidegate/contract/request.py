@@ -125,10 +125,14 @@ class Resources(Document):
     """What the deployment may use."""
 
     replicas: Annotated[Whole, Field(ge=1, le=64)] = 2
-    """Serving processes per revision."""
+    """Units per revision that are started, checked and replaced by themselves."""
+
+    workers: Annotated[Whole, Field(ge=1, le=64)] = 1
+    """Serving processes per replica, for models that compute in Python. They share its port, and one copy of the model
+    where its format can be mapped."""
 
     threads: Annotated[Whole, Field(ge=1, le=256)] = 1
-    """Inference threads per replica."""
+    """Inference threads per process."""
 
 
 class Infrastructure(Document):
@@ -280,6 +284,14 @@ class DeploymentRequest(Document):
         if self.analysis.interval > shortest:
             expected = f"no more than the shortest step, which is {shortest}"
             raise problem(expected, str(self.analysis.interval), path="analysis.interval")
+        return self
+
+    @model_validator(mode="after")
+    def _one_file_per_process(self) -> Self:
+        path = self.prediction_log.path
+        if self.infrastructure.resources.workers > 1 and path is not None and "{worker}" not in path:
+            hint = "with several workers every process writes a file of its own"
+            raise problem("a path with {worker} in it", self.prediction_log.sink, path="predictionLog.sink", hint=hint)
         return self
 
     def anchored(self, folder: PurePath) -> Self:

@@ -34,10 +34,13 @@ class UsedResources(Document):
     """What the deployment uses."""
 
     replicas: Count
-    """Serving processes of the revision that serves."""
+    """Replicas of the revision that serves."""
+
+    workers: Positive
+    """Serving processes per replica."""
 
     threads: Positive
-    """Inference threads per replica."""
+    """Inference threads per process."""
 
     memory_per_replica: Memory | None = None
     """What one replica was measured to need for the model; absent where it was not measured."""
@@ -50,7 +53,7 @@ class DeploymentConfig(Document):
     """The image that runs; null on the local platform, where replicas are processes and there is no image."""
 
     replicas: Count
-    """Serving processes of the revision that serves."""
+    """Replicas of the revision that serves."""
 
     resources: UsedResources
     """What it uses."""
@@ -88,6 +91,10 @@ class ServingEndpoint(Document):
 
     infer_endpoint: str
     """Takes Open Inference Protocol requests by POST."""
+
+    grpc_endpoint: str | None = None
+    """HOST:PORT where the Open Inference Protocol is spoken over gRPC, without TLS; absent where the replicas that
+    serve do not speak it."""
 
 
 class ScheduledStep(Document):

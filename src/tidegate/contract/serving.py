@@ -67,8 +67,9 @@ class PredictionLog(Document):
         ]
         | None
     ) = None
-    """Where, as NAME:ARGUMENT; `jsonl:PATH` is a file of JSON lines. `{deployment}`, `{revision}` and `{replica}` are
-    replaced, and a path must have the last two in it. Nowhere when absent. No place for secrets: it is shown."""
+    """Where, as NAME:ARGUMENT; `jsonl:PATH` is a file of JSON lines. `{deployment}`, `{revision}`, `{replica}` and
+    `{worker}` are replaced; a path must have the second and third in it, and with several workers the last. Nowhere
+    when absent. No place for secrets: it is shown."""
 
     sample: Annotated[Share, between("0%", "100%", Share)] = Share.parse("100%")
     """Share of the requests, chosen by their `x-request-id`."""

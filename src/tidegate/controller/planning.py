@@ -78,6 +78,7 @@ def refuse_what_a_command_ignores(request: DeploymentRequest) -> None:
         "batching": request.batching != Batching(),
         "cache": request.cache.store != "off",
         "predictionLog": request.prediction_log.sink is not None,
+        "infrastructure.resources.workers": request.infrastructure.resources.workers > 1,
     }
     ignored = [name for name, is_asked in asked.items() if is_asked]
     if ignored:
@@ -163,17 +164,19 @@ def too_short_steps(request: DeploymentRequest) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def spec(name: str, revision: RevisionRow, bundles: Path) -> RevisionSpec:
-    """Return what it takes to run the revision."""
+def spec(name: str, revision: RevisionRow, bundle: Path, *, grpc: bool) -> RevisionSpec:
+    """Return what it takes to run the revision, of which this is the bundle; `grpc` says whether it answers that."""
     request = request_of(revision)
     return RevisionSpec(
         ref=RevisionRef(name, revision.number),
-        bundle=bundles / revision.digest,
+        bundle=bundle,
         model_name=name,
         model_version=request.model_artifact.version or str(revision.number),
         latency_objective_ms=request.serving_requirements.latency_p99.ms,
         threads=request.infrastructure.resources.threads,
         answering=answering(request),
+        workers=request.infrastructure.resources.workers,
+        grpc=grpc,
     )
 
 

@@ -22,6 +22,7 @@ from tidegate.controller import planning, report
 from tidegate.controller.evidence import Measured, Totals
 from tidegate.controller.home import Home, write_atomically
 from tidegate.controller.monitoring import write_monitoring
+from tidegate.controller.protocols import answers_grpc
 from tidegate.rollout import (
     EnsureReplicas,
     Observation,
@@ -255,7 +256,9 @@ class Reconciler:
 
     async def _ensure(self, deployment: DeploymentRow, rollout_id: int | None, number: int, count: int) -> None:
         revision = self._revision(deployment, number)
-        health = await self._target.ensure_replicas(planning.spec(self._name, revision, self._home.bundles), count)
+        bundle = self._home.bundles / revision.digest
+        spec = planning.spec(self._name, revision, bundle, grpc=answers_grpc(bundle))
+        health = await self._target.ensure_replicas(spec, count)
         self.seen.health[number] = health
         known = self.seen.restarts.get(number)
         self.seen.restarts[number] = health.restarts

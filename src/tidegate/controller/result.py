@@ -22,10 +22,12 @@ from tidegate.contract.result import (
 from tidegate.controller import planning
 from tidegate.controller.evidence import P99_BUDGET
 from tidegate.controller.monitoring import alert_names
+from tidegate.controller.protocols import answers_grpc
 from tidegate.controller.service import Service
 from tidegate.observe.catalogue import metric_names
 from tidegate.rollout import Rollout
 from tidegate.store import RolloutRow
+from tidegate.target.base import RevisionHealth
 
 
 def build(service: Service, name: str) -> dict[str, Any]:
@@ -40,8 +42,9 @@ def build(service: Service, name: str) -> dict[str, Any]:
     number = deployment.stable if deployment.stable is not None else (last.to_revision if last is not None else 1)
     revision = store.revision(deployment.id, number)
     request = planning.request_of(revision)
-    spec = planning.spec(name, revision, home.bundles)
-    manifest = read_bundle(spec.bundle).manifest
+    bundle = home.bundles / revision.digest
+    spec = planning.spec(name, revision, bundle, grpc=answers_grpc(bundle))
+    manifest = read_bundle(bundle).manifest
     url = service.target.url(name)
     health = service.supervisor.seen(name).health.get(number)
     replicas = len(health.replicas) if health is not None else planning.replicas(request)
@@ -53,6 +56,7 @@ def build(service: Service, name: str) -> dict[str, Any]:
             replicas=replicas,
             resources=UsedResources(
                 replicas=replicas,
+                workers=spec.workers,
                 threads=spec.threads,
                 memory_per_replica=Memory(manifest.memory_bytes) if manifest.memory_bytes else None,
             ),
@@ -68,6 +72,7 @@ def build(service: Service, name: str) -> dict[str, Any]:
             metrics_endpoint=f"{service.url}/v1/deployments/{name}/metrics",
             predict_endpoint=f"{url}/predict",
             infer_endpoint=f"{url}/v2/models/{name}/infer",
+            grpc_endpoint=service.target.grpc_address() if _answers_grpc(health) else None,
         ),
         traffic_config=_traffic(last, request, _on_trial(service, last) or request),
         monitoring=Monitoring(
@@ -78,6 +83,10 @@ def build(service: Service, name: str) -> dict[str, Any]:
         rollout=_outcome(service, last),
     )
     return document.as_document()
+
+
+def _answers_grpc(health: RevisionHealth | None) -> bool:
+    return health is not None and any(replica.grpc_address is not None for replica in health.replicas)
 
 
 def _on_trial(service: Service, last: RolloutRow | None) -> DeploymentRequest | None:

@@ -92,6 +92,7 @@ def _health(health: RevisionHealth) -> dict[str, Any]:
             {
                 "index": replica.index,
                 "address": replica.address,
+                "grpc_address": replica.grpc_address,
                 "pid": replica.pid,
                 "ready": replica.ready,
                 "restarts": replica.restarts,

@@ -77,14 +77,14 @@ def _is_dead(process: psutil.Process) -> bool:
     return process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
 
 
-def find_by_argument(argument: str) -> list[OsProcess]:
-    """Return the living processes that have `argument` as one whole word of their command line.
+def find_by_argument(*arguments: str) -> list[OsProcess]:
+    """Return the living processes that have each of the arguments as one whole word of their command line.
 
     Takes some milliseconds per hundred processes: for when the record of a process was lost, not for a loop.
     """
     found = []
     for process in psutil.process_iter(["pid", "create_time", "cmdline", "status"]):
         info = process.info
-        if argument in (info["cmdline"] or ()) and info["status"] != psutil.STATUS_ZOMBIE:
+        if set(arguments) <= set(info["cmdline"] or ()) and info["status"] != psutil.STATUS_ZOMBIE:
             found.append(OsProcess(info["pid"], info["create_time"]))
     return found

@@ -15,6 +15,7 @@ from tidegate.contract.errors import Conflict
 
 LOCK_NAME = "lock"
 STATE_NAME = "state.json"
+WORKER_DEATHS_NAME = "worker-deaths"
 
 
 def take_lock(run_dir: Path) -> IO[bytes]:
@@ -50,3 +51,10 @@ def write_state(run_dir: Path, host: str, port: int, grpc_port: int | None = Non
     beside = run_dir / f"{STATE_NAME}.{pid}"
     beside.write_bytes(orjson.dumps(state))
     beside.replace(run_dir / STATE_NAME)
+
+
+def write_worker_deaths(run_dir: Path, count: int) -> None:
+    """Say how many workers of this replica died: to whoever started it, they are deaths like its own."""
+    beside = run_dir / f"{WORKER_DEATHS_NAME}.{os.getpid()}"
+    beside.write_text(str(count), encoding="ascii")
+    beside.replace(run_dir / WORKER_DEATHS_NAME)

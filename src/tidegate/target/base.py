@@ -45,8 +45,10 @@ class RevisionSpec:
         bundle: folder of the bundle.
         model_name, model_version: as clients of the Open Inference Protocol see them.
         latency_objective_ms: p99 objective, for the server's own histogram.
-        threads: inference threads per replica.
+        threads: inference threads per process.
         answering: everything else that its replicas are told.
+        workers: processes per replica that share its ports. With several, one more looks after them.
+        grpc: whether they answer gRPC, too, on a port of its own.
     """
 
     ref: RevisionRef
@@ -56,11 +58,13 @@ class RevisionSpec:
     latency_objective_ms: float
     threads: int
     answering: Answering = Answering()
+    workers: int = 1
+    grpc: bool = False
 
 
 @dataclass(frozen=True)
 class ReplicaHealth:
-    """One replica. `address` and `pid` are None while it is not running."""
+    """One replica. `address` and `pid` are None while it is not running, `grpc_address` also where it has no gRPC."""
 
     index: int
     address: str | None
@@ -68,11 +72,15 @@ class ReplicaHealth:
     ready: bool
     restarts: int
     last_exit: str | None
+    grpc_address: str | None = None
 
 
 @dataclass(frozen=True)
 class RevisionHealth:
-    """All replicas of a revision. `restarts` counts deaths that were not asked for, over the revision's life."""
+    """All replicas of a revision. `restarts` counts deaths that were not asked for, over the revision's life.
+
+    A death of a worker counts like that of a replica.
+    """
 
     replicas: tuple[ReplicaHealth, ...]
 
@@ -143,6 +151,10 @@ class Target(Protocol):
 
     def url(self, deployment: str) -> str:
         """Return the address at which users reach the deployment."""
+        ...
+
+    def grpc_address(self) -> str:
+        """Return HOST:PORT where users call every deployment over gRPC that answers it, without TLS."""
         ...
 
     def logs(self, ref: RevisionRef, index: int, lines: int) -> list[str]:

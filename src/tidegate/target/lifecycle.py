@@ -34,7 +34,7 @@ class SlotRecord:
     Attributes:
         spawned_at: when the process was started; None when none was, or when its death is already counted.
         pid: of the process that was started, None when not known.
-        restarts: deaths that were not asked for.
+        restarts: deaths that were not asked for, of workers too once their replica died.
         early_deaths: how many of the latest deaths in a row came before `SETTLED_SECONDS`.
         not_before: no new process before this time.
         last_exit: how the last process ended.
@@ -116,11 +116,12 @@ def spawned(record: SlotRecord, pid: int | None, now: float) -> SlotRecord:
     return replace(record, spawned_at=now, pid=pid, killed_because=None)
 
 
-def buried(record: SlotRecord, exit_code: int | None, now: float) -> SlotRecord:
+def buried(record: SlotRecord, exit_code: int | None, now: float, *, worker_deaths: int = 0) -> SlotRecord:
     """Return the record of a replica whose process was found dead.
 
     Args:
         exit_code: as `subprocess` gives it (negative for a signal); None when the process was not our child.
+        worker_deaths: of its workers, before it died itself.
     """
     if exit_code == EXIT_LOCKED:
         # Another copy runs, started by somebody else. This one never served, so none died.
@@ -137,7 +138,7 @@ def buried(record: SlotRecord, exit_code: int | None, now: float) -> SlotRecord:
         record,
         spawned_at=None,
         pid=None,
-        restarts=record.restarts + 1,
+        restarts=record.restarts + 1 + worker_deaths,
         early_deaths=early_deaths,
         not_before=now + delay_seconds(early_deaths),
         last_exit=record.killed_because or exit_text(exit_code),

@@ -98,6 +98,8 @@ class LocalTarget:
         refs = revisions_of(self._home)
         slots = [slot for ref in refs for slot in slots_of(self._home, ref).values()]
         await asyncio.gather(*(self._end(slot, _STOP_GRACE_SECONDS) for slot in slots))
+        orphans = [found for slot in slots for found in _end_orphans(slot)]
+        await asyncio.gather(*(found.wait_gone(_KILLED_SECONDS) for found in orphans))
         for slot in slots:
             self._reap(slot)
             slot.clear()
@@ -116,6 +118,10 @@ class LocalTarget:
     def url(self, deployment: str) -> str:
         """See `Target.url`."""
         return f"{self._gateway.url}/{deployment}"
+
+    def grpc_address(self) -> str:
+        """See `Target.grpc_address`. It is the gateway's one port: Envoy tells HTTP/2 by how a connection begins."""
+        return self._gateway.url.removeprefix("http://")
 
     def logs(self, ref: RevisionRef, index: int, lines: int) -> list[str]:
         """See `Target.logs`. Works for a replica that is gone, too."""
@@ -199,9 +205,14 @@ class LocalTarget:
             grace = self._grace_seconds(slot.ref)
             match lifecycle.next_step(record, alive=alive, wanted=spec is not None, now=now, grace_seconds=grace):
                 case Step.BURY:
-                    slot.save(lifecycle.buried(record, self._reap(slot), now))
+                    exit_code = self._reap(slot)
+                    if exit_code != lifecycle.EXIT_LOCKED:  # else the workers are those of the other copy
+                        _end_orphans(slot)
+                    slot.save(lifecycle.buried(record, exit_code, now, worker_deaths=slot.worker_deaths()))
+                    slot.forget_worker_deaths()
                 case Step.CLEAR:
                     self._reap(slot)
+                    _end_orphans(slot)
                     slot.clear()
                     if spec is None:
                         return None
@@ -311,15 +322,18 @@ class LocalTarget:
         return RevisionHealth(tuple(self._replica_health(slot, view) for slot in slots))
 
     def _replica_health(self, slot: Slot, view: Mapping[RevisionRef, frozenset[Endpoint]] | None) -> ReplicaHealth:
-        record = slot.record()
+        record, worker_deaths = slot.record(), slot.worker_deaths()
         state = slot.state() if slot.is_alive() else None
         return ReplicaHealth(
             index=slot.index,
             address=None if state is None else f"{state.endpoint.host}:{state.endpoint.port}",
+            grpc_address=None
+            if state is None or state.endpoint.grpc_port is None
+            else f"{state.endpoint.host}:{state.endpoint.grpc_port}",
             pid=None if state is None else state.process.pid,
             ready=state is not None and record.draining_since is None and self._is_ready(slot, state, view),
-            restarts=record.restarts,
-            last_exit=record.last_exit,
+            restarts=record.restarts + worker_deaths,
+            last_exit="a worker died" if worker_deaths else record.last_exit,
         )
 
     def _is_ready(
@@ -351,6 +365,17 @@ def _processes(slot: Slot) -> list[OsProcess]:
         if started is not None and abs(started.create_time - record.spawned_at) < _SAME_START_SECONDS:
             return [started]
     return find_by_argument(str(slot.folder))
+
+
+def _end_orphans(slot: Slot) -> list[OsProcess]:
+    """End the workers of a replica whose supervisor is gone, and return them.
+
+    They end by themselves when they notice, unless one hangs; the next copy is not to wait for what they are still at.
+    """
+    orphans = find_by_argument(str(slot.folder), "--worker")
+    for orphan in orphans:
+        orphan.send(signal.SIGKILL)
+    return orphans
 
 
 def _living_only(snapshot: Snapshot, home: Path) -> Snapshot:

@@ -37,25 +37,34 @@ _REQUEST_GRACE_SECONDS = 3600.0
 
 
 def server_command(spec: RevisionSpec, index: int, run_dir: Path) -> list[str]:
-    """Return the command of Tidegate's own server."""
-    options = {
+    """Return the command of Tidegate's own server: one process, or a supervisor of several."""
+    listening = {
         "--bundle": spec.bundle,
         "--deployment": spec.ref.deployment,
         "--revision": spec.ref.revision,
-        "--replica": index,
-        "--model-name": spec.model_name,
         "--model-version": spec.model_version,
-        "--latency-objective-ms": spec.latency_objective_ms,
-        "--threads": spec.threads,
         "--host": "127.0.0.1",
         "--port": 0,
+        **({"--grpc-port": 0} if spec.grpc else {}),
         "--run-dir": run_dir,
         "--drain-seconds": _DRAIN_SECONDS,
         "--grace-seconds": _REQUEST_GRACE_SECONDS,
+    }
+    serving = {
+        "--replica": index,
+        "--latency-objective-ms": spec.latency_objective_ms,
+        "--threads": spec.threads,
         **_answering_options(spec, index),
     }
-    pairs = [str(word) for option in options.items() for word in option]
-    return [sys.executable, "-m", "tidegate.server", *pairs]
+    if spec.workers == 1:
+        options = {**listening, "--model-name": spec.model_name, **serving}
+        return [sys.executable, "-m", "tidegate.server", *_words(options)]
+    options = {**listening, "--model": spec.model_name, "--workers": spec.workers}
+    return [sys.executable, "-m", "tidegate.server.supervisor", *_words(options), "--", *_words(serving)]
+
+
+def _words(options: Mapping[str, object]) -> list[str]:
+    return [str(word) for option in options.items() for word in option]
 
 
 def _answering_options(spec: RevisionSpec, index: int) -> dict[str, object]:
@@ -77,7 +86,10 @@ def _answering_options(spec: RevisionSpec, index: int) -> dict[str, object]:
 
 
 def sink_of(template: str, spec: RevisionSpec, index: int) -> str:
-    """Return where one replica logs its predictions: the sink with its placeholders replaced."""
+    """Return where one replica logs its predictions: the sink with its placeholders replaced.
+
+    `{worker}` stays: only the worker itself knows which one it is.
+    """
     facts = {"deployment": spec.ref.deployment, "revision": spec.ref.revision, "replica": index}
     for name, value in facts.items():
         template = template.replace(f"{{{name}}}", str(value))
@@ -87,7 +99,7 @@ def sink_of(template: str, spec: RevisionSpec, index: int) -> str:
 def environment(inherited: Mapping[str, str], spec: RevisionSpec) -> dict[str, str]:
     """Return the environment of a replica: ours without Tidegate's own settings, and without thread pools in libraries.
 
-    A replica with several threads answers as many requests side by side, each on one thread. The URL of Redis is handed
+    A process with several threads answers as many requests side by side, each on one thread. The URL of Redis is handed
     on to those that cache there: arguments and `spec.json` are seen by others, the environment is not.
     """
     wanted = {CACHE_URL_VARIABLE} if spec.answering.cache == "redis" else set()
@@ -106,6 +118,8 @@ def spec_document(spec: RevisionSpec, index: int, command: list[str]) -> dict[st
         "model_version": spec.model_version,
         "latency_objective_ms": spec.latency_objective_ms,
         "threads": spec.threads,
+        "workers": spec.workers,
+        "grpc": spec.grpc,
         **asdict(spec.answering),
         "command": command,
     }

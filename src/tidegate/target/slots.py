@@ -6,6 +6,7 @@
 - `lock`: the server's own, which guards against copies that we did not start.
 - `spec.json`: what runs, written before the process starts.
 - `state.json`: pid and address, written by the server once it listens.
+- `worker-deaths`: how many workers of a living replica died, written by the server.
 - `slot.json`: restarts, last exit, delays: `lifecycle.SlotRecord`.
 - `log`: what the process writes.
 """
@@ -51,6 +52,7 @@ class Slot:
     def prepare(self, spec: Mapping[str, Any]) -> None:
         """Make the folder ready for a new process. Only while holding `hold`."""
         (self.folder / "state.json").unlink(missing_ok=True)
+        self.forget_worker_deaths()
         write_json(self.folder / "spec.json", spec)
         if self.log.exists() and self.log.stat().st_size > _LOG_BYTES:
             self.log.replace(self.folder / "log.1")
@@ -86,8 +88,19 @@ class Slot:
         if document is None:
             return None
         return ReplicaState(
-            OsProcess(document["pid"], document["create_time"]), Endpoint(document["host"], document["port"])
+            OsProcess(document["pid"], document["create_time"]),
+            Endpoint(document["host"], document["port"], document.get("grpc_port")),
         )
+
+    def worker_deaths(self) -> int:
+        """Return how many workers died under the process that lives, or under the one that was last found dead."""
+        try:
+            return int((self.folder / "worker-deaths").read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def forget_worker_deaths(self) -> None:
+        (self.folder / "worker-deaths").unlink(missing_ok=True)
 
     def record(self) -> SlotRecord:
         document = read_json(self.folder / "slot.json")

@@ -160,11 +160,18 @@ def deploy(
         ),
     ] = None,
     replicas: Annotated[
-        int | None, typer.Option("--replicas", help="Serving processes.", show_default="2", rich_help_panel=RUNNING)
+        int | None,
+        typer.Option(
+            "--replicas", help="Units that are replaced by themselves.", show_default="2", rich_help_panel=RUNNING
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", help="Serving processes of each.", show_default="1", rich_help_panel=RUNNING),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option("--threads", help="Inference threads of each.", show_default="1", rich_help_panel=RUNNING),
+        typer.Option("--threads", help="Inference threads of a process.", show_default="1", rich_help_panel=RUNNING),
     ] = None,
     cache: Annotated[
         str | None,
@@ -216,6 +223,7 @@ def deploy(
         "--min-requests": min_requests,
         "--on-inconclusive": on_inconclusive,
         "--replicas": replicas,
+        "--workers": workers,
         "--threads": threads,
         "--cache": cache,
     }

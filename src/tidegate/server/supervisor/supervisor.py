@@ -16,7 +16,7 @@ from typing import Any
 from tidegate.contract.errors import Conflict, NotFound, TidegateError
 from tidegate.server.channel import Document
 from tidegate.server.handover import HandoverQueue
-from tidegate.server.rundir import write_state
+from tidegate.server.rundir import write_state, write_worker_deaths
 from tidegate.server.supervisor.generation import Generation, Served
 from tidegate.server.supervisor.metrics import OUTCOMES, supervision
 from tidegate.server.supervisor.repository import RepositoryRequests
@@ -348,6 +348,8 @@ class Supervisor:
         """Keep what an ended worker had counted."""
         if worker.last_words is None and worker.returncode:
             self._deaths += 1
+            if self._current is not None:  # else it never served, and this process is about to say so by its end
+                write_worker_deaths(self._settings.run_dir, self._deaths)
             self._announce("worker-died", worker=worker.index, code=worker.returncode)
         self._ended.add(worker.families)
 
