@@ -145,7 +145,7 @@ def test_torchscript_that_reaches_files_is_seen(tmp_path: Path, call: str) -> No
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegate.runtime.pytorch_file.MAX_UNPACKED_BYTES", 40)
+    monkeypatch.setattr("tidegate.runtime.zip_bounds.MAX_UNPACKED_BYTES", 40)
     with pytest.raises(InvalidInput, match="unpacks to more"):
         read_torch_file(written(tmp_path / "m.pt2", exported()))
 

@@ -103,7 +103,7 @@ def test_a_zip_with_a_schema_of_something_else_is_no_skops_file(tmp_path: Path) 
 
 
 def test_a_zip_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegate.runtime.sklearn.MAX_UNPACKED_BYTES", 1 << 20)
+    monkeypatch.setattr("tidegate.runtime.zip_bounds.MAX_UNPACKED_BYTES", 1 << 20)
     path = tmp_path / "model.skops"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("schema.json", "{}")

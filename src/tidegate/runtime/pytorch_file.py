@@ -22,9 +22,10 @@ import orjson
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.pickle_machine import Findings, UnreadablePickleError, follow
 from tidegate.runtime.pickle_scan import LEGACY_TORCH, MAX_REASONS, find_dangerous
+from tidegate.runtime.zip_bounds import check_zip_bounds
 
 #: Bounds for what an archive may unpack to, and for the parts that are read whole.
-MAX_MEMBERS, MAX_UNPACKED_BYTES, MAX_GRAPH_BYTES, MAX_CODE_BYTES = 100_000, 16 << 30, 256 << 20, 64 << 20
+MAX_GRAPH_BYTES, MAX_CODE_BYTES = 256 << 20, 64 << 20
 
 _DAMAGE = (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error, ValueError)
 #: TorchScript operators that touch more than tensors (`torch._C._jit_get_all_schemas()`: file names and peers).
@@ -116,17 +117,17 @@ def _from_archive(path: Path, archive: zipfile.ZipFile) -> TorchFile | None:
         raise ValueError("the directory at its end is missing")
     names = {_inside(name): name for name in archive.namelist()}
     if "serialized_exported_program.json" in archive.namelist():
-        _check_bounds(path, archive)
+        check_zip_bounds(path, archive)
         return _export(archive, ["serialized_exported_program.json"])
     if "archive_format" in names and _beginning(archive, names["archive_format"]) == b"pt2":
-        _check_bounds(path, archive)
+        check_zip_bounds(path, archive)
         if any(name.startswith("data/aotinductor/") for name in names):
             return TorchFile("aotinductor")
         graphs = [name for inside, name in names.items() if re.fullmatch(r"models/[^/]+\.json", inside)]
         return _export(archive, graphs)
     if "data.pkl" not in names or "version" not in names:
         return None
-    _check_bounds(path, archive)
+    check_zip_bounds(path, archive)
     if "constants.pkl" in names:
         return _script(archive, [name for inside, name in names.items() if inside.startswith("code/")])
     seen = _Seen()
@@ -143,18 +144,6 @@ def _inside(name: str) -> str:
 def _beginning(archive: zipfile.ZipFile, name: str) -> bytes:
     with archive.open(name) as stream:
         return stream.read(16).strip()
-
-
-def _check_bounds(path: Path, archive: zipfile.ZipFile) -> None:
-    members = archive.infolist()
-    unpacked = sum(member.file_size for member in members)
-    if len(members) > MAX_MEMBERS or unpacked > MAX_UNPACKED_BYTES:
-        raise InvalidInput(
-            f"{path.name} unpacks to more than a model needs.",
-            subject=str(path),
-            expected=f"at most {MAX_MEMBERS} members and {MAX_UNPACKED_BYTES >> 30} GiB",
-            got=f"{len(members)} members and {unpacked} bytes",
-        )
 
 
 def _bounded(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
