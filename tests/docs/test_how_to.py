@@ -85,3 +85,10 @@ def test_the_page_on_tuning_runs_and_its_replicas_do_as_it_says(reader: Reader) 
 
 def test_the_page_on_own_code_runs(reader: Reader) -> None:
     reader.follow(read(HOW_TO / "serve-your-own-code.md"))
+
+
+def test_the_page_on_grpc_calls_a_deployment(reader: Reader) -> None:
+    reader.type(FORGET)
+    reader.follow(read(HOW_TO / "grpc-clients.md"))
+    assert "ready: True True" in reader.told
+    assert "prediction" in reader.told
