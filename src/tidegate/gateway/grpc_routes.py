@@ -44,8 +44,8 @@ _DEADLINE_MARGIN = "0.010s"
 
 #: The statuses of gRPC (github.com/grpc/grpc, doc/statuscodes.md) that are the caller's doing, as 4xx is over HTTP:
 #: CANCELLED, INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, FAILED_PRECONDITION, OUT_OF_RANGE,
-#: UNIMPLEMENTED, UNAUTHENTICATED. All others but OK are failures, RESOURCE_EXHAUSTED among them, which servers say under
-#: load. gRPC says it of a message that is too large, too; the gateway lets that through only where metadata routes it.
+#: UNIMPLEMENTED, UNAUTHENTICATED. All others but OK are failures, also RESOURCE_EXHAUSTED, said under load.
+#: gRPC says it of a message that is too large, too; the gateway lets that through only where metadata routes it.
 OK, DEADLINE_EXCEEDED = 0, 4
 REJECTIONS = frozenset({1, 3, 5, 6, 7, 9, 11, 12, 16})
 
