@@ -1,4 +1,4 @@
-.PHONY: setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge bench-serving bench-swap clean
+.PHONY: setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge bench-serving bench-swap bench-metrics clean
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-stamp
@@ -53,6 +53,9 @@ bench-serving: setup  ## the server against MLServer, BentoML, LitServe, Ray Ser
 
 bench-swap: setup  ## one 300 MB forest swapped for another, and a broken file refused, under 1,000 requests/s
 	$(BIN)/python -m benchmarks.swap $(BENCH_ARGS)
+
+bench-metrics: setup  ## the server with and without its metrics
+	$(BIN)/python -m benchmarks.metrics $(BENCH_ARGS)
 
 fmt: setup
 	$(BIN)/ruff format .

@@ -11,14 +11,15 @@ them. Prometheus' own counters take a lock each time, a dozen per request.
 from __future__ import annotations
 
 import platform
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from tidegate import __version__
+from tidegate.runtime.base import Array
 from tidegate.server.totals import Family
 
 REQUESTS_TOTAL = "tidegate_server_requests_total"
@@ -35,6 +36,9 @@ MODEL_INFO = "tidegate_server_model_info"
 
 _BUCKETS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
+
+#: So many requests are put into the histograms together.
+_AT_ONCE = 512
 
 _OPENMETRICS = "application/openmetrics-text"
 _TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -54,18 +58,19 @@ class Distribution:
     __slots__ = ("_bounds", "_counts", "_sum")
 
     def __init__(self, bounds: Sequence[float]) -> None:
-        self._bounds = tuple(bounds)
-        self._counts = [0] * (len(self._bounds) + 1)
+        self._bounds = np.array(bounds, dtype=np.float64)
+        self._counts = np.zeros(len(self._bounds) + 1, dtype=np.int64)
         self._sum = 0.0
 
-    def add(self, value: float) -> None:
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
+    def add(self, values: Array) -> None:
+        places = np.searchsorted(self._bounds, values, side="left")
+        self._counts += np.bincount(places, minlength=len(self._counts))
+        self._sum += float(values.sum())
 
     def buckets(self) -> tuple[list[tuple[str, float]], float]:
         """Return (upper bound, cumulated count) pairs and the sum, as Prometheus has them."""
         cumulated, total = [], 0
-        for bound, count in zip([*map(str, map(float, self._bounds)), "+Inf"], self._counts, strict=True):
+        for bound, count in zip([*map(str, self._bounds.tolist()), "+Inf"], self._counts.tolist(), strict=True):
             total += count
             cumulated.append((bound, float(total)))
         return cumulated, self._sum
@@ -101,6 +106,8 @@ class ServerMetrics:
         self._queue_duration = Distribution(bounds)
         self._batches = Distribution(_BATCHES)
         self._rows = 0
+        self._durations: list[float] = []
+        self._servings: list[tuple[int, float, float, int]] = []
         self._info: dict[str, str] = {}
         self._sources: list[Source] = []
         self.registry.register(self)
@@ -110,14 +117,25 @@ class ServerMetrics:
         """Count one answered request."""
         key = (protocol, status)
         self._outcomes[key] = self._outcomes.get(key, 0) + 1
-        self._request_duration.add(seconds)
+        self._durations.append(seconds)
+        if len(self._durations) >= _AT_ONCE:
+            self._settle()
 
     def served(self, rows: int, queue_seconds: float, model_seconds: float, batch_requests: int) -> None:
-        """Count what went into one successful answer."""
-        self._rows += rows
-        self._queue_duration.add(queue_seconds)
-        self._inference_duration.add(model_seconds)
-        self._batches.add(batch_requests)
+        """Count what went into one successful answer, which `answered` counts besides."""
+        self._servings.append((rows, queue_seconds, model_seconds, batch_requests))
+
+    def _settle(self) -> None:
+        """Put what waits into the histograms: together, it takes a tenth of the time."""
+        durations, self._durations = self._durations, []
+        servings, self._servings = self._servings, []
+        self._request_duration.add(np.array(durations, dtype=np.float64))
+        if servings:
+            rows, queue, model, batches = np.array(servings, dtype=np.float64).T
+            self._rows += int(rows.sum())
+            self._queue_duration.add(queue)
+            self._inference_duration.add(model)
+            self._batches.add(batches)
 
     def describe_model(self, **labels: str) -> None:
         """Publish what is served: one sample of value 1, the facts as its labels."""
@@ -133,6 +151,7 @@ class ServerMetrics:
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric as it is now; called by the registry."""
+        self._settle()
         requests = CounterMetricFamily(
             REQUESTS_TOTAL,
             "Inference requests answered, by protocol and HTTP status.",

@@ -9,7 +9,6 @@ tenths. Every output has a bin for what is missing, and one for what the referen
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -27,6 +26,8 @@ _POWERS = (-1000.0, -100.0, -10.0, -1.0, -0.1, 0.0, 0.1, 1.0, 10.0, 100.0, 1000.
 _ENOUGH = 20
 #: A column of whole numbers or texts with more values than this has no classes.
 _MOST_CLASSES = 50
+#: So many rows are counted together; with the usual outputs they take a few kilobytes while they wait.
+_ROWS_AT_ONCE = 512
 _MISSING, _OTHER = "missing", "other"
 
 
@@ -49,18 +50,13 @@ class _Numbers:
         texts = [f"{bound:g}" for bound in bounds]
         inner = [f"({low}, {high}]" for low, high in pairwise(texts)]
         self.bins = [f"<= {texts[0]}", *inner, f"> {texts[-1]}", _MISSING]
-        self._bounds = list(bounds)
-        self._array = np.array(bounds)
+        self._bounds = np.array(bounds)
         self._column = column
 
     def count(self, values: Array) -> Counter[int]:
         if self._column is not None:
             values = values[:, self._column]
-        if len(values) == 1:  # the usual case, for which NumPy takes ten times as long
-            value = float(values[0])
-            missing = value != value  # noqa: PLR0124 (NaN)
-            return Counter({len(self.bins) - 1 if missing else bisect_left(self._bounds, value): 1})
-        bins = np.where(np.isnan(values), len(self.bins) - 1, np.searchsorted(self._array, values, side="left"))
+        bins = np.where(np.isnan(values), len(self.bins) - 1, np.searchsorted(self._bounds, values, side="left"))
         found, times = np.unique(bins, return_counts=True)
         return Counter(dict(zip(found.tolist(), times.tolist(), strict=True)))
 
@@ -97,15 +93,32 @@ class PredictionDistribution:
         found = {spec.name: _bins_for(spec, reference[spec.name], labels) for spec in outputs}
         self._bins = {name: bins for name, bins in found.items() if bins is not None}
         self._counts = {name: [0] * len(bins.bins) for name, bins in self._bins.items()}
+        self._waiting: list[list[Array]] = []
+        self._rows_waiting = 0
         self._lock = threading.Lock()
 
     def count(self, outputs: Columns) -> None:
-        """Count every row of some outputs."""
-        for name, bins in self._bins.items():
-            counted = bins.count(outputs[name])
-            counts = self._counts[name]
-            with self._lock:
-                for position, times in counted.items():
+        """Count every row of some outputs, which nobody may change afterwards.
+
+        What comes is kept until it is worth a call of NumPy or is asked for: one row by itself takes as long to count
+        as a hundred.
+        """
+        if not self._bins:
+            return
+        columns = [outputs[name] for name in self._bins]
+        with self._lock:
+            self._waiting.append(columns)
+            self._rows_waiting += len(columns[0])
+            if self._rows_waiting >= _ROWS_AT_ONCE:
+                self._count_waiting()
+
+    def _count_waiting(self) -> None:
+        """Count what waits; the caller holds the lock."""
+        waiting, self._waiting, self._rows_waiting = self._waiting, [], 0
+        if waiting:
+            for columns, (name, bins) in zip(zip(*waiting, strict=True), self._bins.items(), strict=True):
+                counts = self._counts[name]
+                for position, times in bins.count(np.concatenate(columns)).items():
                     counts[position] += times
 
     def metrics(self, names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[Metric]:
@@ -113,7 +126,10 @@ class PredictionDistribution:
         predictions = CounterMetricFamily(
             PREDICTIONS_TOTAL, "Rows predicted, by output and fixed bin.", labels=(*names, "output", "bin")
         )
+        with self._lock:
+            self._count_waiting()
+            counted = {name: list(counts) for name, counts in self._counts.items()}
         for name, bins in self._bins.items():
-            for text, count in zip(bins.bins, self._counts[name], strict=True):
+            for text, count in zip(bins.bins, counted[name], strict=True):
                 predictions.add_metric((*values, name, text), count)
         yield predictions

@@ -1,0 +1,1 @@
+"""What the server's metrics cost; see `python -m benchmarks.metrics`."""
