@@ -286,14 +286,6 @@ class DeploymentRequest(Document):
             raise problem(expected, str(self.analysis.interval), path="analysis.interval")
         return self
 
-    @model_validator(mode="after")
-    def _one_file_per_process(self) -> Self:
-        path = self.prediction_log.path
-        if self.infrastructure.resources.workers > 1 and path is not None and "{worker}" not in path:
-            hint = "with several workers every process writes a file of its own"
-            raise problem("a path with {worker} in it", self.prediction_log.sink, path="predictionLog.sink", hint=hint)
-        return self
-
     def anchored(self, folder: PurePath) -> Self:
         """Return the request with relative paths counted from `folder`; absolute ones stay."""
         artifact = self.model_artifact

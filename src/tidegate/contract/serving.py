@@ -16,7 +16,7 @@ CacheStore = Literal["off", "memory", "redis"]
 
 _SINK_PATTERN = "[a-z][a-z0-9_-]{0,62}:.+"
 _LONGEST_SINK = 4096
-#: Sinks that are files: two processes that write one would tear each other's lines.
+#: Sinks that are files: two replicas that write one would tear each other's lines.
 _FILES = ("jsonl",)
 
 
@@ -67,9 +67,9 @@ class PredictionLog(Document):
         ]
         | None
     ) = None
-    """Where, as NAME:ARGUMENT; `jsonl:PATH` is a file of JSON lines. `{deployment}`, `{revision}`, `{replica}` and
-    `{worker}` are replaced; a path must have the second and third in it, and with several workers the last. Nowhere
-    when absent. No place for secrets: it is shown."""
+    """Where, as NAME:ARGUMENT; `jsonl:PATH` is a file of JSON lines. `{deployment}`, `{revision}` and `{replica}`
+    are replaced; a path must have the last two in it. The workers of a replica share its file. Nowhere when absent.
+    No place for secrets: it is shown."""
 
     sample: Annotated[Share, between("0%", "100%", Share)] = Share.parse("100%")
     """Share of the requests, chosen by their `x-request-id`."""

@@ -134,9 +134,7 @@ class Replica:
         settings = self.settings.prediction_log
         if settings is None:
             return Watch(distribution, None)
-        worker = self.settings.worker
-        sink = settings.sink.replace("{worker}", str(worker.index if worker is not None else 0))
-        prediction_log = PredictionLog(open_sink(sink), self.settings.identity, settings.share)
+        prediction_log = PredictionLog(open_sink(settings.sink), self.settings.identity, settings.share)
         self.metrics.add_source(prediction_log.metrics)
         return Watch(distribution, prediction_log)
 

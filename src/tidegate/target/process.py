@@ -86,10 +86,7 @@ def _answering_options(spec: RevisionSpec, index: int) -> dict[str, object]:
 
 
 def sink_of(template: str, spec: RevisionSpec, index: int) -> str:
-    """Return where one replica logs its predictions: the sink with its placeholders replaced.
-
-    `{worker}` stays: only the worker itself knows which one it is.
-    """
+    """Return where one replica logs its predictions: the sink with its placeholders replaced."""
     facts = {"deployment": spec.ref.deployment, "revision": spec.ref.revision, "replica": index}
     for name, value in facts.items():
         template = template.replace(f"{{{name}}}", str(value))
