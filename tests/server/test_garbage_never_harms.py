@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import string
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.server.conftest import InProcess
+from tests.server.conftest import InProcess, Serve
+from tidegate.artifact.bundle import Bundle
+from tidegate.contract.errors import InvalidInput
+from tidegate.server.endpoint import Head, InferenceEndpoint
 
 ROW = {"distance": 400.0, "hour": 18, "month": 7, "carrier": "UA"}
 PATHS = ["/predict", "/v2/models/flights/infer"]
@@ -101,3 +105,12 @@ def test_request_ids_of_any_form(flights: InProcess, value: str) -> None:
     echoed = answer.headers["x-request-id"]
     assert echoed.isprintable()
     assert 0 < len(echoed) <= 128
+
+
+def test_an_error_that_no_json_can_hold_is_answered_all_the_same(serve: Serve, flights_bundle: Bundle) -> None:
+    replica, _ = serve(flights_bundle)
+    for codec in (replica.predict, replica.oip):
+        status, headers, body = InferenceEndpoint(replica, codec).failure(InvalidInput("got \ud800"), Head([]))
+        assert status == 500
+        assert b"content-type: application/json\r\n" in headers
+        assert "could not be written" in json.loads(body)["error"]

@@ -200,3 +200,24 @@ def test_another_model_version_or_label_is_not_found(flights: InProcess, path: s
 def test_another_method_is_not_found_and_get_is_not_allowed(flights: InProcess) -> None:
     assert flights.post(f"{MODEL}:explain", json={}).status_code == 404
     assert flights.get(f"{MODEL}:predict").status_code == 405
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"instances": [{"distance": NaN, "hour": 18, "month": 7, "carrier": "\ud800"}]}',
+        rb'{"instances": [{"distance": NaN, "hour": "\ud800", "month": 7, "carrier": "UA"}]}',
+        rb'{"signature_name": "\ud800", "instances": [{"distance": NaN, "hour": 18, "month": 7, "carrier": "UA"}]}',
+        b'{"instances": [{"distance": NaN, "hour": 18, "month": 7, "carrier": "\xed\xa0\x80"}]}',
+    ],
+    ids=["value", "wrong kind", "name", "bytes"],
+)
+def test_half_of_a_surrogate_pair_beside_nan_is_refused(flights: InProcess, body: bytes) -> None:
+    answer = flights.post(f"{MODEL}:predict", content=body)
+    assert answer.status_code == 400, answer.text
+    assert "not JSON" in answer.json()["error"]
+
+
+def test_a_whole_surrogate_pair_beside_nan_is_a_character(flights: InProcess) -> None:
+    body = rb'{"instances": [{"distance": NaN, "hour": 18, "month": 7, "carrier": "\ud83d\ude00"}]}'
+    assert flights.post(f"{MODEL}:predict", content=body).status_code == 200

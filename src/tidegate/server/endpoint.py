@@ -29,6 +29,7 @@ _LONGEST_REQUEST_ID = 128
 _RETRY_AFTER = b"retry-after: 1\r\n"
 _ALLOW = b"allow: POST\r\n"
 _JSON = b"application/json"
+_UNWRITABLE = b'{"error":"the request failed, and its error could not be written as JSON"}'
 
 #: An id made here: 80 random bits of this process, then a number. Random bits for each would cost a system call.
 _PROCESS = os.urandom(10).hex().encode()
@@ -145,7 +146,14 @@ class InferenceEndpoint:
             headers += _RETRY_AFTER
         elif status == 405:
             headers += _ALLOW
-        return status, headers, self._codec.encode_error(error)
+        try:
+            return status, headers, self._codec.encode_error(error)
+        except Exception as unwritable:  # noqa: BLE001 -- whatever the error holds, the request must be answered
+            unwritten = ModelFailed("an error could not be written as an answer")
+            unwritten.__cause__ = unwritable
+            self._note(unwritten, 500, head)
+            headers = b"content-type: %b\r\nx-request-id: %b\r\n" % (_JSON, head.request_id)
+            return 500, headers, _UNWRITABLE
 
     def begun(self) -> None:
         """Count a request whose headers are here."""

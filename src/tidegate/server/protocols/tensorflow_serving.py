@@ -272,9 +272,13 @@ def _parse(body: bytes) -> Any:
         if b"NaN" not in body:
             raise
         try:
-            return json.loads(body, parse_constant=_constant, parse_float=_finite)
+            document = json.loads(body.decode(), parse_constant=_constant, parse_float=_finite)
+            if b"\\u" in body:
+                _check_text(document)
         except (ValueError, RecursionError):
             pass
+        else:
+            return document
         raise
 
 
@@ -282,6 +286,17 @@ def _constant(name: str) -> float:
     if name != "NaN":
         raise ValueError(name)
     return nan
+
+
+def _check_text(document: Any) -> None:
+    """Raise InvalidInput for half of a surrogate pair, which Python's module takes and which no answer could hold."""
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(
+            "the body is not JSON: a text holds half of a surrogate pair",
+            expected="both halves of the pair, or the character itself in UTF-8",
+        ) from None
 
 
 def _finite(digits: str) -> float:
