@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,12 @@ import pytest
 from tests.server.conftest import InProcess
 from tidegate import __version__
 from tidegate.artifact.bundle import Bundle, load_model
+from tidegate.contract.errors import InvalidInput
+from tidegate.runtime.base import Signature, TensorSpec
 from tidegate.runtime.rows import inputs_from_rows
+from tidegate.server.protocols.base import Identity, Limits, Message
+from tidegate.server.protocols.oip import OipCodec
+from tidegate.server.protocols.oip_tensors import Given, InputReader
 
 INFER = "/v2/models/flights/infer"
 
@@ -148,3 +154,70 @@ def test_health_is_yes_for_a_warm_model(flights: InProcess) -> None:
     for path in ("/v2/models/flights/ready", "/v2/models/flights/versions/3/ready"):
         assert flights.get(path).json()["ready"] is True
         assert flights.get(path).status_code == 200
+
+
+def test_names_too_long_to_be_any_are_not_compared(flights: InProcess) -> None:
+    longest = "probabilities" * 10_000
+    answer = flights.post(INFER, json={**request(), "outputs": [{"name": longest}]})
+    assert answer.status_code == 400
+    assert len(answer.content) < 500
+    near = flights.post(INFER, json={**request(), "outputs": [{"name": "probabilitis"}]})
+    assert "did you mean 'probabilities'?" in near.json()["error"]
+
+
+def test_absent_inputs_are_looked_up_and_not_searched_for() -> None:
+    class Counted(str):
+        compared = 0
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            Counted.compared += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    specs = tuple(TensorSpec(f"c{number}", "FP64") for number in range(100))
+    reader = InputReader(Signature("columns", specs, (TensorSpec("y", "FP64"),)), Limits())
+    names = [Counted(f"z{number:x}" + "-" * 200) for number in range(1000)]
+    given = {name: Given(name, "FP64", [1], [1.0], lambda *_: np.zeros(1)) for name in names}
+    with pytest.raises(InvalidInput, match="lacks the input 'c0'"):
+        reader.read(given)
+    assert Counted.compared < 5000
+
+
+@pytest.mark.parametrize(
+    ("field", "datatype", "data", "got"),
+    [
+        ("INT64", "INT8", [300], "300"),
+        ("INT64", "UINT8", [-1], "-1"),
+        ("FP64", "INT32", [1.5], "1.5"),
+        ("FP64", "FP16", [1e5], "100000.0"),
+        ("FP32", "UINT8", [-1], "-1"),
+        ("UINT64", "INT64", [2**63], str(2**63)),
+        ("INT64", "UINT64", [-1], "-1"),
+    ],
+)
+@pytest.mark.parametrize("parameters", [{}, {"parameters": {"x": 1}}], ids=["plain", "with parameters"])
+def test_values_beyond_the_declared_datatype_are_refused(
+    field: Any, datatype: str, data: list[Any], got: str, parameters: dict[str, Any]
+) -> None:
+    codec = OipCodec(
+        Signature("columns", (TensorSpec("a", field),), (TensorSpec("y", "FP64"),)),
+        Identity("m", "1", "m", 1),
+        Limits(),
+    )
+
+    def decode(values: list[Any]) -> Any:
+        tensor = {"name": "a", "shape": [2], "datatype": datatype, "data": values, **parameters}
+        return codec.decode(Message(json.dumps({"inputs": [tensor]}).encode()))
+
+    assert decode([1, 2]).inputs["a"].tolist() == [1, 2]
+    with pytest.raises(InvalidInput, match=f"'a', row 1: expected a value of {datatype}, as declared, got {got}"):
+        decode([1, *data])
+
+
+@pytest.mark.parametrize("shape", [[2, True], [2, 1.0], [2.0], [True]])
+def test_sizes_that_are_no_integers_are_refused(flights: InProcess, shape: list[Any]) -> None:
+    answer = flights.post(INFER, json=request(hour={"shape": shape}))
+    assert answer.status_code == 400
+    assert "hour.shape: expected a list of sizes" in answer.json()["error"]

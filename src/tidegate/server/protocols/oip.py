@@ -29,6 +29,8 @@ from tidegate.server.protocols.oip_tensors import (
     OutputChooser,
     Reader,
     accepted_datatypes,
+    check_declared,
+    is_narrower,
     wrong_field,
 )
 from tidegate.server.protocols.rows import RowReader, parse_json
@@ -51,6 +53,13 @@ class OipCodec:
         self._rows = RowReader(signature, limits, "tensors")
         self._accepted = {spec.name: accepted_datatypes(spec) for spec in signature.inputs}
         self._outputs = OutputChooser(signature)
+        #: Inputs with the datatypes that have fewer values than the model's own.
+        self._narrower = {
+            (spec.name, declared): spec
+            for spec in signature.inputs
+            for declared in accepted_datatypes(spec)
+            if is_narrower(declared, spec)
+        }
         self._only_input = signature.inputs[0] if len(signature.inputs) == 1 else None
         self._head = {"model_name": identity.model_name, "model_version": identity.model_version}
 
@@ -86,24 +95,37 @@ class OipCodec:
         A table of twenty columns comes as twenty tensors; read one by one they cost more than most models.
         """
         columns: dict[str, list[Any]] = {}
+        checked: list[tuple[TensorSpec, str]] = []
         rows = -1
         try:
             for tensor in tensors:
-                name, shape, data = tensor["name"], tensor["shape"], tensor["data"]
-                if tensor["datatype"] not in self._accepted[name] or "parameters" in tensor or name in columns:
+                name, shape, data, declared = tensor["name"], tensor["shape"], tensor["data"], tensor["datatype"]
+                if declared not in self._accepted[name] or "parameters" in tensor or name in columns:
                     return None
                 rows = len(data) if rows < 0 else rows
-                if type(data) is not list or len(data) != rows or type(shape[0]) is not int:
+                if (
+                    type(data) is not list
+                    or len(data) != rows
+                    or type(shape[0]) is not int
+                    or type(shape[-1]) is not int
+                ):
                     return None
                 if shape not in ([rows], [rows, 1]):
                     return None
                 columns[name] = data
+                narrower = self._narrower.get((name, declared))
+                if narrower is not None:
+                    checked.append((narrower, declared))
         except (KeyError, TypeError, IndexError):
             return None
         if rows <= 0 or len(columns) != len(self._accepted):
             return None
         inputs = self._rows.from_plain_columns(columns, self._rows.counted(rows))
-        return None if inputs is None else (inputs, rows)
+        if inputs is None:
+            return None
+        for spec, declared in checked:
+            check_declared(spec, declared, inputs[spec.name])
+        return inputs, rows
 
     def encode(self, call: Call, outputs: Columns) -> Encoded:
         tensors: list[dict[str, Any]] = []
@@ -194,8 +216,11 @@ def _given(tensors: Any, tail: memoryview) -> dict[str, Given]:
     return given
 
 
-def _read_json(spec: TensorSpec, _: str, sizes: tuple[int, ...], data: Any) -> Array:
-    return tensor_of(spec, data, sizes)
+def _read_json(spec: TensorSpec, declared: str, sizes: tuple[int, ...], data: Any) -> Array:
+    array = tensor_of(spec, data, sizes)
+    if is_narrower(declared, spec):
+        check_declared(spec, declared, array)
+    return array
 
 
 def _named(tensors: Any, key: str) -> Iterator[tuple[str, dict[str, Any], str]]:

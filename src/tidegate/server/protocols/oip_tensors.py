@@ -13,7 +13,7 @@ Source: github.com/kserve/open-inference-protocol, specification/protocol. Where
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import NUMPY_DTYPES, Array, Columns, Signature, TensorSpec
 from tidegate.server.protocols.base import Limits
 from tidegate.server.protocols.rows import checked_rows
-from tidegate.server.protocols.values import family, fits, shorten
+from tidegate.server.protocols.values import family, fits, shorten, wrong_value
 
 _CONVERTIBLE = {"FLOAT": {"FLOAT", "INT"}, "INT": {"INT"}, "BOOL": {"BOOL"}, "BYTES": {"BYTES"}}
 #: As which datatypes a tensor may be declared, by the one that the model takes.
@@ -32,7 +32,7 @@ _ACCEPTED = {
     for taken in NUMPY_DTYPES
 }
 
-#: How many names of a request, and how long ones, are compared with one that is absent: comparing takes its time.
+#: How many names of a request, and how long ones, are compared with those of the model: comparing takes its time.
 _NAMES_COMPARED = 100
 _LONGEST_NAME = 200
 
@@ -90,10 +90,9 @@ class InputReader:
         columns = np.ascontiguousarray(_read(spec, tensor, self._limits).T)
         return {spec.name: columns[index] for index, spec in enumerate(self._specs)}, columns.shape[1]
 
-    def _absent(self, given: Iterable[str], otherwise: str = "") -> InvalidInput:
-        present = list(given)
-        absent = [spec.name for spec in self._specs if spec.name not in present]
-        unused = [name for name in present if name not in self._names and len(name) <= _LONGEST_NAME]
+    def _absent(self, given: Mapping[str, Given], otherwise: str = "") -> InvalidInput:
+        absent = [spec.name for spec in self._specs if spec.name not in given]
+        unused = [name for name in given if name not in self._names and len(name) <= _LONGEST_NAME]
         near = get_close_matches(absent[0], unused[:_NAMES_COMPARED], n=1, cutoff=0.6)
         named = ", ".join(repr(name) for name in absent[:5]) + (", …" if len(absent) > 5 else "")
         hint = f"; did you mean {absent[0]!r} where the request says {near[0]!r}?" if near else ""
@@ -117,12 +116,12 @@ class OutputChooser:
             return self.all
         for name in names:
             if name not in self._by_name:
-                near = get_close_matches(name, self._by_name, n=1)
+                near = get_close_matches(name, self._by_name, n=1) if len(name) <= _LONGEST_NAME else []
                 raise InvalidInput(
                     f"the model has no output {shorten(name)}" + (f"; did you mean {near[0]!r}?" if near else ""),
                     subject="outputs",
                     expected=", ".join(self._by_name),
-                    got=name,
+                    got=shorten(name),
                 )
         return tuple(self._by_name[name] for name in names)
 
@@ -130,6 +129,34 @@ class OutputChooser:
 def accepted_datatypes(spec: TensorSpec) -> frozenset[str]:
     """Return as which datatypes a tensor for this input may be declared."""
     return _ACCEPTED[spec.datatype]
+
+
+def is_narrower(declared: str, spec: TensorSpec) -> bool:
+    """Say whether the model's own datatype has values that a tensor declared like this cannot hold."""
+    return declared != spec.datatype and not np.can_cast(NUMPY_DTYPES[spec.datatype], NUMPY_DTYPES[declared])
+
+
+def check_declared(spec: TensorSpec, declared: str, array: Array) -> None:
+    """Raise InvalidInput unless each value, now of the model's datatype, is one that the declared datatype has.
+
+    NaN, for a value that is missing, passes as any datatype.
+    """
+    dtype = NUMPY_DTYPES[declared]
+    low, high = (
+        (float(np.finfo(dtype).min), float(np.finfo(dtype).max))
+        if dtype.kind == "f"
+        else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    )
+    with np.errstate(over="ignore"):
+        if array.dtype.kind == "f":
+            bad = (array < array.dtype.type(low)) | (array > array.dtype.type(high))
+            if dtype.kind != "f":
+                bad |= (array != np.floor(array)) & ~np.isnan(array)
+        else:
+            bad = (array < low) | (array > high)
+    if bad.any():
+        position = np.unravel_index(int(np.argmax(bad)), bad.shape)
+        raise wrong_value(spec, int(position[0]), array[position].item(), f"a value of {declared}, as declared")
 
 
 def _read(spec: TensorSpec, tensor: Given, limits: Limits) -> Array:
