@@ -196,6 +196,19 @@ def test_a_sink_that_fails_is_counted_and_used_again() -> None:
     assert [record["request_id"] for record in sink.records] == ["kept"]
 
 
+def test_a_record_that_cannot_be_written_costs_no_other() -> None:
+    sink = Kept()
+    sink.gate.clear()
+    log = PredictionLog(sink, IDENTITY, share=1.0)
+    unwritable = np.array(["\ud800", "b"], dtype=object)
+    for name, output in [(b"first", np.zeros(2)), (b"bad", unwritable), (b"last", np.zeros(2))]:
+        log.offer(exchange(name), ONE, {"y": output})
+    sink.gate.set()
+    log.close()
+    assert [record["request_id"] for record in sink.records] == ["first", "last"]
+    assert outcomes(log) == {"written": 2, "dropped": 0, "failed": 1}
+
+
 def test_predictions_of_a_replica_are_in_its_file(serve: Serve, quick_bundle: Bundle, tmp_path: Path) -> None:
     path = tmp_path / "logs" / "predictions.jsonl"
     _, client = serve(quick_bundle, prediction_log=PredictionLogSettings(f"jsonl:{path}"))

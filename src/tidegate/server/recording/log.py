@@ -122,13 +122,24 @@ class PredictionLog:
             self._bytes -= size
 
     def _write(self, entries: Sequence[_Entry]) -> None:
+        records = []
+        for entry in entries:
+            try:
+                records.append(self._record(entry))
+            except Exception as error:  # noqa: BLE001 -- what a model answers may be anything; its neighbours are logged
+                self._failed(1, error)
+        if not records:
+            return
         try:
-            self._sink.write([self._record(entry) for entry in entries])
+            self._sink.write(records)
         except Exception as error:  # noqa: BLE001 -- a sink is foreign code, and predictions go on without it
-            self._counts["failed"] += len(entries)
-            log.warning("predictions were not logged: %s: %s", type(error).__name__, error)
+            self._failed(len(records), error)
         else:
-            self._counts["written"] += len(entries)
+            self._counts["written"] += len(records)
+
+    def _failed(self, count: int, error: Exception) -> None:
+        self._counts["failed"] += count
+        log.warning("predictions were not logged: %s: %s", type(error).__name__, error)
 
     def _record(self, entry: _Entry) -> bytes:
         document: dict[str, Any] = {
