@@ -16,7 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.server.conftest import InProcess
-from tidegate.server.protocols import arrow_table
+from tidegate.contract.errors import InvalidInput
+from tidegate.runtime.base import Signature, TensorSpec
+from tidegate.server.protocols import arrow_table, tables
+from tidegate.server.protocols.base import Limits
+from tidegate.server.protocols.csv_table import write_csv
+from tidegate.server.protocols.media import Form
 
 ROWS = [
     {"distance": 400.0, "hour": 18, "month": 7, "carrier": "UA"},
@@ -311,3 +316,34 @@ def test_without_pyarrow_its_forms_are_refused_with_what_to_install(
     body = as_stream(table_of(ROWS))
     assert "tidegate[arrow]" in refused(flights, body, STREAM, 415)["hint"]
     assert post(flights, as_csv(ROWS), CSV, PARQUET).status_code == 406
+
+
+def test_an_output_that_does_not_lie_in_one_piece_is_written_as_csv() -> None:
+    outputs = {"y": np.arange(6.0).reshape(3, 2)[:, 0]}
+    assert write_csv(tables.table_of([TensorSpec("y", "FP64")], outputs)) == b"y\r\n0.0\r\n2.0\r\n4.0\r\n"
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(19, 0), pa.decimal128(30, 2)])
+def test_decimals_become_the_integers_that_they_are(kind: pa.DataType) -> None:
+    wanted = [2**53 + 1, 2**63 - 1, -(2**63)]
+    assert integers(pa.array([Decimal(value) for value in wanted]).cast(kind)).tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    ("column", "says"),
+    [
+        (pa.array([Decimal("1.00"), Decimal("1.50")]), "row 1: expected an integer, got Decimal"),
+        (pa.array([Decimal("1"), Decimal(2**63)]), "row 1: expected a number that fits INT64"),
+        (pa.array([1.0, 2.0**53]), "row 1: expected an integer"),
+    ],
+)
+def test_numbers_that_are_no_integer_for_sure_are_refused(column: pa.Array, says: str) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        integers(column)
+
+
+def integers(column: pa.Array) -> np.ndarray[Any, Any]:
+    signature = Signature("columns", (TensorSpec("i", "INT64"),), (TensorSpec("y", "FP64"),))
+    body = as_stream(pa.table({"i": column}))
+    (read,), _ = arrow_table.read_arrow(body, Form.ARROW_STREAM, tables.TableReader(signature, Limits()), LIMIT_BYTES)
+    return read

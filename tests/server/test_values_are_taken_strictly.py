@@ -114,3 +114,11 @@ def test_floats_of_every_width_survive_the_way_through_json(data: st.DataObject,
     array = np.array(values, dtype=NUMPY_DTYPES[datatype])
     sent = orjson.loads(orjson.dumps(json_ready(array), option=orjson.OPT_SERIALIZE_NUMPY))
     np.testing.assert_array_equal(array_of(spec(datatype), sent), array)
+
+
+def test_a_float_that_may_stand_for_another_integer_is_refused() -> None:
+    largest = 2.0**53 - 1
+    assert array_of(spec("INT64"), [largest, -largest]).tolist() == [2**53 - 1, 1 - 2**53]
+    for value in (9007199254740993.0, -9007199254740993.0):
+        with pytest.raises(InvalidInput, match="expected an integer"):
+            array_of(spec("INT64"), [value])

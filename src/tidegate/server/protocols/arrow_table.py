@@ -30,7 +30,10 @@ from tidegate.server.protocols.tables import Table, TableReader, narrowed
 from tidegate.server.protocols.values import family, wrong_value
 
 _FILE_MAGIC = b"ARROW1\0\0"
-_LARGEST_EXACT_FLOAT = 2**53
+#: From here on a float may stand for an integer beside the one that was written (2**53 for 2**53 + 1).
+_FIRST_INEXACT_FLOAT = 2**53
+#: Arrow brings decimals of other scales to integers with powers of ten that it does not have.
+_CASTABLE_SCALES = range(39)
 _EXPECTED = {
     "FLOAT": "a column of numbers",
     "INT": "a column of integers",
@@ -207,12 +210,31 @@ def _integers(pa: Any, spec: TensorSpec, column: Any) -> Array:
     _check_complete(spec, column, "an integer")
     if pa.types.is_integer(column.type):
         return narrowed(spec, column.to_numpy(zero_copy_only=False))
+    if pa.types.is_decimal(column.type) and column.type.scale in _CASTABLE_SCALES:
+        exact = pa.uint64() if spec.datatype == "UINT64" else pa.int64()
+        try:
+            return narrowed(spec, column.cast(exact).to_numpy(zero_copy_only=False))
+        except pa.ArrowInvalid:
+            return narrowed(spec, _whole_decimals(spec, column))
     numbers = np.array(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-    whole = (np.floor(numbers) == numbers) & (np.abs(numbers) <= _LARGEST_EXACT_FLOAT)
+    whole = (np.floor(numbers) == numbers) & (np.abs(numbers) < _FIRST_INEXACT_FLOAT)
     if not whole.all():
         row = int(np.argmin(whole))
         raise wrong_value(spec, row, numbers[row].item(), "an integer")
     return narrowed(spec, numbers.astype(np.int64))
+
+
+def _whole_decimals(spec: TensorSpec, column: Any) -> Array:
+    """Return decimals as integers. Raises InvalidInput for the first that is none, or is past 64 bits."""
+    bounds = np.iinfo(np.uint64 if spec.datatype == "UINT64" else np.int64)
+    values = []
+    for row, value in enumerate(column.to_pylist()):
+        if int(value) != value:
+            raise wrong_value(spec, row, value, "an integer")
+        if not bounds.min <= value <= bounds.max:
+            raise wrong_value(spec, row, value, f"a number that fits {spec.datatype}")
+        values.append(int(value))
+    return np.array(values, dtype=bounds.dtype)
 
 
 def _check_complete(spec: TensorSpec, column: Any, expected: str) -> None:

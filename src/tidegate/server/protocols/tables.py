@@ -120,7 +120,7 @@ def table_of(specs: Iterable[TensorSpec], outputs: Columns) -> Table:
         array = outputs[spec.name]
         if array.ndim == 1:
             names.append(spec)
-            columns.append(array)
+            columns.append(np.ascontiguousarray(array))
         else:
             names.extend(_flat_specs(spec, array.shape[1]))
             columns.extend(np.ascontiguousarray(array.T))

@@ -15,7 +15,8 @@ import numpy as np
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import NUMPY_DTYPES, Array, TensorSpec
 
-_LARGEST_EXACT_FLOAT = 2**53
+#: From here on a float may stand for an integer beside the one that was written (2**53 for 2**53 + 1).
+_FIRST_INEXACT_FLOAT = 2**53
 
 #: Python types of the values that each kind of column takes as they are.
 ACCEPTED_KINDS: dict[str, frozenset[type]] = {
@@ -83,7 +84,7 @@ def _mended(spec: TensorSpec, kind: str, values: list[Any], row_size: int) -> li
     for position, value in enumerate(values):
         if type(value) in accepted:
             mended.append(value)
-        elif kind == "INT" and type(value) is float and value.is_integer() and abs(value) <= _LARGEST_EXACT_FLOAT:
+        elif kind == "INT" and type(value) is float and value.is_integer() and abs(value) < _FIRST_INEXACT_FLOAT:
             mended.append(int(value))
         else:
             raise wrong_value(spec, position // row_size, value, _EXPECTED[kind])
