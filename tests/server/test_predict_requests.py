@@ -167,3 +167,12 @@ def test_a_number_with_which_the_model_cannot_compute_is_named(tensors: InProces
     assert answer.status_code == 400
     assert answer.json()["field"] == "input[1]"
     assert "FP32" in answer.json()["expected"]
+
+
+def test_only_a_body_that_is_no_json_is_asked_whether_it_was_meant_to_be(flights: InProcess) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    csv = flights.post("/predict", content=b"distance,hour\n400,18", headers=headers)
+    assert "not meant to be JSON" in csv.text
+    wrong = flights.post("/predict", json=[{**ROW, "hour": "noon"}], headers=headers)
+    assert wrong.status_code == 400
+    assert "not meant to be JSON" not in wrong.text

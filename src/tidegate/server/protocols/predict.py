@@ -8,6 +8,7 @@ content types. An error is JSON whatever the client asked for.
 from __future__ import annotations
 
 from dataclasses import replace
+from json import JSONDecodeError
 
 from tidegate.contract.errors import InvalidInput, TidegateError
 from tidegate.runtime.base import Columns, Signature
@@ -63,7 +64,9 @@ class PredictCodec:
             try:
                 return self._records.decode(message)
             except InvalidInput as error:
-                raise hint_for_json(error, message.content_type) from error.__cause__
+                if isinstance(error.__cause__, JSONDecodeError):
+                    hint_for_json(error, message.content_type)
+                raise
         if form is Form.CSV:
             columns, rows = read_csv(message.body, self._table)
         else:
