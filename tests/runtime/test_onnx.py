@@ -122,6 +122,36 @@ def test_a_graph_for_one_row_serves_batches_row_by_row(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model.predict({"x": data})["y"], np.maximum(data, 0))
 
 
+def test_a_size_that_the_graph_leaves_open_and_the_weights_do_not_is_the_fault_of_the_request(tmp_path: Path) -> None:
+    path = graph(
+        tmp_path,
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        [tensor("x", TensorProto.FLOAT, ["rows", "width"])],
+        [tensor("y", TensorProto.FLOAT, ["rows", 2])],
+        initializer=[onnx.numpy_helper.from_array(np.ones((4, 2), dtype=np.float32), "w")],
+    )
+    model = load(path)
+    right, wrong = np.ones((3, 4), dtype=np.float32), np.ones((1, 5), dtype=np.float32)
+    np.testing.assert_array_equal(model.predict({"x": right})["y"], np.full((3, 2), 4))
+    with pytest.raises(InvalidInput) as caught:
+        model.predict({"x": wrong})
+    assert (caught.value.subject, caught.value.got) == ("x", "[1, 5]")
+    assert "[-1, 4]" in str(caught.value.expected)
+    np.testing.assert_array_equal(model.predict({"x": right})["y"], np.full((3, 2), 4))
+
+
+def test_a_size_that_the_graph_leaves_open_may_vary(tmp_path: Path) -> None:
+    path = graph(
+        tmp_path,
+        [helper.make_node("Relu", ["x"], ["y"])],
+        [tensor("x", TensorProto.FLOAT, ["rows", "width"])],
+        [tensor("y", TensorProto.FLOAT, ["rows", "width"])],
+    )
+    model = load(path)
+    for width in (4, 5, 1):
+        assert model.predict({"x": np.ones((2, width), dtype=np.float32)})["y"].shape == (2, width)
+
+
 def test_weights_beside_the_graph_are_loaded_from_a_folder(tmp_path: Path) -> None:
     weights = np.arange(400, dtype=np.float32).reshape(2, 200)
     model = helper.make_model(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,9 @@ class OnnxModel:
             inputs = tuple(TensorSpec(spec.name, spec.datatype) for spec in self._inputs) if is_table else self._inputs
             outputs = self._output_specs(inputs, path, options)
             self.signature = Signature("columns" if is_table else "tensors", inputs, outputs)
+        #: Sizes beyond the rows that the graph computed with first; None before that, or when it leaves none open.
+        self._worked: dict[str, tuple[int, ...]] | None = None
+        self._is_open = any(-1 in spec.shape[1:] for spec in self.signature.inputs)
         self._labels = {spec.name: spec.labels for spec in self.signature.outputs}
         self._maps = {node.name for node in session.get_outputs() if node.type in _MAPS}
 
@@ -122,11 +125,38 @@ class OnnxModel:
         return values.reshape(self._reshape[name]) if name in self._reshape else values
 
     def _run(self, feeds: dict[str, Array]) -> dict[str, Array]:
-        answers = self._session.run(self._output_names, feeds)
+        try:
+            answers = self._session.run(self._output_names, feeds)
+        except Exception as error:
+            misshapen = self._misshapen(feeds, error)
+            if misshapen is not None:
+                raise misshapen from error
+            raise
+        if self._is_open and self._worked is None:
+            self._worked = {name: feed.shape[1:] for name, feed in feeds.items()}
         outputs = {}
         for name, answer in zip(self._output_names, answers, strict=True):
             outputs[name] = _from_maps(answer, self._labels[name]) if name in self._maps else answer
         return outputs
+
+    def _misshapen(self, feeds: Mapping[str, Array], error: Exception) -> InvalidInput | None:
+        """Return the error for the first input of another size than has worked where the graph leaves it open.
+
+        The first run is that of the sample, without which no model goes into service.
+        """
+        if self._worked is None:
+            return None
+        for name, worked in self._worked.items():
+            sent = feeds[name].shape[1:]
+            if sent != worked:
+                shape = list(feeds[name].shape)
+                return InvalidInput(
+                    f"field {name!r}: the model cannot compute with the shape {shape}: {short(error)}",
+                    subject=name,
+                    expected=f"a shape like its sample's, {[-1, *worked]}",
+                    got=str(shape),
+                )
+        return None
 
     def _output_specs(self, inputs: Sequence[TensorSpec], path: Path, options: LoadOptions) -> tuple[TensorSpec, ...]:
         """Type the outputs: from the graph, and where it leaves a dimension or the keys of maps open, from one run."""
