@@ -33,6 +33,7 @@ class StandIn:
         self._handover = handover
         self._intake = Intake(listener, handover, self._adopt)
         self._answer = answer
+        self._giver: Giver | None = None
         self._connections: set[_Connection] = set()
         self._adoptions: set[asyncio.Task[None]] = set()
 
@@ -41,15 +42,16 @@ class StandIn:
         return self._intake.is_open
 
     def open(self) -> None:
+        self._giver = None
         self._intake.open(asyncio.get_running_loop())
 
     def close(self) -> None:
         """Take no more connections; hand over those that are here, each when it is between two requests."""
         if self.is_open:
             self._intake.close()
-            giver = Giver(self._handover, asyncio.get_running_loop())
+            self._giver = Giver(self._handover, asyncio.get_running_loop())
             for connection in list(self._connections):
-                connection.leave(giver)
+                connection.leave(self._giver)
 
     def end(self) -> None:
         """Close everything: the replica ends."""
@@ -65,9 +67,14 @@ class StandIn:
     async def _connect(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await loop.connect_accepted_socket(lambda: _Connection(self._answer, self._connections), connection)
+            _, adopted = await loop.connect_accepted_socket(
+                lambda: _Connection(self._answer, self._connections), connection
+            )
         except OSError:
             connection.close()
+            return
+        if self._giver is not None:  # a worker began to serve while this connection was being taken up
+            adopted.leave(self._giver)
 
 
 class _Connection(asyncio.Protocol):
