@@ -40,12 +40,14 @@ def write_bundle_of(trained: TrainedModel, folder: Path) -> Bundle:
     return write_bundle(content, folder)
 
 
-def model_that_raises_on_missing_values(path: Path) -> TrainedModel:
-    """Train a logistic regression without an imputer: it raises on the rows where a number is missing."""
+def model_that_raises_below_zero(path: Path) -> TrainedModel:
+    """Train a logistic regression behind a Box-Cox transformation, which raises on numbers that are not above zero."""
     from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import PowerTransformer
 
-    frame = flights()[["distance", "hour"]].fillna(500.0)
-    model = LogisticRegression().fit(frame, late(flights()))
+    frame = flights()[["distance", "hour"]].fillna(500.0).clip(lower=1)
+    model = make_pipeline(PowerTransformer("box-cox"), LogisticRegression()).fit(frame, late(flights()))
     write_pickled(model, path, "skops")
     asked = frame.head(3)
     expected = {"prediction": model.predict(asked), "probabilities": model.predict_proba(asked)}

@@ -51,8 +51,8 @@ def tensor_bundle(shelf: Path) -> Bundle:
 
 @pytest.fixture(scope="session")
 def fragile_bundle(shelf: Path) -> Bundle:
-    """A model that raises on the rows where a number is missing."""
-    trained = bundles.model_that_raises_on_missing_values(shelf / "fragile.skops")
+    """A model that raises on the rows where a number is not above zero."""
+    trained = bundles.model_that_raises_below_zero(shelf / "fragile.skops")
     return bundles.write_bundle_of(trained, shelf / "bundles")
 
 

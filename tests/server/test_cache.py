@@ -191,7 +191,7 @@ def test_answers_are_the_same_with_and_without_a_cache_and_by_every_protocol(
 
 def test_an_error_is_not_kept(serve: Serve, fragile_bundle: Bundle) -> None:
     _, client = serve(fragile_bundle, cache=MEMORY)
-    answers = [client.post("/predict", json={"distance": None, "hour": 3}) for _ in range(3)]
+    answers = [client.post("/predict", json={"distance": -1, "hour": 3}) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [500, 500, 500]
     assert client.post("/predict", json={"distance": 1.0, "hour": 3}).status_code == 200
     assert metric(client, "tidegate_server_cache_requests_total", outcome="hit") == 0
@@ -250,7 +250,7 @@ def test_a_thousand_equal_requests_at_once_are_computed_once(serve: Serve, quick
 def test_those_who_wait_for_one_that_fails_fail_with_it(serve: Serve, fragile_bundle: Bundle) -> None:
     _, client = serve(fragile_bundle, cache=MEMORY, threads=2)
     with ThreadPoolExecutor(8) as clients:
-        answers = list(clients.map(lambda _: client.post("/predict", json={"distance": None, "hour": 3}), range(40)))
+        answers = list(clients.map(lambda _: client.post("/predict", json={"distance": -1, "hour": 3}), range(40)))
     assert {answer.status_code for answer in answers} == {500}
     assert client.post("/predict", json={"distance": 2.0, "hour": 3}).status_code == 200
 

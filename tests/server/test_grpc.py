@@ -152,7 +152,7 @@ def test_the_answer_is_that_of_rest_in_the_form_of_the_request(
     )
     columns = {"distance": [400.0, None], "hour": [18, 6], "month": [7, 1], "carrier": ["UA", "AA"]}
     inputs = [
-        {"name": name, "shape": [2], "datatype": "BYTES" if name == "carrier" else "INT8", "data": data}
+        {"name": name, "shape": [2], "datatype": "BYTES" if name == "carrier" else "FP64", "data": data}
         for name, data in columns.items()
     ]
     same = flights.post("/v2/models/flights/infer", json={"inputs": inputs}).json()["outputs"]
@@ -277,7 +277,7 @@ def test_inference_by_another_model_is_not_found(client: Client, fields: dict[st
 
 def test_a_model_that_raises_is_an_internal_error(serve: Serve, fragile_bundle: Bundle) -> None:
     with grpc_beside(*serve(fragile_bundle)) as client:
-        rows = {"distance": ("FP64", np.array([np.nan])), "hour": ("FP64", np.array([1.0]))}
+        rows = {"distance": ("FP64", np.array([-1.0])), "hour": ("FP64", np.array([1.0]))}
         code, details = client.refusal(request(rows).SerializeToString())
         assert code is Code.INTERNAL
         assert "the model failed" in details

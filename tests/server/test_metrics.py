@@ -21,7 +21,7 @@ def asked(serve: Serve, fragile_bundle: Bundle) -> InProcess:
         {"distance": 1.0, "hour": 2},
         {"distance": 1.0, "hour": 2},
         {"hour": 2},
-        {"distance": None, "hour": 2},
+        {"distance": -1, "hour": 2},
     ):
         client.post("/predict", json=body)
     tensors = [{"name": name, "shape": [1], "datatype": "FP64", "data": [1]} for name in ("distance", "hour")]
