@@ -143,7 +143,7 @@ class Generation:
             await worker.gone()
             self._changed()  # not ready from now on; reading what it said last may take a while
             await worker.ended()
-            self._buried(worker)
+            self._bury(worker)
             self.deaths += 1
             self._changed()
             delay = next_delay(delay, monotonic() - worker.started_at)
@@ -162,7 +162,15 @@ class Generation:
                 await replacement.serve()
             except TidegateError as error:
                 log.error("the worker cannot be replaced: %s", error.message)  # noqa: TRY400 -- the message says it all
+                # One that is too slow to answer serves nobody; its end starts another.
+                self._workers[index].signal(signal.SIGKILL)
             self._changed()
+
+    def _bury(self, worker: WorkerProcess) -> None:
+        """Say once that a worker ended: its keeper may have said so when all are ended."""
+        if not worker.is_buried:
+            worker.is_buried = True
+            self._buried(worker)
 
     def _let_go(self) -> None:
         for keeper in self._keepers:
@@ -173,6 +181,6 @@ class Generation:
         workers = self.workers
         await asyncio.gather(*(worker.ended(longest_seconds) for worker in workers))
         for worker in workers:
-            self._buried(worker)
+            self._bury(worker)
         self._workers.clear()
         self._changed()

@@ -289,6 +289,8 @@ class Supervisor:
         workers = [worker for generation in self._generations() for worker in generation.workers]
         others = [worker for worker in workers if worker is not asking]
         await asyncio.gather(*(worker.metrics(_METRICS_SECONDS) for worker in others))
+        # What those had counted that have ended, also just now, is in the sum of the ended.
+        others, workers = ([one for one in some if not one.is_buried] for some in (others, workers))
         # Two generations have workers of the same index while one leaves: the label tells them apart.
         numbered = dict(enumerate([asking, *others])) if self._leaving else {worker.index: worker for worker in workers}
         return total({index: worker.families for index, worker in numbered.items()}, self._ended.families) + self._own()

@@ -58,6 +58,7 @@ class WorkerProcess:
         self.started_at = monotonic()
         self.families: list[Any] = []
         self.last_words: list[Any] | None = None
+        self.is_buried = False
         self._post = post
         self._ready: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._process: asyncio.subprocess.Process | None = None
@@ -140,7 +141,8 @@ class WorkerProcess:
 
     async def gone(self) -> None:
         """Wait until its process is no more; `ended` comes later, when all that it said is read."""
-        await self._gone.wait()
+        if self._life is not None:  # else there never was one
+            await self._gone.wait()
 
     async def ended(self, timeout_seconds: float | None = None) -> None:
         """Wait for its end; one that lasts longer than the timeout is killed."""
