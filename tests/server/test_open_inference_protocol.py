@@ -179,7 +179,7 @@ def test_absent_inputs_are_looked_up_and_not_searched_for() -> None:
     specs = tuple(TensorSpec(f"c{number}", "FP64") for number in range(100))
     reader = InputReader(Signature("columns", specs, (TensorSpec("y", "FP64"),)), Limits())
     names = [Counted(f"z{number:x}" + "-" * 200) for number in range(1000)]
-    given = {name: Given(name, "FP64", [1], [1.0], lambda *_: np.zeros(1)) for name in names}
+    given: dict[str, Given] = {name: Given(name, "FP64", [1], [1.0], lambda *_: np.zeros(1)) for name in names}
     with pytest.raises(InvalidInput, match="lacks the input 'c0'"):
         reader.read(given)
     assert Counted.compared < 5000

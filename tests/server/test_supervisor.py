@@ -84,6 +84,28 @@ def test_no_worker_outlives_a_supervisor_that_is_killed(quick_bundle: Bundle, tm
         assert len(gone) == 2
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_process_that_checks_a_model_outlives_its_supervisor(tmp_path: Path, number: signal.Signals) -> None:
+    slow = tmp_path / "slow.py"
+    slow.write_text(
+        "import time\n"
+        "class Slow:\n"
+        "    inputs = [{'name': 'x', 'datatype': 'FP64'}]\n"
+        "    def load(self, folder): time.sleep(600)\n"
+        "    def predict(self, inputs): return {'y': inputs['x']}\n"
+    )
+    with supervised(tmp_path / "run", "--model-file", str(slow), "--trust", serving=False) as running:
+        own = psutil.Process(running.process.pid)
+
+        def checking() -> list[psutil.Process]:
+            found = own.children(recursive=True)
+            return found if any("tidegate.artifact" in child.cmdline() for child in found) else []
+
+        children: list[psutil.Process] = wait_until(checking, "the model is checked")
+        running.process.send_signal(number)
+        assert psutil.wait_procs(children, timeout=DEADLINE_SECONDS)[1] == []
+
+
 def test_a_second_supervisor_in_the_same_folder_ends_with_exit_code_75(quick_bundle: Bundle, tmp_path: Path) -> None:
     with (
         supervised(tmp_path, "--bundle", str(quick_bundle.folder)) as running,

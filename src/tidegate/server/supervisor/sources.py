@@ -7,12 +7,13 @@ and never paths, and what a link inside a repository leads to outside of it is n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,6 +29,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VERSION = re.compile(r"(?P<version>0|[1-9][0-9]{0,17})(?P<suffix>\.[A-Za-z0-9.]+)?")
 _BUNDLES = "bundles"
 _MOST_ENTRIES = 10_000
+#: For the process that builds bundles to end what it has started.
+_BUILD_END_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,15 @@ def mark_of(path: Path) -> tuple[Any, ...]:
     except OSError:
         return ()
     return (status.st_size, status.st_mtime_ns, status.st_ino, parts)
+
+
+@contextlib.contextmanager
+def _readable(folder: Path) -> Generator[None, None, None]:
+    """Say that a folder cannot be read, as while another is put in its place."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"{folder} cannot be read: {error.strerror or error}", subject=str(folder)) from error
 
 
 class OneModel:
@@ -121,17 +133,19 @@ class Repository:
         """Return the names of the models, sorted."""
         if not self.root.is_dir():
             raise NotFound(f"there is no folder {self.root}", subject="--repository")
-        names = [entry.name for entry in os.scandir(self.root) if entry.is_dir() and _NAME.fullmatch(entry.name)]
+        with _readable(self.root):
+            names = [entry.name for entry in os.scandir(self.root) if entry.is_dir() and _NAME.fullmatch(entry.name)]
         return sorted(names)[:_MOST_ENTRIES]
 
     def versions(self, model: str) -> list[Offer]:
         """Return the versions of a model, the highest number first."""
         found: dict[str, Offer] = {}
         folder = self.root / model
-        for entry in sorted(folder.iterdir())[:_MOST_ENTRIES] if folder.is_dir() else ():
-            match = _VERSION.fullmatch(entry.name)
-            if match is not None and (entry.is_dir() if match["suffix"] is None else entry.is_file()):
-                found[match["version"]] = Offer(match["version"], entry, mark_of(entry))
+        with _readable(folder):
+            for entry in sorted(folder.iterdir())[:_MOST_ENTRIES] if folder.is_dir() else ():
+                match = _VERSION.fullmatch(entry.name)
+                if match is not None and (entry.is_dir() if match["suffix"] is None else entry.is_file()):
+                    found[match["version"]] = Offer(match["version"], entry, mark_of(entry))
         return sorted(found.values(), key=lambda offer: int(offer.version), reverse=True)
 
     def offers(self) -> Sequence[Offer]:
@@ -244,11 +258,7 @@ class Builder:
             )
         except OSError as error:
             raise Unavailable(f"the process that builds bundles cannot be started: {error}") from error
-        try:
-            said, _ = await process.communicate(json.dumps(request).encode())
-        except asyncio.CancelledError:
-            process.kill()
-            raise
+        said = await _answer_of(process, json.dumps(request).encode())
         try:
             answer = json.loads(said)
         except ValueError:
@@ -258,6 +268,33 @@ class Builder:
         if "error" in answer:
             raise error_of(answer["error"])
         return Path(answer["ok"]["folder"])
+
+
+async def _answer_of(process: asyncio.subprocess.Process, request: bytes) -> bytes:
+    """Return what the process says until it ends; it is ended when nobody waits for it any more."""
+    assert process.stdin is not None  # noqa: S101 (both are pipes)
+    assert process.stdout is not None  # noqa: S101
+    try:
+        with contextlib.suppress(ConnectionError):  # it ended; what it said will tell
+            process.stdin.write(request + b"\n")
+            await process.stdin.drain()
+        said = await process.stdout.read()
+        await process.wait()
+    except asyncio.CancelledError:
+        # Its input ends with this. It then ends what it has started, too, which would outlive a kill of it alone.
+        process.stdin.close()
+        await _ended(process)
+        raise
+    process.stdin.close()
+    return said
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    try:
+        async with asyncio.timeout(_BUILD_END_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
 
 
 def error_of(document: dict[str, Any]) -> TidegateError:
