@@ -29,6 +29,10 @@ class HeadTooLarge(Exception):  # noqa: N818
     """Raised through the parser to stop it."""
 
 
+#: Until an answer that was just written is looked for in the socket again.
+_AGAIN_SECONDS = 0.001
+
+
 class Connection(HttpToolsProtocol):
     """uvicorn's protocol with a short way for the paths in `hot`.
 
@@ -198,7 +202,8 @@ class Connection(HttpToolsProtocol):
         else:
             patience.idle_since = perf_counter()
             if self._give is not None:
-                # Later: what was just written may still be on its way to the socket.
+                # The next request is for the next process: it waits in the kernel until that has the connection.
+                self.flow.pause_reading()
                 self.loop.call_soon(self._try_handing_over)
 
     def _begin_next(self) -> None:
@@ -251,11 +256,11 @@ class Connection(HttpToolsProtocol):
     def _try_handing_over(self) -> None:
         give, patience = self._give, self.patience
         is_between_requests = patience.idle_since is not None and patience.reading_since is None and not self.pipeline
-        # When an answer is still on its way, `sweep` comes back to it.
         if give is not None and is_between_requests and not self.transport.is_closing():
             self._give = None
-            if not try_to_leave(self.transport, give):
+            if not try_to_leave(self.transport, give):  # what was just written is still on its way to the socket
                 self._give = give
+                self.loop.call_later(_AGAIN_SECONDS, self._try_handing_over)
 
     # -- inside ------------------------------------------------------------------------------------------------------
 

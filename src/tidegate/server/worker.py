@@ -120,7 +120,8 @@ class _WorkerProcess(ReplicaProcess):
                 return {}
             case "leave":
                 if self._leaving is None:
-                    self._leaving = asyncio.create_task(self._leave())
+                    giver = self._let_go()
+                    self._leaving = asyncio.create_task(self._leave(giver))
                 return {}
             case "replica":
                 self._siblings.lack = message["lack"]
@@ -135,13 +136,18 @@ class _WorkerProcess(ReplicaProcess):
     def _grpc_is_done(self) -> bool:
         return self._grpc_ending is None or self._grpc_ending.done()
 
-    async def _leave(self) -> None:
-        """Finish what was begun, give the connections away, and end within the grace."""
+    def _let_go(self) -> Giver:
+        """Take no connections any more, and give those away that are between two requests."""
         self._intake.close()
         if self._grpc is not None and self._grpc_ending is None:
             # gRPC has a way of its own: GOAWAY, upon which clients take their next call elsewhere.
             self._grpc_ending = asyncio.create_task(self._grpc.stop())
         giver = Giver(self._handover, asyncio.get_running_loop())
+        self._server.hand_over(giver.give)
+        return giver
+
+    async def _leave(self, giver: Giver) -> None:
+        """Finish what was begun, give the connections away, and end within the grace."""
         until = monotonic() + self._settings.grace_seconds
         while monotonic() < until and not self._server.should_exit:
             self._server.hand_over(giver.give)

@@ -34,7 +34,8 @@ class Served:
 class Generation:
     """All workers of one model.
 
-    `changed` is called when a worker begins to serve or ends; `buried` with each worker that ended.
+    `changed` is called when a worker begins to serve or ends; `buried` once with each worker that ended. `has_let_go`
+    is set when it was told to leave and begins nothing new.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Generation:
     ) -> None:
         self.served = served
         self.deaths = 0
+        self.has_let_go = asyncio.Event()
         self._post = post
         self._wanted = workers
         self._changed = changed
@@ -108,10 +110,12 @@ class Generation:
         self._changed()
 
     async def leave(self, grace_seconds: float) -> None:
-        """Have the workers give their connections away and end."""
+        """Have the workers give their connections away and end; see `has_let_go`."""
         self._let_go()
-        for worker in self.workers:
-            worker.leave()
+        try:
+            await asyncio.gather(*(worker.leave() for worker in self.workers))
+        finally:
+            self.has_let_go.set()
         await self._until_ended(grace_seconds + _MARGIN_SECONDS)
 
     def drain(self) -> None:

@@ -178,8 +178,8 @@ class Supervisor:
         async with self._swapping:
             old, self._current, self._served_offer = self._current, None, None
             if old is not None:
-                self._retire(old)
                 self._workers_changed()
+                await self._retire(old)
                 log.info("unloaded", extra={"fields": {"version": old.served.version}})
                 self._announce("unloaded", version=old.served.version)
 
@@ -216,15 +216,17 @@ class Supervisor:
             raise Conflict("the replica ends")
         await generation.serve()
         old, self._current = self._current, generation
-        if old is not None:
-            self._retire(old)
         self._workers_changed()
+        if old is not None:
+            await self._retire(old)
         return seconds
 
-    def _retire(self, generation: Generation) -> None:
+    async def _retire(self, generation: Generation) -> None:
+        """Have a generation end; return when nothing new is begun on it."""
         task = asyncio.create_task(generation.leave(self._settings.grace_seconds))
         self._leaving[generation] = task
         task.add_done_callback(lambda _: self._leaving.pop(generation, None))
+        await generation.has_let_go.wait()
 
     def _refused(self, offer: Offer, error: TidegateError) -> None:
         self._swaps["refused"] += 1

@@ -123,11 +123,15 @@ class WorkerProcess:
         if self.state is State.READY:
             self.state = State.SERVING
 
-    def leave(self) -> None:
-        """Have it finish what it has, give its connections to the others, and end."""
+    async def leave(self) -> None:
+        """Have it finish what it has, give its connections to the others, and end.
+
+        When this returns it has given away every connection that was between two requests.
+        """
         if self.state is not State.ENDED and self._channel is not None:
             self.state = State.LEAVING
-            self._channel.tell("leave")
+            with contextlib.suppress(Unavailable):  # it is gone, or too busy to say so
+                await self._channel.ask("leave", _ANSWER_SECONDS)
 
     def signal(self, number: int) -> None:
         if self._process is not None and self._process.returncode is None:
