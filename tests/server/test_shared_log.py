@@ -145,7 +145,7 @@ def test_workers_that_log_to_one_file_and_turn_it_over_lose_no_record(
     (plugin / "small_files-1.dist-info").mkdir(parents=True)
     (plugin / "small_files.py").write_text(
         "from tidegate.server.recording.sinks import JsonlSink\n\n\n"
-        "def small(path):\n    return JsonlSink(path, file_bytes=60_000, files=10_000)\n"
+        "def small(path):\n    return JsonlSink(path, file_bytes=8_000, files=10_000)\n"
     )
     (plugin / "small_files-1.dist-info" / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: small-files\nVersion: 1\n"

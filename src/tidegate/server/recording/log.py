@@ -100,7 +100,7 @@ class PredictionLog:
             records.add_metric((*values, outcome), count)
         yield records
 
-    def close(self, seconds: float = 15.0) -> None:
+    def close(self, seconds: float = 5.0) -> None:
         """Write what is queued, for so long at most."""
         self._ends.set()
         self._thread.join(seconds)

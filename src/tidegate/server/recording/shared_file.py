@@ -99,10 +99,12 @@ class SharedFile:
 
     def _turn_over(self) -> None:
         """Give the name free. Whoever waits for the lock of the file that had it sees that it has it no more."""
-        names = [self._path, *(self._path.with_name(f"{self._path.name}.{age}") for age in range(1, self._files))]
-        for older, newer in reversed(list(zip(names[1:], names, strict=False))):
-            with contextlib.suppress(FileNotFoundError):
-                newer.replace(older)
+        names = [self._path]
+        # Up to the first name that is free, or the last that may be: the lock is held meanwhile.
+        while len(names) < self._files and names[-1].exists():
+            names.append(self._path.with_name(f"{self._path.name}.{len(names)}"))
+        for age in range(len(names) - 1, 0, -1):
+            names[age - 1].replace(names[age])
         if self._files == 1:
             self._path.unlink()
 
