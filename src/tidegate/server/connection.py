@@ -29,10 +29,6 @@ class HeadTooLarge(Exception):  # noqa: N818
     """Raised through the parser to stop it."""
 
 
-#: Until an answer that was just written is looked for in the socket again.
-_AGAIN_SECONDS = 0.001
-
-
 class Connection(HttpToolsProtocol):
     """uvicorn's protocol with a short way for the paths in `hot`.
 
@@ -258,9 +254,9 @@ class Connection(HttpToolsProtocol):
         is_between_requests = patience.idle_since is not None and patience.reading_since is None and not self.pipeline
         if give is not None and is_between_requests and not self.transport.is_closing():
             self._give = None
-            if not try_to_leave(self.transport, give):  # what was just written is still on its way to the socket
+            # Who leaves comes back, and `sweep` does, when what was written is still on its way to the socket.
+            if not try_to_leave(self.transport, give):
                 self._give = give
-                self.loop.call_later(_AGAIN_SECONDS, self._try_handing_over)
 
     # -- inside ------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
+from typing import Any
 
 import numpy as np
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -37,10 +38,16 @@ class _Classes:
         self._at = {value: position for position, value in enumerate(classes)}
         self._at[None] = len(classes)
 
-    def count(self, values: Array) -> Counter[int]:
+    def kept(self, values: Array) -> list[Any]:
+        """Return a copy of what `count` needs."""
+        found: list[Any] = values.ravel().tolist()
+        return found
+
+    def count(self, kept: Sequence[list[Any]]) -> Counter[int]:
+        """Return how many values are in which bin."""
         other, at = len(self.bins) - 1, self._at
         counted: Counter[int] = Counter()
-        for value, times in Counter(values.tolist()).items():
+        for value, times in Counter(chain.from_iterable(kept)).items():
             counted[at.get(value, other)] += times
         return counted
 
@@ -53,9 +60,13 @@ class _Numbers:
         self._bounds = np.array(bounds)
         self._column = column
 
-    def count(self, values: Array) -> Counter[int]:
-        if self._column is not None:
-            values = values[:, self._column]
+    def kept(self, values: Array) -> Array:
+        """Return a copy of what `count` needs."""
+        return np.array(values if self._column is None else values[:, self._column], dtype=np.float64).ravel()
+
+    def count(self, kept: Sequence[Array]) -> Counter[int]:
+        """Return how many values are in which bin."""
+        values = np.concatenate(kept)
         bins = np.where(np.isnan(values), len(self.bins) - 1, np.searchsorted(self._bounds, values, side="left"))
         found, times = np.unique(bins, return_counts=True)
         return Counter(dict(zip(found.tolist(), times.tolist(), strict=True)))
@@ -93,19 +104,19 @@ class PredictionDistribution:
         found = {spec.name: _bins_for(spec, reference[spec.name], labels) for spec in outputs}
         self._bins = {name: bins for name, bins in found.items() if bins is not None}
         self._counts = {name: [0] * len(bins.bins) for name, bins in self._bins.items()}
-        self._waiting: list[list[Array]] = []
+        self._waiting: list[list[Any]] = []
         self._rows_waiting = 0
         self._lock = threading.Lock()
 
     def count(self, outputs: Columns) -> None:
-        """Count every row of some outputs, which nobody may change afterwards.
+        """Count every row of some outputs.
 
         What comes is kept until it is worth a call of NumPy or is asked for: one row by itself takes as long to count
         as a hundred.
         """
         if not self._bins:
             return
-        columns = [outputs[name] for name in self._bins]
+        columns = [bins.kept(outputs[name]) for name, bins in self._bins.items()]
         with self._lock:
             self._waiting.append(columns)
             self._rows_waiting += len(columns[0])
@@ -118,7 +129,7 @@ class PredictionDistribution:
         if waiting:
             for columns, (name, bins) in zip(zip(*waiting, strict=True), self._bins.items(), strict=True):
                 counts = self._counts[name]
-                for position, times in bins.count(np.concatenate(columns)).items():
+                for position, times in bins.count(columns).items():
                     counts[position] += times
 
     def metrics(self, names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[Metric]:
