@@ -88,10 +88,10 @@ def test_no_worker_outlives_a_supervisor_that_is_killed(quick_bundle: Bundle, tm
 def test_no_process_that_checks_a_model_outlives_its_supervisor(tmp_path: Path, number: signal.Signals) -> None:
     slow = tmp_path / "slow.py"
     slow.write_text(
-        "import time\n"
+        "import threading\n"
         "class Slow:\n"
         "    inputs = [{'name': 'x', 'datatype': 'FP64'}]\n"
-        "    def load(self, folder): time.sleep(600)\n"
+        "    def load(self, folder): threading.Event().wait()\n"
         "    def predict(self, inputs): return {'y': inputs['x']}\n"
     )
     with supervised(tmp_path / "run", "--model-file", str(slow), "--trust", serving=False) as running:

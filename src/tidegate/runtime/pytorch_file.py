@@ -24,7 +24,7 @@ from tidegate.runtime.pickle_machine import Findings, UnreadablePickleError, fol
 from tidegate.runtime.pickle_scan import LEGACY_TORCH, MAX_REASONS, find_dangerous
 from tidegate.runtime.zip_bounds import check_zip_bounds
 
-#: Bounds for what an archive may unpack to, and for the parts that are read whole.
+#: Bounds for the parts of an archive that are read whole.
 MAX_GRAPH_BYTES, MAX_CODE_BYTES = 256 << 20, 64 << 20
 
 _DAMAGE = (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error, ValueError)

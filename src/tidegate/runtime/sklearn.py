@@ -20,6 +20,7 @@ from tidegate.runtime.skops_types import HARMLESS_MODULES, HARMLESS_TYPES, is_ha
 from tidegate.runtime.unpickle import unpickle
 from tidegate.runtime.zip_bounds import check_zip_bounds
 
+#: Bound for the part of a skops file that is read whole.
 MAX_SCHEMA_BYTES = 1 << 30
 _SKOPS = "A skops file"
 

@@ -9,15 +9,11 @@ import sys
 
 from tidegate.contract.errors import Conflict, TidegateError
 from tidegate.server import logs
+from tidegate.server.exits import Exit
 from tidegate.server.rundir import take_lock
 from tidegate.server.supervisor.settings import SupervisorSettings, parse_arguments
 from tidegate.server.supervisor.sources import Source, source_of
-from tidegate.server.supervisor.supervisor import EXIT_UNSERVABLE, Supervisor
-
-#: sysexits.h EX_UNAVAILABLE: the address cannot be listened on.
-EXIT_NO_ADDRESS = 69
-#: sysexits.h EX_TEMPFAIL: this replica runs already.
-EXIT_LOCKED = 75
+from tidegate.server.supervisor.supervisor import Supervisor
 
 log = logging.getLogger("tidegate.server")
 
@@ -29,13 +25,13 @@ def main() -> int:
         lock = take_lock(settings.run_dir)
     except Conflict as error:
         log.critical(error.message, extra={"fields": error.as_dict()})
-        return EXIT_LOCKED
+        return Exit.LOCKED
     with lock:
         try:
             source = source_of(settings)
         except TidegateError as error:
             log.critical(error.message, extra={"fields": error.as_dict()})
-            return EXIT_UNSERVABLE
+            return Exit.UNSERVABLE
         try:
             listener, grpc_socket = _bind(settings, settings.port, shared=False), None
             listener.listen(2048)
@@ -44,7 +40,7 @@ def main() -> int:
                 grpc_socket = _bind(settings, settings.grpc_port, shared=True)
         except OSError as error:
             log.critical("cannot listen on %s:%s: %s", settings.host, settings.port, error.strerror or error)
-            return EXIT_NO_ADDRESS
+            return Exit.NO_ADDRESS
         listener.setblocking(False)
         grpc_port = None if grpc_socket is None else int(grpc_socket.getsockname()[1])
         return asyncio.run(_run(settings, source, listener, grpc_port))

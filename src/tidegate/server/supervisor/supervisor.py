@@ -15,6 +15,7 @@ from typing import Any
 
 from tidegate.contract.errors import Conflict, NotFound, TidegateError
 from tidegate.server.channel import Document
+from tidegate.server.exits import Exit
 from tidegate.server.handover import HandoverQueue
 from tidegate.server.rundir import write_state, write_worker_deaths
 from tidegate.server.supervisor.generation import Generation, Served
@@ -25,10 +26,6 @@ from tidegate.server.supervisor.sources import Builder, Offer, Repository, Sourc
 from tidegate.server.supervisor.standin import StandIn
 from tidegate.server.supervisor.worker import Post, WorkerProcess
 from tidegate.server.totals import Ended, Family, total
-
-EXIT_OK = 0
-#: sysexits.h EX_CONFIG: what is to be served cannot be served; starting again will not help.
-EXIT_UNSERVABLE = 78
 
 _METRICS_SECONDS = 1.0
 
@@ -87,12 +84,12 @@ class Supervisor:
         starting = asyncio.create_task(self._start())
         ending = asyncio.create_task(self._end.wait())
         await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
-        code = EXIT_OK
+        code: int = Exit.OK
         if starting.done():
             code = starting.result()
         else:
             starting.cancel()
-        if code == EXIT_OK:
+        if code == Exit.OK:
             if self._settings.watch_seconds:
                 self._spawn(self._watch())
             await ending
@@ -120,13 +117,13 @@ class Supervisor:
                 if offer is offers[-1]:
                     return self._unservable(error)
                 continue
-            return EXIT_OK
-        return EXIT_UNSERVABLE
+            return Exit.OK
+        return Exit.UNSERVABLE
 
     def _unservable(self, error: TidegateError) -> int:
         log.critical("nothing can be served: %s", error.message, extra={"fields": _facts(error)})
         self._announce("unservable", error=error.as_dict())
-        return EXIT_UNSERVABLE
+        return Exit.UNSERVABLE
 
     def _stop(self) -> None:
         """Drain at the first signal; at the second give up what is in flight, too."""

@@ -50,7 +50,13 @@ class Post:
 
 
 class WorkerProcess:
-    """A worker from its start to its end. `lost` is its last known count of everything that it counts."""
+    """A worker from its start to its end.
+
+    Attributes:
+        families: what it counted, as far as it said so.
+        last_words: the same, said as it ended when it was told to leave; None before.
+        is_buried: it ended, and what it had counted is kept elsewhere.
+    """
 
     def __init__(self, index: int, post: Post) -> None:
         self.index = index
