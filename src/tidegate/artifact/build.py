@@ -145,7 +145,7 @@ async def _start(request_file: Path, log_file: Path) -> asyncio.subprocess.Proce
             stderr=log,
             cwd=scratch,
             env=environment,
-            start_new_session=True,
+            process_group=0,
             limit=_ANSWER_LIMIT,
         )
     except OSError as error:

@@ -254,7 +254,7 @@ class Builder:
                 *(sys.executable, "-m", "tidegate.server.supervisor.build"),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                start_new_session=True,
+                process_group=0,  # in the session of the workers, to which it stands back
             )
         except OSError as error:
             raise Unavailable(f"the process that builds bundles cannot be started: {error}") from error

@@ -100,9 +100,11 @@ class WorkerProcess:
         command += ["--in-background"] if in_background else []
         try:
             with theirs:
-                # A session of its own: Ctrl-C in a terminal is for the supervisor, which then drains its workers.
+                # A process group of its own: Ctrl-C in a terminal is for the supervisor, which then drains its workers.
+                # Not a session: Linux shares processors out between sessions first (sched(7), autogroup), and what
+                # stands back within its own session takes half of them from the workers of another.
                 self._process = await asyncio.create_subprocess_exec(
-                    *command, stdin=asyncio.subprocess.DEVNULL, pass_fds=shared, start_new_session=True
+                    *command, stdin=asyncio.subprocess.DEVNULL, pass_fds=shared, process_group=0
                 )
         except OSError as error:
             ours.close()
