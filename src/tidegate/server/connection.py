@@ -72,6 +72,9 @@ class Connection(HttpToolsProtocol):
         for request in (self._current, self.cycle, *(queued for queued, _ in self.pipeline)):
             if isinstance(request, HotRequest):
                 request.lose()
+        if self._current is not None:  # uvicorn tells the application only of the request that was read last
+            self._current.disconnected = True
+            self._current.message_event.set()
         self.pipeline.clear()
         super().connection_lost(exc)
 
@@ -323,6 +326,15 @@ class Connection(HttpToolsProtocol):
         if self._is_free() and not self.pipeline:
             self._say_last_words()
         elif not isinstance(request, HotRequest) and getattr(request, "more_body", False):
-            self.transport.close()  # the application still waits for the body that broke off
+            self._break_off(request)
         else:
             self.flow.pause_reading()
+
+    def _break_off(self, cycle: Any) -> None:
+        """Tell the application, which waits for a body that broke off, that its client is gone; answer in its place."""
+        cycle.disconnected = True
+        cycle.message_event.set()
+        if cycle is self._current and not cycle.response_started:
+            self._say_last_words()
+        else:
+            self.transport.close()

@@ -1,177 +1,197 @@
 """The ASGI application: three paths of our own, and everything else passed on to the child as it came.
 
-Answers are passed on piece by piece, so that their size is nobody's limit; a request's body is read whole first, up to
-the limit, because a child that has to wait for a slow client is a child that does not work.
+A request's body is read whole first (see `body`). Answers are passed on piece by piece, each when the client has taken
+the one before, so that their size is nobody's limit. Whoever waits for an answer no more, client or deadline, ends the
+child's request, too: its connection to us is closed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import MutableMapping
+from math import inf, isinf
 from time import perf_counter
 from typing import Any
 
 import orjson
 
-from tidegate.contract.errors import TidegateError
-from tidegate.server.forward.child import Child
-from tidegate.server.forward.headers import Header, end_to_end, target_of
-from tidegate.server.forward.upstream import Upstream, UpstreamTimeout
+from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
+from tidegate.server.endpoint import CLIENT_CLOSED_REQUEST, Head
+from tidegate.server.forward.body import Body, ClientGone, Receive
+from tidegate.server.forward.child import Child, Phase
+from tidegate.server.forward.headers import Header, end_to_end, fault_in, target_of
+from tidegate.server.forward.reply import JSON, Reply, Send, status_of_failure
+from tidegate.server.forward.upstream import BadUpstream, Upstream
+from tidegate.server.hot_request import BodyBudget
 from tidegate.server.logs import RateLimit
 from tidegate.server.metrics import ServerMetrics
+from tidegate.server.protocols.base import DeadlineExceeded, NotReady, Overloaded
+from tidegate.server.settings import ServerSettings
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 #: Value of the metric label `protocol`: what is spoken is the child's own affair.
 PROTOCOL = "http"
-#: A client that has begun a request gets this long to send the rest of its body.
-BODY_TIMEOUT_SECONDS = 30.0
-#: Counted for a client that went away before its request was whole; nothing is sent.
-CLIENT_CLOSED_REQUEST = 499
-
-_JSON: list[Header] = [(b"content-type", b"application/json")]
-_RETRY_AFTER: Header = (b"retry-after", b"1")
+#: A child whose connection broke may be ending: so long it is looked whether it is.
+_DYING_SECONDS = 0.5
 
 log = logging.getLogger("tidegate.server")
-
-
-class _RefusedError(Exception):
-    """The request is answered by us, with this status and reason; status 499 is answered to nobody."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
 
 
 class ForwardApp:
     """Passes requests on to a child.
 
     Args:
-        body_bytes: size of the largest request body; more is answered 413.
-        most: requests that may be under way; more are answered 503.
+        budget: what the bodies of all requests may hold together.
     """
 
-    def __init__(self, child: Child, metrics: ServerMetrics, *, body_bytes: int, most: int) -> None:
+    def __init__(self, child: Child, metrics: ServerMetrics, settings: ServerSettings, budget: BodyBudget) -> None:
         self._child = child
         self._metrics = metrics
-        self._limit = body_bytes
-        self._most = most
+        self._budget = budget
+        self._body_limit = settings.limits.body_bytes
+        self._default_timeout = settings.timeout_seconds or inf
+        self._most = settings.queue_limit
+        #: Requests that the child has and has not answered.
+        self._under_way = 0
         self._predict_path = child.settings.predict_path.encode()
         self._log_rate = RateLimit(per_second=20)
         self._own = {"/v2/health/live": self._live, "/v2/health/ready": self._ready, "/metrics": self._exposition}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reply = Reply(send, closes=self._child.phase is Phase.DRAINING)
         own = self._own.get(scope["path"])
         if own is not None:
-            await _send(send, *own(scope))
+            await reply.whole(*own(scope))
             return
         started = perf_counter()
         self._metrics.in_flight += 1
         try:
-            status = await self._pass_on(scope, receive, send)
+            status = await self._answer(scope, receive, reply)
         finally:
             self._metrics.in_flight -= 1
         self._metrics.answered(PROTOCOL, status, perf_counter() - started)
 
-    def _live(self, _: Scope) -> tuple[int, bytes, list[Header]]:
+    def _live(self, _: Scope) -> tuple[int, list[Header], bytes]:
         live = not self._child.is_stuck
-        return 200 if live else 503, orjson.dumps({"live": live}), _JSON
+        return 200 if live else 503, [JSON], orjson.dumps({"live": live})
 
-    def _ready(self, _: Scope) -> tuple[int, bytes, list[Header]]:
+    def _ready(self, _: Scope) -> tuple[int, list[Header], bytes]:
         document = {"ready": self._child.is_ready, "phase": self._child.phase.value}
-        return 200 if self._child.is_ready else 503, orjson.dumps(document), _JSON
+        return 200 if self._child.is_ready else 503, [JSON], orjson.dumps(document)
 
-    def _exposition(self, scope: Scope) -> tuple[int, bytes, list[Header]]:
+    def _exposition(self, scope: Scope) -> tuple[int, list[Header], bytes]:
         accept = next((value for name, value in scope["headers"] if name == b"accept"), b"")
         body, content_type = self._metrics.exposition(accept.decode("latin-1"))
-        return 200, body, [(b"content-type", content_type.encode())]
+        return 200, [(b"content-type", content_type.encode())], body
 
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> int:
-        """Answer the request; return the status to count."""
-        begun = False
+    async def _answer(self, scope: Scope, receive: Receive, reply: Reply) -> int:
+        """Answer the request, whatever happens; return the status to count."""
+        head = Head(scope["headers"])
+        error: TidegateError
         try:
-            upstream = self._admit()
-            body = await self._read(scope, receive)
-            target = target_of(scope["raw_path"], scope["query_string"], self._predict_path)
-            async with upstream.ask(scope["method"], target, end_to_end(scope["headers"]), body) as answer:
-                begun = True
-                headers = end_to_end(answer.headers)
-                await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-                async for chunk in answer.chunks():
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                await send({"type": "http.response.body", "body": b""})
-                return answer.status
-        except _RefusedError as refused:
-            status, reason = refused.status, refused.reason
-        except TidegateError as error:
-            status, reason = 504 if isinstance(error, UpstreamTimeout) else 502, error.message
-            self._note(scope, status, reason)
+            return await self._take(scope, head, receive, reply)
+        except ClientGone:
+            return CLIENT_CLOSED_REQUEST
         except asyncio.CancelledError:  # the process ends, and the grace that it had for this request is over
-            status, reason = 503, "the server ends before this request could be answered"
-        if begun:
-            # What went out cannot be taken back. Without its last piece the server closes the connection, and the
-            # client sees that it has not got all.
-            return 502
-        if status != CLIENT_CLOSED_REQUEST:
-            headers = [*_JSON, _RETRY_AFTER] if status == 503 else _JSON
-            await _send(send, status, orjson.dumps({"error": reason}), headers)
+            error = Unavailable("the server ends before this request could be answered")
+        except BadUpstream as broken:
+            error = broken
+            if await self._child.has_ended(_DYING_SECONDS):
+                error = Unavailable("the server behind this replica ended before it had answered")
+        except TidegateError as found:
+            error = found
+        status = status_of_failure(error)
+        self._note(error, status, scope, head)
+        if not reply.has_begun:
+            await reply.fail(status, error, head)
         return status
 
+    async def _take(self, scope: Scope, head: Head, receive: Receive, reply: Reply) -> int:
+        """Read the request and pass it on.
+
+        Raises:
+            TidegateError: it has no answer, or not all of one.
+            ClientGone: nobody waits for it.
+        """
+        fault = fault_in(scope["headers"])
+        if fault is not None:
+            raise InvalidInput(fault)
+        self._admit()
+        body = Body(receive, self._budget, self._body_limit)
+        try:
+            content = await body.read(head.length)
+            upstream = self._admit()  # others came while it was read
+            self._under_way += 1
+            try:
+                passing = self._pass_on(upstream, scope, content, reply)
+                return await _unless_given_up(passing, receive, min(head.timeout_seconds, self._default_timeout))
+            finally:
+                self._under_way -= 1
+        finally:
+            body.release()
+
     def _admit(self) -> Upstream:
-        """Return where the request goes, or raise `_RefusedError`."""
+        """Return where the request goes; raises NotReady and Overloaded."""
         if self._child.upstream is None:
-            raise _RefusedError(503, "the server is being started")
-        if self._metrics.in_flight > self._most:
-            self._metrics.shed += 1
-            raise _RefusedError(503, "too many requests are under way")
+            raise NotReady("the server is being started")
+        if self._under_way >= self._most:
+            raise Overloaded("the server is busy: too many requests are under way")
         return self._child.upstream
 
-    async def _read(self, scope: Scope, receive: Receive) -> bytes:
-        """Return the whole body, or raise `_RefusedError`."""
-        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if declared.isdigit() and int(declared) > self._limit:
-            raise self._too_large()
-        message = await receive()
-        if message["type"] == "http.request" and not message.get("more_body", False):
-            whole: bytes = message.get("body", b"")
-            if len(whole) > self._limit:
-                raise self._too_large()
-            return whole
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-                return await self._read_rest(receive, message)
-        except TimeoutError:
-            raise _RefusedError(408, "the rest of the request's body did not come in time") from None
+    async def _pass_on(self, upstream: Upstream, scope: Scope, body: bytes, reply: Reply) -> int:
+        target = target_of(scope["raw_path"], scope["query_string"], self._predict_path)
+        async with upstream.ask(scope["method"], target, end_to_end(scope["headers"]), body) as answer:
+            await reply.begin(answer.status, end_to_end(answer.headers))
+            async for part in answer.chunks():
+                await reply.go_on(part)
+        await reply.end()
+        return answer.status
 
-    async def _read_rest(self, receive: Receive, message: MutableMapping[str, Any]) -> bytes:
-        parts, size = [], 0
-        while True:
-            if message["type"] == "http.disconnect":
-                raise _RefusedError(CLIENT_CLOSED_REQUEST, "the client is gone")
-            part = message.get("body", b"")
-            size += len(part)
-            if size > self._limit:
-                raise self._too_large()
-            parts.append(part)
-            if not message.get("more_body", False):
-                return b"".join(parts)
-            message = await receive()
-
-    def _too_large(self) -> _RefusedError:
-        return _RefusedError(413, f"the request's body is larger than {self._limit} bytes")
-
-    def _note(self, scope: Scope, status: int, reason: str) -> None:
+    def _note(self, error: TidegateError, status: int, scope: Scope, head: Head) -> None:
+        """Count and log a request that failed on our side; what the client did wrong is only counted."""
+        if isinstance(error, Overloaded):
+            self._metrics.shed += 1
+        if status < 500:
+            return
         held_back = self._log_rate.admit()
         if held_back is not None:
-            facts = {"method": scope["method"], "path": scope["path"], "status": status}
-            log.error(reason, extra={"fields": {**facts, **({"not_logged_before": held_back} if held_back else {})}})
+            facts = {
+                "request_id": head.request_id.decode("latin-1"),
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+                **({"traceparent": head.traceparent.decode("latin-1")} if head.traceparent else {}),
+                **({"not_logged_before": held_back} if held_back else {}),
+            }
+            log.error(error.message, extra={"fields": facts})
 
 
-async def _send(send: Send, status: int, body: bytes, headers: list[Header]) -> None:
-    length = (b"content-length", b"%d" % len(body))
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-    await send({"type": "http.response.body", "body": body})
+async def _unless_given_up(passing: Any, receive: Receive, seconds: float) -> int:
+    """Return what the coroutine `passing` does, and cancel it when its client is gone or its time is over.
+
+    Raises:
+        ClientGone, DeadlineExceeded: it was cancelled.
+    """
+    asking, leaving = asyncio.ensure_future(passing), asyncio.ensure_future(_departure(receive))
+    try:
+        await asyncio.wait(
+            (asking, leaving), timeout=None if isinf(seconds) else seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        if asking.done():
+            status: int = asking.result()
+            return status
+        if leaving.done():
+            raise ClientGone
+        raise DeadlineExceeded("the request's time was over before its answer was there")
+    finally:
+        asking.cancel()
+        leaving.cancel()
+        await asyncio.gather(asking, leaving, return_exceptions=True)
+
+
+async def _departure(receive: Receive) -> None:
+    """Return when the client is gone; the request has been read, so that nothing else comes of it."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

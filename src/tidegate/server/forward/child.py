@@ -106,6 +106,14 @@ class Child:
             await asyncio.sleep(_WATCH_SECONDS)
         return code
 
+    async def has_ended(self, within_seconds: float) -> bool:
+        """Say whether the child has ended by itself, or does so within this time."""
+        try:
+            await asyncio.wait_for(self.ended(), within_seconds)
+        except TimeoutError:
+            return False
+        return True
+
     async def watch(self) -> None:
         """Ask it again and again whether it is well; goes on until it is cancelled."""
         while True:

@@ -34,6 +34,20 @@ def end_to_end(headers: Iterable[Header]) -> list[Header]:
     return [(name, value) for name, lower, value in listed if lower not in dropped]
 
 
+def fault_in(headers: Iterable[Header]) -> str | None:
+    """Return what is wrong with a request's headers (lower-case) that two servers may read in two ways, a sentence.
+
+    None when nothing is. Lengths that contradict each other never get here: the parser refuses them.
+    """
+    listed = list(headers)
+    if sum(name == b"host" for name, _ in listed) > 1:
+        return "the request has more than one Host header"  # RFC 9112, section 3.2
+    codings = [value for name, value in listed if name == b"transfer-encoding"]
+    if codings and (len(codings) > 1 or codings[0].strip().lower() != b"chunked"):
+        return "the request's Transfer-Encoding is not chunked alone"
+    return None
+
+
 def target_of(raw_path: bytes, query: bytes, predict_path: bytes) -> bytes:
     """Return the request target to ask for: the client's own, `predict_path` in the place of `/predict`."""
     path = predict_path if raw_path == b"/predict" else raw_path

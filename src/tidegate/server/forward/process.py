@@ -15,14 +15,14 @@ import signal
 import socket
 from time import perf_counter
 
-import uvicorn
-
 from tidegate.artifact.bundle import Bundle, read_bundle
 from tidegate.contract.errors import Conflict, InvalidInput, TidegateError
 from tidegate.server.exits import Exit
 from tidegate.server.forward.app import ForwardApp
 from tidegate.server.forward.child import Child, Phase
-from tidegate.server.life import KEEP_ALIVE_SECONDS, QuietServer, Stopping, listen_on, loop_factory, unservable
+from tidegate.server.hot_request import BodyBudget
+from tidegate.server.http_server import ConnectionServer
+from tidegate.server.life import Stopping, listen_on, loop_factory, unservable
 from tidegate.server.metrics import ServerMetrics
 from tidegate.server.rundir import take_lock, write_state
 from tidegate.server.settings import ServerSettings
@@ -80,24 +80,10 @@ class _Process:
             format=bundle.manifest.format,
             framework_version=bundle.manifest.framework_version or "",
         )
-        app = ForwardApp(child, self._metrics, body_bytes=settings.limits.body_bytes, most=settings.queue_limit)
-        self._server = QuietServer(
-            uvicorn.Config(
-                app,
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                interface="asgi3",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                date_header=False,
-                headers=[("x-tidegate-revision", str(identity.revision))],
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
-            )
-        )
+        budget = BodyBudget(settings.queue_bytes)
+        app = ForwardApp(child, self._metrics, settings, budget)
+        # An answer's date is the child's.
+        self._server = ConnectionServer(app, settings, hot={}, budget=budget, dates=False)
         self._exit_code = Exit.OK
 
     async def run(self) -> int:
@@ -136,6 +122,7 @@ class _Process:
         """End with the child, should it end by itself."""
         code = await self._child.ended()
         log.critical("the command ended by itself", extra={"fields": {"command_exit_code": code}})
+        self._child.phase = Phase.DRAINING
         self._exit_code = Exit.DIED
         self._exit()
 

@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 
-from tidegate.contract.errors import TidegateError, Unavailable
+from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 from tidegate.server.forward.headers import Header
 
 _CONNECT_SECONDS, _HEALTH_SECONDS = 2.0, 2.0
 #: Shorter than any usual server keeps an idle connection (gunicorn: 2 s, uvicorn and Node: 5 s), so that we, and not
 #: the server, end it: a request that meets the closing would be lost.
 _IDLE_SECONDS = 1.0
+_HIGHEST_STATUS = 599
 
 
 class BadUpstream(Unavailable):
@@ -32,11 +33,16 @@ class UpstreamTimeout(TidegateError):  # noqa: N818 (the names of errors are wor
 def _translated() -> Iterator[None]:
     try:
         yield
+    except httpx.LocalProtocolError as error:  # raised before anything is sent
+        raise InvalidInput(f"the request cannot be passed on: {_in_short(error)}") from error
     except httpx.TimeoutException as error:
         raise UpstreamTimeout("the server behind this replica did not answer in time") from error
     except httpx.HTTPError as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise BadUpstream(f"the server behind this replica did not answer: {reason}") from error
+        raise BadUpstream(f"the server behind this replica did not answer: {_in_short(error)}") from error
+
+
+def _in_short(error: httpx.HTTPError) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 class Answered:
@@ -82,6 +88,7 @@ class Upstream:
         """Send one request and yield its answer; the connection is free again when the block ends.
 
         Raises:
+            InvalidInput: the request is none that HTTP allows.
             BadUpstream: no connection, or no answer in HTTP.
             UpstreamTimeout: the server was silent for too long.
         """
@@ -91,6 +98,8 @@ class Upstream:
         with _translated():
             response = await self._transport.handle_async_request(request)
         try:
+            if response.status_code > _HIGHEST_STATUS:
+                raise BadUpstream(f"the server behind this replica did not answer: {response.status_code} is no status")
             yield Answered(response)
         finally:
             await response.stream.aclose()  # type: ignore[union-attr]
