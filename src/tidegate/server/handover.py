@@ -110,15 +110,12 @@ class Giver:
         self._send()
 
 
-class Intake:
-    """Takes connections from both queues while it is open, one at a time: its siblings get the next ones."""
+class Acceptor:
+    """Takes new connections from a listening socket while it is open, one at a time: its siblings get the next ones."""
 
-    def __init__(
-        self, listener: socket.socket, queue: HandoverQueue, adopt: Callable[[socket.socket, bool], object]
-    ) -> None:
-        """`adopt` is called with a connection that does not block, and whether it is new rather than handed over."""
+    def __init__(self, listener: socket.socket, adopt: Callable[[socket.socket], object]) -> None:
+        """`adopt` is called with a connection that does not block."""
         self._listener = listener
-        self._queue = queue
         self._adopt = adopt
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pause: asyncio.TimerHandle | None = None
@@ -131,17 +128,15 @@ class Intake:
         if self._loop is None:
             self._loop = loop
             loop.add_reader(self._listener.fileno(), self._accept)
-            loop.add_reader(self._queue.reading.fileno(), self._take)
 
     def close(self) -> None:
-        """Take nothing any more; what waits in the queues is for the others."""
+        """Take nothing any more; what waits is for the others."""
         if self._loop is not None:
             if self._pause is None:
                 self._loop.remove_reader(self._listener.fileno())
             else:
                 self._pause.cancel()
                 self._pause = None
-            self._loop.remove_reader(self._queue.reading.fileno())
             self._loop = None
 
     def _accept(self) -> None:
@@ -155,21 +150,53 @@ class Intake:
                 self._loop.remove_reader(self._listener.fileno())
                 self._pause = self._loop.call_later(_PAUSE_SECONDS, self._go_on)
             return
-        self._admit(connection, is_new=True)
+        _prepare(connection)
+        self._adopt(connection)
 
     def _go_on(self) -> None:
         self._pause = None
         if self._loop is not None:
             self._loop.add_reader(self._listener.fileno(), self._accept)
 
+
+class Intake:
+    """Takes connections while it is open, new ones and those that are handed over."""
+
+    def __init__(
+        self, listener: socket.socket, queue: HandoverQueue, adopt: Callable[[socket.socket, bool], object]
+    ) -> None:
+        """`adopt` is called with a connection that does not block, and whether it is new rather than handed over."""
+        self._acceptor = Acceptor(listener, lambda connection: adopt(connection, True))
+        self._queue = queue
+        self._adopt = adopt
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._acceptor.is_open
+
+    def open(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self.is_open:
+            self._loop = loop
+            self._acceptor.open(loop)
+            loop.add_reader(self._queue.reading.fileno(), self._take)
+
+    def close(self) -> None:
+        """Take nothing any more; what waits in the queues is for the others."""
+        if self._loop is not None and self.is_open:
+            self._acceptor.close()
+            self._loop.remove_reader(self._queue.reading.fileno())
+
     def _take(self) -> None:
         connection = self._queue.take()
         if connection is not None:
-            self._admit(connection, is_new=False)
+            _prepare(connection)
+            self._adopt(connection, False)
 
-    def _admit(self, connection: socket.socket, *, is_new: bool) -> None:
-        connection.setblocking(False)
-        # The connections of HTTP are TCP; a Unix socket knows no such option.
-        with contextlib.suppress(OSError):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._adopt(connection, is_new)
+
+def _prepare(connection: socket.socket) -> None:
+    """Have a connection that was accepted not block and not wait for more to send."""
+    connection.setblocking(False)
+    # The connections of HTTP are TCP; a Unix socket knows no such option.
+    with contextlib.suppress(OSError):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -21,6 +21,7 @@ class WorkerLinks:
         listen_fd: the listening socket that all workers share.
         handover_fds: the reading and the writing end of the queue of handed-over connections.
         control_fd: the channel to the supervisor.
+        grpc_fd: the listening socket for gRPC that all workers share; None without gRPC.
         in_background: others serve meanwhile: load at the lowest priority.
     """
 
@@ -29,6 +30,7 @@ class WorkerLinks:
     handover_fds: tuple[int, int]
     control_fd: int
     in_background: bool
+    grpc_fd: int | None = None
 
 
 #: Holds the URL of Redis, which may have a password in it: arguments are seen by everybody on the machine.
@@ -66,7 +68,7 @@ class ServerSettings:
         cache: whether and where answers are kept.
         prediction_log: where a share of the predictions is logged; None for nowhere.
         timeout_seconds: how long a request may take that does not say so itself; 0 for as long as it takes.
-        port: 0 takes a free one; neither host nor port is used by a worker.
+        port: 0 takes a free one; a worker uses neither host nor ports.
         drain_seconds: how long to go on accepting after SIGTERM, until whoever routes to us has noticed.
         grace_seconds: how long requests in flight may then take before they are given up.
         grpc_port: where to listen for gRPC, on the same host; 0 takes a free port, None does without gRPC.
@@ -152,6 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("--listen-fd", type=int, help="the listening socket that all workers share")
     worker.add_argument("--handover-fds", type=int, nargs=2, help="queue of connections between processes")
     worker.add_argument("--control-fd", type=int, help="channel to the supervisor")
+    worker.add_argument("--grpc-fd", type=int, help="the listening socket for gRPC that all workers share")
     worker.add_argument("--in-background", action="store_true", help="load at the lowest priority")
     return parser
 
@@ -165,6 +168,7 @@ def _worker_links(given: argparse.Namespace) -> WorkerLinks | None:
         handover_fds=(given.handover_fds[0], given.handover_fds[1]),
         control_fd=given.control_fd,
         in_background=given.in_background,
+        grpc_fd=given.grpc_fd,
     )
 
 

@@ -114,14 +114,15 @@ class _WorkerProcess(ReplicaProcess):
     async def _told(self, message: Document) -> Mapping[str, Any] | None:
         match message["kind"]:
             case "serve":
-                if self._grpc is None:
-                    await self._listen_for_grpc()
+                await self._serve_grpc()
                 self._intake.open(asyncio.get_running_loop())
                 return {}
             case "leave":
                 if self._leaving is None:
                     giver = self._let_go()
                     self._leaving = asyncio.create_task(self._leave(giver))
+                if self._grpc is not None:
+                    await self._grpc.let_go()
                 return {}
             case "replica":
                 self._siblings.lack = message["lack"]
@@ -132,6 +133,14 @@ class _WorkerProcess(ReplicaProcess):
                 log.error("the supervisor says %r, which this worker does not know", unknown)
                 return None
 
+    async def _serve_grpc(self) -> None:
+        descriptor = self._links.grpc_fd
+        if descriptor is not None and self._grpc is None:
+            from tidegate.server.grpc.listener import GrpcServer
+
+            self._grpc = GrpcServer(self._replica)
+            await self._grpc.start_behind(socket.socket(fileno=descriptor))
+
     @property
     def _grpc_is_done(self) -> bool:
         return self._grpc_ending is None or self._grpc_ending.done()
@@ -140,7 +149,7 @@ class _WorkerProcess(ReplicaProcess):
         """Take no connections any more, and give those away that are between two requests."""
         self._intake.close()
         if self._grpc is not None and self._grpc_ending is None:
-            # gRPC has a way of its own: GOAWAY, upon which clients take their next call elsewhere.
+            # gRPC has a way of its own: GOAWAY, upon which clients take their next call to another connection.
             self._grpc_ending = asyncio.create_task(self._grpc.stop())
         giver = Giver(self._handover, asyncio.get_running_loop())
         self._server.hand_over(giver.give)

@@ -15,6 +15,9 @@ from tidegate.server.supervisor.settings import SupervisorSettings, parse_argume
 from tidegate.server.supervisor.sources import Source, source_of
 from tidegate.server.supervisor.supervisor import Supervisor
 
+#: Connections that wait until a process takes them.
+_BACKLOG = 2048
+
 log = logging.getLogger("tidegate.server")
 
 
@@ -33,30 +36,27 @@ def main() -> int:
             log.critical(error.message, extra={"fields": error.as_dict()})
             return Exit.UNSERVABLE
         try:
-            listener, grpc_socket = _bind(settings, settings.port, shared=False), None
-            listener.listen(2048)
-            if settings.grpc_port is not None:
-                # Bound and never listened on: it keeps the port for the workers, whose gRPC servers share it.
-                grpc_socket = _bind(settings, settings.grpc_port, shared=True)
+            listener = _listen(settings.host, settings.port)
+            grpc_listener = None if settings.grpc_port is None else _listen(settings.host, settings.grpc_port)
         except OSError as error:
             log.critical("cannot listen on %s:%s: %s", settings.host, settings.port, error.strerror or error)
             return Exit.NO_ADDRESS
-        listener.setblocking(False)
-        grpc_port = None if grpc_socket is None else int(grpc_socket.getsockname()[1])
-        return asyncio.run(_run(settings, source, listener, grpc_port))
+        return asyncio.run(_run(settings, source, listener, grpc_listener))
 
 
-async def _run(settings: SupervisorSettings, source: Source, listener: socket.socket, grpc_port: int | None) -> int:
-    return await Supervisor(settings, source, listener, grpc_port).run()
+async def _run(
+    settings: SupervisorSettings, source: Source, listener: socket.socket, grpc_listener: socket.socket | None
+) -> int:
+    return await Supervisor(settings, source, listener, grpc_listener).run()
 
 
-def _bind(settings: SupervisorSettings, port: int, *, shared: bool) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    bound.bind((settings.host, port))
+    bound.bind((host, port))
+    bound.listen(_BACKLOG)
+    bound.setblocking(False)
     return bound
 
 

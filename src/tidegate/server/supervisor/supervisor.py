@@ -36,17 +36,21 @@ class Supervisor:
     """One replica: its socket, its workers, its model."""
 
     def __init__(
-        self, settings: SupervisorSettings, source: Source, listener: socket.socket, grpc_port: int | None
+        self,
+        settings: SupervisorSettings,
+        source: Source,
+        listener: socket.socket,
+        grpc_listener: socket.socket | None,
     ) -> None:
         self._settings = settings
         self._source = source
         self._listener = listener
-        self._grpc_port = grpc_port
+        self._grpc_port = None if grpc_listener is None else int(grpc_listener.getsockname()[1])
         self._handover = HandoverQueue.create()
         self._repository = source if isinstance(source, Repository) else None
         self._model = source.model if isinstance(source, Repository) else settings.model or "model"
         self._deployment = settings.deployment or self._model
-        self._post = Post(listener, self._handover, self._worker_options(), self._worker_asks)
+        self._post = Post(listener, self._handover, self._worker_options(), self._worker_asks, grpc_listener)
         self._requests = RepositoryRequests(self, self._repository)
         self._standin = StandIn(listener, self._handover, self._stand_in)
         self._builder = Builder(settings)
@@ -359,8 +363,6 @@ class Supervisor:
         options = ["--deployment", self._deployment, "--revision", str(settings.revision)]
         options += ["--model-name", self._model, "--run-dir", str(settings.run_dir), "--host", settings.host]
         options += ["--drain-seconds", str(settings.drain_seconds), "--grace-seconds", str(settings.grace_seconds)]
-        if self._grpc_port is not None:
-            options += ["--grpc-port", str(self._grpc_port)]
         return [*options, *settings.worker_options]
 
     def _spawn(self, work: Any) -> None:

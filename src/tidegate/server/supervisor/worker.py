@@ -47,6 +47,7 @@ class Post:
     handover: HandoverQueue
     options: Sequence[str]
     answer: Callable[[WorkerProcess, Document], Awaitable[Mapping[str, Any] | None]]
+    grpc_listener: socket.socket | None = None
 
 
 class WorkerProcess:
@@ -93,10 +94,13 @@ class WorkerProcess:
         """
         ours, theirs = socket.socketpair()
         listener, queue = self._post.listener, self._post.handover
-        shared = (listener.fileno(), queue.reading.fileno(), queue.writing.fileno(), theirs.fileno())
+        shared = [listener.fileno(), queue.reading.fileno(), queue.writing.fileno(), theirs.fileno()]
         command = [sys.executable, "-m", "tidegate.server", "--bundle", str(bundle), *self._post.options, *options]
         command += ["--worker", str(self.index), "--listen-fd", str(shared[0])]
         command += ["--handover-fds", str(shared[1]), str(shared[2]), "--control-fd", str(shared[3])]
+        if self._post.grpc_listener is not None:
+            shared.append(self._post.grpc_listener.fileno())
+            command += ["--grpc-fd", str(shared[-1])]
         command += ["--in-background"] if in_background else []
         try:
             with theirs:
