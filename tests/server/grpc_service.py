@@ -11,8 +11,8 @@ import numpy as np
 
 from tests.server.conftest import InProcess
 from tidegate.runtime.base import Array
-from tidegate.server.grpc.listener import GrpcServer
 from tidegate.server.grpc.messages import INFERENCE, build
+from tidegate.server.grpc.serving import server_of
 from tidegate.server.replica import Replica
 
 MESSAGES = build("inference", INFERENCE)
@@ -80,7 +80,7 @@ def request(
 @contextmanager
 def grpc_port_beside(replica: Replica, server: InProcess) -> Iterator[int]:
     """Serve the replica over gRPC, too, on the loop of its HTTP server; give the port."""
-    service = GrpcServer(replica)
+    service = server_of(replica)
     yield server.call(service.start, "127.0.0.1", 0)
     server.call(service.stop)
 

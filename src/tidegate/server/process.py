@@ -128,9 +128,9 @@ class ReplicaProcess:
         """
         if self._settings.grpc_port is None:
             return None
-        from tidegate.server.grpc.listener import GrpcServer
+        from tidegate.server.grpc.serving import server_of
 
-        self._grpc = GrpcServer(self._replica)
+        self._grpc = server_of(self._replica)
         return await self._grpc.start(self._settings.host, self._settings.grpc_port)
 
     def _announce(self, grpc_port: int | None) -> None:

@@ -136,9 +136,9 @@ class _WorkerProcess(ReplicaProcess):
     async def _serve_grpc(self) -> None:
         descriptor = self._links.grpc_fd
         if descriptor is not None and self._grpc is None:
-            from tidegate.server.grpc.listener import GrpcServer
+            from tidegate.server.grpc.serving import server_of
 
-            self._grpc = GrpcServer(self._replica)
+            self._grpc = server_of(self._replica)
             await self._grpc.start_behind(socket.socket(fileno=descriptor))
 
     @property

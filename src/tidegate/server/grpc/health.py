@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
 
 from tidegate.server.grpc.calls import Context
-from tidegate.server.grpc.messages import HealthCheckRequest, HealthCheckResponse
-from tidegate.server.grpc.service import SERVICE
-from tidegate.server.replica import Replica
+from tidegate.server.grpc.messages import SERVICE, HealthCheckRequest, HealthCheckResponse
 
 _SERVING, _NOT_SERVING, _SERVICE_UNKNOWN = 1, 2, 3
 _POLL_SECONDS = 0.2
+#: Watching lasts as long as its client likes: beyond this many, watchers would take the place of other calls.
+MOST_WATCHERS = 64
 
 
 class HealthService:
-    """The service of one replica; `end` lets those go who watch it."""
+    """The service of one model; `end` lets those go who watch it."""
 
-    def __init__(self, replica: Replica) -> None:
-        self._replica = replica
+    def __init__(self, is_ready: Callable[[], bool], model: str) -> None:
+        self._is_ready = is_ready
+        self._services = ("", SERVICE, model)
+        self._watchers = 0
         self._ending = asyncio.Event()
 
     def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
@@ -46,7 +48,19 @@ class HealthService:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {request.service[:200]!r} here")
         return HealthCheckResponse(status=status)
 
-    async def _watch(self, request: HealthCheckRequest, _: Context) -> AsyncIterator[HealthCheckResponse]:
+    async def _watch(self, request: HealthCheckRequest, context: Context) -> AsyncIterator[HealthCheckResponse]:
+        if self._watchers >= MOST_WATCHERS:
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MOST_WATCHERS} clients watch already: ask with Check"
+            )
+        self._watchers += 1
+        try:
+            async for status in self._changes(request):
+                yield status
+        finally:
+            self._watchers -= 1
+
+    async def _changes(self, request: HealthCheckRequest) -> AsyncIterator[HealthCheckResponse]:
         told = None
         while not self._ending.is_set():
             status = self._status(request.service)
@@ -58,9 +72,9 @@ class HealthService:
                     await self._ending.wait()
 
     def _status(self, service: str) -> int:
-        if service not in ("", SERVICE, self._replica.settings.identity.model_name):
+        if service not in self._services:
             return _SERVICE_UNKNOWN
-        return _SERVING if self._replica.is_ready else _NOT_SERVING
+        return _SERVING if self._is_ready() else _NOT_SERVING
 
 
 def _serialize(message: HealthCheckResponse) -> bytes:

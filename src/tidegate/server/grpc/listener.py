@@ -1,4 +1,4 @@
-"""The gRPC server of a replica, on the event loop on which it is started."""
+"""A gRPC server, on the event loop on which it is started: listening itself, or behind a socket that others share."""
 
 from __future__ import annotations
 
@@ -6,26 +6,41 @@ import asyncio
 import contextlib
 import secrets
 import socket
+from dataclasses import dataclass
+from typing import Any
 
 import grpc
 
 from tidegate.contract.errors import Unavailable
 from tidegate.server.grpc.health import HealthService
 from tidegate.server.grpc.relay import GrpcRelay
-from tidegate.server.grpc.service import InferenceService
-from tidegate.server.replica import Replica
 
 #: Less than the supervisor waits for the answer.
 _LET_GO_SECONDS = 3.0
 
 
-class GrpcServer:
-    """Serves one replica over gRPC from its start to `stop`."""
+@dataclass(frozen=True)
+class GrpcBounds:
+    """What clients may ask for.
 
-    def __init__(self, replica: Replica) -> None:
-        self._settings = replica.settings
-        self._inference = InferenceService(replica)
-        self._health = HealthService(replica)
+    Attributes:
+        body_bytes: size of a message; more is answered RESOURCE_EXHAUSTED.
+        calls: at a time, of all connections together; more are answered RESOURCE_EXHAUSTED, before they are read.
+        grace_seconds: for the calls in flight at the end.
+    """
+
+    body_bytes: int
+    calls: int
+    grace_seconds: float
+
+
+class GrpcServer:
+    """Serves a service and its health from its start to `stop`."""
+
+    def __init__(self, service: grpc.GenericRpcHandler[Any, Any], health: HealthService, bounds: GrpcBounds) -> None:
+        self._service = service
+        self._health = health
+        self._bounds = bounds
         self._server: grpc.aio.Server | None = None
         self._relay: GrpcRelay | None = None
 
@@ -53,13 +68,14 @@ class GrpcServer:
         # It belongs to the event loop on which it is made.
         server = grpc.aio.server(
             options=(
-                ("grpc.max_receive_message_length", self._settings.limits.body_bytes),
+                ("grpc.max_receive_message_length", self._bounds.body_bytes),
                 ("grpc.max_send_message_length", -1),
                 # A port that is taken is an error.
                 ("grpc.so_reuseport", 0),
-            )
+            ),
+            maximum_concurrent_rpcs=self._bounds.calls,
         )
-        server.add_generic_rpc_handlers((self._inference.handler(), self._health.handler()))
+        server.add_generic_rpc_handlers((self._service, self._health.handler()))
         try:
             bound = server.add_insecure_port(address)
         except RuntimeError as error:
@@ -85,7 +101,7 @@ class GrpcServer:
 
         Calls that are still there then are answered with UNAVAILABLE.
         """
-        grace = self._settings.grace_seconds
+        grace = self._bounds.grace_seconds
         self._health.end()
         if self._relay is not None:
             self._relay.leave()

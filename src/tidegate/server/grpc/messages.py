@@ -166,6 +166,9 @@ def build(package: str, declarations: Declarations) -> dict[str, Any]:
     }
 
 
+#: Of the Open Inference Protocol.
+SERVICE = "inference.GRPCInferenceService"
+
 _inference = build("inference", INFERENCE)
 _health = build("grpc.health.v1", HEALTH)
 

@@ -6,21 +6,23 @@ repositories are left out of account: there is one at most.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tidegate.contract.errors import TidegateError
 from tidegate.server.grpc import messages
 from tidegate.server.grpc.calls import Context, Method, parsed, refuse
 from tidegate.server.grpc.statuses import code_of_status, shortened
-from tidegate.server.replica import Replica
-from tidegate.server.repository import carry_out
+
+#: Does "index", "load" or "unload" of a model as the document wishes; returns status and document as REST has them.
+CarryOut = Callable[[str, str | None, dict[str, Any]], Awaitable[tuple[int, Any]]]
 
 
 class RepositoryMethods:
-    """The methods of one replica, by their names in the inference service."""
+    """The methods, by their names in the inference service."""
 
-    def __init__(self, replica: Replica) -> None:
-        self._replica = replica
+    def __init__(self, carry_out: CarryOut) -> None:
+        self._carry = carry_out
 
     def methods(self) -> dict[str, Method]:
         """Return the methods from bytes to bytes."""
@@ -50,7 +52,7 @@ class RepositoryMethods:
 
     async def _carry_out(self, action: str, name: str | None, wish: dict[str, Any], context: Context) -> Any:
         try:
-            status, document = await carry_out(self._replica, action, name, wish)
+            status, document = await self._carry(action, name, wish)
         except TidegateError as error:
             await refuse(error, context)
         if status != 200:

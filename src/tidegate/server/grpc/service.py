@@ -7,6 +7,7 @@ methods are small and answer at once.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from math import inf
 from time import perf_counter
 from typing import Any
@@ -23,8 +24,7 @@ from tidegate.server.grpc.repository import RepositoryMethods
 from tidegate.server.metadata import check_model, model_metadata, server_metadata
 from tidegate.server.protocols.base import DeadlineExceeded, ModelFailed
 from tidegate.server.replica import Replica
-
-SERVICE = "inference.GRPCInferenceService"
+from tidegate.server.repository import carry_out
 
 
 class InferenceService:
@@ -35,7 +35,7 @@ class InferenceService:
         settings = replica.settings
         codec = OipGrpcCodec(replica.bundle.signature, settings.identity, settings.limits)
         self._endpoint = InferenceEndpoint(replica, codec)
-        self._repository = RepositoryMethods(replica)
+        self._repository = RepositoryMethods(partial(carry_out, replica))
 
     def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
         """Return what a server of gRPC registers: methods from bytes to bytes."""
@@ -49,7 +49,7 @@ class InferenceService:
             **self._repository.methods(),
         }
         return grpc.method_handlers_generic_handler(
-            SERVICE, {name: grpc.unary_unary_rpc_method_handler(method) for name, method in methods.items()}
+            messages.SERVICE, {name: grpc.unary_unary_rpc_method_handler(method) for name, method in methods.items()}
         )
 
     async def _infer(self, body: bytes, context: Context) -> bytes:
