@@ -19,6 +19,7 @@ from tidegate.server.exits import Exit
 from tidegate.server.handover import HandoverQueue
 from tidegate.server.rundir import write_state, write_worker_deaths
 from tidegate.server.supervisor.generation import Generation, Served
+from tidegate.server.supervisor.grpc_standin import GrpcStandIn
 from tidegate.server.supervisor.metrics import OUTCOMES, supervision
 from tidegate.server.supervisor.repository import RepositoryRequests
 from tidegate.server.supervisor.settings import SupervisorSettings
@@ -53,6 +54,11 @@ class Supervisor:
         self._post = Post(listener, self._handover, self._worker_options(), self._worker_asks, grpc_listener)
         self._requests = RepositoryRequests(self, self._repository)
         self._standin = StandIn(listener, self._handover, self._stand_in)
+        self._grpc_standin = (
+            None
+            if grpc_listener is None
+            else GrpcStandIn(grpc_listener, self._model, settings.grace_seconds, self._grpc_standin_asks)
+        )
         self._builder = Builder(settings)
         self._current: Generation | None = None
         self._served_offer: Offer | None = None
@@ -84,7 +90,7 @@ class Supervisor:
         write_state(self._settings.run_dir, host, port, self._grpc_port)
         log.info("listening on %s:%s", host, port, extra={"fields": {"pid": os.getpid()}})
         self._announce("listening", host=host, port=port, grpc_port=self._grpc_port, pid=os.getpid())
-        self._standin.open()
+        self._open_standins()
         starting = asyncio.create_task(self._start())
         ending = asyncio.create_task(self._end.wait())
         await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
@@ -154,6 +160,8 @@ class Supervisor:
             await self._current.drained(self._settings.drain_seconds + self._settings.grace_seconds)
         for task in list(self._leaving.values()):
             await task
+        if self._grpc_standin is not None:
+            await self._grpc_standin.end()
 
     # -- swaps -------------------------------------------------------------------------------------------------------
 
@@ -287,6 +295,17 @@ class Supervisor:
                 log.error("a worker says %r, which nobody knows", unknown)
                 return {}
 
+    async def _grpc_standin_asks(self, message: Document) -> Mapping[str, Any] | None:
+        match message["kind"]:
+            case "repository":
+                status, document = await self._requests.answer(message["action"], message["model"], message["document"])
+                return {"status": status, "document": document}
+            case "lack":
+                return {"reason": self._why_nobody_serves()}
+            case unknown:
+                log.error("what stands in over gRPC says %r, which nobody knows", unknown)
+                return {}
+
     async def _metrics(self, asking: WorkerProcess) -> list[Family]:
         """Return the metrics of the replica: those of all workers together, and of the supervision itself."""
         workers = [worker for generation in self._generations() for worker in generation.workers]
@@ -341,13 +360,20 @@ class Supervisor:
         """Stand in where no worker serves, and tell those that do whether the replica is ready."""
         nobody = self._current is None or self._current.serving == 0
         if nobody and not self._is_ending:
-            self._standin.open()
+            self._open_standins(at_once=self._current is None and self._loading is None)
         else:
             self._standin.close()
+            if self._grpc_standin is not None:
+                self._grpc_standin.close()
         lack = self._why_nobody_serves() if self._current is None else self._current.lack
         for generation in self._generations():
             for worker in generation.workers:
                 worker.tell_of_replica(lack)
+
+    def _open_standins(self, *, at_once: bool = False) -> None:
+        self._standin.open()
+        if self._grpc_standin is not None:
+            self._grpc_standin.open(at_once=at_once)
 
     def _bury(self, worker: WorkerProcess) -> None:
         """Keep what an ended worker had counted."""
