@@ -25,6 +25,7 @@ from tidegate.server.supervisor.repository import RepositoryRequests
 from tidegate.server.supervisor.settings import SupervisorSettings
 from tidegate.server.supervisor.sources import Builder, Offer, Repository, Source
 from tidegate.server.supervisor.standin import StandIn
+from tidegate.server.supervisor.turn import Turn
 from tidegate.server.supervisor.worker import Post, WorkerProcess
 from tidegate.server.totals import Ended, Family, total
 
@@ -63,7 +64,7 @@ class Supervisor:
         self._current: Generation | None = None
         self._served_offer: Offer | None = None
         self._leaving: dict[Generation, asyncio.Task[None]] = {}
-        self._swapping = asyncio.Lock()
+        self._turn = Turn()
         self._loading: str | None = None
         self._refusals: dict[str, tuple[tuple[Any, ...], str]] = {}
         self._ended = Ended()
@@ -91,14 +92,14 @@ class Supervisor:
         log.info("listening on %s:%s", host, port, extra={"fields": {"pid": os.getpid()}})
         self._announce("listening", host=host, port=port, grpc_port=self._grpc_port, pid=os.getpid())
         self._open_standins()
-        starting = asyncio.create_task(self._start())
+        starting = asyncio.create_task(self._turn.take("the first model is being loaded", self._start))
         ending = asyncio.create_task(self._end.wait())
         await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
         code: int = Exit.OK
-        if starting.done():
-            code = starting.result()
+        if self._is_ending:
+            starting.cancel()  # who waits for it; the turn's own end takes care of the work
         else:
-            starting.cancel()
+            code = starting.result()
         if code == Exit.OK:
             if self._settings.watch_seconds:
                 self._spawn(self._watch())
@@ -137,12 +138,11 @@ class Supervisor:
 
     def _stop(self) -> None:
         """Drain at the first signal; at the second give up what is in flight, too."""
-        generations = [*self._leaving, *([] if self._current is None else [self._current])]
         if not self._is_ending:
             self._is_ending = True
             log.info("stopping", extra={"fields": {"drain_seconds": self._settings.drain_seconds}})
             self._announce("stopping", drain_seconds=self._settings.drain_seconds)
-        for generation in generations:
+        for generation in self._generations():
             generation.drain()
         self._end.set()
 
@@ -155,9 +155,10 @@ class Supervisor:
         self._is_ending = True
         for task in self._tasks:
             task.cancel()
+        await self._turn.end()
         self._standin.end()
         if self._current is not None:
-            await self._current.drained(self._settings.drain_seconds + self._settings.grace_seconds)
+            await self._current.drained(self._longest_drain)
         for task in list(self._leaving.values()):
             await task
         if self._grpc_standin is not None:
@@ -171,71 +172,88 @@ class Supervisor:
         Raises:
             TidegateError: it cannot be served, there is none, or a load is under way; what served goes on serving.
         """
-        if self._swapping.locked():
-            raise Conflict(f"version {self._loading} is being loaded", hint="ask again when it is done")
+        what = "another version" if version is None else f"version {version}"
+        await self._turn.take(f"{what} is being loaded", lambda: self._load(version))
+
+    async def _load(self, version: str | None) -> None:
         offers = await asyncio.to_thread(self._source.offers)
         wanted = [offer for offer in offers if version is None or offer.version == version]
         if not wanted:
             raise NotFound(f"there is no version {version} of {self._model!r}", subject=version)
-        # A task of its own: the swap goes on when the client that asked for it goes away.
-        await asyncio.shield(asyncio.create_task(self._swap_to(wanted[0])))
+        await self._swap_to(wanted[0])
 
     async def unload(self) -> None:
-        """End the workers; the replica answers 503 until a version is loaded."""
-        if self._swapping.locked():
-            raise Conflict(f"version {self._loading} is being loaded", hint="ask again when it is done")
-        async with self._swapping:
-            old, self._current, self._served_offer = self._current, None, None
-            if old is not None:
-                self._workers_changed()
-                await self._retire(old)
-                log.info("unloaded", extra={"fields": {"version": old.served.version}})
-                self._announce("unloaded", version=old.served.version)
+        """End the workers; the replica answers 503 until a version is loaded.
+
+        Raises:
+            Conflict: a load is under way.
+        """
+        await self._turn.take("the model is being unloaded", self._unload)
+
+    async def _unload(self) -> None:
+        old, self._current, self._served_offer = self._current, None, None
+        if old is not None:
+            self._workers_changed()
+            await self._retire(old)
+            log.info("unloaded", extra={"fields": {"version": old.served.version}})
+            self._announce("unloaded", version=old.served.version)
 
     async def _swap_to(self, offer: Offer) -> None:
         """Build, load, check and warm a version in new processes, and let these serve instead of the old ones."""
-        async with self._swapping:
-            self._loading = offer.version
-            started = monotonic()
-            in_background = self._current is not None and self._settings.loads_standing_back
-            self._announce("loading", version=offer.version)
-            try:
-                served = await self._builder.served(self._source, offer, in_background=in_background)
-                seconds = await self._change_to(served, in_background=in_background)
-            except TidegateError as error:
-                self._refused(offer, error)
-                raise
-            finally:
+        self._loading = offer.version
+        started = monotonic()
+        in_background = self._current is not None and self._settings.loads_standing_back
+        self._announce("loading", version=offer.version)
+        try:
+            served = await self._builder.served(self._source, offer, in_background=in_background)
+            generation = Generation(
+                served, self._post, self._settings.workers, changed=self._workers_changed, buried=self._bury
+            )
+            load_seconds = await generation.prepare(self._settings.load_seconds, in_background=in_background)
+            if self._is_ending:
+                await generation.kill()
+                raise Conflict("the replica ends")
+            with self._turn.whole():  # from here on clients may be answered by it
+                await self._change_to(generation)
                 self._loading = None
-            self._served_offer = offer
-            self._refusals.pop(offer.version, None)
-            self._swaps["done"] += 1
-            facts = {"version": served.version, "bundle": served.bundle.name, "seconds": monotonic() - started}
-            log.info("serving", extra={"fields": {**facts, "load_seconds": seconds}})
-            self._announce("serving", **facts, load_seconds=seconds, sample=_sample_of(served))
-            await self._builder.forget([served.bundle, *(old.served.bundle for old in self._leaving)])
+                await self._serves(offer, served, seconds=monotonic() - started, load_seconds=load_seconds)
+        except TidegateError as error:
+            self._refused(offer, error)
+            raise
+        finally:
+            self._loading = None
 
-    async def _change_to(self, served: Served, *, in_background: bool) -> float:
-        generation = Generation(
-            served, self._post, self._settings.workers, changed=self._workers_changed, buried=self._bury
-        )
-        seconds = await generation.prepare(self._settings.load_seconds, in_background=in_background)
-        if self._is_ending:
-            await generation.kill()
-            raise Conflict("the replica ends")
+    async def _change_to(self, generation: Generation) -> None:
         await generation.serve()
         old, self._current = self._current, generation
         self._workers_changed()
+        if self._is_ending:
+            generation.drain()
         if old is not None:
             await self._retire(old)
-        return seconds
+
+    async def _serves(self, offer: Offer, served: Served, *, seconds: float, load_seconds: float) -> None:
+        """Note and say that a version serves; what is on disk of others is not needed any more."""
+        self._served_offer = offer
+        self._refusals.pop(offer.version, None)
+        self._swaps["done"] += 1
+        facts = {"version": served.version, "bundle": served.bundle.name, "seconds": seconds}
+        log.info("serving", extra={"fields": {**facts, "load_seconds": load_seconds}})
+        self._announce("serving", **facts, load_seconds=load_seconds, sample=_sample_of(served))
+        await self._builder.forget([served.bundle, *(old.served.bundle for old in self._leaving)])
 
     async def _retire(self, generation: Generation) -> None:
         """Have a generation end; return when nothing new is begun on it."""
-        task = asyncio.create_task(generation.leave(self._settings.grace_seconds))
-        self._leaving[generation] = task
+        # When the replica ends, those who would get its connections end, too: it was told to drain.
+        leaving = (
+            generation.drained(self._longest_drain)
+            if self._is_ending
+            else generation.leave(self._settings.grace_seconds)
+        )
+        task = self._leaving[generation] = asyncio.create_task(leaving)
         task.add_done_callback(lambda _: self._leaving.pop(generation, None))
-        await generation.has_let_go.wait()
+        if not self._is_ending:
+            await generation.has_let_go.wait()
 
     def _refused(self, offer: Offer, error: TidegateError) -> None:
         self._swaps["refused"] += 1
@@ -265,7 +283,7 @@ class Supervisor:
                 newest = (await asyncio.to_thread(self._source.offers))[0]
             except TidegateError:
                 continue  # it is being replaced
-            if newest == seen and newest not in (tried, self._served_offer) and not self._swapping.locked():
+            if newest == seen and newest not in (tried, self._served_offer) and not self._turn.is_taken:
                 tried = newest
                 await self._reload("a newer model")
             seen = newest
@@ -352,6 +370,10 @@ class Supervisor:
         return "the worker ended and is being started again"
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _longest_drain(self) -> float:
+        return self._settings.drain_seconds + self._settings.grace_seconds
 
     def _generations(self) -> list[Generation]:
         return [*([] if self._current is None else [self._current]), *self._leaving]
