@@ -97,6 +97,22 @@ def test_what_stands_in_is_started_again_when_it_dies_and_ends_with_the_replica(
     assert not second.is_running()
 
 
+def test_while_the_first_model_is_being_loaded_its_clients_are_told_so(tmp_path: Path, quick_bundle: Bundle) -> None:
+    options = ("--bundle", str(quick_bundle.folder), "--grpc-port", "0")
+    with supervised(tmp_path / "run", *options, serving=False) as running:
+        (worker,) = wait_until(running.workers, "a worker loads")
+        worker.suspend()
+        with grpc.insecure_channel(f"127.0.0.1:{running.event('listening')['grpc_port']}") as channel:
+            client = Client(channel)
+            assert health(client, "") == 2
+            assert refusal(client, "ModelInfer", model_name="flights") == (
+                Code.UNAVAILABLE,
+                "the model is still being loaded",
+            )
+            worker.resume()
+            wait_until(lambda: health(client, "") == 1, "the model serves")
+
+
 def test_what_stands_in_ends_when_its_supervisor_is_killed(running: Supervised, client: Client) -> None:
     client.ask("RepositoryModelUnload", model_name="flights")
     wait_until(lambda: is_live(client), "it answers")
