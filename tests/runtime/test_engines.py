@@ -316,19 +316,17 @@ def test_an_estimator_that_is_not_covered_is_left_to_scikit_learn(
 
 
 @pytest.mark.parametrize(
-    ("value", "error", "sentence"),
-    [(np.inf, InvalidInput, "inf is more than the model can compute with"), (np.nan, ValueError, "Input X contains")],
+    ("value", "sentence"),
+    [(np.inf, "inf is more than the model can compute with"), (np.nan, "the model takes no missing value here")],
 )
-def test_what_scikit_learn_refuses_is_refused_still(
-    tmp_path: Path, value: float, error: type[Exception], sentence: str
-) -> None:
+def test_what_scikit_learn_refuses_is_refused_still(tmp_path: Path, value: float, sentence: str) -> None:
     matrix, target = simple_matrix()
     estimator = GradientBoostingClassifier(n_estimators=5).fit(matrix, target > 0.5)
     path = tmp_path / "model.pkl"
     path.write_bytes(pickle.dumps(estimator))
     model = load("sklearn", path)
     matrix[0, 0] = value
-    with pytest.raises(error, match=sentence):
+    with pytest.raises(InvalidInput, match=sentence):
         model.predict({"input": matrix[:1]})
 
 

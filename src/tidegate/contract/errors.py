@@ -70,6 +70,10 @@ class InvalidInput(TidegateError):
     code = "invalid_input"
 
 
+class ValueRefused(InvalidInput):
+    """A value is of the right kind, and this very model does not take it; another revision may."""
+
+
 class NotTrusted(InvalidInput):
     """The artifact would run code of its own when loaded, and the caller did not say that they trust it."""
 

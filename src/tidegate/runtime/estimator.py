@@ -15,6 +15,7 @@ from tidegate.runtime.column_plan import ColumnPlan
 from tidegate.runtime.columns import datatype_from_sample, sample_values
 from tidegate.runtime.frames import FrameBuilder
 from tidegate.runtime.introspect import ColumnFacts, column_facts, feature_count, feature_names, takes_one_text
+from tidegate.runtime.refused_values import REFUSALS, refused_otherwise, refused_value
 from tidegate.runtime.rows import inputs_from_rows, made_up_row
 from tidegate.runtime.sklearn_answers import Answer, Final, RefusedError
 from tidegate.runtime.sklearn_engines import final_engine, own_encoder
@@ -159,12 +160,20 @@ class EstimatorModel:
     def predict(self, inputs: Columns) -> Columns:
         try:
             labels, probabilities = self._answer(inputs)
-        except ValueError as error:
-            raise _too_large(self.signature, inputs) or error from None
+        except REFUSALS as error:
+            raise self._refusal(error, inputs) or error from None
         outputs = {self.signature.outputs[0].name: _typed(labels, self.signature.outputs[0].datatype)}
         if len(self.signature.outputs) > 1 and probabilities is not None:
             outputs[self.signature.outputs[1].name] = probabilities
         return outputs
+
+    def _refusal(self, error: Exception, inputs: Columns) -> InvalidInput | None:
+        specs = self.signature.inputs
+        refused = refused_value(self._answer, specs, inputs, self.example)
+        if refused is not None:
+            return refused
+        trial = inputs_from_rows(specs, [made_up_row(specs, self.example)])
+        return refused_otherwise(error, self._answer, trial)
 
     def close(self) -> None:
         del self.steps, self._quick_steps, self._encoded, self._answer
@@ -172,23 +181,6 @@ class EstimatorModel:
 
 def _nothing() -> None:
     pass
-
-
-def _too_large(signature: Signature, inputs: Columns) -> InvalidInput | None:
-    """Return the error for the first number beyond FP32, in which trees of scikit-learn compute, if there is one."""
-    most = np.finfo(np.float32).max
-    for spec in signature.inputs:
-        values = inputs[spec.name]
-        if values.dtype.kind != "f" or not (beyond := np.abs(values) > most).any():
-            continue
-        position = np.unravel_index(int(np.argmax(beyond)), beyond.shape)
-        return InvalidInput(
-            f"field {spec.name!r}, row {position[0]}: {values[position]:.6g} is more than the model can compute with",
-            subject=f"{spec.name}[{position[0]}]",
-            expected="a number that fits FP32",
-            got=f"{values[position]:.6g}",
-        )
-    return None
 
 
 def _typed(values: Array, datatype: Datatype) -> Array:

@@ -14,7 +14,7 @@ from math import inf
 from time import perf_counter
 from typing import Any
 
-from tidegate.contract.errors import TidegateError
+from tidegate.contract.errors import TidegateError, ValueRefused
 from tidegate.server.exchange import Answer, Exchange
 from tidegate.server.logs import RateLimit
 from tidegate.server.protocols.base import Codec, Message, ModelFailed, Overloaded, TooLarge
@@ -178,10 +178,10 @@ class InferenceEndpoint:
         return self._replica.phase is Phase.DRAINING
 
     def _note(self, error: TidegateError, status: int, head: Head) -> None:
-        """Count and log a request that failed on our side; what the client did wrong is only counted."""
+        """Count and log what failed on our side or is refused by this model alone; clients' own faults are counted."""
         if isinstance(error, Overloaded):
             self._metrics.shed += 1
-        if status < 500:
+        if status < 500 and not isinstance(error, ValueRefused):
             return
         held_back = self._log_rate.admit()
         if held_back is None:
