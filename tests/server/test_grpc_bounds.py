@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import pytest
 
 from tests.server.conftest import Serve
 from tests.server.grpc_service import Client, grpc_beside
-from tests.server.processes import DEADLINE_SECONDS
+from tests.server.processes import DEADLINE_SECONDS, wait_until
+from tests.server.supervisors import supervised
 from tidegate.artifact.bundle import Bundle
 from tidegate.server.grpc.health import MOST_WATCHERS, HealthService
 from tidegate.server.grpc.listener import GrpcBounds, GrpcServer
@@ -68,3 +73,22 @@ def test_watchers_of_the_health_leave_room_for_other_calls(client: Client) -> No
     assert client.ask("ModelReady", name="flights").ready
     for watcher in watchers:
         watcher.cancel()
+
+
+def test_a_worker_out_of_descriptors_answers_again_when_there_are_some(tmp_path: Path, quick_bundle: Bundle) -> None:
+    with supervised(tmp_path / "run", "--bundle", str(quick_bundle.folder), "--grpc-port", "0") as running:
+        port = running.event("listening")["grpc_port"]
+        (worker,) = running.workers()
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            assert Client(channel).ask("ModelReady", name="flights").ready
+            limits = worker.rlimit(psutil.RLIMIT_NOFILE)
+            worker.rlimit(psutil.RLIMIT_NOFILE, (worker.num_fds() + 10, limits[1]))
+            with contextlib.ExitStack() as stack:
+                for _ in range(30):
+                    stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+                wait_until(lambda: "Too many open files" in (running.run_dir / "log").read_text(), "there are none")
+                assert Client(channel).ask("ModelReady", name="flights").ready
+            worker.rlimit(psutil.RLIMIT_NOFILE, limits)
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            assert Client(channel).ask("ModelReady", name="flights").ready
+        assert running.workers() == [worker]

@@ -104,15 +104,15 @@ class GrpcRelay:
 
     async def _connect(self, client: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        behind = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        behind.setblocking(False)
         connection = _Connection(self._changed.set, self._connections)
+        behind: socket.socket | None = None
         try:
-            await _reach(behind, self._address)
+            behind = await _reach(self._address)
             await loop.create_connection(lambda: connection.server, sock=behind)
             await loop.connect_accepted_socket(lambda: connection.client, client)
         except BaseException as error:
-            behind.close()
+            if behind is not None:
+                behind.close()
             client.close()
             connection.give_up()
             if not isinstance(error, OSError):
@@ -123,15 +123,21 @@ class GrpcRelay:
             connection.send_away()
 
 
-async def _reach(behind: socket.socket, address: str) -> None:
+async def _reach(address: str) -> socket.socket:
     """Connect to the gRPC server. A Unix socket does not wait by itself where the server's queue is full."""
-    while True:
-        try:
-            behind.connect(address)
-        except BlockingIOError:
-            await asyncio.sleep(_FULL_QUEUE_PAUSE_SECONDS)
-        else:
-            return
+    behind = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        behind.setblocking(False)
+        while True:
+            try:
+                behind.connect(address)
+            except BlockingIOError:
+                await asyncio.sleep(_FULL_QUEUE_PAUSE_SECONDS)
+            else:
+                return behind
+    except BaseException:
+        behind.close()
+        raise
 
 
 class _Connection:
