@@ -28,12 +28,12 @@ from tidegate.server.protocols.oip_tensors import (
     InputReader,
     OutputChooser,
     Reader,
-    accepted_datatypes,
     check_declared,
     is_narrower,
     wrong_field,
 )
-from tidegate.server.protocols.rows import RowReader, parse_json
+from tidegate.server.protocols.plain_tensors import PlainTensors
+from tidegate.server.protocols.rows import parse_json
 from tidegate.server.protocols.values import json_ready, shorten, tensor_of
 
 #: Parameters that ask for something that is not offered: leaving them out of account would answer something else.
@@ -50,16 +50,8 @@ class OipCodec:
 
     def __init__(self, signature: Signature, identity: Identity, limits: Limits) -> None:
         self._inputs = InputReader(signature, limits)
-        self._rows = RowReader(signature, limits, "tensors")
-        self._accepted = {spec.name: accepted_datatypes(spec) for spec in signature.inputs}
+        self._plain = PlainTensors(signature, limits, frozenset({*NOT_OFFERED, "binary_data_size"}))
         self._outputs = OutputChooser(signature)
-        #: Inputs with the datatypes that have fewer values than the model's own.
-        self._narrower = {
-            (spec.name, declared): spec
-            for spec in signature.inputs
-            for declared in accepted_datatypes(spec)
-            if is_narrower(declared, spec)
-        }
         self._only_input = signature.inputs[0] if len(signature.inputs) == 1 else None
         self._head = {"model_name": identity.model_name, "model_version": identity.model_version}
 
@@ -81,51 +73,13 @@ class OipCodec:
         if request_id is not None and not isinstance(request_id, str):
             raise wrong_field("id", "a string", request_id)
         binary_by_default = _flag(_parameters(document, "parameters"), "binary_data_output", "parameters") or False
-        read = self._read_plain(document.get("inputs")) if json_length is None else None
+        read = self._plain.read(document.get("inputs")) if json_length is None else None
         if read is None:
             tail = memoryview(body)[len(body) if json_length is None else json_length :]
             read = self._inputs.read(_given(document.get("inputs"), tail))
         inputs, rows = read
         outputs, form = self._requested(document.get("outputs"), binary_by_default)
         return Call(inputs=inputs, rows=rows, outputs=outputs, id=request_id, form=form)
-
-    def _read_plain(self, tensors: Any) -> tuple[Columns, int] | None:
-        """Return inputs and rows of the usual request, one flat list for each column; None for all others.
-
-        A table of twenty columns comes as twenty tensors; read one by one they cost more than most models.
-        """
-        columns: dict[str, list[Any]] = {}
-        checked: list[tuple[TensorSpec, str]] = []
-        rows = -1
-        try:
-            for tensor in tensors:
-                name, shape, data, declared = tensor["name"], tensor["shape"], tensor["data"], tensor["datatype"]
-                if declared not in self._accepted[name] or "parameters" in tensor or name in columns:
-                    return None
-                rows = len(data) if rows < 0 else rows
-                if (
-                    type(data) is not list
-                    or len(data) != rows
-                    or type(shape[0]) is not int
-                    or type(shape[-1]) is not int
-                ):
-                    return None
-                if shape not in ([rows], [rows, 1]):
-                    return None
-                columns[name] = data
-                narrower = self._narrower.get((name, declared))
-                if narrower is not None:
-                    checked.append((narrower, declared))
-        except (KeyError, TypeError, IndexError):
-            return None
-        if rows <= 0 or len(columns) != len(self._accepted):
-            return None
-        inputs = self._rows.from_plain_columns(columns, self._rows.counted(rows))
-        if inputs is None:
-            return None
-        for spec, declared in checked:
-            check_declared(spec, declared, inputs[spec.name])
-        return inputs, rows
 
     def encode(self, call: Call, outputs: Columns) -> Encoded:
         tensors: list[dict[str, Any]] = []

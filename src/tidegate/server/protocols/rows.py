@@ -10,33 +10,22 @@ Whatever is not plain and right goes the longer way, column by column, which men
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from difflib import get_close_matches
-from itertools import chain, islice
-from operator import itemgetter
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any
 
-import numpy as np
 import orjson
 
 from tidegate.contract.errors import InvalidInput
-from tidegate.runtime.base import NUMPY_DTYPES, Array, Signature, TensorSpec
+from tidegate.runtime.base import Array, Signature, TensorSpec
 from tidegate.server.protocols.base import Limits, TooLarge
-from tidegate.server.protocols.values import ACCEPTED_KINDS, array_of, family, shorten, tensor_of
+from tidegate.server.protocols.plain_columns import PlainColumns
+from tidegate.server.protocols.values import array_of, shorten, tensor_of
 
 #: How many keys of a request, and how long ones, are compared with a name that is absent: comparing takes its time.
 _KEYS_COMPARED = 100
 _LONGEST_KEY = 200
-
-
-class _Group(NamedTuple):
-    """Columns that are read together: all of shape `(-1,)` and of one datatype."""
-
-    specs: tuple[TensorSpec, ...]
-    names: tuple[str, ...]
-    values_of: Callable[[Any], tuple[Any, ...]]
-    kinds: frozenset[type]
-    dtype: np.dtype[Any]
 
 
 class RowReader:
@@ -51,8 +40,7 @@ class RowReader:
         self.names = frozenset(spec.name for spec in signature.inputs)
         self._limits = limits
         self._forms = forms
-        self._order = tuple(spec.name for spec in signature.inputs)
-        self._groups = _groups(signature.inputs)
+        self._plain = PlainColumns(signature.inputs)
 
     def from_records(self, records: list[Any]) -> tuple[dict[str, Array], int]:
         """Return the inputs and the number of rows of a list of objects, or of bare values of the one input.
@@ -63,12 +51,11 @@ class RowReader:
         """
         rows = self.counted(len(records))
         bare = len(self.specs) == 1 and not isinstance(records[0], dict)
-        if not bare and self._groups:
-            inputs = self._together(records, rows)
-            if inputs is not None:
-                return inputs, rows
         if bare:
             return {self.specs[0].name: column_of(self.specs[0], records)}, rows
+        inputs = self._plain.of_records(records, rows)
+        if inputs is not None:
+            return inputs, rows
         try:
             values = [[record[spec.name] for record in records] for spec in self.specs]
         except (KeyError, TypeError, IndexError):
@@ -97,29 +84,8 @@ class RowReader:
                     got=str(len(column)),
                 )
         rows = self.counted(len(values[0]))
-        return self._by_column(values), rows
-
-    def from_plain_columns(self, columns: dict[str, list[Any]], rows: int) -> dict[str, Array] | None:
-        """Return the inputs when every value is of a kind that its column takes as it is, else None.
-
-        Args:
-            columns: one list per input, each of `rows` values; no other keys.
-        """
-        if not self._groups:
-            return None
-        inputs: dict[str, Array] = {}
-        for group in self._groups:
-            values = group.values_of(columns)
-            if not set(map(type, chain.from_iterable(values))) <= group.kinds:
-                return None
-            try:
-                matrix = _typed(group, np.array(values, dtype=group.dtype).reshape(-1, rows))
-            except OverflowError:
-                return None
-            if matrix is None:
-                return None
-            inputs.update(zip(group.names, matrix, strict=True))
-        return inputs if len(self._groups) == 1 else {name: inputs[name] for name in self._order}
+        inputs = self._plain.of_columns(columns, rows)
+        return self._by_column(values) if inputs is None else inputs, rows
 
     def counted(self, rows: int) -> int:
         """Return the number of rows when a request may hold so many."""
@@ -142,29 +108,6 @@ class RowReader:
             hint=hint,
         )
 
-    def _together(self, records: list[Any], rows: int) -> dict[str, Array] | None:
-        """Return the inputs when every value is of a kind that its column takes as it is, else None."""
-        inputs: dict[str, Array] = {}
-        for group in self._groups:
-            try:
-                if rows == 1:
-                    values: Any = group.values_of(records[0])
-                    kinds = set(map(type, values))
-                else:
-                    values = list(map(group.values_of, records))
-                    kinds = set(map(type, chain.from_iterable(values)))
-                if not kinds <= group.kinds:
-                    return None
-                together: Array = np.array(values, dtype=group.dtype)
-            except (KeyError, TypeError, IndexError, OverflowError):
-                return None
-            matrix = _typed(group, together.reshape(-1, 1) if rows == 1 else np.ascontiguousarray(together.T))
-            if matrix is None:
-                return None
-            inputs.update(zip(group.names, matrix, strict=True))
-        # In the signature's order, whatever the order of the groups.
-        return inputs if len(self._groups) == 1 else {name: inputs[name] for name in self._order}
-
     def _by_column(self, values: list[list[Any]]) -> dict[str, Array]:
         return {spec.name: column_of(spec, column) for spec, column in zip(self.specs, values, strict=True)}
 
@@ -181,39 +124,6 @@ class RowReader:
             if absent:
                 return self.absent(absent, record, f"row {row}")
         raise AssertionError("every record is complete")
-
-
-def _typed(group: _Group, matrix: Array) -> Array | None:
-    """Return the values in the datatype of their columns; None when one does not fit a narrower float."""
-    dtype = NUMPY_DTYPES[group.specs[0].datatype]
-    if dtype == group.dtype:
-        return matrix
-    with np.errstate(over="ignore"):
-        narrow = matrix.astype(dtype)
-    return None if np.isinf(narrow).any() else narrow
-
-
-def _groups(specs: tuple[TensorSpec, ...]) -> tuple[_Group, ...]:
-    """Return the groups that hold every input; none when an input is not a plain column."""
-    if any(len(spec.shape) != 1 for spec in specs):
-        return ()
-    by_datatype: dict[str, list[TensorSpec]] = {}
-    for spec in specs:
-        by_datatype.setdefault(spec.datatype, []).append(spec)
-    groups = []
-    for datatype, members in by_datatype.items():
-        names = tuple(spec.name for spec in members)
-        kind = family(datatype)
-        dtype = np.dtype(np.float64) if kind == "FLOAT" else NUMPY_DTYPES[datatype]
-        groups.append(_Group(tuple(members), names, _getter(names), ACCEPTED_KINDS[kind], dtype))
-    return tuple(groups)
-
-
-def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
-    get = itemgetter(*names)
-    if len(names) == 1:  # then an itemgetter returns the value itself
-        return lambda record: (get(record),)
-    return get
 
 
 def column_of(spec: TensorSpec, values: list[Any]) -> Array:

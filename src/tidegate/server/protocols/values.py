@@ -14,6 +14,7 @@ import numpy as np
 
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import NUMPY_DTYPES, Array, TensorSpec
+from tidegate.server.protocols.flat_arrays import are_of, flat_array
 
 #: From here on a float may stand for an integer beside the one that was written (2**53 for 2**53 + 1).
 _FIRST_INEXACT_FLOAT = 2**53
@@ -61,18 +62,10 @@ def array_of(spec: TensorSpec, values: list[Any], row_size: int = 1) -> Array:
         InvalidInput: a value has the wrong kind or does not fit; the error names its row.
     """
     kind = family(spec.datatype)
-    kinds = set(map(type, values))
-    if not kinds <= ACCEPTED_KINDS[kind]:
+    if not are_of(ACCEPTED_KINDS[kind], values):
         values = _mended(spec, kind, values, row_size)
-    dtype = NUMPY_DTYPES[spec.datatype]
-    try:
-        if kind != "FLOAT" or spec.datatype == "FP64":
-            return np.array(values, dtype=dtype)
-        with np.errstate(over="ignore"):
-            array = np.array(values, dtype=dtype)
-    except OverflowError:
-        raise _does_not_fit(spec, values, row_size) from None
-    if np.isinf(array).any():
+    array = flat_array(NUMPY_DTYPES[spec.datatype], values)
+    if array is None:
         raise _does_not_fit(spec, values, row_size)
     return array
 
