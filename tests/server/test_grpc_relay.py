@@ -23,7 +23,7 @@ from tidegate.server.frames import (
     frame,
     go_away,
 )
-from tidegate.server.grpc import relay
+from tidegate.server.grpc import relayed
 from tidegate.server.grpc.health import HealthService
 from tidegate.server.grpc.listener import GrpcBounds, GrpcServer
 
@@ -192,9 +192,9 @@ async def raw(two: Two) -> AsyncIterator[Raw]:
 def test_going_away_has_two_steps_also_for_clients_that_answer_no_ping(
     answers_pings: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "_CONNECT_SECONDS", 0.05)
+    monkeypatch.setattr(relayed, "_CONNECT_SECONDS", 0.05)
     # One that answers is never told because its time is over.
-    monkeypatch.setattr(relay, "_PING_SECONDS", 60.0 if answers_pings else 0.05)
+    monkeypatch.setattr(relayed, "_PING_SECONDS", 60.0 if answers_pings else 0.05)
 
     async def story(two: Two) -> None:
         async with raw(two) as client:
@@ -213,7 +213,7 @@ def test_going_away_has_two_steps_also_for_clients_that_answer_no_ping(
 
 
 def test_a_client_is_not_sent_away_before_it_is_connected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "_CONNECT_SECONDS", 0.01)
+    monkeypatch.setattr(relayed, "_CONNECT_SECONDS", 0.01)
 
     async def story(two: Two) -> None:
         async with raw(two) as client:
@@ -230,7 +230,7 @@ def test_a_client_is_not_sent_away_before_it_is_connected(monkeypatch: pytest.Mo
 
 def test_a_connection_on_which_nobody_speaks_does_not_keep_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_CONNECT_SECONDS", "_LONGEST_CONNECT_SECONDS", "_PING_SECONDS", "_LINGER_SECONDS"):
-        monkeypatch.setattr(relay, name, 0.05)
+        monkeypatch.setattr(relayed, name, 0.05)
 
     async def story(two: Two) -> None:
         reader, writer = await asyncio.open_connection(*two.listener.getsockname())
