@@ -140,7 +140,7 @@ async def _start(request_file: Path, log_file: Path) -> asyncio.subprocess.Proce
     try:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tidegate.artifact", "--request", str(request_file)),
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,  # its end is the end of this process, after which nobody would end the other
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
             cwd=scratch,

@@ -9,9 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
+import stat
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,9 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one request; return 0 when there is a bundle, 1 when there is an error, which is printed in JSON."""
     parser = argparse.ArgumentParser(prog="python -m tidegate.artifact", description=__doc__)
     parser.add_argument("--request", type=Path, required=True, help="JSON file that `build_bundle` wrote")
-    request = json.loads(parser.parse_args(arguments).request.read_bytes())
+    request_file = parser.parse_args(arguments).request
+    request = json.loads(request_file.read_bytes())
     answers = _claim_standard_output()
-    # Should the process that started this one be gone, nobody would end it.
+    _end_with_whoever_started_this(request_file.parent)
+    # Native code that holds the interpreter's lock keeps a thread from noticing.
     signal.alarm(int(request["seconds"]) + 5)
     try:
         answer: dict[str, Any] = {"ok": perform(request)}
@@ -48,6 +53,27 @@ def _claim_standard_output() -> int:
     answers = os.dup(1)
     os.dup2(2, 1)
     return answers
+
+
+def _end_with_whoever_started_this(scratch: Path) -> None:
+    """End this process and what it started when its input ends, and remove the folder that was made for it.
+
+    What is checked reads an empty input. An input that is no pipe or socket, as when a person tries this, is kept.
+    """
+    mode = os.fstat(0).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)) or os.getpgrp() != os.getpid():
+        return
+    given = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+
+    def wait() -> None:
+        os.read(given, 1)
+        shutil.rmtree(scratch, ignore_errors=True)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    threading.Thread(target=wait, name="input", daemon=True).start()
 
 
 def perform(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
+from tidegate.contract.errors import InvalidInput, TidegateError
 from tidegate.server.supervisor.backoff import next_delay
-from tidegate.server.supervisor.worker import Post, WorkerProcess
+from tidegate.server.supervisor.worker import Post, State, WorkerProcess
 
 #: Beyond the time that a worker gives itself to end.
 _MARGIN_SECONDS = 10.0
+#: For workers that serve without a sibling that was to serve with them.
+_GIVING_UP_SECONDS = 5.0
 
 log = logging.getLogger("tidegate.server")
 
@@ -99,13 +101,16 @@ class Generation:
         """Have all workers take connections, and replace from now on those that die.
 
         Raises:
-            Unavailable: one died in the meantime; all are ended.
+            Unavailable: one died in the meantime; all are ended, those that had begun to serve after their answers.
         """
-        try:
-            await asyncio.gather(*(worker.serve() for worker in self.workers))
-        except Unavailable:
-            await self.kill()
-            raise
+        outcomes = await asyncio.gather(*(worker.serve() for worker in self.workers), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                for worker in self.workers:
+                    if worker.state is not State.SERVING:
+                        worker.signal(signal.SIGKILL)
+                await self.leave(_GIVING_UP_SECONDS)
+                raise outcome
         self._keepers = [asyncio.create_task(self._keep(index)) for index in range(self._wanted)]
         self._changed()
 

@@ -203,14 +203,17 @@ class Builder:
         return Served(offer.version, await self._build(path, sample or self._settings.sample, in_background))
 
     async def forget(self, keep: Sequence[Path]) -> None:
-        """Remove the bundles that were built here and are not among those to keep."""
+        """Remove the bundles that were built here and are not among those to keep, and what killed builds left.
+
+        Not to be called while a bundle is built.
+        """
         await asyncio.to_thread(self._forget, {path.name for path in keep})
 
     def _forget(self, keep: set[str]) -> None:
         if not self._bundles.is_dir():
             return
         for entry in self._bundles.iterdir():
-            if entry.name in keep or entry.name.startswith("."):
+            if entry.name in keep:
                 continue
             if entry.is_symlink():
                 entry.unlink(missing_ok=True)
