@@ -26,15 +26,18 @@ _LETTERS = {
     "f4": "f",
     "f8": "d",
 }
-#: Up to so many values NumPy is quicker; beyond, `struct`, which does not ask of each value what it is.
+#: Up to so many values the plain ways are quicker: NumPy for numbers, and a set of types. Beyond, it is `struct`, which
+#: does not ask of each value what it is, and counting.
 _FEW = 64
 
 
 def are_of(kinds: frozenset[type], values: Sequence[Any]) -> bool:
     """Say whether each value is of one of these types exactly: True is no `int` here."""
+    if len(values) <= _FEW:
+        return set(map(type, values)) <= kinds
     found = list(map(type, values))
-    # The usual list holds one type, and counting it is much quicker than making a set.
-    return not found or (found[0] in kinds and found.count(found[0]) == len(found)) or set(found) <= kinds
+    # The usual list holds one type, and counting that is much quicker than making a set.
+    return (found[0] in kinds and found.count(found[0]) == len(found)) or set(found) <= kinds
 
 
 def flat_array(dtype: np.dtype[Any], values: Sequence[Any]) -> Array | None:

@@ -58,15 +58,16 @@ class PlainColumns:
         for group in self._groups:
             try:
                 if rows == 1:
-                    values: Sequence[Any] = group.values_of(records[0])
+                    matrix = _matrix(group, group.values_of(records[0]), (-1, 1))
                 else:
                     values = list(chain.from_iterable(map(group.values_of, records)))
+                    matrix = _matrix(group, values, (rows, -1))
             except (KeyError, TypeError, IndexError):
                 return None
-            matrix = _matrix(group, values, (rows, -1))
             if matrix is None:
                 return None
-            inputs.update(zip(group.names, np.ascontiguousarray(matrix.T), strict=True))
+            columns = matrix if rows == 1 else np.ascontiguousarray(matrix.T)
+            inputs.update(zip(group.names, columns, strict=True))
         return self._in_order(inputs)
 
     def _in_order(self, inputs: dict[str, Array]) -> dict[str, Array] | None:
