@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +15,16 @@ import httpx
 import psutil
 import pytest
 
+from tests.server.commands import APP, SETTINGS, BundleOf, bundles_in
 from tests.server.processes import DEADLINE_SECONDS, ReplicaProcess, replica, spawn, wait_until
 from tidegate.artifact.build import BuildLimits, BuildRequest, build_bundle
-from tidegate.artifact.bundle import Bundle, read_bundle, verify_bundle
+from tidegate.artifact.bundle import Bundle, verify_bundle
 from tidegate.contract.errors import InvalidInput
-
-APP = Path(__file__).parents[1] / "support" / "http_app.py"
-SETTINGS: dict[str, Any] = {
-    "command": ["{python}", "http_app.py", "{port}"],
-    "healthPath": "/healthz",
-    "predictPath": "/score",
-    "sampleRequest": {"values": [1, 2]},
-}
-
-BundleOf = Callable[..., Bundle]
 
 
 @pytest.fixture(scope="session")
 def bundle_of(tmp_path_factory: pytest.TempPathFactory) -> BundleOf:
-    """Build the bundle of the test's server with more settings, as a deployment does."""
-    shelf = tmp_path_factory.mktemp("commands")
-    (shelf / "scores").mkdir()
-    (shelf / "scores" / "http_app.py").write_text(APP.read_text())
-
-    def build(**settings: Any) -> Bundle:
-        request = BuildRequest(shelf / "scores", framework="command", trust=True, settings={**SETTINGS, **settings})
-        return read_bundle(asyncio.run(build_bundle(request, shelf / "bundles")).folder)
-
-    return build
+    return bundles_in(tmp_path_factory.mktemp("commands"))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import MutableMapping
+from collections.abc import Coroutine, MutableMapping
 from math import inf, isinf
 from time import perf_counter
 from typing import Any
@@ -91,7 +91,7 @@ class ForwardApp:
         head = Head(scope["headers"])
         error: TidegateError
         try:
-            return await self._take(scope, head, receive, reply)
+            status, last = await self._take(scope, head, receive, reply)
         except ClientGone:
             return CLIENT_CLOSED_REQUEST
         except asyncio.CancelledError:  # the process ends, and the grace that it had for this request is over
@@ -102,14 +102,17 @@ class ForwardApp:
                 error = Unavailable("the server behind this replica ended before it had answered")
         except TidegateError as found:
             error = found
+        else:
+            await reply.end(last)  # after its place is free again, which its client may count on
+            return status
         status = status_of_failure(error)
         self._note(error, status, scope, head)
         if not reply.has_begun:
             await reply.fail(status, error, head)
         return status
 
-    async def _take(self, scope: Scope, head: Head, receive: Receive, reply: Reply) -> int:
-        """Read the request and pass it on.
+    async def _take(self, scope: Scope, head: Head, receive: Receive, reply: Reply) -> tuple[int, bytes]:
+        """Read the request and pass it on; return the status and the last part of the answer, which is not sent yet.
 
         Raises:
             TidegateError: it has no answer, or not all of one.
@@ -140,14 +143,18 @@ class ForwardApp:
             raise Overloaded("the server is busy: too many requests are under way")
         return self._child.upstream
 
-    async def _pass_on(self, upstream: Upstream, scope: Scope, body: bytes, reply: Reply) -> int:
+    async def _pass_on(self, upstream: Upstream, scope: Scope, body: bytes, reply: Reply) -> tuple[int, bytes]:
         target = target_of(scope["raw_path"], scope["query_string"], self._predict_path)
         async with upstream.ask(scope["method"], target, end_to_end(scope["headers"]), body) as answer:
             await reply.begin(answer.status, end_to_end(answer.headers))
+            missing, last = answer.length, b""
             async for part in answer.chunks():
-                await reply.go_on(part)
-        await reply.end()
-        return answer.status
+                missing = None if missing is None else missing - len(part)
+                if missing == 0:
+                    last = part
+                else:
+                    await reply.go_on(part)
+        return answer.status, last
 
     def _note(self, error: TidegateError, status: int, scope: Scope, head: Head) -> None:
         """Count and log a request that failed on our side; what the client did wrong is only counted."""
@@ -168,7 +175,9 @@ class ForwardApp:
             log.error(error.message, extra={"fields": facts})
 
 
-async def _unless_given_up(passing: Any, receive: Receive, seconds: float) -> int:
+async def _unless_given_up(
+    passing: Coroutine[Any, Any, tuple[int, bytes]], receive: Receive, seconds: float
+) -> tuple[int, bytes]:
     """Return what the coroutine `passing` does, and cancel it when its client is gone or its time is over.
 
     Raises:
@@ -180,8 +189,7 @@ async def _unless_given_up(passing: Any, receive: Receive, seconds: float) -> in
             (asking, leaving), timeout=None if isinf(seconds) else seconds, return_when=asyncio.FIRST_COMPLETED
         )
         if asking.done():
-            status: int = asking.result()
-            return status
+            return asking.result()
         if leaving.done():
             raise ClientGone
         raise DeadlineExceeded("the request's time was over before its answer was there")

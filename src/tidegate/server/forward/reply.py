@@ -46,13 +46,14 @@ class Reply:
         """Send a part of the body; returns when there is room for another."""
         await self._send({"type": "http.response.body", "body": part, "more_body": True})
 
-    async def end(self) -> None:
-        await self._send({"type": "http.response.body", "body": b""})
+    async def end(self, part: bytes) -> None:
+        """Send the last part of the body."""
+        await self._send({"type": "http.response.body", "body": part})
 
     async def whole(self, status: int, headers: list[Header], body: bytes) -> None:
         """Send all of an answer of our own."""
         await self.begin(status, [*headers, (b"content-length", b"%d" % len(body))])
-        await self._send({"type": "http.response.body", "body": body})
+        await self.end(body)
 
     async def fail(self, status: int, error: TidegateError, head: Head) -> None:
         """Send an error, in the words and with the headers of a replica of ours."""

@@ -46,11 +46,17 @@ def _in_short(error: httpx.HTTPError) -> str:
 
 
 class Answered:
-    """The head of an answer, and its body as it comes."""
+    """The head of an answer, and its body as it comes.
+
+    Attributes:
+        length: of the body in bytes; None where the head does not say.
+    """
 
     def __init__(self, response: httpx.Response) -> None:
         self.status = response.status_code
         self.headers: Sequence[Header] = response.headers.raw
+        length = response.headers.get("content-length", "")
+        self.length = int(length) if length.isdigit() else None
         self._response = response
 
     async def chunks(self) -> AsyncIterator[bytes]:
