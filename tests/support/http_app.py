@@ -2,8 +2,8 @@
 
 `python http_app.py PORT` answers `/healthz`, `/score` (a JSON body in, its sum out), `/echo` (what arrived, in JSON),
 `/status/N`, `/begun` and `/gone` (requests that wait, and those that their clients gave up) and what is in `HABITS`.
-The environment makes it another revision: `FAIL` (every score is answered 500), `STUBBORN` (SIGTERM is ignored), `HELPER`
-(a process beside it, in a session of its own, with this word as its argument; its id is at `/helper`).
+The environment makes it another revision: `FAIL` (every score is answered 500), `STUBBORN` (SIGTERM is ignored),
+`HELPER` (a process beside it, in a session of its own, with this word as its argument; its id is at `/helper`).
 """
 
 import contextlib
