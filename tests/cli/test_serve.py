@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import numpy as np
 import psutil
 import pytest
 
@@ -55,6 +56,27 @@ def test_a_file_is_served_until_ctrl_c_and_the_example_works(tmp_path: Path) -> 
         process.wait(DEADLINE_SECONDS)
 
 
+def test_settings_from_a_file_reach_the_runtime(tmp_path: Path) -> None:
+    import xgboost
+
+    matrix = np.arange(40, dtype=np.float32).reshape(20, 2)
+    booster = xgboost.train({"objective": "binary:logistic"}, xgboost.DMatrix(matrix, np.arange(20) > 9), 4)
+    booster.save_model(tmp_path / "flights.ubj")
+    (tmp_path / "settings.json").write_text('{"labels": ["on time", "late"]}')
+    process = start("flights.ubj", "--settings", "settings.json", "--port", "0", "--output", "json", cwd=tmp_path)
+    try:
+        port = json.loads(read_until(process, '"listening"')[-1])["port"]
+        read_until(process, '"serving"')
+        answer = httpx.post(f"http://127.0.0.1:{port}/predict", json=[[39.0, 40.0]])
+        assert answer.status_code == 200, answer.text
+        assert "late" in answer.text
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE_SECONDS) == 0
+    finally:
+        process.kill()
+        process.wait(DEADLINE_SECONDS)
+
+
 def test_what_it_started_ends_when_the_command_is_killed(tmp_path: Path) -> None:
     models.onnx_model(tmp_path / "flights.onnx")
     process = start("flights.onnx", "--port", "0", "--output", "json", cwd=tmp_path)
@@ -76,12 +98,15 @@ def test_what_it_started_ends_when_the_command_is_killed(tmp_path: Path) -> None
         (("nonsense.onnx", "--port", "0"), "of no format that Tidegate knows"),
         (("--repository", ".", "--port", "0"), "holds 0 models"),
         (("nonsense.onnx", "--port", "0", "--workers", "none"), "--workers"),
+        (("nonsense.onnx", "--port", "0", "--settings", "nonsense.onnx"), "cannot be read as JSON"),
+        (("nonsense.onnx", "--port", "0", "--settings", "list.json"), "is not a JSON object"),
     ],
 )
 def test_what_cannot_be_served_is_said_and_ends_with_exit_code_2(
     options: tuple[str, ...], word: str, tmp_path: Path
 ) -> None:
     (tmp_path / "nonsense.onnx").write_bytes(b"nothing of this is a model")
+    (tmp_path / "list.json").write_text("[]")
     done = subprocess.run(
         [*SERVE, *options], cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
     )

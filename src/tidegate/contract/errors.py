@@ -73,6 +73,8 @@ class InvalidInput(TidegateError):
 class ValueRefused(InvalidInput):
     """A value is of the right kind, and this very model does not take it; another revision may."""
 
+    code = "value_refused"
+
 
 class NotTrusted(InvalidInput):
     """The artifact would run code of its own when loaded, and the caller did not say that they trust it."""

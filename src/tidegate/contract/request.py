@@ -103,9 +103,11 @@ class ModelArtifact(Document):
     """A JSON or CSV file with rows of typical input, for models that do not say what they take."""
 
     settings: dict[str, JsonValue] = Field(default={}, max_length=100)
-    """What this runtime alone needs to know: for `xgboost` and `lightgbm` `labels`, a list of class names in the order
-    of training; for `xgboost` also `categories`, an object from column to its text categories in that order; for
-    `python` and `command`, code of your own, what the how-to page on it lists."""
+    """What this runtime alone needs to know: for `xgboost`, `lightgbm` and `catboost` `labels`, a list of class names
+    in the order of training; for `xgboost` also `categories`, an object from column to its text categories in that
+    order; for `catboost` also `missingText`, the text of a missing category; for `pytorch` and `mlflow` `inputs`, a
+    list of `name`, `datatype` and `shape`; for `python` and `command`, code of your own, what the how-to page on it
+    lists."""
 
 
 class ServingRequirements(Document):

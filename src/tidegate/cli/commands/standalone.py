@@ -73,6 +73,16 @@ def serve(
             rich_help_panel=MODEL,
         ),
     ] = None,
+    settings: Annotated[
+        str | None,
+        typer.Option(
+            "--settings",
+            metavar="FILE",
+            help="A JSON object with what its runtime alone needs to know, such as labels.",
+            show_default=False,
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     trust: Annotated[
         bool,
         typer.Option(
@@ -143,6 +153,7 @@ def serve(
         options += ["--model-file", str(path)]
         name = name or _name_of(path)
     given = {"--model": name, "--model-version": version, "--framework": framework, "--sample": sample}
+    given |= {"--settings": None if settings is None else str(_existing(settings))}
     given |= {"--grpc-port": None if grpc_port is None else str(grpc_port)}
     options += [word for option, value in given.items() if value is not None for word in (option, value)]
     options += ["--host", host, "--port", str(port), "--workers", workers]

@@ -61,6 +61,7 @@ def build(request: dict[str, Any]) -> dict[str, Any]:
                 framework=request["framework"],
                 trust=request["trust"],
                 sample_path=None if sample is None else Path(sample),
+                settings=request["settings"],
             ),
             Path(request["bundles"]),
             BuildLimits(seconds=request["seconds"]),

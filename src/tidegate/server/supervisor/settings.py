@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 #: More workers than this are seldom worth their memory; who wants them says so.
 _AUTO_MOST = 4
 LOAD_SECONDS = 600.0
+#: A file of settings is short; anything longer is the wrong file.
+_MOST_SETTINGS_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class SupervisorSettings:
         repository: folder of models, each a folder of versions.
         model: name of the model to its clients; in a repository also that of its folder.
         version: of the first model as clients see it; in a repository the version to begin with, None for the newest.
-        framework, trust, sample: how to build a bundle of what is none; see `artifact.build.BuildRequest`.
+        framework, trust, sample, settings: how to build a bundle of what is none; see `artifact.build.BuildRequest`.
         workers: how many.
         host, port: 0 takes a free port.
         grpc_port: likewise; None for no gRPC.
@@ -47,6 +51,7 @@ class SupervisorSettings:
     framework: str | None
     trust: bool
     sample: Path | None
+    settings: Mapping[str, Any]
     workers: int
     host: str
     port: int
@@ -76,6 +81,18 @@ def _workers(text: str) -> int:
     return count
 
 
+def _settings(text: str) -> Mapping[str, Any]:
+    try:
+        with Path(text).open("rb") as file:
+            content = file.read(_MOST_SETTINGS_BYTES + 1)
+        found = json.loads(content) if len(content) <= _MOST_SETTINGS_BYTES else None
+    except (OSError, ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"{text} cannot be read as JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError(f"{text} is not a JSON object of at most {_MOST_SETTINGS_BYTES} bytes")
+    return found
+
+
 def _seconds(text: str) -> float:
     value = float(text)
     if not 0 <= value < float("inf"):
@@ -101,6 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--framework", help="name of the runtime (default: by the model's content)")
     parser.add_argument("--trust", action="store_true", help="code that comes with a model may run")
     parser.add_argument("--sample", type=Path, help="rows of typical input, for a model that does not say its columns")
+    parser.add_argument(
+        "--settings", type=_settings, help="file with a JSON object: what this runtime alone needs to know"
+    )
     parser.add_argument("--workers", type=_workers, default=1, help=f"number, or auto: the cores, at most {_AUTO_MOST}")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
@@ -137,6 +157,7 @@ def parse_arguments(arguments: Sequence[str]) -> SupervisorSettings:
         framework=given.framework,
         trust=given.trust,
         sample=given.sample,
+        settings=given.settings or {},
         workers=given.workers,
         host=given.host,
         port=given.port,

@@ -248,6 +248,7 @@ class Builder:
             "framework": settings.framework,
             "trust": settings.trust,
             "sample": None if sample is None else str(sample),
+            "settings": settings.settings,
             "bundles": str(self._bundles),
             "seconds": settings.load_seconds,
             "in_background": in_background,
