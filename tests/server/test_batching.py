@@ -74,6 +74,8 @@ def test_at_least_one_and_never_more_than_wait_or_may_are_taken(
     assert cost.per_byte >= 0
     assert 1 <= policy.take(cost, waiting, size) <= min(waiting, most)
     assert policy.expected_wait(cost, waiting, size, threads=2) >= -1e-6
+    if policy.is_soon(cost, waiting, size, threads=2):
+        assert policy.expected_wait(cost, waiting, size, threads=2) <= policy.longest_wait(cost, size) + 1e-6
 
 
 def test_batches_grow_no_faster_than_twofold() -> None:
@@ -103,6 +105,14 @@ def test_the_expected_wait_counts_batches_and_bytes() -> None:
     assert policy.expected_wait(cost, 0, 0, threads=1) == 0
     assert policy.expected_wait(cost, 20, 2000, threads=1) == pytest.approx(0.022, rel=0.01)
     assert policy.expected_wait(cost, 20, 2000, threads=2) == pytest.approx(0.011, rel=0.01)
+
+
+def test_a_short_queue_is_soon_over_and_a_long_one_is_not() -> None:
+    cost = learned(0.001, 1e-5, [100, 200, 400, 800, 6400] * 20)
+    policy = BatchPolicy(0.040)
+    assert policy.is_soon(cost, 7, 700, threads=1)
+    assert not policy.is_soon(cost, 9, 900, threads=1)
+    assert policy.is_soon(cost, 14, 1400, threads=2)
 
 
 def call_of(rows: int, width: int = 3, dtype: Any = np.float32) -> Call:

@@ -136,11 +136,12 @@ def test_after_a_body_that_was_too_large_the_connection_goes_on(quick: InProcess
         assert [opened.answer()[0] for _ in range(2)] == [413, 200]
 
 
-def test_http_1_0_is_answered_and_closed(quick: InProcess, body: bytes) -> None:
+@pytest.mark.parametrize("headers", [(), ("Connection: keep-alive",)])
+def test_http_1_0_is_answered_and_closed(quick: InProcess, body: bytes, headers: tuple[str, ...]) -> None:
     with wire(quick) as opened:
-        opened.send(post(body, version="1.0"))
-        status, headers, _ = opened.answer()
-        assert (status, headers["connection"]) == (200, "close")
+        opened.send(post(body, *headers, version="1.0"))
+        status, answered, _ = opened.answer()
+        assert (status, answered["connection"]) == (200, "close")
         assert opened.is_closed()
 
 

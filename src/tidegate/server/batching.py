@@ -23,6 +23,8 @@ _FADING = 0.98
 _SURPRISE = 4.0
 #: Relative spread of the batch sizes below which nothing can be said about what a byte costs.
 _SPREAD = 1e-3
+#: Share of the latency objective that a request may spend waiting.
+_WAIT_SHARE = 0.4
 #: Rows of the sample with which a model is tried for batching.
 _ROWS_TRIED = 8
 
@@ -104,6 +106,13 @@ class BatchPolicy:
         batches = -(-pending // self.take(cost, pending, pending_bytes))
         return (batches * cost.fixed + cost.per_byte * pending_bytes) / threads
 
+    def is_soon(self, cost: CostModel, pending: int, pending_bytes: int, threads: int) -> bool:
+        """Say whether the wait behind `pending` others is short enough even if each of them is answered alone.
+
+        Then `expected_wait` is within `longest_wait`, whatever the batches; at light load that is all there is to ask.
+        """
+        return pending * cost.fixed + cost.per_byte * pending_bytes <= _WAIT_SHARE * self.objective_seconds * threads
+
     def longest_wait(self, cost: CostModel, size: int) -> float:
         """Return the expected wait beyond which a request is better refused than kept.
 
@@ -111,7 +120,7 @@ class BatchPolicy:
         and for the way there and back. A model that cannot meet its objective at all is not kept from answering: two of
         its own times are always allowed.
         """
-        return max(0.4 * self.objective_seconds, 2 * cost.seconds(size))
+        return max(_WAIT_SHARE * self.objective_seconds, 2 * cost.seconds(size))
 
 
 @dataclass(slots=True)

@@ -46,15 +46,26 @@ class Head:
     Attributes:
         request_id: the client's, or one made here when there is none that may be echoed.
         length: of the body in bytes as declared; 0 when it is not.
+        says_connection: whether there is a `Connection` header.
         timeout_seconds: how long the client waits; infinite when it does not say.
     """
 
-    __slots__ = ("accept", "content_type", "json_length", "length", "request_id", "timeout_seconds", "traceparent")
+    __slots__ = (
+        "accept",
+        "content_type",
+        "json_length",
+        "length",
+        "request_id",
+        "says_connection",
+        "timeout_seconds",
+        "traceparent",
+    )
 
     def __init__(self, headers: Headers) -> None:
         self.content_type = self.accept = self.traceparent = request_id = b""
         self.json_length: int | None = None
         self.length = 0
+        self.says_connection = False
         self.timeout_seconds = inf
         for name, value in headers:
             match name.lower():
@@ -66,6 +77,8 @@ class Head:
                     self.accept = value
                 case b"x-request-id":
                     request_id = value
+                case b"connection":
+                    self.says_connection = True
                 case b"traceparent":
                     self.traceparent = value
                 case b"x-request-timeout-ms" | b"x-envoy-expected-rq-timeout-ms" if value.isdigit() and len(value) < 10:

@@ -100,7 +100,10 @@ class HotRequest:
         method = connection.parser.get_method()
         self._is_head_method = method == b"HEAD"
         self._expects_continue = connection.expect_100_continue
-        self.keep_alive = connection.parser.get_http_version() != "1.0" and connection.parser.should_keep_alive()
+        self.keep_alive = connection.parser.should_keep_alive()
+        if self.keep_alive and self._head.says_connection:
+            # A client of HTTP/1.0 that asks for it would need an answer that says so; without the header it does not.
+            self.keep_alive = connection.parser.get_http_version() != "1.0"
         self.exchange: Exchange | None = None
         self.is_whole = False
         self.is_current = False

@@ -96,6 +96,8 @@ class WorkerPool:
             raise Overloaded(
                 "the server is busy: the requests that wait hold too much", expected=f"{self._bytes_limit} bytes"
             )
+        if self.policy.is_soon(self.cost, self._pending, self._pending_bytes, len(self._threads)):
+            return
         # What is being answered is left out: one large request would have all others refused that come meanwhile.
         waiting = self._pending - sum(requests for requests, _ in self._taken)
         waiting_bytes = self._pending_bytes - sum(size for _, size in self._taken)
