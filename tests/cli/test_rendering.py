@@ -188,7 +188,9 @@ def test_times_are_relative(seconds: float, expected: str) -> None:
     assert ago((NOW - timedelta(seconds=seconds)).isoformat(), NOW) == expected
 
 
-@pytest.mark.parametrize(("value", "expected"), [(5, "5 %"), (4.95, "5.0 %"), (0.025, "0.025 %"), (0, "0 %")])
+@pytest.mark.parametrize(
+    ("value", "expected"), [(5, "5 %"), (4.95, "4.95 %"), (4.953, "5.0 %"), (0.025, "0.025 %"), (0, "0 %")]
+)
 def test_percents_have_the_digits_that_matter(value: float, expected: str) -> None:
     assert percent(value) == expected
 

@@ -160,7 +160,7 @@ def test_nothing_to_deploy_says_what_to_type(tmp_path: Path) -> None:
         ("--availability", "101%", "--availability (servingRequirements.availability)"),
         ("--name", "a/b", "--name: expected"),
         ("--steps", "50,25", "--steps: expected weights that rise"),
-        ("--steps", "5;100", "--steps: expected whole percents"),
+        ("--steps", "5;100", "--steps: expected percents with commas"),
         ("--strategy", "yolo", "--strategy (deploymentStrategy)"),
         ("--on-inconclusive", "guess", "--on-inconclusive (analysis.onInconclusive)"),
         ("--replicas", 0, "--replicas (infrastructure.resources.replicas)"),
@@ -198,7 +198,20 @@ def test_a_part_that_is_no_object_is_left_for_the_check_of_the_document() -> Non
 
 @given(st.lists(st.integers(min_value=0, max_value=100), min_size=1, max_size=8))
 def test_steps_are_read_as_they_are_written(weights: list[int]) -> None:
-    assert parsed_steps(",".join(map(str, weights))) == weights
+    assert parsed_steps(",".join(map(str, weights))) == [{"weight": weight} for weight in weights]
+
+
+def test_steps_of_every_kind_can_be_typed() -> None:
+    assert parsed_steps("cautious") == "cautious"
+    assert parsed_steps("shadow:20:10m, 0.5, 5:2m, pause, pause:90s, 100, bake:1h") == [
+        {"shadow": 20, "duration": "10m"},
+        {"weight": 0.5},
+        {"weight": 5, "duration": "2m"},
+        {"pause": "person"},
+        {"pause": "90s"},
+        {"weight": 100},
+        {"bake": "1h"},
+    ]
 
 
 _words = st.sampled_from(["path", "weight", "50ms", "", "a/b", "x"])

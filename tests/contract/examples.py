@@ -19,13 +19,21 @@ VALID_REQUESTS: dict[str, dict[str, Any]] = {
         "servingRequirements": {"latencyP99": "50ms", "throughput": "500rps", "availability": "99.95%"},
         "name": "churn",
         "description": "Who leaves next month.",
-        "deploymentStrategy": "blue-green",
+        "deploymentStrategy": "canary",
         "infrastructure": {
             "platform": "kubernetes",
             "namespace": "ml",
             "resources": {"replicas": 3, "workers": 2, "threads": 2},
         },
-        "steps": [1, {"weight": 10, "duration": "2m"}, {"weight": 100}],
+        "steps": [
+            {"shadow": 20, "duration": "10m"},
+            0.5,
+            {"weight": 10, "duration": "2m", "replicas": 1},
+            {"pause": "person"},
+            {"pause": "90s"},
+            {"weight": 100},
+            {"bake": "1h"},
+        ],
         "analysis": {
             "stepDuration": "5m",
             "interval": "2s",
@@ -38,6 +46,18 @@ VALID_REQUESTS: dict[str, dict[str, Any]] = {
         "healthChecks": {"readyWithin": "30s", "maxRestarts": 0},
         "traffic": {"timeout": "10s"},
     },
+    "named steps": {**SMALLEST, "steps": "cautious"},
+    "blue-green": {
+        **SMALLEST,
+        "deploymentStrategy": "blue-green",
+        "blueGreen": {"preview": "0s", "switch": "person", "bake": "30m"},
+    },
+    "rolling": {
+        **SMALLEST,
+        "deploymentStrategy": "rolling",
+        "rolling": {"maxSurge": 2, "maxUnavailable": 1, "hold": "5s"},
+    },
+    "shadow": {**SMALLEST, "deploymentStrategy": "shadow"},
     "optional fields null": {**SMALLEST, "description": None},
 }
 
@@ -105,11 +125,16 @@ RESULT: dict[str, Any] = {
         "metricsEndpoint": "http://127.0.0.1:8081/v1/deployments/churn/metrics",
         "predictEndpoint": "http://127.0.0.1:8080/churn/predict",
         "inferEndpoint": "http://127.0.0.1:8080/churn/v2/models/churn/infer",
+        "previewEndpoint": "http://127.0.0.1:8080/churn@preview",
         "grpcEndpoint": "127.0.0.1:8080",
     },
     "trafficConfig": {
         "canaryPercent": 0,
-        "rolloutSchedule": [{"weight": 5, "duration": "1m"}, {"weight": 100, "duration": "1m"}],
+        "shadowPercent": 20,
+        "rolloutSchedule": [
+            {"weight": 0, "shadow": 20, "until": "pass", "duration": "1m"},
+            {"weight": 100, "until": "person"},
+        ],
         "rollbackTriggers": [
             {"signal": "errors", "condition": "the candidate fails 2% more often than stable", "threshold": 0.02}
         ],

@@ -30,6 +30,8 @@ def test_the_smallest_request_has_every_default() -> None:
         "name": "churn",
         "deploymentStrategy": "canary",
         "steps": [5, 25, 50, 100],
+        "blueGreen": {"preview": "10s", "switch": "auto", "bake": "10m"},
+        "rolling": {"maxSurge": 1, "maxUnavailable": 0, "hold": "10s"},
         "infrastructure": {
             "platform": "local",
             "namespace": "default",
@@ -75,7 +77,7 @@ def test_an_unknown_field_is_refused_with_its_path_and_the_nearest_known_one() -
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"replicas": 3}, "replicas: unknown field; did you mean infrastructure.resources.replicas?"),
+        ({"workers": 3}, "workers: unknown field; did you mean infrastructure.resources.workers?"),
         ({"servingRequirements": {"latency_p99": "1s"}}, "did you mean latencyP99?"),
         ({"steps": [{"wait": 5}, 100]}, "steps[0].wait: unknown field; did you mean weight?"),
         ({"traffic": {"zzz": 1}}, "traffic.zzz: unknown field; known here: timeout"),
@@ -127,10 +129,27 @@ def test_unknown_fields_anywhere_are_refused(changes: dict[str, Any], told: str)
         ({"steps": [5, 5, 100]}, "got [5, 5, 100]"),
         ({"steps": []}, "steps: expected 1 or more items, got []"),
         ({"steps": 5}, "steps: expected a list, got 5"),
-        ({"steps": [0, 100]}, "steps[0]: expected 1 or more, got 0"),
-        ({"steps": [5, 101]}, "steps[1]: expected 100 or less, got 101"),
-        ({"steps": [True, 100]}, "steps[0]: expected a whole number, got true"),
-        ({"steps": ["5%", 100]}, "steps[0]: expected an object with the fields weight, duration"),
+        (
+            {"steps": [0, 100]},
+            "steps[0]: expected a percentage from 0.01 to 100 with at most two decimals, got 0",
+        ),
+        ({"steps": [5, 101]}, "steps[1]: expected a percentage from 0.01 to 100"),
+        ({"steps": [0.125, 100]}, "steps[0]: expected a percentage from 0.01 to 100 with at most two decimals"),
+        ({"steps": "quick"}, 'steps: expected a list of steps, or one of cautious, standard, fast, got "quick"'),
+        ({"steps": [{"pause": "a while"}, 100]}, 'steps[0].pause: expected "person", or a duration'),
+        ({"steps": [{"weight": 5, "bake": "1m"}, 100]}, "steps[0]: expected one of weight, shadow, pause and bake"),
+        ({"steps": [{"pause": "1m", "duration": "1m"}, 100]}, "steps[0]: expected no duration beside pause"),
+        ({"steps": [{"bake": "1m"}, 100]}, "steps: expected bake after the weight of 100"),
+        ({"steps": [5, {"shadow": 5}, 100]}, "steps: expected shadow before the first weight"),
+        ({"steps": [{"shadow": 5}]}, "steps: expected at least one weight"),
+        ({"deploymentStrategy": "shadow", "steps": [100]}, "steps: expected at least one shadow step"),
+        ({"deploymentStrategy": "rolling", "steps": [100]}, "steps: expected no steps: rolling has its own"),
+        ({"steps": [{"weight": 5, "replicas": 3}, 100]}, "steps: expected at most infrastructure.resources.replicas"),
+        ({"steps": [{"weight": 5, "replicas": 2}, {"weight": 100, "replicas": 1}]}, "steps: expected replicas that do"),
+        ({"blueGreen": {"switch": "later"}}, 'blueGreen.switch: expected one of auto, person, got "later"'),
+        ({"rolling": {"maxSurge": 0}}, "rolling.maxSurge: expected 1 or more, got 0"),
+        ({"steps": [True, 100]}, "steps[0]: expected an object with the fields weight, shadow, pause, bake"),
+        ({"steps": ["5%", 100]}, "steps[0]: expected an object with the fields weight, shadow, pause, bake"),
         (
             {"infrastructure": {"resources": {"replicas": 0}}},
             "infrastructure.resources.replicas: expected 1 or more, got 0",
@@ -229,7 +248,20 @@ def test_the_error_budget_is_what_availability_leaves() -> None:
 
 
 durations = st.integers(min_value=1, max_value=600).map(lambda seconds: f"{seconds}s")
-weights = st.sets(st.integers(min_value=1, max_value=99), max_size=8).map(lambda found: [*sorted(found), 100])
+hundredths = st.integers(min_value=1, max_value=9_999).map(lambda share: share / 100)
+weights = st.sets(hundredths, max_size=8).map(lambda found: [*sorted(found), 100])
+ways = st.one_of(
+    st.fixed_dictionaries({"deploymentStrategy": st.sampled_from(["rolling", "blue-green", "shadow", "ab-test"])}),
+    st.fixed_dictionaries({"steps": weights | st.sampled_from(["cautious", "standard", "fast"])}),
+    st.fixed_dictionaries(
+        {
+            "deploymentStrategy": st.sampled_from(["canary", "shadow"]),
+            "steps": st.tuples(hundredths, st.sampled_from(["person", "5m"]), weights, durations).map(
+                lambda parts: [{"shadow": parts[0]}, {"pause": parts[1]}, *parts[2], {"bake": parts[3]}]
+            ),
+        }
+    ),
+)
 requests = st.fixed_dictionaries(
     {
         "modelArtifact": st.fixed_dictionaries({"path": st.text("abc/._-", min_size=1, max_size=20)}),
@@ -243,10 +275,8 @@ requests = st.fixed_dictionaries(
         ),
     },
     optional={
-        "steps": weights,
         "description": st.text(max_size=50),
         "analysis": st.fixed_dictionaries({"stepDuration": durations, "minRequests": st.integers(1, 10**6)}),
-        "deploymentStrategy": st.sampled_from(["rolling", "canary", "blue-green", "shadow", "ab-test"]),
         "batching": st.fixed_dictionaries({}, optional={"maxRequests": st.integers(1, 4096)}),
         "cache": st.fixed_dictionaries({"store": st.sampled_from(["off", "memory", "redis"]), "ttl": durations}),
         "predictionLog": st.fixed_dictionaries(
@@ -256,9 +286,9 @@ requests = st.fixed_dictionaries(
 )
 
 
-@given(requests)
-def test_every_valid_request_round_trips_through_json(document: dict[str, Any]) -> None:
-    request = parse_request(document)
+@given(requests, ways)
+def test_every_valid_request_round_trips_through_json(document: dict[str, Any], way: dict[str, Any]) -> None:
+    request = parse_request({**document, **way})
     assert parse_request(json.loads(json.dumps(request.as_document()))) == request
 
 

@@ -10,11 +10,18 @@ from hypothesis import strategies as st
 
 from tidegate.controller.evidence import Measured, Totals, policy
 from tidegate.gateway.base import Counts, DurationBucket
-from tidegate.rollout import SplitCheck
+from tidegate.rollout import Phase, Plan, Rollout, SplitCheck, Step
 from tidegate.target.base import Reading
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 RULES = policy(budget=0.001, latency="50ms", alpha=0.01, margin=0.02, min_requests=50)
+
+
+def watching(weight: float, mirror: float = 0) -> Rollout:
+    """A rollout of revision 2 over revision 1 that is being judged."""
+    steps = (Step(weight, 60.0, mirror=mirror),)
+    plan = Plan(2, 1, steps, 1, 1, 5.0, 60.0, 5.0, 3, "pause")
+    return Rollout(plan, Phase.ANALYZING, NOW, step=0)
 
 
 def counts(requests: int, errors: int = 0, rejections: int = 0, slow: int = 0) -> Counts:
@@ -53,7 +60,7 @@ def test_evidence_for_the_candidate_starts_anew_with_each_step_and_counts_in_ste
     for _ in range(20):
         seen += 100
         measured, growth = measured.look(reading(r1=counts(seen), r2=counts(seen)), 50.0)
-        measured = measured.observe(RULES, 2, 1, 50, growth)
+        measured = measured.observe(RULES, watching(50), growth)
     verdict = measured.verdict(RULES)
     assert verdict is not None
     assert verdict.outcome == "pass"
@@ -66,14 +73,14 @@ def test_evidence_for_the_candidate_starts_anew_with_each_step_and_counts_in_ste
 
 def test_entering_the_same_step_again_keeps_what_it_has_seen() -> None:
     measured = Measured().enter_step(0, RULES)
-    measured = measured.observe(RULES, 2, 1, 10, {2: Totals(requests=9), 1: Totals(requests=90)})
+    measured = measured.observe(RULES, watching(10), {2: Totals(requests=9), 1: Totals(requests=90)})
     assert measured.enter_step(0, RULES) is measured
 
 
 def test_a_candidate_that_fails_half_of_its_requests_is_failed_within_a_dozen() -> None:
     measured = Measured().enter_step(0, RULES)
     for _ in range(6):
-        measured = measured.observe(RULES, 2, 1, 10, {2: Totals(requests=2, errors=1), 1: Totals(requests=40)})
+        measured = measured.observe(RULES, watching(10), {2: Totals(requests=2, errors=1), 1: Totals(requests=40)})
     verdict = measured.verdict(RULES)
     assert verdict is not None
     assert verdict.outcome == "fail"
@@ -82,11 +89,18 @@ def test_a_candidate_that_fails_half_of_its_requests_is_failed_within_a_dozen() 
 
 def test_requests_that_an_earlier_split_sent_do_not_count_against_the_new_one_for_long() -> None:
     measured = Measured().enter_step(0, RULES)
-    measured = measured.observe(RULES, 2, 1, 100, {2: Totals(requests=60), 1: Totals(requests=300)})
-    assert measured.check_split(2, 1, 100) is SplitCheck.CONTRADICTED
-    measured = measured.observe(RULES, 2, 1, 100, {2: Totals(requests=60)})
-    assert measured.check_split(2, 1, 100) is SplitCheck.CONFIRMED
+    measured = measured.observe(RULES, watching(100), {2: Totals(requests=60), 1: Totals(requests=300)})
+    assert measured.check_split(watching(100)) is SplitCheck.CONTRADICTED
+    measured = measured.observe(RULES, watching(100), {2: Totals(requests=60)})
+    assert measured.check_split(watching(100)) is SplitCheck.CONFIRMED
     assert measured.in_step == {2: Totals(requests=120), 1: Totals(requests=300)}
+
+
+def test_copies_are_checked_against_their_share_of_stables_requests() -> None:
+    measured = Measured().enter_step(0, RULES)
+    measured = measured.observe(RULES, watching(0, 20), {2: Totals(requests=61), 1: Totals(requests=300)})
+    assert measured.check_split(watching(0, 20)) is SplitCheck.CONFIRMED
+    assert measured.check_split(watching(0, 90)) is SplitCheck.CONTRADICTED
 
 
 totals = st.builds(
@@ -102,7 +116,7 @@ def test_what_is_stored_is_what_is_read(looks: list[tuple[Totals, Totals]], step
     for number, (candidate, stable) in enumerate(looks):
         if number == step_at:
             measured = measured.enter_step(0, RULES)
-        measured = measured.add_baseline(stable).observe(RULES, 2, 1, 10, {2: candidate, 1: stable})
+        measured = measured.add_baseline(stable).observe(RULES, watching(10), {2: candidate, 1: stable})
     assert Measured.from_storage(json.loads(json.dumps(measured.for_storage()))) == measured
 
 

@@ -16,7 +16,9 @@ from tidegate.controller.planning import (
     refuse_what_a_command_ignores,
     requests_to_pass,
     too_short_steps,
+    trial_steps,
 )
+from tidegate.rollout import Step
 
 
 def request(**fields: Any) -> DeploymentRequest:
@@ -43,10 +45,33 @@ def test_a_first_revision_has_no_trial() -> None:
     assert (plan.steps, plan.stable, plan.stable_replicas) == ((), None, 0)
 
 
+def test_holding_steps_keep_what_the_step_before_had() -> None:
+    asked = [{"shadow": 20}, {"pause": "1m"}, {"weight": 5, "replicas": 1}, {"pause": "person"}, 100, {"bake": "1h"}]
+    assert trial_steps(request(steps=asked), 2) == (
+        Step(0, 300.0, mirror=20),
+        Step(0, 60.0, "time", mirror=20),
+        Step(5, 300.0, replicas=1),
+        Step(5, 0.0, "person", replicas=1),
+        Step(100, 300.0),
+        Step(100, 3600.0, "time"),
+    )
+
+
+def test_every_strategy_has_its_steps() -> None:
+    switch = request(deploymentStrategy="blue-green", blueGreen={"preview": "0s", "switch": "person", "bake": "1m"})
+    assert trial_steps(switch, 2) == (Step(0, 0.0, "person"), Step(100, 60.0, "time"))
+    exchange = trial_steps(request(deploymentStrategy="rolling"), 3)
+    assert [(step.weight, step.replicas, step.stable_replicas) for step in exchange] == [(50, 1, 2), (100, 2, 0)]
+    assert trial_steps(request(deploymentStrategy="shadow"), 2) == (
+        Step(0, 300.0, mirror=100),
+        Step(0, 0.0, "person", mirror=100),
+    )
+
+
 @pytest.mark.parametrize(
     ("field", "fields"),
     [
-        ("deploymentStrategy", {"deploymentStrategy": "blue-green"}),
+        ("deploymentStrategy", {"deploymentStrategy": "ab-test"}),
         ("infrastructure.platform", {"infrastructure": {"platform": "kubernetes"}}),
     ],
 )

@@ -19,7 +19,7 @@ from tidegate.controller.home import Home, read_json
 from tidegate.controller.reconcile import Reconciler
 from tidegate.controller.service import Service
 from tidegate.controller.supervisor import Supervisor
-from tidegate.gateway.base import RevisionRef
+from tidegate.gateway.base import RevisionRef, Trial
 from tidegate.judge import Verdict
 from tidegate.rollout import Command, Phase, Rollout
 from tidegate.store import NewEvent, RolloutRow, Store
@@ -59,7 +59,9 @@ class FakeTarget:
         await self.removal.wait()
         self.replicas.pop(ref, None)
 
-    async def set_split(self, deployment: str, split: Mapping[int, int], timeout_seconds: float) -> SplitChange:
+    async def set_split(
+        self, deployment: str, split: Mapping[int, float], timeout_seconds: float, trial: Trial | None = None
+    ) -> SplitChange:
         changed = self.splits.get(deployment, {}) != dict(split)
         self.splits[deployment] = dict(split)
         if not self.gateway_answers:
@@ -74,6 +76,9 @@ class FakeTarget:
 
     def url(self, deployment: str) -> str:
         return f"http://127.0.0.1:1/{deployment}"
+
+    def preview_url(self, deployment: str) -> str:
+        return f"http://127.0.0.1:1/{deployment}@preview"
 
     def logs(self, ref: RevisionRef, index: int, lines: int) -> list[str]:
         return [f"{ref.revision}/{index}"]

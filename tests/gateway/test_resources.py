@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.gateway import resources
-from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
+from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot, Trial
 from tidegate.gateway.files import EMPTY, GatewayFolder, snapshot_as_dict, snapshot_from_dict
-from tidegate.gateway.resources import ClusterKey
+from tidegate.gateway.resources import ClusterKey, Kind
 
 STABLE, CANDIDATE = RevisionRef("churn", 3), RevisionRef("churn", 4)
 GOLDEN = Path(__file__).parent / "golden"
@@ -36,12 +37,17 @@ def test_the_routes_of_a_canary() -> None:
     golden("routes.json", resources.route_configuration(CANARY))
 
 
+def test_the_routes_of_a_shadow_copy_requests_and_lead_to_the_preview() -> None:
+    shadow = replace(CANARY, splits={"churn": {3: 100}}, trials={"churn": Trial(4, 12.5)})
+    golden("routes-shadow.json", resources.route_configuration(shadow))
+
+
 def test_the_cluster_of_a_revision() -> None:
     golden("cluster.json", resources.cluster(ClusterKey(CANDIDATE), Path("/gateway/endpoints")))
 
 
 def test_the_cluster_of_a_revision_for_grpc() -> None:
-    golden("cluster-grpc.json", resources.cluster(ClusterKey(CANDIDATE, is_grpc=True), Path("/gateway/endpoints")))
+    golden("cluster-grpc.json", resources.cluster(ClusterKey(CANDIDATE, Kind.GRPC), Path("/gateway/endpoints")))
 
 
 def test_the_endpoints_of_a_revision_are_sorted() -> None:
@@ -49,7 +55,7 @@ def test_the_endpoints_of_a_revision_are_sorted() -> None:
 
 
 def test_the_endpoints_for_grpc_are_those_that_answer_it() -> None:
-    key = ClusterKey(STABLE, is_grpc=True)
+    key = ClusterKey(STABLE, Kind.GRPC)
     golden("endpoints-grpc.json", resources.load_assignment(key, CANARY.endpoints[STABLE]))
 
 
@@ -73,13 +79,13 @@ def test_a_deployment_without_a_split_has_no_route() -> None:
     assert resources.route_configuration(without) == resources.route_configuration(EMPTY)
 
 
-@given(st.sampled_from(["a", "churn", "churn-2", "grpc", "x" * 63]), st.integers(1, 10**6), st.booleans())
-def test_cluster_names_can_be_read_back(deployment: str, revision: int, is_grpc: bool) -> None:
-    key = ClusterKey(RevisionRef(deployment, revision), is_grpc)
+@given(st.sampled_from(["a", "churn", "churn-2", "grpc", "x" * 63]), st.integers(1, 10**6), st.sampled_from(Kind))
+def test_cluster_names_can_be_read_back(deployment: str, revision: int, kind: Kind) -> None:
+    key = ClusterKey(RevisionRef(deployment, revision), kind)
     assert resources.parse_cluster_name(resources.cluster_name(key)) == key
 
 
-@given(st.sampled_from(["", "x", "|3", "x|", "x|y", "x|-1", "x|grpc", "x|3|grpc|grpc"]))
+@given(st.sampled_from(["", "x", "|3", "x|", "x|y", "x|-1", "x|grpc", "x|3|grpc|grpc", "x|3|http", "x|3|"]))
 def test_other_clusters_are_none_of_ours(name: str) -> None:
     assert resources.parse_cluster_name(name) is None
 
@@ -91,11 +97,11 @@ endpoints = st.builds(Endpoint, st.sampled_from(["127.0.0.1", "::1"]), ports, st
 
 
 @st.composite
-def splits(draw: st.DrawFn) -> dict[int, int]:
+def splits(draw: st.DrawFn) -> dict[int, float]:
     revisions = draw(st.lists(st.integers(1, 99), min_size=1, max_size=3, unique=True))
-    cuts = sorted(draw(st.lists(st.integers(0, 100), min_size=len(revisions) - 1, max_size=len(revisions) - 1)))
-    edges = [0, *cuts, 100]
-    return {revision: high - low for revision, low, high in zip(revisions, edges[:-1], edges[1:], strict=True)}
+    cuts = sorted(draw(st.lists(st.integers(0, 10_000), min_size=len(revisions) - 1, max_size=len(revisions) - 1)))
+    edges = [0, *cuts, 10_000]
+    return {revision: (high - low) / 100 for revision, low, high in zip(revisions, edges[:-1], edges[1:], strict=True)}
 
 
 snapshots = st.builds(
@@ -103,6 +109,9 @@ snapshots = st.builds(
     endpoints=st.dictionaries(refs, st.lists(endpoints, max_size=3).map(tuple), max_size=4),
     splits=st.dictionaries(names, splits(), max_size=4),
     timeout_seconds=st.dictionaries(names, st.floats(0.01, 3600), max_size=4),
+    trials=st.dictionaries(
+        names, st.builds(Trial, st.integers(1, 99), st.sampled_from([0, 0.01, 12.5, 100])), max_size=3
+    ),
 )
 
 
@@ -116,9 +125,11 @@ def test_a_snapshot_can_be_written_and_read_back(snapshot: Snapshot) -> None:
 def test_every_route_has_weights_that_sum_to_100_on_clusters_that_exist(snapshot: Snapshot) -> None:
     known = {resources.cluster_name(key) for key in resources.clusters_of(resources.revisions(snapshot))}
     for route in resources.route_configuration(snapshot)["virtual_hosts"][0]["routes"]:
-        if "route" in route:
+        if "route" in route and "cluster" in route["route"]:
+            assert route["route"]["cluster"] in known
+        elif "route" in route:
             weighted = route["route"]["weighted_clusters"]["clusters"]
-            assert sum(item["weight"] for item in weighted) == 100
+            assert sum(item["weight"] for item in weighted) == 10_000
             assert {item["name"] for item in weighted} <= known
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,22 +37,40 @@ from tidegate.rollout.machine import actions
 START = datetime(2026, 3, 1, tzinfo=UTC)
 STABLE, CANDIDATE = 1, 2
 
-plans = st.builds(
-    Plan,
-    candidate=st.just(CANDIDATE),
-    stable=st.just(STABLE),
-    steps=st.lists(st.integers(1, 99), min_size=0, max_size=4, unique=True).map(
-        lambda weights: tuple(Step(weight, 30.0) for weight in [*sorted(weights), 100])
+
+@st.composite
+def rising_steps(draw: st.DrawFn, replicas: int, stable_replicas: int) -> tuple[Step, ...]:
+    """Steps of every kind, in an order that a plan allows."""
+    steps = []
+    share, own, kept = 0.0, 1, stable_replicas
+    for _ in range(draw(st.integers(0, 5))):
+        share = draw(st.sampled_from([share, *(weight for weight in (0, 0.5, 5, 33.33, 50, 100) if weight > share)]))
+        own = draw(st.integers(own, replicas))
+        kept = draw(st.integers(0 if share == 100 else 1, kept)) if kept else 0
+        mirror = draw(st.sampled_from([0, 20, 100])) if share == 0 else 0
+        gate = draw(st.sampled_from(["analysis", "time", "person"]))
+        steps.append(Step(share, 30.0, gate, mirror, own, kept))  # type: ignore[arg-type]
+    return tuple(steps)
+
+
+@st.composite
+def all_plans(draw: st.DrawFn) -> Plan:
+    replicas, stable_replicas = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    return Plan(
+        candidate=CANDIDATE,
+        stable=STABLE,
+        steps=draw(rising_steps(replicas, stable_replicas)),
+        replicas=replicas,
+        stable_replicas=stable_replicas,
+        baseline_seconds=draw(st.sampled_from([0.0, 5.0])),
+        ready_within_seconds=60.0,
+        unready_seconds=5.0,
+        max_restarts=draw(st.integers(0, 3)),
+        on_inconclusive=draw(st.sampled_from(["pause", "rollback", "continue"])),
     )
-    | st.just(()),
-    replicas=st.integers(1, 3),
-    stable_replicas=st.integers(1, 3),
-    baseline_seconds=st.sampled_from([0.0, 5.0]),
-    ready_within_seconds=st.just(60.0),
-    unready_seconds=st.just(5.0),
-    max_restarts=st.integers(0, 3),
-    on_inconclusive=st.sampled_from(["pause", "rollback", "continue"]),
-)
+
+
+plans = all_plans()
 verdicts = st.sampled_from(
     [None, Verdict("pass", "fine"), Verdict("fail", "harm"), Verdict("inconclusive", "too few requests")]
 )
@@ -62,6 +81,7 @@ class Tick:
     """One turn of the loop: what the world is like, and after how many actions the controller is killed, if it is."""
 
     ready: int
+    stable_ready: int
     died: int
     gateway_answers: bool
     check: SplitCheck
@@ -74,6 +94,7 @@ class Tick:
 ticks = st.builds(
     Tick,
     ready=st.integers(0, 3),
+    stable_ready=st.integers(0, 3),
     died=st.integers(0, 1),
     gateway_answers=st.booleans(),
     check=st.sampled_from(list(SplitCheck)),
@@ -88,15 +109,16 @@ ticks = st.builds(
 class World:
     """What gateway and target do with actions."""
 
-    split: dict[int, int] = field(default_factory=lambda: {STABLE: 100})
+    split: dict[int, float] = field(default_factory=lambda: {STABLE: 100})
+    mirror: float = 0
     replicas: dict[int, int] = field(default_factory=lambda: {STABLE: 1})
 
     def perform(self, action: EnsureReplicas | SetSplit | RemoveReplicas) -> None:
         match action:
             case EnsureReplicas(revision, count):
                 self.replicas[revision] = count
-            case SetSplit(split):
-                self.split = dict(split)
+            case SetSplit(split, _, mirror):
+                self.split, self.mirror = dict(split), mirror
             case RemoveReplicas(revision):
                 assert self.split.get(revision, 0) == 0, "replicas of a revision with traffic were removed"
                 self.replicas.pop(revision, None)
@@ -126,11 +148,12 @@ class Controller:
             self.world.perform(action)
         seen = Observation(
             candidate_ready=min(tick.ready, self.world.replicas.get(CANDIDATE, 0)),
-            stable_ready=1,
+            stable_ready=min(tick.stable_ready, self.world.replicas.get(STABLE, 0)),
             candidate_restarts=self.deaths,
             split=dict(self.world.split) if tick.gateway_answers else None,
             split_check=tick.check,
             verdict=tick.verdict,
+            mirror=self.world.mirror,
         )
         moved = advance(rollout, seen, self.now)
         self.store(moved.rollout)
@@ -149,7 +172,9 @@ class Controller:
 
 
 def begin(plan: Plan) -> Controller:
-    return Controller(json.dumps(Rollout.begin(plan, START).for_storage()), World())
+    return Controller(
+        json.dumps(Rollout.begin(plan, START).for_storage()), World(replicas={STABLE: plan.stable_replicas})
+    )
 
 
 @settings(max_examples=120, deadline=None)
@@ -159,8 +184,34 @@ def test_the_name_always_has_a_serving_revision_with_replicas(plan: Plan, story:
     for tick in story:
         controller.turn(tick)
         split = controller.world.split
-        assert sum(split.values()) == 100
+        assert sum(split.values()) == pytest.approx(100)
         assert all(controller.world.replicas.get(revision, 0) >= 1 for revision in split)
+
+
+@settings(max_examples=120, deadline=None)
+@given(plan=plans, story=st.lists(ticks, max_size=40))
+def test_stable_keeps_its_replicas_until_a_split_that_does_without_them_is_in_force(
+    plan: Plan, story: list[Tick]
+) -> None:
+    controller = begin(plan)
+    for tick in story:
+        controller.turn(tick)
+        world = controller.world
+        kept, weight = world.replicas.get(STABLE, 0), world.split.get(CANDIDATE, 0)
+        enough = [step for step in plan.steps if step.weight <= weight and (step.stable_replicas or 0) <= kept]
+        assert kept == plan.stable_replicas or enough or controller.rollout.phase is Phase.PROMOTED
+
+
+@settings(max_examples=120, deadline=None)
+@given(plan=plans, story=st.lists(ticks, max_size=40))
+def test_nobody_is_copied_to_a_candidate_that_serves_or_is_decided(plan: Plan, story: list[Tick]) -> None:
+    controller = begin(plan)
+    for tick in story:
+        controller.turn(tick)
+        rollout = controller.rollout
+        assert not (rollout.mirror and rollout.weight)
+        if rollout.is_terminal or rollout.phase in (Phase.PROMOTING, Phase.ROLLING_BACK):
+            assert rollout.mirror == 0
 
 
 @settings(max_examples=120, deadline=None)
@@ -173,6 +224,7 @@ def test_a_failed_candidate_is_never_given_traffic_again_and_a_decision_is_final
         after = controller.rollout
         if before.phase is Phase.ROLLING_BACK:
             assert after.phase in (Phase.ROLLING_BACK, before.end)
+            assert after.weight <= before.weight
         if before.is_terminal:
             assert after == before
         if after.phase in (Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED):
@@ -189,7 +241,7 @@ def test_from_any_state_a_harmful_candidate_ends_without_traffic_or_was_made_sta
     for tick in story:
         controller.turn(tick)
     promoted = controller.rollout.phase is Phase.PROMOTED
-    bad = Tick(3, 0, gateway_answers=True, check=SplitCheck.CONFIRMED, verdict=Verdict("fail", "harm"), seconds=1.0,
+    bad = Tick(3, 3, 0, gateway_answers=True, check=SplitCheck.CONFIRMED, verdict=Verdict("fail", "harm"), seconds=1.0,
                asked=None, killed_after=None)  # fmt: skip
     for _ in range(40):
         controller.turn(bad)
@@ -207,7 +259,7 @@ def test_kills_change_nothing_about_where_a_story_ends(plan: Plan, story: list[T
     controller = begin(plan)
     for tick in story:
         controller.turn(tick)
-    calm = Tick(3, 0, gateway_answers=True, check=SplitCheck.CONFIRMED, verdict=Verdict("pass", "fine"), seconds=6.0,
+    calm = Tick(3, 3, 0, gateway_answers=True, check=SplitCheck.CONFIRMED, verdict=Verdict("pass", "fine"), seconds=6.0,
                 asked=None, killed_after=None)  # fmt: skip
     for _ in range(60):
         controller.turn(calm)

@@ -124,12 +124,17 @@ def _field_value(flag: str, value: Any, here: Path) -> Any:
     return value
 
 
-def parsed_steps(text: str) -> list[int]:
-    """Read "5,25,50,100"; whether the weights rise is for the document to say."""
+def parsed_steps(text: str) -> str | list[dict[str, Any]]:
+    """Read "5,25,50,100" or the name of a list; whether the steps can follow each other is for the document to say."""
+    from tidegate.contract.steps import PRESETS, parse_list
+
     try:
-        return [int(part) for part in text.split(",")]
+        return parse_list(text)
     except ValueError:
-        expected = 'whole percents with commas between, such as "5,25,50,100"'
+        expected = (
+            f'percents with commas between, such as "5,25,50,100", or one of {", ".join(PRESETS)} '
+            "(`tidegate steps explain` tells all that a step may be)"
+        )
         raise InvalidInput(
             f'--steps: expected {expected}, got "{text}"', subject="steps", expected=expected, got=f'"{text}"'
         ) from None

@@ -56,7 +56,7 @@ def count(number: float) -> str:
 
 
 def percent(value: float) -> str:
-    """Return percent with as many decimals as matter: "5 %", "4.9 %", "0.03 %"."""
-    if value == round(value):
-        return f"{value:.0f} %"
+    """Return percent with as many decimals as matter: "5 %", "0.25 %", "4.9 %", "0.003 %"."""
+    if round(value, 2) == round(value, 9):
+        return f"{round(value, 2):g} %"
     return f"{value:.1f} %" if value >= 0.1 else f"{value:.2g} %"

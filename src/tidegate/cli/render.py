@@ -62,14 +62,26 @@ def steps_text(rollout: Mapping[str, Any], now: datetime) -> Text:
             mark, style = "▶", "bold cyan"
         else:
             mark, style = "·", "dim"
-        text.append(f"{mark} {percent(step['weight'])}", style=style)
+        text.append(f"{mark} {step_text(step)}", style=style)
         since = moment(rollout.get("phase_since"))
-        if mark == "▶" and phase == "analyzing" and since is not None:
+        if mark == "▶" and phase == "analyzing" and since is not None and step.get("gate") != "person":
             spent = max(0.0, (now - since).total_seconds())
             text.append(f" ({duration(spent)} of {duration(step['duration_seconds'])})", style="dim")
         text.append("  ")
     text.rstrip()
     return text
+
+
+def step_text(step: Mapping[str, Any]) -> str:
+    """Return what one step is: "5 %", "shadow 20 %", "hold 100 %", "50 % until you resume"."""
+    share = f"shadow {percent(step['mirror'])}" if step.get("mirror") else percent(step["weight"])
+    match step.get("gate", "analysis"):
+        case "person":
+            return f"{share} until you resume"
+        case "time":
+            return f"hold {share}"
+        case _:
+            return share
 
 
 def elapsed_text(rollout: Mapping[str, Any], now: datetime) -> str:
@@ -218,7 +230,7 @@ def rollouts_table(history: Mapping[str, Any], now: datetime, *, boxed: bool) ->
 def event_line(event: Mapping[str, Any]) -> str:
     """Return an event as one line of a log: when, what kind, what happened."""
     weight = (event.get("data") or {}).get("weight")
-    share = f" [{weight} %]" if weight is not None else ""
+    share = f" [{weight:g} %]" if weight is not None else ""
     message = " ".join(str(event.get("message", "")).split())
     return f"{clock(event['at'])} {event.get('deployment', '')} {event.get('kind', '')}{share} {message}".rstrip()
 

@@ -48,7 +48,8 @@ class Rollout(TypedDict, total=False):
     phase: str
     step_index: int
     steps: list[dict[str, Any]]
-    weight: int
+    weight: float
+    mirror: float
     waiting_for: str | None
     reason: str | None
     started_at: str
@@ -59,14 +60,14 @@ class Rollout(TypedDict, total=False):
 
 
 class Status(TypedDict, total=False):
-    """What a deployment is doing now. Splits map a revision to percent: whole as asked, exact as observed."""
+    """What a deployment is doing now. Splits map a revision to percent of the requests, as asked and as observed."""
 
     name: str
     url: str
     phase: str
     stable: int | None
     candidate: int | None
-    split_asked: dict[str, int]
+    split_asked: dict[str, float]
     split_observed: dict[str, float] | None
     replicas: dict[str, dict[str, Any]]
     rollout: Rollout | None

@@ -11,18 +11,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     Field,
-    GetJsonSchemaHandler,
     JsonValue,
     PlainValidator,
     Strict,
     ValidationError,
     WithJsonSchema,
     field_validator,
-    model_serializer,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
 from tidegate.contract.documents import Document, invalid_document
 from tidegate.contract.errors import InvalidInput
@@ -30,6 +26,7 @@ from tidegate.contract.names import NAME_PATTERN, RESERVED_NAMES, name_from_path
 from tidegate.contract.problems import problem, shown
 from tidegate.contract.quantities import Duration, Share, Throughput, between
 from tidegate.contract.serving import Batching, Cache, PredictionLog
+from tidegate.contract.steps import BlueGreen, Rolling, Step, Steps, check_order, default_steps
 
 Strategy = Literal["rolling", "canary", "blue-green", "shadow", "ab-test"]
 Platform = Literal["local", "compose", "kubernetes"]
@@ -43,7 +40,6 @@ _FRAMEWORK_PATTERN = "[a-z][a-z0-9_-]{0,62}"
 _VERSION_PATTERN = "[A-Za-z0-9][A-Za-z0-9._+-]{0,62}"
 _NAMESPACE_PATTERN = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _LONGEST_PATH = 4096
-_MOST_STEPS = 100
 
 
 def _path(value: str) -> str:
@@ -154,31 +150,6 @@ class Infrastructure(Document):
     """Replicas and threads."""
 
 
-class Step(Document):
-    """One stage of a rollout. In a document, a bare number is a step with that weight."""
-
-    weight: Annotated[Whole, Field(ge=1, le=100)]
-    """Whole percent of the traffic that goes to the candidate."""
-
-    duration: Annotated[Duration, between("100ms", "24h", Duration)] | None = None
-    """How long the step may take at most; `analysis.stepDuration` when absent."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bare_weight(cls, value: Any) -> Any:
-        return {"weight": value} if isinstance(value, int) else value
-
-    @model_serializer(mode="wrap")
-    def _shortest(self, serialise: Any) -> Any:
-        return self.weight if self.duration is None else serialise(self)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        schema = handler.resolve_ref_schema(handler(core))
-        whole = {"type": "integer", "minimum": 1, "maximum": 100}
-        return {"anyOf": [whole, schema]}
-
-
 class Analysis(Document):
     """How candidate and stable are compared at each step."""
 
@@ -242,10 +213,16 @@ class DeploymentRequest(Document):
     deployment_strategy: Strategy = "canary"
     """How the candidate takes over."""
 
-    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=_MOST_STEPS)] = tuple(
-        Step(weight=weight) for weight in (5, 25, 50, 100)
-    )
-    """The candidate's weights in order, each above the one before, the last 100."""
+    steps: Steps | None = Field(default_factory=lambda data: default_steps(data.get("deployment_strategy", "canary")))
+    """The stages of `canary` and `shadow` in order, or the name of a list of them: `cautious`, `standard`, `fast`.
+    Weights rise and end with 100. When absent, `canary` goes by `standard`, and `shadow` copies all requests until a
+    person decides; the other strategies have no steps of their own."""
+
+    blue_green: BlueGreen = BlueGreen()
+    """How `blue-green` switches."""
+
+    rolling: Rolling = Rolling()
+    """How `rolling` exchanges replicas."""
 
     infrastructure: Infrastructure = Infrastructure()
     """Where the replicas run."""
@@ -270,11 +247,26 @@ class DeploymentRequest(Document):
 
     @field_validator("steps")
     @classmethod
-    def _rising_to_all(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
-        weights = [step.weight for step in steps]
-        if weights != sorted(set(weights)) or weights[-1] != 100:
-            raise problem("weights that rise and end with 100, such as [5, 25, 50, 100]", weights)
+    def _in_order(cls, steps: tuple[Step, ...] | None) -> tuple[Step, ...] | None:
+        if steps is not None:
+            check_order(steps)
         return steps
+
+    @model_validator(mode="after")
+    def _steps_fit_the_strategy(self) -> Self:
+        strategy, steps = self.deployment_strategy, self.steps
+        if steps is None:
+            return self
+        if strategy not in ("canary", "shadow"):
+            raise problem(f"no steps: {strategy} has its own", len(steps), path="steps")
+        if strategy == "canary" and not any(step.weight is not None for step in steps):
+            raise problem("at least one weight (deploymentStrategy shadow does without)", len(steps), path="steps")
+        if strategy == "shadow" and not any(step.shadow is not None for step in steps):
+            raise problem("at least one shadow step for deploymentStrategy shadow", len(steps), path="steps")
+        most = self.infrastructure.resources.replicas
+        if any(step.replicas is not None and step.replicas > most for step in steps):
+            raise problem(f"at most infrastructure.resources.replicas, {most}, in a step", most, path="steps")
+        return self
 
     @model_validator(mode="after")
     def _times_fit(self) -> Self:
@@ -282,11 +274,16 @@ class DeploymentRequest(Document):
         if timeout <= objective:
             expected = f"more than servingRequirements.latencyP99, which is {objective}"
             raise problem(expected, str(timeout), path="traffic.timeout")
-        shortest = min([self.analysis.step_duration, *(step.duration for step in self.steps if step.duration)])
+        shortest = min([self.analysis.step_duration, *(step.duration for step in self.trial if step.duration)])
         if self.analysis.interval > shortest:
             expected = f"no more than the shortest step, which is {shortest}"
             raise problem(expected, str(self.analysis.interval), path="analysis.interval")
         return self
+
+    @property
+    def trial(self) -> tuple[Step, ...]:
+        """The steps; empty for a strategy that has none of its own."""
+        return self.steps or ()
 
     def anchored(self, folder: PurePath) -> Self:
         """Return the request with relative paths counted from `folder`; absolute ones stay."""

@@ -10,7 +10,7 @@ from tidegate.contract.documents import Document
 from tidegate.contract.quantities import Duration, Memory
 from tidegate.contract.request import Name, Platform, Strategy
 
-Percent = Annotated[int, Field(ge=0, le=100)]
+Percent = Annotated[int, Field(ge=0, le=100)] | Annotated[float, Field(ge=0, le=100)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 
@@ -18,6 +18,7 @@ Positive = Annotated[int, Field(ge=1)]
 RolloutPhase = Literal[
     "preparing",
     "baseline",
+    "scaling",
     "shifting",
     "analyzing",
     "paused",
@@ -92,6 +93,10 @@ class ServingEndpoint(Document):
     infer_endpoint: str
     """Takes Open Inference Protocol requests by POST."""
 
+    preview_endpoint: str | None = None
+    """Base address of the candidate, whatever its weight; absent while there is none. Requests to it are in no count
+    and no verdict."""
+
     grpc_endpoint: str | None = None
     """HOST:PORT where the Open Inference Protocol is spoken over gRPC, without TLS; absent where the replicas that
     serve do not speak it."""
@@ -100,11 +105,20 @@ class ServingEndpoint(Document):
 class ScheduledStep(Document):
     """One stage of the rollout."""
 
-    weight: Annotated[int, Field(ge=1, le=100)]
-    """Whole percent of the traffic that goes to the candidate."""
+    weight: Percent
+    """Percent of the requests that go to the candidate."""
 
-    duration: Duration
-    """How long the step may take at most."""
+    shadow: Percent | None = None
+    """Percent of the requests that are copied to the candidate; absent where none are."""
+
+    until: Literal["pass", "time", "person"]
+    """What ends the stage well: the judge's pass, its time without harm, a person who resumes."""
+
+    duration: Duration | None = None
+    """How long the stage may take at most, or is held; absent where a person ends it."""
+
+    replicas: Positive | None = None
+    """Replicas of the candidate in this stage; absent where it has all of them."""
 
 
 class RollbackTrigger(Document):
@@ -124,7 +138,10 @@ class TrafficConfig(Document):
     """How traffic is and will be split."""
 
     canary_percent: Percent
-    """Whole percent of the traffic that goes to the candidate now; 0 when there is none."""
+    """Percent of the requests that go to the candidate now, to the hundredth; 0 when there is none."""
+
+    shadow_percent: Percent = 0
+    """Percent of the requests that are copied to the candidate now, whose answers to those go to nobody."""
 
     rollout_schedule: tuple[ScheduledStep, ...]
     """The steps in order."""

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from tidegate import judge
 from tidegate.gateway.base import Counts
-from tidegate.rollout import SplitCheck, check_split
+from tidegate.rollout import Rollout, SplitCheck, check_mirror, check_split
 from tidegate.target.base import Reading
 
 #: The share of requests that a p99 objective allows to be slower.
@@ -135,20 +135,15 @@ class Measured:
             begun = judge.Evidence.from_storage(dict(self.evidence))
         return replace(self, step=step, in_step={}, window={}, evidence=judge.begin_step(rules, begun).for_storage())
 
-    def observe(
-        self, rules: judge.Policy, candidate: int, stable: int, weight: int, growth: Mapping[int, Totals]
-    ) -> Measured:
-        """Give the judge what one look brought; does nothing before the first step.
-
-        Args:
-            weight: of the candidate, whole percent, as asked for.
-        """
-        if self.evidence is None:
+    def observe(self, rules: judge.Policy, rollout: Rollout, growth: Mapping[int, Totals]) -> Measured:
+        """Give the judge what one look brought; does nothing before the first step or without a stable revision."""
+        candidate, stable = rollout.plan.candidate, rollout.plan.stable
+        if self.evidence is None or stable is None:
             return self
         tried, kept = growth.get(candidate, Totals()), growth.get(stable, Totals())
         before = judge.Evidence.from_storage(dict(self.evidence))
         after = judge.observe(rules, before, tried.tallies(), kept.tallies())
-        disagreed = self.check_split(candidate, stable, weight) is SplitCheck.CONTRADICTED
+        disagreed = self.check_split(rollout) is SplitCheck.CONTRADICTED
         return replace(
             self,
             in_step=_added(self.in_step, growth, candidate, stable),
@@ -156,10 +151,15 @@ class Measured:
             evidence=after.for_storage(),
         )
 
-    def check_split(self, candidate: int, stable: int, weight: int) -> SplitCheck:
-        """Compare what was counted with the candidate's weight."""
+    def check_split(self, rollout: Rollout) -> SplitCheck:
+        """Compare what was counted with what the rollout asks for: the candidate's weight, or the share of copies."""
+        candidate, stable = rollout.plan.candidate, rollout.plan.stable
+        if stable is None:
+            return SplitCheck.UNKNOWN
         tried, kept = self.window.get(candidate, Totals()), self.window.get(stable, Totals())
-        return check_split(weight, tried.requests, kept.requests)
+        if rollout.mirror:
+            return check_mirror(rollout.mirror, tried.requests, kept.requests)
+        return check_split(rollout.weight, tried.requests, kept.requests)
 
     def observed_percent(self) -> dict[str, float] | None:
         """Return each revision's share of the requests that the split is checked on; None when there were none."""

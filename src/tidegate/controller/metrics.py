@@ -66,7 +66,7 @@ async def _deployment(service: Service, deployment: DeploymentRow) -> tuple[Depl
 def _revisions(
     deployment: DeploymentRow, active: RolloutRow | None, seen: Seen, counts: dict[int, Counts], objective_ms: float
 ) -> list[RevisionMetrics]:
-    split = {deployment.stable: 100} if deployment.stable is not None else {}
+    split: dict[int, float] = {deployment.stable: 100} if deployment.stable is not None else {}
     observed: dict[int, float] = {}
     if active is not None:
         split = dict(Rollout.from_storage(active.state).split())

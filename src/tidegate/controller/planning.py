@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tidegate import judge
 from tidegate.contract.errors import InvalidInput
+from tidegate.contract.quantities import Duration
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.contract.serving import Batching
 from tidegate.controller import evidence
 from tidegate.gateway.base import RevisionRef
-from tidegate.rollout import Plan, Step
+from tidegate.rollout import Plan, Step, strategies
 from tidegate.store import RevisionRow
 from tidegate.target.base import Answering, RevisionSpec
 from tidegate.target.process import CACHE_URL_VARIABLE
@@ -33,11 +35,11 @@ def refuse_unsupported(request: DeploymentRequest) -> None:
             expected="local",
             got=platform,
         )
-    if request.deployment_strategy != "canary":
+    if request.deployment_strategy == "ab-test":
         raise InvalidInput(
             f"this version does not know the strategy {request.deployment_strategy!r} yet",
             subject="deploymentStrategy",
-            expected="canary",
+            expected="one of rolling, canary, blue-green, shadow",
             got=request.deployment_strategy,
         )
 
@@ -97,11 +99,49 @@ def request_of(revision: RevisionRow) -> DeploymentRequest:
 
 def plan_trial(request: DeploymentRequest, stable: RevisionRow | None, candidate: int) -> Plan:
     """Plan the rollout of a new revision: with a trial where a stable revision serves, at once where none does."""
-    steps: tuple[Step, ...] = ()
-    if stable is not None:
-        longest = request.analysis.step_duration
-        steps = tuple(Step(step.weight, (step.duration or longest).seconds) for step in request.steps)
+    steps = () if stable is None else trial_steps(request, replicas(request_of(stable)))
     return _plan(request, stable, candidate, steps)
+
+
+def trial_steps(request: DeploymentRequest, stable_replicas: int) -> tuple[Step, ...]:
+    """Return what the engine goes through for the strategy, beside a stable revision with so many replicas."""
+    match request.deployment_strategy:
+        case "blue-green":
+            return strategies.blue_green(
+                preview_seconds=request.blue_green.preview.seconds,
+                waits_for_person=request.blue_green.switch == "person",
+                bake_seconds=request.blue_green.bake.seconds,
+            )
+        case "rolling":
+            return strategies.rolling(
+                replicas=replicas(request),
+                stable_replicas=stable_replicas,
+                surge=request.rolling.max_surge,
+                unavailable=request.rolling.max_unavailable,
+                hold_seconds=request.rolling.hold.seconds,
+            )
+        case _:
+            return _asked_steps(request)
+
+
+def _asked_steps(request: DeploymentRequest) -> tuple[Step, ...]:
+    """Return the steps of a document for the engine; what holds stays as the step before had it."""
+    longest = request.analysis.step_duration
+    steps: list[Step] = []
+    before = Step(0, 0.0, replicas=next((step.replicas for step in request.trial if step.replicas), None))
+    for asked in request.trial:
+        if asked.weight is not None or asked.shadow is not None:
+            seconds = (asked.duration or longest).seconds
+            begun = Step(asked.weight or 0, seconds, mirror=asked.shadow or 0, replicas=asked.replicas)
+        elif asked.pause == "person":
+            begun = replace(before, gate="person", duration_seconds=0.0)
+        else:
+            held = asked.bake if asked.bake is not None else asked.pause
+            assert isinstance(held, Duration)  # noqa: S101 (a step is one thing)
+            begun = replace(before, gate="time", duration_seconds=held.seconds)
+        steps.append(begun)
+        before = begun
+    return tuple(steps)
 
 
 def plan_return(request: DeploymentRequest, stable: RevisionRow, candidate: int) -> Plan:
@@ -152,12 +192,15 @@ def too_short_steps(request: DeploymentRequest) -> tuple[str, ...]:
     needed = requests_to_pass(request)
     throughput = request.serving_requirements.throughput
     warnings = []
-    for step in request.steps:
+    for step in request.trial:
+        share = step.weight or step.shadow
+        if share is None:
+            continue
         duration = step.duration or request.analysis.step_duration
-        brings = throughput.rps * step.weight / 100 * duration.seconds
+        brings = throughput.rps * share / 100 * duration.seconds
         if brings < needed:
             warnings.append(
-                f"at {throughput} a step of {duration} with {step.weight} % brings about {brings:.0f} requests, and a "
+                f"at {throughput} a step of {duration} with {share:g} % brings about {brings:.0f} requests, and a "
                 f"pass takes {needed} at least: give it more time (--step-duration), more weight (--steps) or a wider "
                 "margin (analysis.margin)"
             )

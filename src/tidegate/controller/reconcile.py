@@ -23,11 +23,13 @@ from tidegate.controller.evidence import Measured, Totals
 from tidegate.controller.home import Home, write_atomically
 from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.protocols import answers_grpc
+from tidegate.gateway.base import Trial
 from tidegate.rollout import (
     EnsureReplicas,
     Observation,
     Phase,
     Rollout,
+    SetSplit,
     SplitCheck,
     Transition,
     Verdict,
@@ -43,7 +45,7 @@ log = logging.getLogger(__name__)
 MAX_EDGES = 8
 MAX_REPORTED_EVENTS = 10_000
 
-_WATCHED = (Phase.BASELINE, Phase.SHIFTING, Phase.ANALYZING, Phase.PAUSED, Phase.PROMOTING)
+_WATCHED = (Phase.BASELINE, Phase.SCALING, Phase.SHIFTING, Phase.ANALYZING, Phase.PAUSED, Phase.PROMOTING)
 
 
 @dataclass
@@ -51,7 +53,8 @@ class Seen:
     """What the reconciler knows of the world now; lost with the process and found again by looking."""
 
     health: dict[int, RevisionHealth] = field(default_factory=dict)
-    split: Mapping[int, int] | None = None
+    split: Mapping[int, float] | None = None
+    mirror: float = 0
     verdict: judge.Verdict | None = None
     measured: Measured | None = None
     looked_at: float = 0.0
@@ -113,12 +116,12 @@ class Reconciler:
         self.seen.verdict = None
         self.seen.measured = None
         if deployment.stable is None:
-            await self._set_split({}, 30.0)
+            await self._set_split(SetSplit({}), 30.0)
             return
         revision = self._revision(deployment, deployment.stable)
         request = planning.request_of(revision)
         await self._ensure(deployment, None, revision.number, planning.replicas(request))
-        await self._set_split({revision.number: 100}, request.traffic.timeout.seconds)
+        await self._set_split(SetSplit({revision.number: 100}), request.traffic.timeout.seconds)
 
     # During a rollout
 
@@ -145,7 +148,12 @@ class Reconciler:
             if moved.transition is None:
                 if looked or moved.rollout != rollout:
                     self._store.save_look(row, moved.rollout.for_storage(), measured.for_storage())
-                return
+                if moved.rollout.traffic() == rollout.traffic():
+                    return
+                # A rollback that gave stable what its replicas can take: the rest follows as they become ready.
+                row, rollout = self._store.rollout(row.id), moved.rollout
+                split_took = await self._put_split(rollout, request)
+                continue
             if moved.rollout.phase is Phase.ANALYZING:
                 measured = measured.enter_step(moved.rollout.step, rules)
             events = [self._told(moved.transition, moved.rollout, rollout, measured, split_took)]
@@ -179,7 +187,7 @@ class Reconciler:
             Seconds from the decision, which is when the phase was entered, to the gateway's word that the split is in
             force; None when the split was in force before, or nobody can say.
         """
-        changed = await self._set_split(rollout.split(), request.traffic.timeout.seconds)
+        changed = await self._set_split(rollout.traffic(), request.traffic.timeout.seconds)
         return (datetime.now(UTC) - rollout.phase_since).total_seconds() if changed else None
 
     async def _look(
@@ -202,7 +210,7 @@ class Reconciler:
         measured, growth = measured.look(reading, objective_ms)
         if rollout.phase is Phase.BASELINE:
             measured = measured.add_baseline(growth.get(rollout.plan.stable, Totals()))
-        measured = measured.observe(rules, rollout.plan.candidate, rollout.plan.stable, rollout.weight, growth)
+        measured = measured.observe(rules, rollout, growth)
         self.seen.verdict = measured.verdict(rules)
         self.seen.measured = measured
         return measured, True
@@ -216,7 +224,7 @@ class Reconciler:
         said = self.seen.verdict if self.seen.looked_at else measured.verdict(rules)
         check = SplitCheck.UNKNOWN
         if measured.step == rollout.step and plan.stable is not None:
-            check = measured.check_split(plan.candidate, plan.stable, rollout.weight)
+            check = measured.check_split(rollout)
         verdict = None
         if said is not None and (said.outcome == "fail" or measured.step == rollout.step):
             verdict = Verdict(said.outcome, said.reason)
@@ -227,6 +235,7 @@ class Reconciler:
             split=self.seen.split,
             split_check=check,
             verdict=verdict,
+            mirror=self.seen.mirror,
         )
 
     def _told(
@@ -240,6 +249,8 @@ class Reconciler:
             "weight": after.weight,
             "split": {str(revision): weight for revision, weight in after.split().items()},
         }
+        if after.mirror:
+            data["mirror"] = after.mirror
         if before.plan.stable is not None:
             data["requests"] = {str(number): totals.as_dict() for number, totals in measured.total.items()}
         if before.phase is Phase.BASELINE:
@@ -271,15 +282,16 @@ class Reconciler:
             happened = NewEvent("replica_died", message, number, data)
             self._store.add_event(deployment.id, rollout_id, happened, datetime.now(UTC))
 
-    async def _set_split(self, split: Mapping[int, int], timeout_seconds: float) -> bool:
-        """Return whether the split was changed and is in force."""
+    async def _set_split(self, traffic: SetSplit, timeout_seconds: float) -> bool:
+        """Return whether the traffic was changed and is in force."""
+        trial = Trial(traffic.trial, traffic.mirror) if traffic.trial is not None else None
         try:
-            change = await self._target.set_split(self._name, dict(split), timeout_seconds)
+            change = await self._target.set_split(self._name, dict(traffic.split), timeout_seconds, trial)
         except TidegateError as error:
             log.warning("%s: the split could not be confirmed: %s", self._name, error)
             self.seen.split = None
             return False
-        self.seen.split = dict(split)
+        self.seen.split, self.seen.mirror = dict(traffic.split), traffic.mirror
         return change.changed
 
     def _write_report(self, row: RolloutRow) -> None:

@@ -25,7 +25,7 @@ from tidegate.controller.monitoring import alert_names
 from tidegate.controller.protocols import answers_grpc
 from tidegate.controller.service import Service
 from tidegate.observe.catalogue import metric_names
-from tidegate.rollout import Rollout
+from tidegate.rollout import Rollout, Step
 from tidegate.store import RolloutRow
 from tidegate.target.base import RevisionHealth
 
@@ -72,6 +72,7 @@ def build(service: Service, name: str) -> dict[str, Any]:
             metrics_endpoint=f"{service.url}/v1/deployments/{name}/metrics",
             predict_endpoint=f"{url}/predict",
             infer_endpoint=f"{url}/v2/models/{name}/infer",
+            preview_endpoint=service.target.preview_url(name) if last is not None and last.ended_at is None else None,
             grpc_endpoint=service.target.grpc_address() if _answers_grpc(health) else None,
         ),
         traffic_config=_traffic(last, request, _on_trial(service, last) or request),
@@ -101,17 +102,24 @@ def _traffic(last: RolloutRow | None, serving: DeploymentRequest, judged: Deploy
     rollout = Rollout.from_storage(last.state) if last is not None else None
     under_way = rollout is not None and not rollout.is_terminal
     if rollout is not None and rollout.plan.steps:
-        steps = tuple(
-            ScheduledStep(weight=step.weight, duration=Duration.of_seconds(step.duration_seconds))
-            for step in rollout.plan.steps
-        )
+        steps = rollout.plan.steps
     else:
-        longest = serving.analysis.step_duration
-        steps = tuple(ScheduledStep(weight=step.weight, duration=step.duration or longest) for step in serving.steps)
+        steps = planning.trial_steps(serving, planning.replicas(serving))
     return TrafficConfig(
         canary_percent=rollout.weight if rollout is not None and under_way else 0,
-        rollout_schedule=steps,
+        shadow_percent=rollout.mirror if rollout is not None and under_way else 0,
+        rollout_schedule=tuple(_scheduled(step) for step in steps),
         rollback_triggers=_triggers(judged),
+    )
+
+
+def _scheduled(step: Step) -> ScheduledStep:
+    return ScheduledStep(
+        weight=step.weight,
+        shadow=step.mirror or None,
+        until={"analysis": "pass", "time": "time", "person": "person"}[step.gate],
+        duration=None if step.gate == "person" else Duration.of_seconds(step.duration_seconds),
+        replicas=step.replicas,
     )
 
 

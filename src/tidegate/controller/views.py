@@ -48,8 +48,12 @@ def rollout_view(row: RolloutRow, seen: Seen | None) -> dict[str, Any]:
         "to_revision": row.to_revision,
         "phase": row.phase,
         "step_index": rollout.step,
-        "steps": [{"weight": step.weight, "duration_seconds": step.duration_seconds} for step in rollout.plan.steps],
+        "steps": [
+            {"weight": step.weight, "mirror": step.mirror, "gate": step.gate, "duration_seconds": step.duration_seconds}
+            for step in rollout.plan.steps
+        ],
         "weight": rollout.weight,
+        "mirror": rollout.mirror,
         "waiting_for": waiting,
         "reason": rollout.reason,
         "started_at": row.started_at.isoformat(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -26,19 +26,34 @@ class RevisionRef:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """The revision of a deployment that is on trial.
+
+    Users reach it at the deployment's preview address, `/NAME@preview/`, whatever its weight; what is answered there is
+    in no count. `mirror` percent of the requests to the deployment are copied to it, to the hundredth of a percent;
+    its answers to those are counted and go to nobody.
+    """
+
+    revision: int
+    mirror: float = 0
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """All that the gateway is to do, whole; applying the same snapshot twice changes nothing.
 
     Attributes:
         endpoints: replicas per revision. A revision without endpoints is a cluster that answers 503.
-        splits: per deployment, the weight (whole percent, summing to 100) of each revision. A deployment without a
-            split answers 404.
+        splits: per deployment, the weight (percent to the hundredth, summing to 100) of each revision. A deployment
+            without a split answers 404.
         timeout_seconds: per deployment, how long one request may take in all before the gateway answers 504.
+        trials: per deployment, the revision on trial; deployments without a rollout have none.
     """
 
     endpoints: Mapping[RevisionRef, tuple[Endpoint, ...]]
-    splits: Mapping[str, Mapping[int, int]]
+    splits: Mapping[str, Mapping[int, float]]
     timeout_seconds: Mapping[str, float]
+    trials: Mapping[str, Trial] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

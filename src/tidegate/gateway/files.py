@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tidegate.gateway import resources
-from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
+from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot, Trial
 from tidegate.gateway.resources import ClusterKey
 
 EMPTY = Snapshot(endpoints={}, splits={}, timeout_seconds={})
@@ -130,6 +130,10 @@ def snapshot_as_dict(snapshot: Snapshot) -> dict[str, Any]:
             for name, split in sorted(snapshot.splits.items())
         },
         "timeout_seconds": dict(sorted(snapshot.timeout_seconds.items())),
+        "trials": {
+            name: {"revision": trial.revision, "mirror": trial.mirror}
+            for name, trial in sorted(snapshot.trials.items())
+        },
     }
 
 
@@ -152,4 +156,5 @@ def snapshot_from_dict(document: Mapping[str, Any]) -> Snapshot:
             for name, split in document["splits"].items()
         },
         timeout_seconds=dict(document["timeout_seconds"]),
+        trials={name: Trial(**trial) for name, trial in document.get("trials", {}).items()},
     )

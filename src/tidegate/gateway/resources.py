@@ -3,10 +3,11 @@
 Envoy reads these as files. Which file holds what, and why it is cut that way:
 
 - `bootstrap.json`: the listener and the admin page. They last as long as the process.
-- `clusters.json` (CDS): two clusters per revision, for HTTP and for gRPC. A cluster never changes once it is there, so
+- `clusters.json` (CDS): three clusters per revision: for HTTP, for gRPC, and for the preview address, whose requests
+  are not to be counted with those of users. A cluster never changes once it is there, so
   that neither its counters nor its connections are ever reset; it appears before a route names it and goes after no
   route does.
-- `endpoints/<deployment>.<revision>[.grpc].json` (EDS): one file per cluster, since Envoy wants one resource in it.
+- `endpoints/<deployment>.<revision>[.<kind>].json` (EDS): one file per cluster, since Envoy wants one resource in it.
 - `routes.json` (RDS): the splits. A change of split writes this file alone.
 
 The words (snapshot, listener, route, cluster, endpoint) are Envoy's.
@@ -17,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +30,9 @@ Resource = dict[str, Any]
 #: First segment of the listener's counters (`http.gateway.…`) and name of its one route configuration.
 STAT_PREFIX = "gateway"
 ROUTES_NAME = "deployments"
+
+#: What follows the name of a deployment in the address of its revision on trial.
+PREVIEW = "@preview"
 
 #: Tells the user which revision answered. Set by the gateway where the replica did not, its own 503 and 504 included.
 REVISION_HEADER = "x-tidegate-revision"
@@ -51,7 +56,10 @@ RETRY_BUFFER_BYTES = 16 * 1024 * 1024
 ADMIN_PATHS = ("/stats", "/clusters", "/listeners", "/config_dump", "/server_info", "/drain_listeners")
 
 _UNLIMITED = 100_000
-_GRPC_SUFFIX = "|grpc"
+
+#: Shares in hundredths of a percent.
+_SHARE_UNITS = 100
+_SHARE_DENOMINATOR = "TEN_THOUSAND"
 
 _TYPES = "type.googleapis.com/envoy"
 ROUTE_TYPE = f"{_TYPES}.config.route.v3.RouteConfiguration"
@@ -59,40 +67,54 @@ CLUSTER_TYPE = f"{_TYPES}.config.cluster.v3.Cluster"
 ENDPOINT_TYPE = f"{_TYPES}.config.endpoint.v3.ClusterLoadAssignment"
 
 
+class Kind(StrEnum):
+    """What a cluster of a revision is for."""
+
+    HTTP = "http"
+    GRPC = "grpc"
+    PREVIEW = "preview"
+
+
 class ClusterKey(NamedTuple):
-    """A cluster of ours: that of a revision for HTTP, or that for gRPC."""
+    """A cluster of ours: one of those of a revision."""
 
     ref: RevisionRef
-    is_grpc: bool = False
+    kind: Kind = Kind.HTTP
 
 
 def clusters_of(refs: Iterable[RevisionRef]) -> list[ClusterKey]:
     """Return the clusters of these revisions, sorted."""
-    return [ClusterKey(ref, is_grpc) for ref in sorted(refs) for is_grpc in (False, True)]
+    return [ClusterKey(ref, kind) for ref in sorted(refs) for kind in Kind]
 
 
 def cluster_name(key: ClusterKey) -> str:
     """Return the name of a cluster, e.g. `churn|3`, `churn|3|grpc`."""
-    return f"{key.ref.deployment}|{key.ref.revision}{_GRPC_SUFFIX if key.is_grpc else ''}"
+    return f"{key.ref.deployment}|{key.ref.revision}{'' if key.kind is Kind.HTTP else f'|{key.kind}'}"
 
 
 def parse_cluster_name(name: str) -> ClusterKey | None:
     """Return what a cluster name stands for, or None for a cluster that is none of ours."""
-    deployment, bar, revision = name.removesuffix(_GRPC_SUFFIX).rpartition("|")
-    if not bar or not deployment or not revision.isdecimal():
+    deployment, *rest = name.split("|")
+    if not deployment or not rest or not rest[0].isdecimal():
         return None
-    return ClusterKey(RevisionRef(deployment, int(revision)), name.endswith(_GRPC_SUFFIX))
+    ref = RevisionRef(deployment, int(rest[0]))
+    if len(rest) == 1:
+        return ClusterKey(ref)
+    if len(rest) == 2 and rest[1] in (Kind.GRPC, Kind.PREVIEW):
+        return ClusterKey(ref, Kind(rest[1]))
+    return None
 
 
 def endpoints_file(key: ClusterKey) -> str:
     """Return the name of the file in `endpoints/` that holds the cluster's replicas."""
-    return f"{key.ref.deployment}.{key.ref.revision}{'.grpc' if key.is_grpc else ''}.json"
+    return f"{key.ref.deployment}.{key.ref.revision}{'' if key.kind is Kind.HTTP else f'.{key.kind}'}.json"
 
 
 def revisions(snapshot: Snapshot) -> list[RevisionRef]:
-    """Return every revision that needs a cluster, sorted: those with replicas and those that a split names."""
+    """Return every revision that needs a cluster, sorted: those with replicas and those that a route may name."""
     routed = {RevisionRef(name, number) for name, split in snapshot.splits.items() for number in split}
-    return sorted(routed | set(snapshot.endpoints))
+    tried = {RevisionRef(name, trial.revision) for name, trial in snapshot.trials.items()}
+    return sorted(routed | tried | set(snapshot.endpoints))
 
 
 def discovery_file(resources: Iterable[Resource]) -> tuple[str, str]:
@@ -112,7 +134,8 @@ def route_configuration(snapshot: Snapshot) -> Resource:
     """Return the routes of all deployments; one without a split has none and answers 404."""
     routed = {name: split for name, split in sorted(snapshot.splits.items()) if any(split.values())}
     deployments = [route for name in routed for route in _deployment_routes(name, _action(snapshot, name))]
-    calls = grpc_routes.routes(snapshot, {name: _action(snapshot, name, is_grpc=True) for name in routed})
+    calls = grpc_routes.routes(snapshot, {name: _action(snapshot, name, Kind.GRPC) for name in routed})
+    previews = [_preview_route(snapshot, name) for name in sorted(snapshot.trials)]
     return {
         "@type": ROUTE_TYPE,
         "name": ROUTES_NAME,
@@ -122,7 +145,7 @@ def route_configuration(snapshot: Snapshot) -> Resource:
                 "domains": ["*"],
                 "request_body_buffer_limit": RETRY_BUFFER_BYTES,
                 "retry_policy": _retry_policy(),
-                "routes": [*_own_routes(), *calls, *deployments, _not_found()],
+                "routes": [*_own_routes(), *calls, *previews, *deployments, _not_found()],
             }
         ],
         # Clusters are put in place before the routes that name them, by us.
@@ -149,24 +172,61 @@ def _not_found() -> Resource:
     }
 
 
-def _action(snapshot: Snapshot, name: str, *, is_grpc: bool = False) -> Resource:
-    """Return what a route of the deployment does: the split, over its clusters for HTTP or for gRPC."""
-    return {
+def _action(snapshot: Snapshot, name: str, kind: Kind = Kind.HTTP) -> Resource:
+    """Return what a route of the deployment does: the split, over its clusters of one kind, and the mirror."""
+    action = {
         "weighted_clusters": {
             "clusters": [
                 {
-                    "name": cluster_name(ClusterKey(RevisionRef(name, revision), is_grpc)),
-                    "weight": weight,
-                    "response_headers_to_add": [_header(REVISION_HEADER, str(revision), "ADD_IF_ABSENT")],
+                    "name": cluster_name(ClusterKey(RevisionRef(name, revision), kind)),
+                    "weight": round(weight * _SHARE_UNITS),
+                    "response_headers_to_add": [_revision_header(revision)],
                 }
                 for revision, weight in sorted(snapshot.splits[name].items())
                 if weight > 0
             ]
         },
+        **_ways(snapshot, name),
+    }
+    trial = snapshot.trials.get(name)
+    if trial is not None and trial.mirror:
+        action["request_mirror_policies"] = [_mirror(RevisionRef(name, trial.revision), kind, trial.mirror)]
+    return action
+
+
+def _mirror(ref: RevisionRef, kind: Kind, percent: float) -> Resource:
+    """Return the policy that copies a share of the requests to a revision: each once, however often it is retried."""
+    share = {"numerator": round(percent * _SHARE_UNITS), "denominator": _SHARE_DENOMINATOR}
+    return {
+        "cluster": cluster_name(ClusterKey(ref, kind)),
+        "runtime_fraction": {"default_value": share},
+        # A copy is to be the same request, `Host` included.
+        "disable_shadow_host_suffix_append": True,
+    }
+
+
+def _preview_route(snapshot: Snapshot, name: str) -> Resource:
+    revision = snapshot.trials[name].revision
+    action = {
+        "cluster": cluster_name(ClusterKey(RevisionRef(name, revision), Kind.PREVIEW)),
+        "prefix_rewrite": "/",
+        **_ways(snapshot, name),
+    }
+    header = {"response_headers_to_add": [_revision_header(revision)]}
+    return {"match": {"prefix": f"/{name}{PREVIEW}/"}, "route": action, **header}
+
+
+def _ways(snapshot: Snapshot, name: str) -> Resource:
+    """Return what every route to the deployment's replicas has in common."""
+    return {
         "timeout": seconds(snapshot.timeout_seconds.get(name, DEFAULT_TIMEOUT_SECONDS)),
         # A cluster that is still being made is the gateway's trouble, not a missing deployment.
         "cluster_not_found_response_code": "SERVICE_UNAVAILABLE",
     }
+
+
+def _revision_header(revision: int) -> Resource:
+    return _header(REVISION_HEADER, str(revision), "ADD_IF_ABSENT")
 
 
 def _deployment_routes(name: str, action: Resource) -> list[Resource]:
@@ -206,7 +266,8 @@ def _retry_policy() -> Resource:
 def cluster(key: ClusterKey, endpoints_folder: Path) -> Resource:
     """Return a cluster of one revision. It depends on nothing but the revision, so it never changes."""
     path = str(endpoints_folder / endpoints_file(key))
-    protocol = grpc_routes.upstream_protocol() if key.is_grpc else {"http_protocol_options": {}}
+    is_grpc = key.kind is Kind.GRPC
+    protocol = grpc_routes.upstream_protocol() if is_grpc else {"http_protocol_options": {}}
     return {
         "@type": CLUSTER_TYPE,
         "name": cluster_name(key),
@@ -283,9 +344,9 @@ def _outlier_detection() -> Resource:
 def load_assignment(key: ClusterKey, endpoints: Iterable[Endpoint]) -> Resource:
     """Return where the replicas of a cluster listen, in a fixed order; those for gRPC alone that answer it.
 
-    The health check of both clusters asks at the port for HTTP.
+    The health checks of all clusters ask at the port for HTTP.
     """
-    if key.is_grpc:
+    if key.kind is Kind.GRPC:
         listed = [
             {
                 "endpoint": {

@@ -29,7 +29,7 @@ from typing import Any
 
 from tidegate.gateway.base import Counts, DurationBucket, Endpoint, RevisionRef
 from tidegate.gateway.grpc_routes import DEADLINE_EXCEEDED, OK, REJECTIONS
-from tidegate.gateway.resources import ROUTES_NAME, STAT_PREFIX, ClusterKey, parse_cluster_name
+from tidegate.gateway.resources import ROUTES_NAME, STAT_PREFIX, ClusterKey, Kind, parse_cluster_name
 
 Page = Mapping[str, Any]
 
@@ -81,7 +81,9 @@ def parse_counts(page: Page) -> dict[RevisionRef, Counts]:
     }
     counts: dict[RevisionRef, Counts] = {}
     for key, values in sorted(counters.items()):
-        count = _calls if key.is_grpc else _counts
+        if key.kind is Kind.PREVIEW:  # who looks at a preview is no user
+            continue
+        count = _calls if key.kind is Kind.GRPC else _counts
         found = count(values, durations.get(key, ()))
         counts[key.ref] = _together(counts[key.ref], found) if key.ref in counts else found
     return counts
@@ -172,12 +174,12 @@ def parse_healthy(
             and (endpoint.grpc_port is None or (endpoint.host, endpoint.grpc_port) in healthy.get(_grpc(key), ()))
         )
         for key, listening in healthy.items()
-        if not key.is_grpc
+        if key.kind is Kind.HTTP
     }
 
 
 def _grpc(key: ClusterKey) -> ClusterKey:
-    return key._replace(is_grpc=True)
+    return key._replace(kind=Kind.GRPC)
 
 
 def _gets_requests(health: Mapping[str, Any]) -> bool:

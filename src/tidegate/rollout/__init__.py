@@ -10,6 +10,7 @@ from tidegate.rollout.records import (
     Action,
     Command,
     EnsureReplicas,
+    Gate,
     Observation,
     Phase,
     Plan,
@@ -21,7 +22,7 @@ from tidegate.rollout.records import (
     Transition,
     Verdict,
 )
-from tidegate.rollout.split import check_split
+from tidegate.rollout.split import check_mirror, check_split
 
 __all__ = [
     "TERMINAL",
@@ -29,6 +30,7 @@ __all__ = [
     "Advance",
     "Command",
     "EnsureReplicas",
+    "Gate",
     "NotAllowed",
     "Observation",
     "Phase",
@@ -41,6 +43,7 @@ __all__ = [
     "Transition",
     "Verdict",
     "advance",
+    "check_mirror",
     "check_split",
     "command",
 ]

@@ -1,12 +1,16 @@
 """The state machine of a rollout.
 
 ```
- preparing ─► baseline ─► shifting ─► analyzing ─► (shifting, next step) … ─► promoting ─► promoted
+ preparing ─► baseline ─► shifting ─► analyzing ─► (scaling or shifting, next step) … ─► promoting ─► promoted
      │            │           │  ▲        │  ▲
      │            └─────┬─────┘  └─ paused ◄─┘ (a person, an inconclusive step, a split that is not what was asked)
      ▼                  ▼             ▼
      └────────────► rolling_back ─► rolled_back | aborted | failed
 ```
+
+Traffic moves only onto replicas that are ready: a step that needs more of the candidate's waits for them in `scaling`,
+stable gives up replicas only after the split that does without them is in force, and a rollback to a stable that gave
+some up moves as much as those that are ready can take, and the rest as they come.
 
 `advance` takes at most one edge. Its actions are those that the *resulting* state needs, all of them, every time: a
 controller that crashed between two of them performs them again, and the world ends up as the state says.
@@ -26,9 +30,9 @@ from tidegate.rollout.records import (
     Phase,
     RemoveReplicas,
     Rollout,
-    SetSplit,
     SplitCheck,
     Transition,
+    hundredths,
 )
 
 
@@ -83,13 +87,15 @@ def actions(rollout: Rollout) -> tuple[Action, ...]:
     plan = rollout.plan
     wanted: list[Action] = []
     if plan.stable is not None and rollout.phase is not Phase.PROMOTED:
-        wanted.append(EnsureReplicas(plan.stable, plan.stable_replicas))
+        wanted.append(EnsureReplicas(plan.stable, rollout.stable_replicas))
     if rollout.phase in (Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED):
-        return (*wanted, SetSplit(rollout.split()), RemoveReplicas(plan.candidate))
+        return (*wanted, rollout.traffic(), RemoveReplicas(plan.candidate))
     if rollout.phase is Phase.ROLLING_BACK:
-        return (*wanted, SetSplit(rollout.split()))
-    wanted.append(EnsureReplicas(plan.candidate, plan.replicas))
-    wanted.append(SetSplit(rollout.split()))
+        if rollout.held_weight:
+            wanted.append(EnsureReplicas(plan.candidate, rollout.replicas))
+        return (*wanted, rollout.traffic())
+    wanted.append(EnsureReplicas(plan.candidate, rollout.replicas))
+    wanted.append(rollout.traffic())
     if rollout.phase is Phase.PROMOTED and plan.stable is not None:
         wanted.append(RemoveReplicas(plan.stable))
     return tuple(wanted)
@@ -100,7 +106,7 @@ def _note(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
     if rollout.restarts_before is None:
         rollout = rollout.evolve(restarts_before=seen.candidate_restarts)
     # Where stable has no ready replica either (the machine was restarted), there is nothing better to go back to.
-    all_down = rollout.plan.stable is not None and seen.stable_ready == 0
+    all_down = rollout.plan.stable is not None and seen.stable_ready == 0 and rollout.stable_replicas > 0
     if seen.candidate_ready > 0 or rollout.weight == 0 or all_down:
         return rollout if rollout.unready_since is None else rollout.evolve(unready_since=None)
     return rollout if rollout.unready_since is not None else rollout.evolve(unready_since=now)
@@ -124,7 +130,14 @@ def _elapsed(rollout: Rollout, now: datetime) -> float:
 def _roll_back(rollout: Rollout, reason: str, now: datetime, end: Phase | None = None) -> Rollout:
     if end is None:
         end = Phase.ROLLED_BACK if rollout.plan.stable is not None else Phase.FAILED
-    return _enter(rollout, Phase.ROLLING_BACK, reason, now, end=end, resume_to=None)
+    # Stable with all its replicas takes everything at once; what it can take with fewer is for the next look to say.
+    held = rollout.weight if rollout.stable_kept is not None else 0
+    return _enter(rollout, Phase.ROLLING_BACK, reason, now, end=end, resume_to=None, scaling_to=None, held_weight=held)
+
+
+def _in_force(rollout: Rollout, seen: Observation) -> bool:
+    """Say whether the gateway confirms all of the traffic that the state asks for."""
+    return seen.split is not None and dict(seen.split) == rollout.split() and seen.mirror == rollout.mirror
 
 
 def _broken(rollout: Rollout, seen: Observation, now: datetime) -> str | None:
@@ -144,14 +157,18 @@ def _preparing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
     plan = rollout.plan
     if reason := _broken(rollout, seen, now):
         return _roll_back(rollout, reason, now)
-    if seen.candidate_ready >= plan.replicas:
+    if seen.candidate_ready >= rollout.replicas:
         if not plan.steps:
             return _enter(rollout, Phase.PROMOTING, "the replicas are ready", now)
         return _enter(rollout, Phase.BASELINE, "the replicas are ready; measuring stable", now)
     if _elapsed(rollout, now) >= plan.ready_within_seconds:
-        found = f"{seen.candidate_ready} of {plan.replicas} replicas were ready"
-        return _roll_back(rollout, f"{found} after {plan.ready_within_seconds:g} s", now)
+        return _roll_back(rollout, _not_ready(rollout, seen), now)
     return rollout
+
+
+def _not_ready(rollout: Rollout, seen: Observation) -> str:
+    found = f"{seen.candidate_ready} of {rollout.replicas} replicas were ready"
+    return f"{found} after {rollout.plan.ready_within_seconds:g} s"
 
 
 def _baseline(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
@@ -171,16 +188,51 @@ def _baseline(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
 def _next_step(rollout: Rollout, reason: str, now: datetime) -> Rollout:
     step = rollout.step + 1
     if step >= len(rollout.plan.steps):
-        return _enter(rollout, Phase.PROMOTING, reason, now)
-    return _enter(rollout, Phase.SHIFTING, reason, now, step=step)
+        return _promote(rollout, reason, now)
+    following = _enter(rollout, Phase.SHIFTING, reason, now, step=step, resume_to=None)
+    if following.replicas > rollout.replicas:
+        return _enter(rollout, Phase.SCALING, reason, now, scaling_to=step, resume_to=None)
+    return following
+
+
+def _promote(rollout: Rollout, reason: str, now: datetime) -> Rollout:
+    """Go to 100 %, after the replicas for it where there are fewer."""
+    if rollout.scaling_to is not None or rollout.replicas < rollout.plan.replicas:
+        return _enter(rollout, Phase.SCALING, reason, now, scaling_to=len(rollout.plan.steps), resume_to=None)
+    return _enter(rollout, Phase.PROMOTING, reason, now, resume_to=None)
+
+
+def _scaling(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
+    if reason := _harmful(rollout, seen, now):
+        return _roll_back(rollout, reason, now)
+    if seen.candidate_ready >= rollout.replicas:
+        step = len(rollout.plan.steps) if rollout.scaling_to is None else rollout.scaling_to
+        if step >= len(rollout.plan.steps):
+            return _enter(rollout, Phase.PROMOTING, rollout.reason, now, scaling_to=None)
+        return _enter(rollout, Phase.SHIFTING, rollout.reason, now, step=step, scaling_to=None)
+    if _elapsed(rollout, now) >= rollout.plan.ready_within_seconds:
+        return _roll_back(rollout, _not_ready(rollout, seen), now)
+    return rollout
 
 
 def _shifting(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
     if reason := _harmful(rollout, seen, now):
         return _roll_back(rollout, reason, now)
-    if seen.split is not None and dict(seen.split) == rollout.split():
-        return _enter(rollout, Phase.ANALYZING, f"{rollout.weight} % of requests go to the candidate", now)
-    return rollout
+    if not _in_force(rollout, seen):
+        return rollout
+    step = rollout.plan.steps[rollout.step]
+    # Only now may stable do without the replicas that the split before still needed.
+    kept = rollout.stable_kept if step.stable_replicas is None else step.stable_replicas
+    if step.gate == "person":
+        reason = f"{_where(rollout)}; this step waits for a person"
+        return _enter(rollout, Phase.PAUSED, reason, now, resume_to=None, stable_kept=kept)
+    return _enter(rollout, Phase.ANALYZING, _where(rollout), now, stable_kept=kept)
+
+
+def _where(rollout: Rollout) -> str:
+    if rollout.mirror:
+        return f"{rollout.mirror:g} % of requests are copied to the candidate"
+    return f"{rollout.weight:g} % of requests go to the candidate"
 
 
 def _harmful(rollout: Rollout, seen: Observation, now: datetime) -> str | None:
@@ -194,14 +246,18 @@ def _harmful(rollout: Rollout, seen: Observation, now: datetime) -> str | None:
 def _analyzing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
     if reason := _harmful(rollout, seen, now):
         return _roll_back(rollout, reason, now)
-    verdict = seen.verdict
-    if verdict is not None and verdict.outcome == "pass" and seen.split_check is SplitCheck.CONFIRMED:
+    verdict, step = seen.verdict, rollout.plan.steps[rollout.step]
+    is_pass = verdict is not None and verdict.outcome == "pass" and seen.split_check is SplitCheck.CONFIRMED
+    if verdict is not None and is_pass and step.gate == "analysis":
         return _next_step(rollout, verdict.reason, now)
-    if _elapsed(rollout, now) < rollout.plan.steps[rollout.step].duration_seconds:
+    if _elapsed(rollout, now) < step.duration_seconds:
         return rollout
     if seen.split_check is SplitCheck.CONTRADICTED:
-        reason = f"the requests counted by the gateway do not agree with the {rollout.weight} % that were asked for"
+        asked = rollout.mirror or rollout.weight
+        reason = f"the requests counted by the gateway do not agree with the {asked:g} % that were asked for"
         return _pause(rollout, reason, now)
+    if step.gate == "time":
+        return _next_step(rollout, f"no harm was seen in {step.duration_seconds:g} s", now)
     said = verdict.reason if verdict is not None else "the signals could not be measured"
     reason = f"the step's time is up without a verdict: {said}"
     match rollout.plan.on_inconclusive:
@@ -214,7 +270,8 @@ def _analyzing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
 
 
 def _pause(rollout: Rollout, reason: str, now: datetime) -> Rollout:
-    resume_to = Phase.SHIFTING if rollout.step >= 0 else rollout.phase
+    is_shifted = rollout.step >= 0 and rollout.scaling_to is None
+    resume_to = Phase.SHIFTING if is_shifted else rollout.phase
     return _enter(rollout, Phase.PAUSED, reason, now, resume_to=resume_to)
 
 
@@ -226,21 +283,38 @@ def _paused(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
 def _promoting(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
     if reason := _harmful(rollout, seen, now):
         return _roll_back(rollout, reason, now)
-    in_force = seen.split is not None and dict(seen.split) == rollout.split()
-    if in_force and seen.candidate_ready > 0:
+    if _in_force(rollout, seen) and seen.candidate_ready > 0:
         return _enter(rollout, Phase.PROMOTED, rollout.reason, now)
     return rollout
 
 
 def _rolling_back(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
-    if seen.split is not None and dict(seen.split) == rollout.split():
+    held = _held_weight(rollout, seen, now)
+    if held != rollout.held_weight:
+        return rollout.evolve(held_weight=held)
+    if held == 0 and _in_force(rollout, seen):
         return _enter(rollout, rollout.end or Phase.ROLLED_BACK, rollout.reason, now)
     return rollout
+
+
+def _held_weight(rollout: Rollout, seen: Observation, now: datetime) -> float:
+    """Return the percent that a candidate on its way out keeps, because stable's replicas for it are not ready yet.
+
+    A stable that does not come back in time gets everything all the same: then there is nothing better to wait for,
+    and the candidate was found to do harm.
+    """
+    if rollout.held_weight == 0 or seen.candidate_ready == 0:
+        return 0
+    if _elapsed(rollout, now) >= rollout.plan.ready_within_seconds:
+        return 0
+    share = min(1.0, seen.stable_ready / max(rollout.plan.stable_replicas, 1))
+    return min(rollout.held_weight, hundredths(100 * (1 - share)))
 
 
 _HANDLERS: dict[Phase, Callable[[Rollout, Observation, datetime], Rollout]] = {
     Phase.PREPARING: _preparing,
     Phase.BASELINE: _baseline,
+    Phase.SCALING: _scaling,
     Phase.SHIFTING: _shifting,
     Phase.ANALYZING: _analyzing,
     Phase.PAUSED: _paused,
@@ -267,7 +341,7 @@ def _do_promote(rollout: Rollout, note: str, now: datetime) -> Rollout:
     _refuse_decided(rollout, Command.PROMOTE)
     if Phase.PREPARING in (rollout.phase, rollout.resume_to):
         raise NotAllowed(Command.PROMOTE, rollout.phase, "the candidate's replicas are not ready yet")
-    return _enter(rollout, Phase.PROMOTING, note, now, resume_to=None)
+    return _promote(rollout, note, now)
 
 
 def _do_pause(rollout: Rollout, note: str, now: datetime) -> Rollout:
@@ -280,7 +354,9 @@ def _do_pause(rollout: Rollout, note: str, now: datetime) -> Rollout:
 def _do_resume(rollout: Rollout, note: str, now: datetime) -> Rollout:
     if rollout.phase is not Phase.PAUSED:
         raise NotAllowed(Command.RESUME, rollout.phase, "it is not paused")
-    return _enter(rollout, rollout.resume_to or Phase.SHIFTING, note, now, resume_to=None)
+    if rollout.resume_to is None:
+        return _next_step(rollout, note, now)
+    return _enter(rollout, rollout.resume_to, note, now, resume_to=None)
 
 
 def _do_abort(rollout: Rollout, note: str, now: datetime) -> Rollout:

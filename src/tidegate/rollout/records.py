@@ -13,6 +13,9 @@ from typing import Any, Literal, Self
 
 OnInconclusive = Literal["pause", "rollback", "continue"]
 
+#: What opens the way to the next step: the judge's pass, time without harm, or a person.
+Gate = Literal["analysis", "time", "person"]
+
 
 class Phase(StrEnum):
     """Where a rollout stands."""
@@ -21,6 +24,8 @@ class Phase(StrEnum):
     PREPARING = "preparing"
     #: The candidate is ready; stable's own rates are being measured; the candidate gets no traffic.
     BASELINE = "baseline"
+    #: The replicas that the next step needs are starting; the split is still that of the step before.
+    SCALING = "scaling"
     #: The gateway has been told the step's split and has not confirmed it yet.
     SHIFTING = "shifting"
     #: The split is in force; the judge is watching.
@@ -64,10 +69,31 @@ class SplitCheck(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """One stage. `weight` is the candidate's whole percent; `duration_seconds` the most time that the judge gets."""
+    """One stage.
 
-    weight: int
+    Attributes:
+        weight: percent of the requests that go to the candidate, to the hundredth.
+        duration_seconds: the most time that the judge gets (gate `analysis`), or how long the step is held (`time`);
+            meaningless where a person opens the gate.
+        gate: what opens the way to the next step. Harm takes the candidate back at every one of them.
+        mirror: percent of stable's requests that are copied to the candidate, whose answers to them nobody gets.
+        replicas: of the candidate, in this step; None for all that the plan has.
+        stable_replicas: that stable keeps once the step's split is in force; None for all of them.
+    """
+
+    weight: float
     duration_seconds: float
+    gate: Gate = "analysis"
+    mirror: float = 0
+    replicas: int | None = None
+    stable_replicas: int | None = None
+
+    def __post_init__(self) -> None:
+        for what, value in (("weight", self.weight), ("mirror", self.mirror)):
+            if not 0 <= value <= 100 or not is_hundredths(value):
+                raise ValueError(f"a {what} lies from 0 to 100 with at most two decimals, got {value}")
+        if self.mirror and self.weight:
+            raise ValueError("requests are mirrored to a candidate that serves nobody yet")
 
 
 @dataclass(frozen=True)
@@ -77,10 +103,10 @@ class Plan:
     Attributes:
         candidate: revision on trial.
         stable: revision that serves; None for the first deployment of a name.
-        steps: in order, weights strictly rising to 100. Empty means no trial: the candidate takes over once it is ready
-            (the first deployment, or the return to a revision that was stable before).
-        replicas: of the candidate.
-        stable_replicas: of stable, kept through the whole rollout; 0 when `stable` is None.
+        steps: in order; weights never fall, nor do the candidate's replicas. Empty means no trial: the candidate takes
+            over once it is ready (the first deployment, or the return to a revision that was stable before).
+        replicas: of the candidate, once it is promoted.
+        stable_replicas: of stable when the rollout begins; 0 when `stable` is None.
         baseline_seconds: how long stable is measured before the first step.
         ready_within_seconds: the most time that the candidate's replicas may take to become ready.
         unready_seconds: how long a candidate that carries traffic may be without a single ready replica.
@@ -101,10 +127,18 @@ class Plan:
 
     def __post_init__(self) -> None:
         weights = [step.weight for step in self.steps]
-        if weights and (weights[-1] != 100 or weights[0] < 1 or sorted(set(weights)) != weights):
-            raise ValueError(f"weights must rise strictly from at least 1 to 100, got {weights}")
+        if weights != sorted(weights):
+            raise ValueError(f"weights must not fall, got {weights}")
         if self.stable is None and weights:
             raise ValueError("a rollout without a stable revision has no steps")
+        counts = [self.replicas if step.replicas is None else step.replicas for step in self.steps]
+        if counts != sorted(counts) or any(not 1 <= count <= self.replicas for count in counts):
+            raise ValueError(f"the candidate's replicas must not fall, from 1 to {self.replicas}, got {counts}")
+        kept = [self.stable_replicas if step.stable_replicas is None else step.stable_replicas for step in self.steps]
+        if kept != sorted(kept, reverse=True) or any(not 0 <= count <= self.stable_replicas for count in kept):
+            raise ValueError(f"stable's replicas must not rise, from {self.stable_replicas} to 0, got {kept}")
+        if any(count == 0 and weight < 100 for count, weight in zip(kept, weights, strict=True)):
+            raise ValueError("stable keeps a replica as long as it gets requests")
 
 
 @dataclass(frozen=True)
@@ -123,6 +157,7 @@ class Observation:
         candidate_ready, stable_ready: replicas that answer.
         candidate_restarts: deaths of candidate replicas so far, over the life of the revision.
         split: what the gateway confirmed to be in force; None when it could not be asked.
+        mirror: percent of stable's requests that it confirmed to be copied to the candidate.
         split_check: what its counters say since the split came into force.
         verdict: None when the signals could not be measured at this look: never a pass, never a fail.
     """
@@ -130,9 +165,10 @@ class Observation:
     candidate_ready: int
     stable_ready: int
     candidate_restarts: int
-    split: Mapping[int, int] | None
+    split: Mapping[int, float] | None
     split_check: SplitCheck
     verdict: Verdict | None
+    mirror: float = 0
 
 
 @dataclass(frozen=True)
@@ -145,9 +181,16 @@ class EnsureReplicas:
 
 @dataclass(frozen=True)
 class SetSplit:
-    """Give each revision its weight; an empty split takes the deployment off the gateway."""
+    """Give each revision its weight; an empty split takes the deployment off the gateway.
 
-    split: Mapping[int, int]
+    Attributes:
+        trial: revision that has the preview address; None for none.
+        mirror: percent of the requests that are copied to it.
+    """
+
+    split: Mapping[int, float]
+    trial: int | None = None
+    mirror: float = 0
 
 
 @dataclass(frozen=True)
@@ -181,8 +224,13 @@ class Rollout:
         reason: why it is in this phase, a sentence.
         unready_since: since when the candidate has had no ready replica although it carries traffic, else None.
         restarts_before: deaths that the candidate's revision had on record before this rollout; None until it was seen.
-        resume_to: for PAUSED, the phase that `resume` returns to.
+        resume_to: for PAUSED, the phase that `resume` returns to; None at a gate that waits for a person, where it
+            leads to the next step.
         end: for ROLLING_BACK, the phase that it ends in.
+        scaling_to: for SCALING, and a pause in it, the step whose replicas are starting; as many as there are steps for
+            the promotion.
+        stable_kept: replicas that stable is down to; None while it has all of them.
+        held_weight: for ROLLING_BACK, percent that the candidate keeps until stable has replicas for it again.
     """
 
     plan: Plan
@@ -194,6 +242,9 @@ class Rollout:
     restarts_before: int | None = None
     resume_to: Phase | None = None
     end: Phase | None = None
+    scaling_to: int | None = None
+    stable_kept: int | None = None
+    held_weight: float = 0
 
     @classmethod
     def begin(cls, plan: Plan, now: datetime) -> Self:
@@ -205,23 +256,57 @@ class Rollout:
         return self.phase in TERMINAL
 
     @property
-    def weight(self) -> int:
+    def present(self) -> Step | None:
+        """The step whose split this state asks for; None where there is none: before the first, or when decided."""
+        match self.phase:
+            case Phase.SCALING | Phase.SHIFTING | Phase.ANALYZING | Phase.PAUSED if self.step >= 0:
+                return self.plan.steps[self.step]
+            case _:
+                return None
+
+    @property
+    def weight(self) -> float:
         """The candidate's weight (percent) that this state asks for."""
         match self.phase:
             case Phase.PROMOTING | Phase.PROMOTED:
                 return 100
-            case Phase.SHIFTING | Phase.ANALYZING | Phase.PAUSED if self.step >= 0:
-                return self.plan.steps[self.step].weight
+            case Phase.ROLLING_BACK:
+                return self.held_weight
             case _:
-                return 0
+                return self.present.weight if self.present is not None else 0
 
-    def split(self) -> dict[int, int]:
-        """Return the split that this state asks for: revision to whole percent, summing to 100, or empty."""
+    @property
+    def mirror(self) -> float:
+        """Percent of stable's requests that are copied to the candidate in this state."""
+        return self.present.mirror if self.present is not None else 0
+
+    @property
+    def replicas(self) -> int:
+        """Replicas of the candidate that this state asks for, unless it is on its way out."""
+        step = max(self.step, 0) if self.scaling_to is None else self.scaling_to
+        if self.phase in (Phase.PROMOTING, Phase.PROMOTED) or step >= len(self.plan.steps):
+            return self.plan.replicas
+        asked = self.plan.steps[step].replicas
+        return self.plan.replicas if asked is None else asked
+
+    @property
+    def stable_replicas(self) -> int:
+        """Replicas of stable that this state asks for."""
+        is_back = self.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.ABORTED)
+        return self.plan.stable_replicas if self.stable_kept is None or is_back else self.stable_kept
+
+    def split(self) -> dict[int, float]:
+        """Return the split that this state asks for: revision to percent, summing to 100, or empty."""
         weight = self.weight
         split = {self.plan.candidate: weight} if weight else {}
         if self.plan.stable is not None and weight < 100:
-            split[self.plan.stable] = 100 - weight
+            split[self.plan.stable] = rest_of(weight)
         return split
+
+    def traffic(self) -> SetSplit:
+        """Return the action that puts this state's traffic in force."""
+        is_tried = self.plan.stable is not None and not self.is_terminal and self.phase is not Phase.ROLLING_BACK
+        return SetSplit(self.split(), self.plan.candidate if is_tried else None, self.mirror)
 
     def evolve(self, **changes: Any) -> Self:
         return replace(self, **changes)
@@ -229,7 +314,7 @@ class Rollout:
     def for_storage(self) -> dict[str, Any]:
         """Return the state as plain JSON values."""
         plan = {name: value for name, value in vars(self.plan).items() if name != "steps"}
-        plan["steps"] = [[step.weight, step.duration_seconds] for step in self.plan.steps]
+        plan["steps"] = [vars(step) for step in self.plan.steps]
         return {
             "plan": plan,
             "phase": self.phase.value,
@@ -240,13 +325,16 @@ class Rollout:
             "restarts_before": self.restarts_before,
             "resume_to": self.resume_to.value if self.resume_to else None,
             "end": self.end.value if self.end else None,
+            "scaling_to": self.scaling_to,
+            "stable_kept": self.stable_kept,
+            "held_weight": self.held_weight,
         }
 
     @classmethod
     def from_storage(cls, stored: Mapping[str, Any]) -> Self:
         """Rebuild the state that `for_storage` gave."""
         plan = dict(stored["plan"])
-        plan["steps"] = tuple(Step(int(weight), float(duration)) for weight, duration in plan["steps"])
+        plan["steps"] = tuple(_step(stored_step) for stored_step in plan["steps"])
         unready_since = stored["unready_since"]
         return cls(
             plan=Plan(**plan),
@@ -258,4 +346,28 @@ class Rollout:
             restarts_before=stored["restarts_before"],
             resume_to=Phase(stored["resume_to"]) if stored["resume_to"] else None,
             end=Phase(stored["end"]) if stored["end"] else None,
+            scaling_to=stored.get("scaling_to"),
+            stable_kept=stored.get("stable_kept"),
+            held_weight=stored.get("held_weight", 0),
         )
+
+
+def is_hundredths(percent: float) -> bool:
+    """Say whether a percentage has at most two decimals."""
+    return abs(percent * 100 - round(percent * 100)) < 1e-6
+
+
+def rest_of(weight: float) -> float:
+    """Return what a weight leaves of 100 percent, exact to the hundredth; whole where it is whole."""
+    return hundredths(100 - weight)
+
+
+def hundredths(percent: float) -> float:
+    """Return a percentage rounded to the hundredth; a whole one as an integer."""
+    rounded = round(percent, 2)
+    return int(rounded) if rounded == int(rounded) else rounded
+
+
+def _step(stored: Any) -> Step:
+    """Rebuild a step; a pair of weight and seconds is how rollouts were stored that knew nothing else."""
+    return Step(**stored) if isinstance(stored, Mapping) else Step(stored[0], stored[1])

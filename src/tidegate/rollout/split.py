@@ -15,20 +15,33 @@ SIGMAS = 5.0
 IN_FLIGHT = 8
 
 
-def check_split(weight: int, candidate_requests: int, stable_requests: int) -> SplitCheck:
+def check_split(weight: float, candidate_requests: int, stable_requests: int) -> SplitCheck:
     """Compare the candidate's share of requests since the split came into force with its weight.
 
     The gateway draws each request independently, so the candidate's count is binomial with the weight as its rate.
 
     Args:
-        weight: asked for the candidate, whole percent, 0 to 100.
+        weight: asked for the candidate, percent, 0 to 100.
         candidate_requests, stable_requests: counted since the split came into force.
     """
     total = candidate_requests + stable_requests
     if total < MIN_REQUESTS:
         return SplitCheck.UNKNOWN
-    rate = weight / 100
-    allowed = SIGMAS * math.sqrt(total * rate * (1 - rate)) + IN_FLIGHT
-    if abs(candidate_requests - total * rate) <= allowed:
-        return SplitCheck.CONFIRMED
-    return SplitCheck.CONTRADICTED
+    return _check(weight / 100, candidate_requests, total)
+
+
+def check_mirror(percent: float, copied_requests: int, stable_requests: int) -> SplitCheck:
+    """Compare the requests that were copied to the candidate with the share of stable's that was asked for.
+
+    Args:
+        percent: of stable's requests that are copied, each drawn independently.
+        copied_requests, stable_requests: counted since the mirror came into force.
+    """
+    if stable_requests < MIN_REQUESTS:
+        return SplitCheck.UNKNOWN
+    return _check(percent / 100, copied_requests, stable_requests)
+
+
+def _check(rate: float, hits: int, draws: int) -> SplitCheck:
+    allowed = SIGMAS * math.sqrt(draws * rate * (1 - rate)) + IN_FLIGHT
+    return SplitCheck.CONFIRMED if abs(hits - draws * rate) <= allowed else SplitCheck.CONTRADICTED

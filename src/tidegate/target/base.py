@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
-from tidegate.gateway.base import Counts, RevisionRef
+from tidegate.gateway.base import Counts, RevisionRef, Trial
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,15 @@ class Target(Protocol):
         """Drain and end the revision's replicas; does nothing when there are none."""
         ...
 
-    async def set_split(self, deployment: str, split: Mapping[int, int], timeout_seconds: float) -> SplitChange:
-        """Give each revision its weight (whole percent, sum 100; an empty mapping takes the deployment off)."""
+    async def set_split(
+        self, deployment: str, split: Mapping[int, float], timeout_seconds: float, trial: Trial | None = None
+    ) -> SplitChange:
+        """Give each revision its weight (percent to the hundredth, sum 100; an empty mapping takes the deployment off).
+
+        Args:
+            timeout_seconds: how long one request may take.
+            trial: the revision that has a preview address, and the share of requests that is copied to it.
+        """
         ...
 
     async def read(self, deployment: str) -> Reading:
@@ -151,6 +158,10 @@ class Target(Protocol):
 
     def url(self, deployment: str) -> str:
         """Return the address at which users reach the deployment."""
+        ...
+
+    def preview_url(self, deployment: str) -> str:
+        """Return the address of the deployment's revision on trial; it answers 404 while there is none."""
         ...
 
     def grpc_address(self) -> str:

@@ -18,10 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from tidegate.contract.errors import InvalidInput, Unavailable
-from tidegate.gateway.base import Applied, Endpoint, RevisionRef, Snapshot
+from tidegate.gateway.base import Applied, Endpoint, RevisionRef, Snapshot, Trial
 from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.gateway.os_process import OsProcess, find_by_argument
-from tidegate.gateway.resources import DEFAULT_TIMEOUT_SECONDS
+from tidegate.gateway.resources import DEFAULT_TIMEOUT_SECONDS, PREVIEW
 from tidegate.target import lifecycle, process
 from tidegate.target.base import Reading, ReplicaHealth, RevisionHealth, RevisionSpec, SplitChange
 from tidegate.target.lifecycle import SlotRecord, Step
@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 
 #: The default of `LocalTarget`; far above the pauses of a busy machine.
 SILENT_SECONDS = 10.0
+
+#: Of weights that are hundredths of a percent.
+_ROUNDING = 1e-6
 
 #: How long the gateway's own view of the replicas is used again.
 _VIEW_SECONDS = 0.1
@@ -119,6 +122,10 @@ class LocalTarget:
         """See `Target.url`."""
         return f"{self._gateway.url}/{deployment}"
 
+    def preview_url(self, deployment: str) -> str:
+        """See `Target.preview_url`."""
+        return f"{self._gateway.url}/{deployment}{PREVIEW}"
+
     def grpc_address(self) -> str:
         """See `Target.grpc_address`. It is the gateway's one port: Envoy tells HTTP/2 by how a connection begins."""
         return self._gateway.url.removeprefix("http://")
@@ -129,7 +136,9 @@ class LocalTarget:
 
     # -- traffic -----------------------------------------------------------------------------------------------------
 
-    async def set_split(self, deployment: str, split: Mapping[int, int], timeout_seconds: float) -> SplitChange:
+    async def set_split(
+        self, deployment: str, split: Mapping[int, float], timeout_seconds: float, trial: Trial | None = None
+    ) -> SplitChange:
         """See `Target.set_split`. That a revision with a weight has a ready replica is the caller's business.
 
         Raises:
@@ -141,10 +150,13 @@ class LocalTarget:
         def change(snapshot: Snapshot) -> Snapshot:
             splits = {name: weights for name, weights in snapshot.splits.items() if name != deployment}
             timeouts = {name: value for name, value in snapshot.timeout_seconds.items() if name != deployment}
+            trials = {name: tried for name, tried in snapshot.trials.items() if name != deployment}
             if split:
                 splits[deployment] = dict(split)
                 timeouts[deployment] = timeout_seconds
-            return replace(snapshot, splits=splits, timeout_seconds=timeouts)
+            if trial is not None:
+                trials[deployment] = trial
+            return replace(snapshot, splits=splits, timeout_seconds=timeouts, trials=trials)
 
         applied = await self._apply(change)
         return SplitChange(changed=applied.in_force_seconds > 0, in_force_seconds=applied.in_force_seconds)
@@ -388,10 +400,10 @@ def _living_only(snapshot: Snapshot, home: Path) -> Snapshot:
     return replace(snapshot, endpoints=endpoints)
 
 
-def _check_split(deployment: str, split: Mapping[int, int], timeout_seconds: float) -> None:
-    if split and (any(weight < 0 for weight in split.values()) or sum(split.values()) != 100):
+def _check_split(deployment: str, split: Mapping[int, float], timeout_seconds: float) -> None:
+    if split and (any(weight < 0 for weight in split.values()) or abs(sum(split.values()) - 100) > _ROUNDING):
         raise InvalidInput(
-            "the weights of a split are whole percent that sum to 100",
+            "the weights of a split are percent that sum to 100",
             subject=deployment,
             expected="weights that sum to 100",
             got=", ".join(f"revision {revision}: {weight}" for revision, weight in sorted(split.items())),

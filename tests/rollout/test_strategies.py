@@ -1,0 +1,57 @@
+"""Strategies become steps: what each of them asks of traffic and replicas."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.rollout import Plan, Step, strategies
+
+counts = st.integers(1, 12)
+
+
+@given(replicas=counts, stable=counts, surge=st.integers(1, 5), unavailable=st.integers(0, 5))
+def test_a_rolling_exchange_stays_within_its_limits_and_ends_with_the_candidate_alone(
+    replicas: int, stable: int, surge: int, unavailable: int
+) -> None:
+    steps = strategies.rolling(
+        replicas=replicas, stable_replicas=stable, surge=surge, unavailable=unavailable, hold_seconds=5.0
+    )
+    most = max(replicas, stable) + surge
+    kept = stable
+    for step in steps:
+        assert step.replicas is not None
+        assert step.stable_replicas is not None
+        # What a step starts stands beside what the step before has left; one more where there would be no way on.
+        assert step.replicas + kept <= max(most, kept + 1)
+        ready = step.replicas / replicas + step.stable_replicas / stable
+        assert ready >= 1 - (unavailable + 1e-9) / stable
+        kept = step.stable_replicas
+    assert (steps[-1].weight, steps[-1].replicas, steps[-1].stable_replicas) == (100, replicas, 0)
+    Plan(2, 1, steps, replicas, stable, 5.0, 60.0, 5.0, 3, "pause")
+
+
+def test_a_rolling_exchange_of_four_goes_one_by_one_by_default() -> None:
+    steps = strategies.rolling(replicas=4, stable_replicas=4, surge=1, unavailable=0, hold_seconds=10.0)
+    assert [(step.weight, step.replicas, step.stable_replicas) for step in steps] == [
+        (25, 1, 3),
+        (50, 2, 2),
+        (75, 3, 1),
+        (100, 4, 0),
+    ]
+
+
+def test_a_rolling_exchange_without_room_for_one_more_is_refused() -> None:
+    with pytest.raises(ValueError, match="surge"):
+        strategies.rolling(replicas=2, stable_replicas=2, surge=0, unavailable=1, hold_seconds=1.0)
+
+
+def test_blue_green_shows_the_candidate_then_switches_and_keeps_stable_warm() -> None:
+    steps = strategies.blue_green(preview_seconds=10.0, waits_for_person=True, bake_seconds=600.0)
+    assert steps == (Step(0, 10.0, gate="time"), Step(0, 0.0, gate="person"), Step(100, 600.0, gate="time"))
+
+
+def test_blue_green_may_switch_at_once() -> None:
+    steps = strategies.blue_green(preview_seconds=0.0, waits_for_person=False, bake_seconds=60.0)
+    assert steps == (Step(100, 60.0, gate="time"),)
