@@ -33,6 +33,8 @@ class TinyReplica:
         self.name = name
         self.ready_file = ready_file
         self.served = 0
+        #: What the request before asked for; None for the first.
+        self.before: dict[str, str | None] | None = None
         self.in_flight = 0
         self.idle = asyncio.Event()
         self.idle.set()
@@ -89,8 +91,11 @@ class TinyReplica:
                 "served": self.served,
                 "path": path,
                 "request_id": headers.get("x-request-id"),
+                "before": self.before,
             }
         ).encode()
+        if not path.startswith("/v2/health/"):
+            self.before = {"path": path, "request_id": headers.get("x-request-id"), "host": headers.get("host")}
         writer.write(
             b"HTTP/1.1 %d Tiny\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(body))
             + body
