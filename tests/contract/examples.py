@@ -26,8 +26,8 @@ VALID_REQUESTS: dict[str, dict[str, Any]] = {
             "resources": {"replicas": 3, "workers": 2, "threads": 2},
         },
         "steps": [
-            {"shadow": 20, "duration": "10m"},
-            0.5,
+            {"shadow": 20, "duration": "10m", "replicas": 1},
+            {"weight": 0.5, "replicas": 1},
             {"weight": 10, "duration": "2m", "replicas": 1},
             {"pause": "person"},
             {"pause": "90s"},

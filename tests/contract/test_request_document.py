@@ -144,8 +144,11 @@ def test_unknown_fields_anywhere_are_refused(changes: dict[str, Any], told: str)
         ({"steps": [{"shadow": 5}]}, "steps: expected at least one weight"),
         ({"deploymentStrategy": "shadow", "steps": [100]}, "steps: expected at least one shadow step"),
         ({"deploymentStrategy": "rolling", "steps": [100]}, "steps: expected no steps: rolling has its own"),
-        ({"steps": [{"weight": 5, "replicas": 3}, 100]}, "steps: expected at most infrastructure.resources.replicas"),
-        ({"steps": [{"weight": 5, "replicas": 2}, {"weight": 100, "replicas": 1}]}, "steps: expected replicas that do"),
+        (
+            {"steps": [{"weight": 5, "replicas": 3}, 100]},
+            "steps: expected replicas that do not fall, up to infrastructure.resources.replicas",
+        ),
+        ({"steps": [5, {"weight": 100, "replicas": 1}]}, "steps: expected replicas that do not fall"),
         ({"blueGreen": {"switch": "later"}}, 'blueGreen.switch: expected one of auto, person, got "later"'),
         ({"rolling": {"maxSurge": 0}}, "rolling.maxSurge: expected 1 or more, got 0"),
         ({"steps": [True, 100]}, "steps[0]: expected an object with the fields weight, shadow, pause, bake"),

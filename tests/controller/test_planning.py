@@ -46,10 +46,17 @@ def test_a_first_revision_has_no_trial() -> None:
 
 
 def test_holding_steps_keep_what_the_step_before_had() -> None:
-    asked = [{"shadow": 20}, {"pause": "1m"}, {"weight": 5, "replicas": 1}, {"pause": "person"}, 100, {"bake": "1h"}]
+    asked = [
+        {"shadow": 20, "replicas": 1},
+        {"pause": "1m"},
+        {"weight": 5, "replicas": 1},
+        {"pause": "person"},
+        100,
+        {"bake": "1h"},
+    ]
     assert trial_steps(request(steps=asked), 2) == (
-        Step(0, 300.0, mirror=20),
-        Step(0, 60.0, "time", mirror=20),
+        Step(0, 300.0, mirror=20, replicas=1),
+        Step(0, 60.0, "time", mirror=20, replicas=1),
         Step(5, 300.0, replicas=1),
         Step(5, 0.0, "person", replicas=1),
         Step(100, 300.0),

@@ -264,8 +264,12 @@ class DeploymentRequest(Document):
         if strategy == "shadow" and not any(step.shadow is not None for step in steps):
             raise problem("at least one shadow step for deploymentStrategy shadow", len(steps), path="steps")
         most = self.infrastructure.resources.replicas
-        if any(step.replicas is not None and step.replicas > most for step in steps):
-            raise problem(f"at most infrastructure.resources.replicas, {most}, in a step", most, path="steps")
+        counts = [step.replicas or most for step in steps if step.weight is not None or step.shadow is not None]
+        if counts != sorted(counts) or max(counts, default=most) > most:
+            expected = (
+                f"replicas that do not fall, up to infrastructure.resources.replicas ({most}, the default of a step)"
+            )
+            raise problem(expected, counts, path="steps")
         return self
 
     @model_validator(mode="after")

@@ -200,9 +200,6 @@ def check_order(steps: Sequence[Step]) -> None:
             raise problem("bake after the weight of 100", at)
         if step.bake is not None and not weights:
             raise problem("a weight of 100 before bake", at)
-    counts = [step.replicas for step in steps if step.replicas is not None]
-    if counts != sorted(counts):
-        raise problem("replicas that do not fall from step to step", counts)
 
 
 def parse_list(text: str) -> str | list[dict[str, Any]]:

@@ -128,7 +128,7 @@ def _asked_steps(request: DeploymentRequest) -> tuple[Step, ...]:
     """Return the steps of a document for the engine; what holds stays as the step before had it."""
     longest = request.analysis.step_duration
     steps: list[Step] = []
-    before = Step(0, 0.0, replicas=next((step.replicas for step in request.trial if step.replicas), None))
+    before = Step(0, 0.0)
     for asked in request.trial:
         if asked.weight is not None or asked.shadow is not None:
             seconds = (asked.duration or longest).seconds

@@ -1,0 +1,135 @@
+"""Every strategy with real models behind a real Envoy: who gets what, and that users notice nothing of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import SHORT, Tidegate, eventually
+
+pytestmark = pytest.mark.e2e
+
+NAME = "arrivals"
+ROW = {"distance": 800.0, "hour": 17, "month": 6, "carrier": "UA"}
+QUICK = {**SHORT, "stepDuration": "20s"}
+
+
+@pytest.fixture(scope="module")
+def serving(tidegate: Tidegate, good_model: Path) -> Tidegate:
+    report = tidegate.ended(tidegate.deploy(NAME, good_model))
+    assert report["outcome"] == "promoted"
+    return tidegate
+
+
+def deploy(tidegate: Tidegate, artifact: Path, strategy: str, **fields: Any) -> str:
+    """Begin a rollout of another revision of the model with the strategy."""
+    document = {"deploymentStrategy": strategy, "analysis": QUICK, **fields}
+    if strategy in ("blue-green", "rolling"):
+        document["steps"] = None
+    return tidegate.deploy(NAME, artifact, **document)
+
+
+def test_blue_green_shows_the_candidate_switches_all_users_at_once_and_can_be_taken_back(
+    serving: Tidegate, better_model: Path
+) -> None:
+    stable = serving.status(NAME)["stable"]
+    traffic = serving.traffic(NAME)
+    switch = {"preview": "1s", "switch": "person", "bake": "2s"}
+    rollout = deploy(serving, better_model, "blue-green", blueGreen=switch)
+    status = serving.in_phase(NAME, "paused")
+    candidate = status["candidate"]
+    assert "waits for a person" in status["rollout"]["reason"]
+    with serving.client as client:
+        preview = client.result(NAME)["servingEndpoint"]["previewEndpoint"]
+    answer = httpx.post(f"{preview}/predict", json={"records": [ROW]})
+    assert (answer.status_code, answer.headers["x-tidegate-revision"]) == (200, str(candidate))
+    assert {record.revision for record in traffic.records()} == {stable}
+    with serving.client as client:
+        client.resume(NAME, by="ada", reason="the preview looks right")
+    eventually("all users on the candidate", lambda: serving.status(NAME)["split_asked"] == {str(candidate): 100})
+    assert len(serving.pids(NAME, stable)) == 2, "stable stays warm"
+    with serving.client as client:
+        client.abort(NAME, by="ada", reason="to see the way back")
+    report = serving.ended(rollout)
+    records = traffic.stop()
+    assert report["outcome"] == "aborted"
+    assert report["rollback"]["split_in_force_ms"] < 1000
+    assert serving.status(NAME)["split_asked"] == {str(stable): 100}
+    assert [record for record in records if record.failed] == []
+    assert {record.revision for record in records} == {stable, candidate}
+    assert httpx.get(f"{preview}/v2/health/ready").status_code == 404
+
+
+def test_blue_green_promotes_by_itself_after_its_bake_time(serving: Tidegate, better_model: Path) -> None:
+    rollout = deploy(
+        serving, better_model, "blue-green", blueGreen={"preview": "0s", "bake": "1s"}, description="another"
+    )
+    report = serving.ended(rollout)
+    assert report["outcome"] == "promoted"
+    assert [step["weight"] for step in report["steps"]] == [100]
+
+
+def test_a_shadow_finds_a_bad_candidate_and_no_user_meets_it(serving: Tidegate, fragile_model: Path) -> None:
+    stable = serving.status(NAME)["stable"]
+    traffic = serving.traffic(NAME)
+    report = serving.ended(deploy(serving, fragile_model, "shadow", steps=[{"shadow": 100}, {"pause": "person"}]))
+    records = traffic.stop()
+    assert report["outcome"] == "rolled_back", report["reason"]
+    assert "rejected" in report["reason"]
+    assert {record.revision for record in records} == {stable}
+    assert [record for record in records if record.failed] == []
+
+
+def test_a_shadow_leads_to_a_canary_and_a_bake(serving: Tidegate, good_model: Path) -> None:
+    stable = serving.status(NAME)["stable"]
+    traffic = serving.traffic(NAME)
+    steps = [{"shadow": 100, "replicas": 1}, {"weight": 50, "replicas": 1}, 100, {"bake": "1s"}]
+    report = serving.ended(deploy(serving, good_model, "canary", steps=steps))
+    records = traffic.stop()
+    assert report["outcome"] == "promoted", report["reason"]
+    assert [step["weight"] for step in report["steps"]] == [0, 50, 100, 100]
+    assert [record for record in records if record.failed] == []
+    assert {record.revision for record in records} == {stable, report["to_revision"]}
+    assert len(serving.pids(NAME, report["to_revision"])) == 2
+
+
+def test_a_rolling_exchange_never_has_fewer_replicas_than_were_asked_for(serving: Tidegate, better_model: Path) -> None:
+    stable = serving.status(NAME)["stable"]
+    traffic = serving.traffic(NAME)
+    rollout = deploy(serving, better_model, "rolling", rolling={"hold": "1s"})
+    ready: list[int] = []
+    most: list[int] = []
+
+    def is_over() -> bool:
+        replicas = serving.status(NAME)["replicas"].values()
+        ready.append(sum(health["ready"] for health in replicas))
+        most.append(sum(health["wanted"] for health in replicas))
+        with serving.client as client:
+            return client.rollout(rollout)["ended_at"] is not None
+
+    eventually("the end of the exchange", is_over)
+    report = serving.ended(rollout)
+    records = traffic.stop()
+    assert report["outcome"] == "promoted", report["reason"]
+    assert [step["weight"] for step in report["steps"]] == [50, 100]
+    assert min(ready) >= 2
+    assert max(most) <= 4
+    assert [record for record in records if record.failed] == []
+    assert {record.revision for record in records} == {stable, report["to_revision"]}
+
+
+def test_a_rolling_exchange_that_does_harm_gives_stable_its_replicas_back(
+    serving: Tidegate, fragile_model: Path
+) -> None:
+    stable = serving.status(NAME)["stable"]
+    traffic = serving.traffic(NAME)
+    report = serving.ended(deploy(serving, fragile_model, "rolling", rolling={"hold": "20s"}))
+    records = traffic.stop()
+    assert report["outcome"] == "rolled_back", report["reason"]
+    status = serving.status(NAME)
+    assert (status["stable"], status["split_asked"]) == (stable, {str(stable): 100})
+    eventually("stable's replicas", lambda: serving.status(NAME)["replicas"][str(stable)]["ready"] == 2)
+    assert {record.revision for record in records if record.failed} <= {report["to_revision"]}
