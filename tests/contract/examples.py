@@ -57,6 +57,12 @@ VALID_REQUESTS: dict[str, dict[str, Any]] = {
         "deploymentStrategy": "rolling",
         "rolling": {"maxSurge": 2, "maxUnavailable": 1, "hold": "5s"},
     },
+    "ab-test": {
+        **SMALLEST,
+        "deploymentStrategy": "ab-test",
+        "abTest": {"weight": 33.5},
+        "traffic": {"stickyBy": {"header": "x-user-id"}},
+    },
     "shadow": {**SMALLEST, "deploymentStrategy": "shadow"},
     "optional fields null": {**SMALLEST, "description": None},
 }

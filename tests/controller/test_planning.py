@@ -15,9 +15,11 @@ from tidegate.controller.planning import (
     refuse_unsupported,
     refuse_what_a_command_ignores,
     requests_to_pass,
+    sticky,
     too_short_steps,
     trial_steps,
 )
+from tidegate.gateway.base import Sticky
 from tidegate.rollout import Step
 
 
@@ -69,20 +71,17 @@ def test_every_strategy_has_its_steps() -> None:
     assert trial_steps(switch, 2) == (Step(0, 0.0, "person"), Step(100, 60.0, "time"))
     exchange = trial_steps(request(deploymentStrategy="rolling"), 3)
     assert [(step.weight, step.replicas, step.stable_replicas) for step in exchange] == [(50, 1, 2), (100, 2, 0)]
+    assert trial_steps(request(deploymentStrategy="ab-test", abTest={"weight": 33.3}), 2) == (
+        Step(33.3, 0.0, "person"),
+    )
     assert trial_steps(request(deploymentStrategy="shadow"), 2) == (
         Step(0, 300.0, mirror=100),
         Step(0, 0.0, "person", mirror=100),
     )
 
 
-@pytest.mark.parametrize(
-    ("field", "fields"),
-    [
-        ("deploymentStrategy", {"deploymentStrategy": "ab-test"}),
-        ("infrastructure.platform", {"infrastructure": {"platform": "kubernetes"}}),
-    ],
-)
-def test_what_this_version_cannot_do_is_refused_by_name(field: str, fields: dict[str, Any]) -> None:
+def test_a_platform_that_this_version_does_not_know_is_refused_by_name() -> None:
+    field, fields = "infrastructure.platform", {"infrastructure": {"platform": "kubernetes"}}
     with pytest.raises(InvalidInput) as refused:
         refuse_unsupported(request(**fields))
     assert refused.value.subject == field
@@ -150,3 +149,8 @@ def test_a_command_has_no_workers_of_ours() -> None:
     with pytest.raises(InvalidInput) as refused:
         refuse_what_a_command_ignores(request(infrastructure={"resources": {"workers": 2}}))
     assert refused.value.subject == "infrastructure.resources.workers"
+
+
+def test_users_are_told_apart_by_what_the_request_says() -> None:
+    assert sticky(request()) is None
+    assert sticky(request(traffic={"stickyBy": {"cookie": "visitor"}})) == Sticky(cookie="visitor")

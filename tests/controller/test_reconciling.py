@@ -19,7 +19,7 @@ from tidegate.controller.home import Home, read_json
 from tidegate.controller.reconcile import Reconciler
 from tidegate.controller.service import Service
 from tidegate.controller.supervisor import Supervisor
-from tidegate.gateway.base import RevisionRef, Trial
+from tidegate.gateway.base import RevisionRef, Sticky, Trial
 from tidegate.judge import Verdict
 from tidegate.rollout import Command, Phase, Rollout
 from tidegate.store import NewEvent, RolloutRow, Store
@@ -60,7 +60,12 @@ class FakeTarget:
         self.replicas.pop(ref, None)
 
     async def set_split(
-        self, deployment: str, split: Mapping[int, float], timeout_seconds: float, trial: Trial | None = None
+        self,
+        deployment: str,
+        split: Mapping[int, float],
+        timeout_seconds: float,
+        trial: Trial | None = None,
+        sticky: Sticky | None = None,
     ) -> SplitChange:
         changed = self.splits.get(deployment, {}) != dict(split)
         self.splits[deployment] = dict(split)

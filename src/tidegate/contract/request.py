@@ -26,7 +26,7 @@ from tidegate.contract.names import NAME_PATTERN, RESERVED_NAMES, name_from_path
 from tidegate.contract.problems import problem, shown
 from tidegate.contract.quantities import Duration, Share, Throughput, between
 from tidegate.contract.serving import Batching, Cache, PredictionLog
-from tidegate.contract.steps import BlueGreen, Rolling, Step, Steps, check_order, default_steps
+from tidegate.contract.steps import BlueGreen, Percentage, Rolling, Step, Steps, check_order, default_steps
 
 Strategy = Literal["rolling", "canary", "blue-green", "shadow", "ab-test"]
 Platform = Literal["local", "compose", "kubernetes"]
@@ -39,6 +39,7 @@ Flag = Annotated[bool, Strict()]
 _FRAMEWORK_PATTERN = "[a-z][a-z0-9_-]{0,62}"
 _VERSION_PATTERN = "[A-Za-z0-9][A-Za-z0-9._+-]{0,62}"
 _NAMESPACE_PATTERN = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_TOKEN_PATTERN = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _LONGEST_PATH = 4096
 
 
@@ -187,12 +188,39 @@ class HealthChecks(Document):
     """Deaths of a candidate's replicas that are borne before it is rolled back."""
 
 
+class StickyBy(Document):
+    """What users are told apart by; one of the two."""
+
+    header: Annotated[Text, _matching(_TOKEN_PATTERN, "the name of a header such as x-user-id")] | None = None
+    """A header that carries the user's key. Requests without it are split at random."""
+
+    cookie: Annotated[Text, _matching(_TOKEN_PATTERN, "the name of a cookie such as visitor")] | None = None
+    """A cookie that carries the user's key; who has none is given one that lasts a year."""
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        if (self.header is None) == (self.cookie is None):
+            raise problem("one of header and cookie", self.model_dump(exclude_none=True))
+        return self
+
+
 class Traffic(Document):
     """How requests are treated on their way."""
 
     timeout: Annotated[Duration, between("10ms", "1h", Duration)] = Duration.parse("30s")
     """How long one request may take before it is answered 504; a client may ask for less in the header
     `x-request-timeout-ms`."""
+
+    sticky_by: StickyBy | None = None
+    """What decides which revision a user gets. A user stays with a revision, whichever replica answers and whatever is
+    restarted; a change of weight moves only as many users as it must. At random for each request when absent."""
+
+
+class AbTest(Document):
+    """The comparison of `ab-test`: it ends when a person promotes the candidate or aborts."""
+
+    weight: Percentage = 50
+    """Percent of the users that get the candidate, to the hundredth."""
 
 
 class DeploymentRequest(Document):
@@ -223,6 +251,9 @@ class DeploymentRequest(Document):
 
     rolling: Rolling = Rolling()
     """How `rolling` exchanges replicas."""
+
+    ab_test: AbTest = AbTest()
+    """How `ab-test` compares."""
 
     infrastructure: Infrastructure = Infrastructure()
     """Where the replicas run."""

@@ -12,7 +12,7 @@ from tidegate.contract.quantities import Duration
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.contract.serving import Batching
 from tidegate.controller import evidence
-from tidegate.gateway.base import RevisionRef
+from tidegate.gateway.base import RevisionRef, Sticky
 from tidegate.rollout import Plan, Step, strategies
 from tidegate.store import RevisionRow
 from tidegate.target.base import Answering, RevisionSpec
@@ -34,13 +34,6 @@ def refuse_unsupported(request: DeploymentRequest) -> None:
             subject="infrastructure.platform",
             expected="local",
             got=platform,
-        )
-    if request.deployment_strategy == "ab-test":
-        raise InvalidInput(
-            f"this version does not know the strategy {request.deployment_strategy!r} yet",
-            subject="deploymentStrategy",
-            expected="one of rolling, canary, blue-green, shadow",
-            got=request.deployment_strategy,
         )
 
 
@@ -120,6 +113,8 @@ def trial_steps(request: DeploymentRequest, stable_replicas: int) -> tuple[Step,
                 unavailable=request.rolling.max_unavailable,
                 hold_seconds=request.rolling.hold.seconds,
             )
+        case "ab-test":
+            return strategies.ab_test(request.ab_test.weight)
         case _:
             return _asked_steps(request)
 
@@ -162,6 +157,12 @@ def _plan(request: DeploymentRequest, stable: RevisionRow | None, candidate: int
         max_restarts=request.health_checks.max_restarts,
         on_inconclusive=request.analysis.on_inconclusive,
     )
+
+
+def sticky(request: DeploymentRequest) -> Sticky | None:
+    """Return what users are told apart by; None to split at random."""
+    asked = request.traffic.sticky_by
+    return None if asked is None else Sticky(asked.header, asked.cookie)
 
 
 def replicas(request: DeploymentRequest) -> int:

@@ -116,12 +116,12 @@ class Reconciler:
         self.seen.verdict = None
         self.seen.measured = None
         if deployment.stable is None:
-            await self._set_split(SetSplit({}), 30.0)
+            await self._set_split(SetSplit({}), None)
             return
         revision = self._revision(deployment, deployment.stable)
         request = planning.request_of(revision)
         await self._ensure(deployment, None, revision.number, planning.replicas(request))
-        await self._set_split(SetSplit({revision.number: 100}), request.traffic.timeout.seconds)
+        await self._set_split(SetSplit({revision.number: 100}), request)
 
     # During a rollout
 
@@ -187,7 +187,7 @@ class Reconciler:
             Seconds from the decision, which is when the phase was entered, to the gateway's word that the split is in
             force; None when the split was in force before, or nobody can say.
         """
-        changed = await self._set_split(rollout.traffic(), request.traffic.timeout.seconds)
+        changed = await self._set_split(rollout.traffic(), request)
         return (datetime.now(UTC) - rollout.phase_since).total_seconds() if changed else None
 
     async def _look(
@@ -282,11 +282,17 @@ class Reconciler:
             happened = NewEvent("replica_died", message, number, data)
             self._store.add_event(deployment.id, rollout_id, happened, datetime.now(UTC))
 
-    async def _set_split(self, traffic: SetSplit, timeout_seconds: float) -> bool:
-        """Return whether the traffic was changed and is in force."""
+    async def _set_split(self, traffic: SetSplit, request: DeploymentRequest | None) -> bool:
+        """Return whether the traffic was changed and is in force.
+
+        Args:
+            request: says how requests are treated on their way; None for a deployment that is taken off.
+        """
         trial = Trial(traffic.trial, traffic.mirror) if traffic.trial is not None else None
+        timeout = request.traffic.timeout.seconds if request is not None else 30.0
+        sticky = planning.sticky(request) if request is not None else None
         try:
-            change = await self._target.set_split(self._name, dict(traffic.split), timeout_seconds, trial)
+            change = await self._target.set_split(self._name, dict(traffic.split), timeout, trial, sticky)
         except TidegateError as error:
             log.warning("%s: the split could not be confirmed: %s", self._name, error)
             self.seen.split = None

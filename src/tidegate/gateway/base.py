@@ -39,6 +39,17 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Sticky:
+    """What tells users apart, so that each of them stays with a revision: a header or a cookie, one of the two.
+
+    Without the header a request is split at random; a user without the cookie is given one.
+    """
+
+    header: str | None = None
+    cookie: str | None = None
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """All that the gateway is to do, whole; applying the same snapshot twice changes nothing.
 
@@ -48,12 +59,14 @@ class Snapshot:
             without a split answers 404.
         timeout_seconds: per deployment, how long one request may take in all before the gateway answers 504.
         trials: per deployment, the revision on trial; deployments without a rollout have none.
+        sticky: per deployment, what users are told apart by; the split is drawn for each request where there is none.
     """
 
     endpoints: Mapping[RevisionRef, tuple[Endpoint, ...]]
     splits: Mapping[str, Mapping[int, float]]
     timeout_seconds: Mapping[str, float]
     trials: Mapping[str, Trial] = field(default_factory=dict)
+    sticky: Mapping[str, Sticky] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

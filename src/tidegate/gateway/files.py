@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tidegate.gateway import resources
-from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot, Trial
+from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot, Sticky, Trial
 from tidegate.gateway.resources import ClusterKey
 
 EMPTY = Snapshot(endpoints={}, splits={}, timeout_seconds={})
@@ -134,6 +134,9 @@ def snapshot_as_dict(snapshot: Snapshot) -> dict[str, Any]:
             name: {"revision": trial.revision, "mirror": trial.mirror}
             for name, trial in sorted(snapshot.trials.items())
         },
+        "sticky": {
+            name: {"header": sticky.header, "cookie": sticky.cookie} for name, sticky in sorted(snapshot.sticky.items())
+        },
     }
 
 
@@ -157,4 +160,5 @@ def snapshot_from_dict(document: Mapping[str, Any]) -> Snapshot:
         },
         timeout_seconds=dict(document["timeout_seconds"]),
         trials={name: Trial(**trial) for name, trial in document.get("trials", {}).items()},
+        sticky={name: Sticky(**sticky) for name, sticky in document.get("sticky", {}).items()},
     )

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tidegate.gateway import grpc_routes
-from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
+from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot, Sticky
 
 Resource = dict[str, Any]
 
@@ -38,6 +38,9 @@ PREVIEW = "@preview"
 REVISION_HEADER = "x-tidegate-revision"
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
+
+#: How long a user keeps the cookie by which revisions are assigned: a year.
+COOKIE_SECONDS = 365 * 24 * 3600.0
 
 #: A dead replica leaves the rotation after two failed checks; a draining one (503) after one.
 HEALTH_INTERVAL_SECONDS = 0.25
@@ -174,7 +177,7 @@ def _not_found() -> Resource:
 
 def _action(snapshot: Snapshot, name: str, kind: Kind = Kind.HTTP) -> Resource:
     """Return what a route of the deployment does: the split, over its clusters of one kind, and the mirror."""
-    action = {
+    action: Resource = {
         "weighted_clusters": {
             "clusters": [
                 {
@@ -188,10 +191,20 @@ def _action(snapshot: Snapshot, name: str, kind: Kind = Kind.HTTP) -> Resource:
         },
         **_ways(snapshot, name),
     }
+    if name in snapshot.sticky:
+        action["hash_policy"] = [_hash_policy(snapshot.sticky[name])]
+        # The share of the hash says the revision: a change of weight moves the border, and nobody who is not at it.
+        action["weighted_clusters"]["use_hash_policy"] = True
     trial = snapshot.trials.get(name)
     if trial is not None and trial.mirror:
         action["request_mirror_policies"] = [_mirror(RevisionRef(name, trial.revision), kind, trial.mirror)]
     return action
+
+
+def _hash_policy(sticky: Sticky) -> Resource:
+    if sticky.header is not None:
+        return {"header": {"header_name": sticky.header}}
+    return {"cookie": {"name": sticky.cookie, "ttl": seconds(COOKIE_SECONDS), "path": "/"}}
 
 
 def _mirror(ref: RevisionRef, kind: Kind, percent: float) -> Resource:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
-from tidegate.gateway.base import Counts, RevisionRef, Trial
+from tidegate.gateway.base import Counts, RevisionRef, Sticky, Trial
 
 
 @dataclass(frozen=True)
@@ -138,13 +138,19 @@ class Target(Protocol):
         ...
 
     async def set_split(
-        self, deployment: str, split: Mapping[int, float], timeout_seconds: float, trial: Trial | None = None
+        self,
+        deployment: str,
+        split: Mapping[int, float],
+        timeout_seconds: float,
+        trial: Trial | None = None,
+        sticky: Sticky | None = None,
     ) -> SplitChange:
         """Give each revision its weight (percent to the hundredth, sum 100; an empty mapping takes the deployment off).
 
         Args:
             timeout_seconds: how long one request may take.
             trial: the revision that has a preview address, and the share of requests that is copied to it.
+            sticky: what users are told apart by; None to split at random.
         """
         ...
 

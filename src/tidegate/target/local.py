@@ -16,9 +16,10 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from tidegate.contract.errors import InvalidInput, Unavailable
-from tidegate.gateway.base import Applied, Endpoint, RevisionRef, Snapshot, Trial
+from tidegate.gateway.base import Applied, Endpoint, RevisionRef, Snapshot, Sticky, Trial
 from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.gateway.os_process import OsProcess, find_by_argument
 from tidegate.gateway.resources import DEFAULT_TIMEOUT_SECONDS, PREVIEW
@@ -30,6 +31,8 @@ from tidegate.target.process import Command, server_command
 from tidegate.target.slots import ReplicaState, Slot, revisions_of, slots_of
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: The default of `LocalTarget`; far above the pauses of a busy machine.
 SILENT_SECONDS = 10.0
@@ -137,7 +140,12 @@ class LocalTarget:
     # -- traffic -----------------------------------------------------------------------------------------------------
 
     async def set_split(
-        self, deployment: str, split: Mapping[int, float], timeout_seconds: float, trial: Trial | None = None
+        self,
+        deployment: str,
+        split: Mapping[int, float],
+        timeout_seconds: float,
+        trial: Trial | None = None,
+        sticky: Sticky | None = None,
     ) -> SplitChange:
         """See `Target.set_split`. That a revision with a weight has a ready replica is the caller's business.
 
@@ -148,15 +156,14 @@ class LocalTarget:
         _check_split(deployment, split, timeout_seconds)
 
         def change(snapshot: Snapshot) -> Snapshot:
-            splits = {name: weights for name, weights in snapshot.splits.items() if name != deployment}
-            timeouts = {name: value for name, value in snapshot.timeout_seconds.items() if name != deployment}
-            trials = {name: tried for name, tried in snapshot.trials.items() if name != deployment}
-            if split:
-                splits[deployment] = dict(split)
-                timeouts[deployment] = timeout_seconds
-            if trial is not None:
-                trials[deployment] = trial
-            return replace(snapshot, splits=splits, timeout_seconds=timeouts, trials=trials)
+            is_on = bool(split)
+            return replace(
+                snapshot,
+                splits=_with(snapshot.splits, deployment, dict(split) or None),
+                timeout_seconds=_with(snapshot.timeout_seconds, deployment, timeout_seconds if is_on else None),
+                trials=_with(snapshot.trials, deployment, trial),
+                sticky=_with(snapshot.sticky, deployment, sticky if is_on else None),
+            )
 
         applied = await self._apply(change)
         return SplitChange(changed=applied.in_force_seconds > 0, in_force_seconds=applied.in_force_seconds)
@@ -398,6 +405,12 @@ def _living_only(snapshot: Snapshot, home: Path) -> Snapshot:
         living = {state.endpoint for state in states if state is not None}
         endpoints[ref] = tuple(endpoint for endpoint in listed if endpoint in living)
     return replace(snapshot, endpoints=endpoints)
+
+
+def _with(found: Mapping[str, T], deployment: str, value: T | None) -> dict[str, T]:
+    """Return the mapping with this value for the deployment; without one where it is None."""
+    others = {name: kept for name, kept in found.items() if name != deployment}
+    return others if value is None else {**others, deployment: value}
 
 
 def _check_split(deployment: str, split: Mapping[int, float], timeout_seconds: float) -> None:

@@ -1,0 +1,127 @@
+"""Users who are told apart stay with a revision, whatever is restarted, and move only when a weight makes them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.gateway.conftest import Run, Tiny
+from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot, Sticky
+from tidegate.gateway.envoy import EnvoyGateway
+
+STABLE, CANDIDATE = RevisionRef("churn", 1), RevisionRef("churn", 2)
+USERS = 10_000
+CONNECTIONS = 8
+
+Endpoints = dict[RevisionRef, tuple[Endpoint, ...]]
+
+
+@pytest.fixture(scope="module")
+def endpoints(tiny: Callable[..., Tiny]) -> Endpoints:
+    """Two replicas on each side: stickiness is to a revision, not to a replica."""
+    return {
+        STABLE: (tiny("stable").endpoint, tiny("stable").endpoint),
+        CANDIDATE: (tiny("candidate").endpoint, tiny("candidate").endpoint),
+    }
+
+
+def split(endpoints: Endpoints, weight: float, sticky: Sticky) -> Snapshot:
+    return Snapshot(endpoints, {"churn": {1: 100 - weight, 2: weight}}, {"churn": 5.0}, sticky={"churn": sticky})
+
+
+async def assigned(gateway: EnvoyGateway, users: int) -> list[int]:
+    """Return the revision that each of the users gets, asked over a few kept connections."""
+    found = [0] * users
+
+    async def ask(start: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        for user in range(start, users, CONNECTIONS):
+            writer.write(b"GET /churn/x HTTP/1.1\r\nhost: gateway\r\nx-user-id: user-%d\r\n\r\n" % user)
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            assert head.startswith("http/1.1 200"), head
+            await reader.readexactly(int(head.partition("content-length: ")[2].partition("\r\n")[0]))
+            found[user] = int(head.partition("x-tidegate-revision: ")[2].partition("\r\n")[0])
+        writer.close()
+
+    await asyncio.gather(*(ask(start) for start in range(CONNECTIONS)))
+    return found
+
+
+def test_of_ten_thousand_users_only_those_move_whom_a_change_of_weight_must_move(
+    run: Run[Any], gateway: EnvoyGateway, endpoints: Endpoints
+) -> None:
+    header = Sticky(header="x-user-id")
+
+    async def observe() -> list[list[int]]:
+        seen = []
+        for weight in (10, 25, 60, 30):
+            await gateway.apply(split(endpoints, weight, header))
+            seen.append(await assigned(gateway, USERS))
+        return seen
+
+    ten, quarter, most, third = run(observe())
+    for weight, seen in ((10, ten), (25, quarter), (60, most), (30, third)):
+        share = weight / 100
+        assert abs(seen.count(2) - USERS * share) < 5 * math.sqrt(USERS * share * (1 - share))
+    # A rising weight takes users from stable alone, a falling one gives them back to stable alone.
+    assert all(later == 2 for earlier, later in zip(ten, quarter, strict=True) if earlier == 2)
+    assert all(later == 2 for earlier, later in zip(quarter, most, strict=True) if earlier == 2)
+    assert all(later == 1 for earlier, later in zip(most, third, strict=True) if earlier == 1)
+
+
+def test_users_stay_where_they_are_when_the_gateway_is_started_anew(
+    run: Run[Any], endpoints: Endpoints, tmp_path: Path
+) -> None:
+    async def observe() -> tuple[list[int], list[int]]:
+        seen = []
+        for _ in range(2):
+            opened = EnvoyGateway(tmp_path, port=0)
+            await opened.ensure_running()
+            await opened.apply(split(endpoints, 40, Sticky(header="x-user-id")))
+            seen.append(await assigned(opened, 500))
+            await opened.stop()
+        return seen[0], seen[1]
+
+    before, after = run(observe())
+    assert before == after
+    assert set(before) == {1, 2}
+
+
+def test_a_user_without_the_cookie_is_given_one_and_stays(
+    run: Run[Any], gateway: EnvoyGateway, endpoints: Endpoints
+) -> None:
+    async def observe() -> set[int]:
+        await gateway.apply(split(endpoints, 50, Sticky(cookie="visitor")))
+        sides = set()
+        for _ in range(20):
+            async with httpx.AsyncClient(trust_env=False) as client:
+                first = await client.get(f"{gateway.url}/churn/x")
+                given = SimpleCookie(first.headers["set-cookie"])["visitor"]
+                assert (given["path"], int(given["max-age"])) == ("/", 365 * 24 * 3600)
+                later = [await client.get(f"{gateway.url}/churn/x") for _ in range(5)]
+                assert all("set-cookie" not in answer.headers for answer in later)
+                revisions = {int(answer.headers["x-tidegate-revision"]) for answer in (first, *later)}
+                assert len(revisions) == 1
+                sides |= revisions
+        return sides
+
+    assert run(observe()) == {1, 2}
+
+
+def test_requests_without_the_header_are_split_at_random(
+    run: Run[Any], gateway: EnvoyGateway, endpoints: Endpoints
+) -> None:
+    async def observe() -> int:
+        await gateway.apply(split(endpoints, 50, Sticky(header="x-user-id")))
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answers = [await client.get(f"{gateway.url}/churn/x") for _ in range(200)]
+        return sum(answer.headers["x-tidegate-revision"] == "2" for answer in answers)
+
+    assert 60 < run(observe()) < 140
