@@ -11,7 +11,17 @@ import pytest
 from tests.server.conftest import InProcess
 from tidegate.artifact.bundle import Bundle
 
-PATHS = ["/predict", "/v2/models/flights/infer", "/v1/models/flights:predict", "/v1/models/flights:classify"]
+PATHS = [
+    "/predict",
+    "/v2/models/flights/infer",
+    "/v2/models/flights/versions/3/infer",
+    "/v1/models/flights:predict",
+    "/v1/models/flights:classify",
+    "/v1/models/flights/versions/3:predict",
+    "/v1/models/flights/versions/3:classify",
+    "/v1/models/flights/labels/latest:predict",
+    "/v1/models/flights/labels/latest:classify",
+]
 
 
 @pytest.fixture(params=["flights", "tensors"])
@@ -44,6 +54,13 @@ def test_an_error_fits_its_schema(client: InProcess, path: str) -> None:
     document, described = operation(client, path)
     answer = client.post(path, json={"x": 1})
     check(document, described["responses"]["400"]["content"]["application/json"]["schema"], answer.json())
+
+
+def test_every_operation_has_a_name_of_its_own(client: InProcess) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    names = [described["operationId"] for methods in paths.values() for described in methods.values()]
+    assert len(set(names)) == len(names)
+    assert set(PATHS) <= paths.keys()
 
 
 def test_a_record_without_a_column_does_not_fit_the_schema(flights: InProcess) -> None:
