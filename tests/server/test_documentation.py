@@ -92,8 +92,9 @@ def test_the_root_leads_to_the_page(flights: InProcess) -> None:
     assert flights.get("/").headers["location"] == "docs"
 
 
-def test_an_unknown_path_is_answered_in_json(flights: InProcess) -> None:
-    answer = flights.get("/nowhere")
+@pytest.mark.parametrize("path", ["/nowhere", "/v2/", "/v2/models/flights/", "/v1/models"])
+def test_an_unknown_path_is_answered_in_json_and_leads_nowhere_else(flights: InProcess, path: str) -> None:
+    answer = flights.get(path)
     assert (answer.status_code, answer.json()) == (404, {"error": "Not Found"})
 
 
