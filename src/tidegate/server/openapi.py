@@ -130,7 +130,6 @@ def _predict(bundle: Bundle) -> Schema:
     responses["200"]["content"] |= {"text/csv": {"schema": {"type": "string"}}, **binary}
     error = responses["400"]["content"]
     responses["406"] = {"description": "No answer can be given in a form that `Accept` names.", "content": error}
-    responses["415"] = {"description": "The body has a form that is not taken.", "content": error}
     return described
 
 
