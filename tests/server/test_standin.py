@@ -1,8 +1,9 @@
-"""What stands in for the workers keeps no connection once one of them serves."""
+"""What stands in for the workers answers whatever is asked, and keeps no connection once one of them serves."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from typing import Any
 
@@ -34,6 +35,72 @@ async def _accepted_just_before_a_worker_serves() -> None:
                 assert given.getpeername() == client.getsockname()
         worker.close()
         standin.end()
+
+
+async def _answers_to(sent: bytes, count: int) -> bytes:
+    """Return what comes back from one that answers with what it was asked, until there are `count` answers."""
+
+    async def repeat(method: str, path: str, body: bytes) -> tuple[int, Any]:
+        return 200, [method, path, body.decode()]
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        standin = StandIn(listener, HandoverQueue.create(), repeat)
+        standin.open()
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(sent)
+        found = b""
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while found.count(b"HTTP/1.1 ") < count or not found.endswith((b"]", b"}")):
+                part = await reader.read(1 << 16)
+                assert part, found
+                found += part
+        writer.close()
+        standin.end()
+    return found
+
+
+GET = b"GET /first HTTP/1.1\r\nhost: x\r\n\r\n"
+POST = b"POST /second HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody"
+
+
+def test_requests_that_were_sent_together_are_answered_in_their_order() -> None:
+    found = asyncio.run(_answers_to(GET + POST + GET, 3))
+    first, second = b'["GET", "/first", ""]', b'["POST", "/second", "body"]'
+    assert re.findall(rb"\[.*?\]", found) == [first, second, first]
+
+
+def test_a_request_that_began_behind_another_is_waited_for() -> None:
+    async def ask() -> bytes:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            handover = HandoverQueue.create()
+            standin = StandIn(listener, handover, _nobody)
+            standin.open()
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(GET + POST[:30])
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                await reader.readuntil(b'"nobody serves"}')
+                standin.close()  # hands over what is between two requests, and this one is not
+                writer.write(POST[30:])
+                found = await reader.readuntil(b'"nobody serves"}')
+            writer.close()
+            standin.end()
+        return found
+
+    assert asyncio.run(ask()).startswith(b"HTTP/1.1 503 ")
+
+
+def test_what_is_no_request_is_refused_after_the_answers_to_what_came_before() -> None:
+    found = asyncio.run(_answers_to(GET + b"nonsense\r\n\r\n", 2))
+    assert found.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 400 " in found
+
+
+def test_an_offer_to_speak_another_protocol_is_left_alone() -> None:
+    offer = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"
+    found = asyncio.run(_answers_to(POST.replace(b"host: x\r\n", b"host: x\r\n" + offer), 1))
+    assert b'["POST", "/second", "body"]' in found
 
 
 def test_a_connection_accepted_just_before_a_worker_serves_is_handed_over() -> None:
