@@ -18,9 +18,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.server.conftest import IDENTITY, InProcess, Serve
 from tests.server.processes import replica, wait_until
-from tidegate.artifact.bundle import Bundle
+from tidegate.artifact.bundle import Bundle, load_model
 from tidegate.contract.errors import InvalidInput
-from tidegate.runtime.base import TensorSpec
+from tidegate.runtime.base import Columns, TensorSpec
 from tidegate.server.exchange import Exchange
 from tidegate.server.protocols.base import Call, Message
 from tidegate.server.recording.distribution import PredictionDistribution
@@ -220,6 +220,37 @@ def test_predictions_of_a_replica_are_in_its_file(serve: Serve, quick_bundle: Bu
     assert record["outputs"][name] == [row[name] for row in answer.json()["predictions"]]
     assert record["inputs"]["carrier"] == [row["carrier"] for row in quick_bundle.sample]
     assert path.stat().st_mode & 0o077 == 0
+
+
+class InPlace:
+    """A real model behind code that works in place on what it is given."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._model = load_model(bundle, threads=1)
+        self.signature = self._model.signature
+
+    def predict(self, inputs: Columns) -> Columns:
+        outputs = self._model.predict({name: array.copy() for name, array in inputs.items()})
+        for array in inputs.values():
+            if array.dtype.kind == "f" and array.flags.writeable:
+                np.multiply(array, 2, out=array)
+        return outputs
+
+    def close(self) -> None:
+        self._model.close()
+
+
+def test_a_model_that_works_in_place_is_logged_with_what_it_was_asked(
+    serve: Serve, quick_bundle: Bundle, tmp_path: Path
+) -> None:
+    path = tmp_path / "predictions.jsonl"
+    replica, client = serve(quick_bundle, warm=False, prediction_log=PredictionLogSettings(f"jsonl:{path}"))
+    client.call(replica.warm, InPlace(quick_bundle))
+    row = {**dict(quick_bundle.sample[0]), "distance": 123.0}
+    assert client.post("/predict", json=[row]).status_code == 200
+    wait_until(lambda: path.exists() and path.read_text().endswith("\n"), "the record is written")
+    (record,) = map(json.loads, path.read_text().splitlines())
+    assert record["inputs"]["distance"] == [123.0]
 
 
 @pytest.mark.parametrize(("wanted", "message"), [("nowhere:x", "no sink"), ("jsonl", "needs a path")])

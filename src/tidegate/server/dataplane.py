@@ -160,7 +160,9 @@ class DataPlane:
         calls = [call for _, call in members]
         started = perf_counter()
         try:
-            outputs = self._predict(calls)
+            # A model may work in place. In company it does so on what was joined, not on what will be logged.
+            keeps = len(members) == 1 and self.watch is not None and self.watch.keeps(members[0][0])
+            outputs = self._predict(calls, kept=keeps)
         except (InvalidInput, ModelFailed) as error:
             if len(members) == 1:
                 exchange = members[0][0]
@@ -196,11 +198,11 @@ class DataPlane:
                 self.watch.counted(outputs)
             self.watch.answered(found)
 
-    def _predict(self, calls: list[Call]) -> Columns:
-        """Return the outputs of the calls one after the other. Raises ModelFailed."""
+    def _predict(self, calls: list[Call], *, kept: bool) -> Columns:
+        """Return the outputs of the calls one after the other; see `join_inputs`. Raises ModelFailed."""
         rows = sum(call.rows for call in calls)
         try:
-            outputs = self._model.predict(join_inputs(calls))
+            outputs = self._model.predict(join_inputs(calls, kept=kept))
         except InvalidInput:
             raise
         except Exception as error:
