@@ -31,7 +31,11 @@ HandOver = Callable[[list[Exchange]], None]
 
 @dataclass(slots=True)
 class _Batch:
-    """What is known of a batch while it is computed: when it was taken, where outcomes go, and who is to be cached."""
+    """What is known of a batch while it is computed: when it was taken, where outcomes go, and who is to be cached.
+
+    Attributes:
+        keys: of those for whom others may wait, as long as they do.
+    """
 
     taken_at: float
     hand_over: HandOver
@@ -43,7 +47,7 @@ class _Batch:
         """Return those who wait for a leader that failed."""
         if self.cache is None:
             return []
-        return [waiting for waiting, _ in self.cache.give_up(self.keys[exchange])]
+        return [waiting for waiting, _ in self.cache.give_up(self.keys.pop(exchange))]
 
 
 class DataPlane:
@@ -180,7 +184,7 @@ class DataPlane:
             _encode(exchange, call, part, Answer(_NOTHING, call.rows, waited, seconds, len(members), batch.cached))
         batch.hand_over([exchange for exchange, _ in members])
         if batch.cache is not None:
-            waiting = batch.cache.keep([(batch.keys[exchange], part) for exchange, _, part in answered], seconds)
+            waiting = batch.cache.keep([(batch.keys.pop(exchange), part) for exchange, _, part in answered], seconds)
             for group, (_, _, part) in zip(waiting, answered, strict=True):
                 if group:
                     self._answer_from_cache([(exchange, call, part) for exchange, call in group], batch.hand_over)
