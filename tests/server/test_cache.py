@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -479,6 +480,82 @@ def test_no_request_fails_while_redis_is_gone_and_it_is_used_again_afterwards(
         for thread in threads:
             thread.join(30)
     assert set(statuses) == {200}
+
+
+class Drip:
+    """What answers like Redis, byte by byte, or says what Redis never would."""
+
+    def __init__(self, reply: bytes) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._reply = reply
+        self._ends = threading.Event()
+        self._clients: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+
+    def close(self) -> None:
+        self._ends.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for client in self._clients:
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(30)
+        for client in (self._listener, *self._clients):
+            client.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while not self._ends.is_set():
+                client, _ = self._listener.accept()
+                self._clients.append(client)
+                self._threads.append(threading.Thread(target=self._drip, args=(client,)))
+                self._threads[-1].start()
+
+    def _drip(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while client.recv(65536):
+                for byte in self._reply:
+                    if self._ends.wait(0.012):  # sooner than a read takes that is given up
+                        return
+                    client.sendall(bytes([byte]))
+
+
+@pytest.mark.parametrize(
+    "reply", [b"*1\r\n$3000\r\n" + 3000 * b"x", b":abc\r\n", b"+OK\r\n"], ids=["slow", "bad", "odd"]
+)
+def test_redis_has_its_time_for_all_that_it_says_and_is_left_aside_whatever_that_is(reply: bytes) -> None:
+    server = Drip(reply)
+    store = RedisStore(server.url, b"t:", ttl_seconds=60)
+    try:
+        started = time.monotonic()
+        assert store.get_many([b"k"]) is None
+        # It takes 50 ms at most; the rest is for a machine that others use. The slow one would take half a minute.
+        assert time.monotonic() - started < 1.0
+        assert not store.is_up
+    finally:
+        store.close()
+        server.close()
+
+
+def test_redis_that_is_full_gives_out_what_it_has(valkey: Valkey) -> None:
+    store = RedisStore(valkey.url, b"t:", ttl_seconds=60)
+    client = redis.Redis(port=valkey.port)
+    store.put_many([(b"old", entry(1.0)), (b"bad", {"y": np.array([object()])}), (b"also", entry(2.0))])
+    wait_until(lambda: client.exists("t:old", "t:also") == 2, "the answers are written, but for one that cannot be")
+    client.config_set("maxmemory", "1")
+    store.put_many([(b"new", entry(3.0))])
+    wait_until(lambda: not store._unwritten, "the answer was refused")
+    found = store.get_many([b"old", b"new"])
+    assert found is not None
+    assert [outputs is not None for outputs in found] == [True, False]
+    assert store.is_up
+    client.close()
+    store.close()
 
 
 @dataclass
