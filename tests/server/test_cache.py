@@ -35,7 +35,7 @@ from tidegate.runtime.base import Columns, Signature, TensorSpec
 from tidegate.server.batching import BatchPolicy
 from tidegate.server.cache.base import CacheStore, Outputs
 from tidegate.server.cache.build import CacheSettings
-from tidegate.server.cache.cache import PredictionCache
+from tidegate.server.cache.cache import Lookup, PredictionCache
 from tidegate.server.cache.key import key_of
 from tidegate.server.cache.memory import MemoryStore
 from tidegate.server.cache.redis import RedisStore, bytes_of, outputs_of
@@ -143,6 +143,36 @@ def test_a_small_model_with_hits_does_not_pay_either() -> None:
     worth.note(500, 400, 500 * 20e-6)
     worth.computed(100, 100 * 10e-6)
     assert worth.settle(0.0)
+
+
+class Gates(MemoryStore):
+    """A store that can be gone."""
+
+    is_there = True
+
+    def get_many(self, keys: Sequence[bytes]) -> list[Outputs | None] | None:  # type: ignore[override]
+        return super().get_many(keys) if self.is_there else None
+
+
+def test_a_store_that_is_gone_says_nothing_about_what_the_cache_is_worth() -> None:
+    store = Gates(limit_bytes=10_000, ttl_seconds=60)
+    cache = PredictionCache(store, b"m")
+
+    def ask() -> Lookup:
+        lookup = cache.look_up([(asked(b""), call_of(1.0))])
+        for _, key in lookup.leaders:
+            cache.keep([(key, entry(1.0))], 0.1)
+        return lookup
+
+    store.is_there = False
+    for _ in range(2000):
+        assert ask().outcome == "bypass"
+    assert not cache.is_off()
+    store.is_there = True
+    for _ in range(2000):
+        ask()
+    assert not cache.is_off()
+    assert ask().hits
 
 
 # -- what Redis keeps --

@@ -65,6 +65,8 @@ class PredictionCache:
         self._under_way: dict[bytes, list[Member]] = {}
         self._outcomes = dict.fromkeys((HIT, MISS, BYPASS), 0)
         self._overhead = 0.0
+        #: Whether the store answered last. What is asked while it is gone says nothing about what the cache is worth.
+        self._is_there = True
 
     def is_off(self) -> bool:
         """Say whether the cache is left aside at the moment."""
@@ -87,6 +89,8 @@ class PredictionCache:
         # First who leads, then what is kept: what a leader before put into the store is there when the next one looks.
         leading = [pair for pair in zip(members, keys, strict=True) if self._leads(*pair)]
         found = self._found([key for _, key in leading])
+        if leading:
+            self._is_there = found is not None
         if found is None:
             found, lookup.outcome = [None] * len(leading), BYPASS
         for (member, key), outputs in zip(leading, found, strict=True):
@@ -106,7 +110,8 @@ class PredictionCache:
             self._store.put_many(answers)
         except Exception:  # those who wait get their answers all the same
             log.exception("the cache failed to keep answers")
-        self._worth.computed(len(answers), model_seconds)
+        if self._is_there:
+            self._worth.computed(len(answers), model_seconds)
         self._spend(0, 0, perf_counter() - started)
         if self._worth.settle(self._clock()):
             log.warning("the cache costs more than it saves and is left aside for a while")
@@ -166,4 +171,5 @@ class PredictionCache:
 
     def _spend(self, requests: int, hits: int, seconds: float) -> None:
         self._overhead += seconds
-        self._worth.note(requests, hits, seconds)
+        if self._is_there:
+            self._worth.note(requests, hits, seconds)
