@@ -126,7 +126,7 @@ def serve(
         typer.Option(
             "--watch",
             metavar="",
-            help="Serve a newer model as soon as there is one.",
+            help="Serve a newer model as soon as there is one; with --version, that version anew when it changes.",
             show_default=False,
             rich_help_panel=RUNNING,
         ),
