@@ -302,7 +302,7 @@ def test_a_request_continues_its_clients_trace(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
     trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
     with replica(quick_bundle.folder, tmp_path) as running:
-        headers = {"traceparent": f"00-{trace}-{parent}-01", "x-request-id": "r-9"}
+        headers = {"traceparent": f"00-{trace}-{parent}-01", "tracestate": "shop=t61rcWkgMzE", "x-request-id": "r-9"}
         assert running.client.post("/predict", json=list(quick_bundle.sample), headers=headers).status_code == 200
         assert running.client.post("/predict", json=[{}], headers=headers).status_code == 400
         assert running.stop() == 0
@@ -312,6 +312,7 @@ def test_a_request_continues_its_clients_trace(
     assert good.name == "infer predict"
     assert told["tidegate.request_id"] == "r-9"
     assert told["http.response.status_code"] == 200
+    assert {span.trace_state for span in spans} == {"shop=t61rcWkgMzE"}
     inside = {span.name: span for span in spans if span.parent_span_id == good.span_id}
     assert set(inside) == {"queue", "model"}
     assert inside["model"].start_time_unix_nano <= inside["model"].end_time_unix_nano <= good.end_time_unix_nano

@@ -61,10 +61,12 @@ class Head:
         "says_connection",
         "timeout_seconds",
         "traceparent",
+        "tracestate",
     )
 
     def __init__(self, headers: Headers) -> None:
-        self.content_type = self.content_encoding = self.accept = self.traceparent = request_id = b""
+        self.content_type = self.content_encoding = self.accept = b""
+        self.traceparent = self.tracestate = request_id = b""
         self.json_length: int | None = None
         self.length = 0
         self.says_connection = False
@@ -83,6 +85,8 @@ class Head:
                     self.says_connection = True
                 case b"traceparent":
                     self.traceparent = value
+                case b"tracestate":  # may come in several headers, which are one list
+                    self.tracestate = self.tracestate + b"," + value if self.tracestate else value
                 case b"x-request-timeout-ms" | b"x-envoy-expected-rq-timeout-ms" if value.isdigit() and len(value) < 10:
                     self.timeout_seconds = min(self.timeout_seconds, int(value) / 1000 or inf)
                 case b"inference-header-content-length" if value.isdigit() and len(value) < 20:
@@ -188,6 +192,7 @@ class InferenceEndpoint:
             self._tracer.request(
                 self._codec.protocol,
                 traceparent=head.traceparent,
+                tracestate=head.tracestate,
                 request_id=head.request_id,
                 status=status,
                 seconds=seconds,
