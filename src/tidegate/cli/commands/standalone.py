@@ -16,10 +16,10 @@ from typing import Annotated, Any
 import typer
 
 from tidegate.cli.exits import ExitCode
+from tidegate.cli.options import MODEL, TRUST, Framework, Sample
 from tidegate.cli.output import Output, note, say
 from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 
-MODEL = "Model"
 RUNNING = "Running"
 #: What the supervisor's process says with its exit code.
 _NO_ADDRESS, _UNSERVABLE = 69, 78
@@ -54,25 +54,8 @@ def serve(
             rich_help_panel=MODEL,
         ),
     ] = None,
-    framework: Annotated[
-        str | None,
-        typer.Option(
-            "--framework",
-            help="The runtime that serves it.",
-            show_default="recognised from the content",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    sample: Annotated[
-        str | None,
-        typer.Option(
-            "--sample",
-            metavar="FILE",
-            help="Rows of typical input, JSON or CSV, for a model that does not say what it takes.",
-            show_default=False,
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
+    framework: Framework = None,
+    sample: Sample = None,
     settings: Annotated[
         str | None,
         typer.Option(
@@ -83,16 +66,7 @@ def serve(
             rich_help_panel=MODEL,
         ),
     ] = None,
-    trust: Annotated[
-        bool,
-        typer.Option(
-            "--trust",
-            metavar="",
-            help="Load it although that runs code of its own, as a pickle does.",
-            show_default=False,
-            rich_help_panel=MODEL,
-        ),
-    ] = False,
+    trust: Annotated[bool, TRUST] = False,
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.", rich_help_panel=RUNNING)
     ] = "127.0.0.1",
