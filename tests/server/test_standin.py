@@ -7,6 +7,8 @@ import re
 import socket
 from typing import Any
 
+import pytest
+
 from tests.server.processes import DEADLINE_SECONDS
 from tidegate.server.handover import HandoverQueue, Intake
 from tidegate.server.supervisor.standin import StandIn
@@ -105,3 +107,35 @@ def test_an_offer_to_speak_another_protocol_is_left_alone() -> None:
 
 def test_a_connection_accepted_just_before_a_worker_serves_is_handed_over() -> None:
     asyncio.run(_accepted_just_before_a_worker_serves())
+
+
+async def _told_again(method: str, path: str, body: bytes) -> tuple[int, Any]:
+    return 503, [method, path, body.decode()]
+
+
+async def _asked_at_once(sent: bytes) -> bytes:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        standin = StandIn(listener, HandoverQueue.create(), _told_again)
+        standin.open()
+        reading, writing = await asyncio.open_connection(*listener.getsockname())
+        writing.write(sent)
+        answers = await asyncio.wait_for(reading.read(), DEADLINE_SECONDS)
+        writing.close()
+        standin.end()
+        return answers
+
+
+@pytest.mark.parametrize(
+    ("last", "status"),
+    [(b"GET /c HTTP/1.1\r\nconnection: close\r\n\r\n", b"503"), (b"this is no HTTP\r\n\r\n", b"400")],
+)
+def test_requests_that_come_before_the_first_has_its_answer_are_answered_in_order(last: bytes, status: bytes) -> None:
+    first = b"POST /a HTTP/1.1\r\ncontent-length: 2\r\n\r\nhi" + b"GET /b?x HTTP/1.1\r\n\r\n"
+    answers = asyncio.run(_asked_at_once(first + last)).split(b"HTTP/1.1 ")[1:]
+    assert [answer[:3] for answer in answers] == [b"503", b"503", status]
+    assert [answer.partition(b"\r\n\r\n")[2] for answer in answers[:2]] == [
+        b'["POST", "/a", "hi"]',
+        b'["GET", "/b", ""]',
+    ]
+    assert [b"connection: close" in answer for answer in answers] == [False, False, True]
