@@ -77,6 +77,34 @@ def test_settings_from_a_file_reach_the_runtime(tmp_path: Path) -> None:
         process.wait(DEADLINE_SECONDS)
 
 
+def test_how_requests_are_answered_can_be_said(tmp_path: Path) -> None:
+    models.onnx_model(tmp_path / "flights.onnx")
+    options = ("--p99", "75ms", "--timeout", "5s", "--cache", "memory", "--prediction-log", "log.jsonl")
+    process = start("flights.onnx", *options, "--port", "0", "--output", "json", cwd=tmp_path)
+    try:
+        port = json.loads(read_until(process, '"listening"')[-1])["port"]
+        sample = json.loads(read_until(process, '"serving"')[-1])["sample"]
+        url = f"http://127.0.0.1:{port}"
+        told = [httpx.post(f"{url}/predict", json=[sample]).headers["server-timing"] for _ in range(2)]
+        assert "cache;desc=hit" in told[1]
+        assert 'le="0.075"' in httpx.get(f"{url}/metrics").text
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE_SECONDS) == 0
+        assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
+    finally:
+        process.kill()
+        process.wait(DEADLINE_SECONDS)
+
+
+@pytest.mark.parametrize("options", [("--p99", "fast"), ("--timeout", "0s")])
+def test_times_that_are_none_are_refused(tmp_path: Path, options: tuple[str, str]) -> None:
+    models.onnx_model(tmp_path / "flights.onnx")
+    process = start("flights.onnx", *options, cwd=tmp_path)
+    _, said = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 2
+    assert options[0] in said
+
+
 def test_what_it_started_ends_when_the_command_is_killed(tmp_path: Path) -> None:
     models.onnx_model(tmp_path / "flights.onnx")
     process = start("flights.onnx", "--port", "0", "--output", "json", cwd=tmp_path)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -141,6 +143,21 @@ def json_request(rng: Random) -> Request:
     return Request(path, body)
 
 
+#: Twenty megabytes in twenty kilobytes.
+_BOMB = zlib.compress(b"[" * 20_000_000)
+
+
+def compressed_request(rng: Random) -> Request:
+    """Return a request whose body is compressed, damaged, said to be compressed otherwise, or larger than it looks."""
+    path, document = rng.choice(documents(rng.choice([1, 5])))
+    plain = dumped(document if rng.random() < 0.3 else mutated_document(rng, document))
+    body = rng.choice([gzip.compress(plain, mtime=0), zlib.compress(plain), _BOMB])
+    if rng.random() < 0.6:
+        body = mutated_bytes(rng, body)
+    encoding = rng.choice(["gzip", "deflate", "br", "gzip, deflate", "", "identity"])
+    return Request(path, body, (("content-encoding", encoding),))
+
+
 def deep_request(rng: Random) -> Request:
     path, _ = rng.choice(documents(1))
     depth = rng.choice([100, 1000, 1025, 20_000])
@@ -260,7 +277,7 @@ def lost_request(rng: Random) -> Request:
 
 GENERATORS: tuple[Callable[[Random], Request], ...] = (
     json_request, json_request, json_request, json_request, deep_request, csv_request, csv_request, arrow_request,
-    binary_request, binary_request, lost_request,
+    binary_request, binary_request, lost_request, compressed_request,
 )  # fmt: skip
 
 

@@ -173,6 +173,16 @@ def test_missing_values_and_rounding_are_no_difference() -> None:
     assert rows_are_independent(Formula(lambda a: a * (1 + 1e-15 * len(a))), {"a": np.array([3.0, 1.0])})
 
 
+def test_a_model_that_works_in_place_may_be_asked_in_batches_and_leaves_the_sample_as_it_is() -> None:
+    def doubled_in_place(a: Any) -> Any:
+        a *= 2
+        return a.copy()
+
+    inputs = {"a": np.array([1.0, 5.0, 2.0])}
+    assert rows_are_independent(Formula(doubled_in_place), inputs)
+    assert inputs["a"].tolist() == [1.0, 5.0, 2.0]
+
+
 def test_a_batch_of_fixed_size_is_not_extended() -> None:
     fixed = Signature("tensors", (TensorSpec("a", "FP64", (1, 2)),), (TensorSpec("y", "FP64", (1, 2)),))
     assert not rows_are_independent(Formula(lambda a: a, fixed), {"a": np.ones((1, 2))})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -11,7 +13,7 @@ import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +30,19 @@ from hypothesis import strategies as st
 from tests.server.conftest import InProcess, Serve
 from tests.server.processes import wait_until
 from tidegate.artifact.bundle import Bundle, load_model
-from tidegate.runtime.base import Columns, Signature
+from tidegate.contract.errors import TidegateError
+from tidegate.runtime.base import Columns, Signature, TensorSpec
+from tidegate.server.batching import BatchPolicy
+from tidegate.server.cache.base import CacheStore, Outputs
 from tidegate.server.cache.build import CacheSettings
+from tidegate.server.cache.cache import Lookup, PredictionCache
 from tidegate.server.cache.key import key_of
 from tidegate.server.cache.memory import MemoryStore
 from tidegate.server.cache.redis import RedisStore, bytes_of, outputs_of
 from tidegate.server.cache.worth import Worth
-from tidegate.server.protocols.base import Call
+from tidegate.server.dataplane import DataPlane
+from tidegate.server.exchange import Exchange
+from tidegate.server.protocols.base import Call, Encoded, Message
 
 MEMORY = CacheSettings("memory")
 ROW = {"distance": 400.0, "hour": 18, "month": 7, "carrier": "UA"}
@@ -135,6 +143,36 @@ def test_a_small_model_with_hits_does_not_pay_either() -> None:
     worth.note(500, 400, 500 * 20e-6)
     worth.computed(100, 100 * 10e-6)
     assert worth.settle(0.0)
+
+
+class Gates(MemoryStore):
+    """A store that can be gone."""
+
+    is_there = True
+
+    def get_many(self, keys: Sequence[bytes]) -> list[Outputs | None] | None:  # type: ignore[override]
+        return super().get_many(keys) if self.is_there else None
+
+
+def test_a_store_that_is_gone_says_nothing_about_what_the_cache_is_worth() -> None:
+    store = Gates(limit_bytes=10_000, ttl_seconds=60)
+    cache = PredictionCache(store, b"m")
+
+    def ask() -> Lookup:
+        lookup = cache.look_up([(asked(b""), call_of(1.0))])
+        for _, key in lookup.leaders:
+            cache.keep([(key, entry(1.0))], 0.1)
+        return lookup
+
+    store.is_there = False
+    for _ in range(2000):
+        assert ask().outcome == "bypass"
+    assert not cache.is_off()
+    store.is_there = True
+    for _ in range(2000):
+        ask()
+    assert not cache.is_off()
+    assert ask().hits
 
 
 # -- what Redis keeps --
@@ -253,6 +291,94 @@ def test_those_who_wait_for_one_that_fails_fail_with_it(serve: Serve, fragile_bu
         answers = list(clients.map(lambda _: client.post("/predict", json={"distance": -1, "hour": 3}), range(40)))
     assert {answer.status_code for answer in answers} == {500}
     assert client.post("/predict", json={"distance": 2.0, "hour": 3}).status_code == 200
+
+
+class Plain:
+    """A protocol whose message is a list of numbers."""
+
+    protocol = "plain"
+
+    def decode(self, message: Message) -> Call:
+        values = orjson.loads(message.body)
+        return Call({"a": np.array(values, np.float64)}, 1, ())
+
+    def encode(self, _: Call, outputs: Columns) -> Encoded:
+        return Encoded(repr(outputs["y"].tolist()).encode())
+
+    def encode_error(self, error: TidegateError) -> bytes:
+        return error.message.encode()
+
+
+class Gone(BaseException):
+    """What no code that serves a model expects of it."""
+
+
+class Halting:
+    """A model that halts at each run until it is let go, and fails as none should on rows of two numbers."""
+
+    signature = Signature("tensors", (TensorSpec("a", "FP64", (-1, -1)),), (TensorSpec("y", "FP64", (-1, -1)),))
+
+    def __init__(self) -> None:
+        self.good, self.bad = threading.Semaphore(0), threading.Semaphore(0)
+        self.begun = threading.Semaphore(0)
+
+    def predict(self, inputs: Columns) -> Columns:
+        self.begun.release()
+        if inputs["a"].shape[1] == 2:
+            self.bad.acquire()
+            raise Gone
+        self.good.acquire()
+        return {"y": inputs["a"] * 2}
+
+    def close(self) -> None:
+        pass
+
+
+def asked(text: bytes) -> Exchange:
+    return Exchange(Plain(), Message(text), 0.0, lambda _: None)
+
+
+async def served_on_threads_of_their_own(store: CacheStore) -> tuple[list[Exchange], BaseException]:
+    """Have one batch fail when its first request was answered, and others ask the same as that meanwhile."""
+    model = Halting()
+    plane = DataPlane(
+        model, BatchPolicy(10.0), threads=1, queue_limit=9, queue_bytes=999, cache=PredictionCache(store, b"m")
+    )
+    answered, leading, waiting = (asked(b"[[1.0]]") for _ in range(3))
+    failing = asyncio.create_task(asyncio.to_thread(plane._serve, [answered, asked(b"[[1.0,2.0]]")], list))
+    await asyncio.to_thread(model.begun.acquire)
+    model.good.release()
+    await asyncio.to_thread(model.begun.acquire)  # the first is answered, the second is in the model
+    going_on = asyncio.create_task(asyncio.to_thread(plane._serve, [leading], list))
+    await asyncio.to_thread(model.begun.acquire)
+    await asyncio.to_thread(plane._serve, [waiting], list)
+    model.bad.release()
+    (failure,) = await asyncio.gather(failing, return_exceptions=True)
+    model.good.release()
+    await going_on
+    plane.close()
+    assert isinstance(failure, BaseException)
+    return [answered, leading, waiting], failure
+
+
+def test_a_batch_that_fails_takes_nobody_along_who_waits_for_another() -> None:
+    nothing = MemoryStore(limit_bytes=0, ttl_seconds=1)
+    exchanges, failure = asyncio.run(served_on_threads_of_their_own(nothing))
+    assert isinstance(failure, Gone)
+    assert [exchange.error for exchange in exchanges] == [None, None, None]
+    assert all(exchange.answer is not None for exchange in exchanges)
+
+
+def test_who_waits_gets_the_answer_also_when_it_cannot_be_kept() -> None:
+    class Full(MemoryStore):
+        def put_many(self, entries: Sequence[tuple[bytes, Outputs]]) -> None:
+            raise OSError("no room")
+
+    cache = PredictionCache(Full(limit_bytes=1, ttl_seconds=1), b"m")
+    leader, waiting = [(asked(b""), call_of(1.0)) for _ in range(2)]
+    lookup = cache.look_up([leader, waiting])
+    assert [member for member, _ in lookup.leaders] == [leader]
+    assert cache.keep([(lookup.leaders[0][1], entry(1.0))], 0.1) == [[waiting]]
 
 
 def test_a_cache_that_does_not_pay_switches_itself_off_and_says_so(serve: Serve, quick_bundle: Bundle) -> None:
@@ -384,6 +510,82 @@ def test_no_request_fails_while_redis_is_gone_and_it_is_used_again_afterwards(
         for thread in threads:
             thread.join(30)
     assert set(statuses) == {200}
+
+
+class Drip:
+    """What answers like Redis, byte by byte, or says what Redis never would."""
+
+    def __init__(self, reply: bytes) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._reply = reply
+        self._ends = threading.Event()
+        self._clients: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+
+    def close(self) -> None:
+        self._ends.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for client in self._clients:
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(30)
+        for client in (self._listener, *self._clients):
+            client.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while not self._ends.is_set():
+                client, _ = self._listener.accept()
+                self._clients.append(client)
+                self._threads.append(threading.Thread(target=self._drip, args=(client,)))
+                self._threads[-1].start()
+
+    def _drip(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while client.recv(65536):
+                for byte in self._reply:
+                    if self._ends.wait(0.012):  # sooner than a read takes that is given up
+                        return
+                    client.sendall(bytes([byte]))
+
+
+@pytest.mark.parametrize(
+    "reply", [b"*1\r\n$3000\r\n" + 3000 * b"x", b":abc\r\n", b"+OK\r\n"], ids=["slow", "bad", "odd"]
+)
+def test_redis_has_its_time_for_all_that_it_says_and_is_left_aside_whatever_that_is(reply: bytes) -> None:
+    server = Drip(reply)
+    store = RedisStore(server.url, b"t:", ttl_seconds=60)
+    try:
+        started = time.monotonic()
+        assert store.get_many([b"k"]) is None
+        # It takes 50 ms at most; the rest is for a machine that others use. The slow one would take half a minute.
+        assert time.monotonic() - started < 1.0
+        assert not store.is_up
+    finally:
+        store.close()
+        server.close()
+
+
+def test_redis_that_is_full_gives_out_what_it_has(valkey: Valkey) -> None:
+    store = RedisStore(valkey.url, b"t:", ttl_seconds=60)
+    client = redis.Redis(port=valkey.port)
+    store.put_many([(b"old", entry(1.0)), (b"bad", {"y": np.array([object()])}), (b"also", entry(2.0))])
+    wait_until(lambda: client.exists("t:old", "t:also") == 2, "the answers are written, but for one that cannot be")
+    client.config_set("maxmemory", "1")
+    store.put_many([(b"new", entry(3.0))])
+    wait_until(lambda: not store._unwritten, "the answer was refused")
+    found = store.get_many([b"old", b"new"])
+    assert found is not None
+    assert [outputs is not None for outputs in found] == [True, False]
+    assert store.is_up
+    client.close()
+    store.close()
 
 
 @dataclass

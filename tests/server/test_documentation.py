@@ -11,7 +11,17 @@ import pytest
 from tests.server.conftest import InProcess
 from tidegate.artifact.bundle import Bundle
 
-PATHS = ["/predict", "/v2/models/flights/infer", "/v1/models/flights:predict", "/v1/models/flights:classify"]
+PATHS = [
+    "/predict",
+    "/v2/models/flights/infer",
+    "/v2/models/flights/versions/3/infer",
+    "/v1/models/flights:predict",
+    "/v1/models/flights:classify",
+    "/v1/models/flights/versions/3:predict",
+    "/v1/models/flights/versions/3:classify",
+    "/v1/models/flights/labels/latest:predict",
+    "/v1/models/flights/labels/latest:classify",
+]
 
 
 @pytest.fixture(params=["flights", "tensors"])
@@ -46,6 +56,13 @@ def test_an_error_fits_its_schema(client: InProcess, path: str) -> None:
     check(document, described["responses"]["400"]["content"]["application/json"]["schema"], answer.json())
 
 
+def test_every_operation_has_a_name_of_its_own(client: InProcess) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    names = [described["operationId"] for methods in paths.values() for described in methods.values()]
+    assert len(set(names)) == len(names)
+    assert set(PATHS) <= paths.keys()
+
+
 def test_a_record_without_a_column_does_not_fit_the_schema(flights: InProcess) -> None:
     document, described = operation(flights, "/predict")
     schema = described["requestBody"]["content"]["application/json"]["schema"]
@@ -75,8 +92,9 @@ def test_the_root_leads_to_the_page(flights: InProcess) -> None:
     assert flights.get("/").headers["location"] == "docs"
 
 
-def test_an_unknown_path_is_answered_in_json(flights: InProcess) -> None:
-    answer = flights.get("/nowhere")
+@pytest.mark.parametrize("path", ["/nowhere", "/v2/", "/v2/models/flights/", "/v1/models"])
+def test_an_unknown_path_is_answered_in_json_and_leads_nowhere_else(flights: InProcess, path: str) -> None:
+    answer = flights.get(path)
     assert (answer.status_code, answer.json()) == (404, {"error": "Not Found"})
 
 

@@ -270,6 +270,18 @@ def test_typed_values_that_do_not_fit_are_named_by_field_and_row(
     assert says in details
 
 
+@pytest.mark.parametrize(("datatype", "value"), [("INT8", 300), ("INT16", 40_000), ("INT8", -129)])
+def test_a_typed_value_is_one_of_the_datatype_that_is_declared(client: Client, datatype: str, value: int) -> None:
+    message = request(ROWS, raw=False)
+    hour = message.inputs[1]
+    hour.datatype = datatype
+    hour.contents.Clear()
+    hour.contents.int_contents.extend([9, value])
+    code, details = client.refusal(message.SerializeToString())
+    assert code is Code.INVALID_ARGUMENT
+    assert f"field 'hour', row 1: expected a value of {datatype}, as declared" in details
+
+
 @pytest.mark.parametrize("fields", [{"model_name": "planes"}, {"model_version": "2"}, {"model_name": ""}])
 def test_inference_by_another_model_is_not_found(client: Client, fields: dict[str, str]) -> None:
     assert client.refusal(request(ROWS, **fields).SerializeToString())[0] is Code.NOT_FOUND

@@ -146,6 +146,17 @@ def test_a_watched_file_is_taken_when_it_changes(tmp_path: Path) -> None:
         assert running.event("serving", number=2)["version"] == "2"
 
 
+def test_a_version_that_was_named_is_watched_and_not_left_for_a_newer_one(repository: Path, tmp_path: Path) -> None:
+    models.onnx_model(repository / "flights" / "2.onnx", seed=1)
+    models.onnx_model(repository / "flights" / "3.onnx", seed=2)
+    options = ("--repository", str(repository), "--model-version", "2", "--watch-seconds", "0.05")
+    with supervised(tmp_path / "run", *options) as running:
+        os.kill(running.process.pid, signal.SIGHUP)
+        assert running.event("unchanged")["version"] == "2"
+        models.onnx_model(tmp_path / "new.onnx", seed=3).path.replace(repository / "flights" / "2.onnx")
+        assert running.event("serving", number=2)["version"] == "2"
+
+
 def test_only_what_the_repository_holds_can_be_asked_for(running: Supervised) -> None:
     for wish, status, word in (
         ({"version": "7"}, 404, "no version 7"),

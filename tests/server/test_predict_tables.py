@@ -290,6 +290,20 @@ def test_prefixes_that_repeat_themselves_are_refused(flights: InProcess) -> None
     assert "DELTA_BYTE_ARRAY" in refused(flights, body, PARQUET)["error"]
 
 
+@pytest.mark.parametrize("data_page_version", ["1.0", "2.0"])
+def test_text_may_have_its_lengths_before_it(flights: InProcess, data_page_version: str) -> None:
+    expected = post(flights, as_parquet(table_of(ROWS)), PARQUET).json()
+    body = as_parquet(
+        table_of(ROWS),
+        use_dictionary=False,
+        column_encoding={"carrier": "DELTA_LENGTH_BYTE_ARRAY", "distance": "BYTE_STREAM_SPLIT"},
+        data_page_version=data_page_version,
+    )
+    answer = post(flights, body, PARQUET)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == expected
+
+
 @pytest.mark.parametrize("write", [as_stream, as_file, as_parquet])
 def test_damaged_bodies_are_refused(flights: InProcess, write: Callable[[pa.Table], bytes]) -> None:
     body, kind = write(table_of(ROWS)), {as_stream: STREAM, as_file: FILE, as_parquet: PARQUET}[write]

@@ -142,6 +142,13 @@ def test_json_and_bytes_mix_over_http(
     assert answer.as_numpy("probabilities").tolist() == probabilities
 
 
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+def test_requests_may_come_compressed(library: str, flights_client: Any, flights: InProcess, algorithm: str) -> None:
+    option = "request_compression_algorithm" if library == "http" else "compression_algorithm"
+    answer = flights_client.infer("flights", flights_inputs(LIBRARIES[library]), **{option: algorithm})
+    assert answer.as_numpy("probabilities").tolist() == expected_answer(flights)[1]
+
+
 def test_an_error_arrives_as_a_sentence(library: str, flights_client: Any) -> None:
     with pytest.raises(InferenceServerException, match="lacks the input 'distance'"):
         flights_client.infer("flights", flights_inputs(LIBRARIES[library])[1:])

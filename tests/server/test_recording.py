@@ -18,9 +18,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.server.conftest import IDENTITY, InProcess, Serve
 from tests.server.processes import replica, wait_until
-from tidegate.artifact.bundle import Bundle
+from tidegate.artifact.bundle import Bundle, load_model
 from tidegate.contract.errors import InvalidInput
-from tidegate.runtime.base import TensorSpec
+from tidegate.runtime.base import Columns, TensorSpec
 from tidegate.server.exchange import Exchange
 from tidegate.server.protocols.base import Call, Message
 from tidegate.server.recording.distribution import PredictionDistribution
@@ -222,6 +222,37 @@ def test_predictions_of_a_replica_are_in_its_file(serve: Serve, quick_bundle: Bu
     assert path.stat().st_mode & 0o077 == 0
 
 
+class InPlace:
+    """A real model behind code that works in place on what it is given."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._model = load_model(bundle, threads=1)
+        self.signature = self._model.signature
+
+    def predict(self, inputs: Columns) -> Columns:
+        outputs = self._model.predict({name: array.copy() for name, array in inputs.items()})
+        for array in inputs.values():
+            if array.dtype.kind == "f" and array.flags.writeable:
+                np.multiply(array, 2, out=array)
+        return outputs
+
+    def close(self) -> None:
+        self._model.close()
+
+
+def test_a_model_that_works_in_place_is_logged_with_what_it_was_asked(
+    serve: Serve, quick_bundle: Bundle, tmp_path: Path
+) -> None:
+    path = tmp_path / "predictions.jsonl"
+    replica, client = serve(quick_bundle, warm=False, prediction_log=PredictionLogSettings(f"jsonl:{path}"))
+    client.call(replica.warm, InPlace(quick_bundle))
+    row = {**dict(quick_bundle.sample[0]), "distance": 123.0}
+    assert client.post("/predict", json=[row]).status_code == 200
+    wait_until(lambda: path.exists() and path.read_text().endswith("\n"), "the record is written")
+    (record,) = map(json.loads, path.read_text().splitlines())
+    assert record["inputs"]["distance"] == [123.0]
+
+
 @pytest.mark.parametrize(("wanted", "message"), [("nowhere:x", "no sink"), ("jsonl", "needs a path")])
 def test_a_sink_that_there_is_not_is_refused(wanted: str, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
@@ -271,7 +302,7 @@ def test_a_request_continues_its_clients_trace(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
     trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
     with replica(quick_bundle.folder, tmp_path) as running:
-        headers = {"traceparent": f"00-{trace}-{parent}-01", "x-request-id": "r-9"}
+        headers = {"traceparent": f"00-{trace}-{parent}-01", "tracestate": "shop=t61rcWkgMzE", "x-request-id": "r-9"}
         assert running.client.post("/predict", json=list(quick_bundle.sample), headers=headers).status_code == 200
         assert running.client.post("/predict", json=[{}], headers=headers).status_code == 400
         assert running.stop() == 0
@@ -281,6 +312,7 @@ def test_a_request_continues_its_clients_trace(
     assert good.name == "infer predict"
     assert told["tidegate.request_id"] == "r-9"
     assert told["http.response.status_code"] == 200
+    assert {span.trace_state for span in spans} == {"shop=t61rcWkgMzE"}
     inside = {span.name: span for span in spans if span.parent_span_id == good.span_id}
     assert set(inside) == {"queue", "model"}
     assert inside["model"].start_time_unix_nano <= inside["model"].end_time_unix_nano <= good.end_time_unix_nano

@@ -66,6 +66,34 @@ def test_the_one_input_of_a_model_needs_no_name(tensors: InProcess, body: Any) -
         assert answer.json()["outputs"]["prediction"] == [row["prediction"] for row in rows]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"instances": [{name: [value] for name, value in row.items()} for row in (ROW, OTHER)]},
+        {"instances": [ROW, {**OTHER, "hour": [6]}]},
+        {"inputs": {name: [[ROW[name]], [OTHER[name]]] for name in ROW}},
+    ],
+    ids=["rows", "one value", "columns"],
+)
+def test_values_of_columns_may_stand_in_lists_of_one(flights: InProcess, body: Any) -> None:
+    """As a client sends them that was written for TensorFlow's own model, whose inputs are `[-1, 1]`."""
+    plain: Any = {"instances": [ROW, OTHER]}
+    if "inputs" in body:
+        plain = {"inputs": {name: [ROW[name], OTHER[name]] for name in ROW}}
+    answer = flights.post(f"{MODEL}:predict", json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == flights.post(f"{MODEL}:predict", json=plain).json()
+
+
+@pytest.mark.parametrize(
+    ("value", "got"), [(["noon"], '"noon"'), ([1, 2], "a list of 2"), ([], "a list of 0"), ([[1]], "a list of 1")]
+)
+def test_another_value_in_a_list_is_named(flights: InProcess, value: Any, got: str) -> None:
+    answer = flights.post(f"{MODEL}:predict", json={"instances": [ROW, {**ROW, "hour": value}]})
+    assert answer.status_code == 400
+    assert answer.json()["error"] == f"field 'hour', row 1: expected a number or null, got {got}"
+
+
 def test_one_output_is_answered_without_its_name(serve: Serve, slow_bundle: Bundle) -> None:
     client = serve(slow_bundle)[1]
     row = {spec.name: 0.5 for spec in slow_bundle.signature.inputs}

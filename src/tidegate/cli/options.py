@@ -9,6 +9,9 @@ import typer
 from tidegate.cli.complete import deployment_names
 from tidegate.cli.output import Output
 
+#: Panel of the help with what is to be known of a model.
+MODEL = "Model"
+
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The deployment.", autocompletion=deployment_names, show_default=False)
 ]
@@ -39,3 +42,30 @@ GatewayPort = Annotated[
         metavar="PORT",
     ),
 ]
+Framework = Annotated[
+    str | None,
+    typer.Option(
+        "--framework",
+        help="The runtime that serves it.",
+        show_default="recognised from the content",
+        rich_help_panel=MODEL,
+    ),
+]
+Sample = Annotated[
+    str | None,
+    typer.Option(
+        "--sample",
+        metavar="FILE",
+        help="Rows of typical input, JSON or CSV, for a model that does not say what it takes.",
+        show_default=False,
+        rich_help_panel=MODEL,
+    ),
+]
+#: An option alone: to leave it out means no to `serve`, and what the request document says to `deploy`.
+TRUST = typer.Option(
+    "--trust",
+    metavar="",
+    help="Load it although that runs code of its own, as a pickle does.",
+    show_default=False,
+    rich_help_panel=MODEL,
+)

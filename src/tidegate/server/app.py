@@ -34,6 +34,8 @@ def build_app(replica: Replica) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        # It would lead to an absolute address, from which a gateway's prefix is missing.
+        redirect_slashes=False,
     )
     _add_health(app, replica)
     _add_metadata(app, replica)

@@ -164,7 +164,10 @@ def rows_are_independent(model: Model, inputs: Columns) -> bool:
     if not specs or any(spec.shape[:1] != (-1,) for spec in specs):
         return False
     rows = min(len(inputs[specs[0].name]), _ROWS_TRIED)
-    alone = [model.predict({name: array[row : row + 1] for name, array in inputs.items()}) for row in range(rows)]
+    # Copies: a model may work in place, and would answer something else when it is asked the same rows again.
+    alone = [
+        model.predict({name: array[row : row + 1].copy() for name, array in inputs.items()}) for row in range(rows)
+    ]
     # Two copies, so that there is company also when there is just one row, and none of it at its own place.
     order = [*range(rows), *range(rows)][::-1]
     together = model.predict({name: array[order] for name, array in inputs.items()})
@@ -184,10 +187,15 @@ def _alike(one: Array, other: Array) -> bool:
     return bool(np.allclose(one, other, rtol=tolerance, atol=tolerance, equal_nan=True))
 
 
-def join_inputs(calls: list[Call]) -> Columns:
-    """Return the inputs of several calls, one after the other."""
+def join_inputs(calls: list[Call], *, kept: bool = False) -> Columns:
+    """Return the inputs of several calls, one after the other.
+
+    Args:
+        kept: the calls' own inputs are needed later: what is returned may be worked on in place.
+    """
     if len(calls) == 1:
-        return calls[0].inputs
+        inputs = calls[0].inputs
+        return {name: array.copy() for name, array in inputs.items()} if kept else inputs
     return {name: np.concatenate([call.inputs[name] for call in calls]) for name in calls[0].inputs}
 
 

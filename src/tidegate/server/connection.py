@@ -20,7 +20,8 @@ from tidegate.contract.errors import InvalidInput, Unavailable
 from tidegate.server.departure import Give, try_to_leave
 from tidegate.server.endpoint import InferenceEndpoint
 from tidegate.server.hot_request import BodyBudget, HotRequest
-from tidegate.server.http_text import HEAD_BYTES, header_lines, refusal, without_offer
+from tidegate.server.http_offer import header_lines, without_offer
+from tidegate.server.http_text import HEAD_BYTES, refusal
 from tidegate.server.patience import LINGER_SECONDS, Overdue, Patience
 from tidegate.server.protocols.base import BodyTimeout, DeadlineExceeded
 

@@ -31,7 +31,11 @@ HandOver = Callable[[list[Exchange]], None]
 
 @dataclass(slots=True)
 class _Batch:
-    """What is known of a batch while it is computed: when it was taken, where outcomes go, and who is to be cached."""
+    """What is known of a batch while it is computed: when it was taken, where outcomes go, and who is to be cached.
+
+    Attributes:
+        keys: of those for whom others may wait, as long as they do.
+    """
 
     taken_at: float
     hand_over: HandOver
@@ -43,7 +47,7 @@ class _Batch:
         """Return those who wait for a leader that failed."""
         if self.cache is None:
             return []
-        return [waiting for waiting, _ in self.cache.give_up(self.keys[exchange])]
+        return [waiting for waiting, _ in self.cache.give_up(self.keys.pop(exchange))]
 
 
 class DataPlane:
@@ -160,7 +164,9 @@ class DataPlane:
         calls = [call for _, call in members]
         started = perf_counter()
         try:
-            outputs = self._predict(calls)
+            # A model may work in place. In company it does so on what was joined, not on what will be logged.
+            keeps = len(members) == 1 and self.watch is not None and self.watch.keeps(members[0][0])
+            outputs = self._predict(calls, kept=keeps)
         except (InvalidInput, ModelFailed) as error:
             if len(members) == 1:
                 exchange = members[0][0]
@@ -178,7 +184,7 @@ class DataPlane:
             _encode(exchange, call, part, Answer(_NOTHING, call.rows, waited, seconds, len(members), batch.cached))
         batch.hand_over([exchange for exchange, _ in members])
         if batch.cache is not None:
-            waiting = batch.cache.keep([(batch.keys[exchange], part) for exchange, _, part in answered], seconds)
+            waiting = batch.cache.keep([(batch.keys.pop(exchange), part) for exchange, _, part in answered], seconds)
             for group, (_, _, part) in zip(waiting, answered, strict=True):
                 if group:
                     self._answer_from_cache([(exchange, call, part) for exchange, call in group], batch.hand_over)
@@ -196,11 +202,11 @@ class DataPlane:
                 self.watch.counted(outputs)
             self.watch.answered(found)
 
-    def _predict(self, calls: list[Call]) -> Columns:
-        """Return the outputs of the calls one after the other. Raises ModelFailed."""
+    def _predict(self, calls: list[Call], *, kept: bool) -> Columns:
+        """Return the outputs of the calls one after the other; see `join_inputs`. Raises ModelFailed."""
         rows = sum(call.rows for call in calls)
         try:
-            outputs = self._model.predict(join_inputs(calls))
+            outputs = self._model.predict(join_inputs(calls, kept=kept))
         except InvalidInput:
             raise
         except Exception as error:

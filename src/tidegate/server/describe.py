@@ -17,6 +17,7 @@ _FAILURES = {
     "405": "The path takes POST.",
     "408": "The rest of the body did not come in time.",
     "413": "The request is larger than this server takes.",
+    "415": "The body has a form or a compression that is not taken.",
     "500": "The model failed on this request.",
     "504": "The time that the client gave the request is over.",
     "503": "The model is being loaded, or too many requests wait; try again after `Retry-After` seconds.",

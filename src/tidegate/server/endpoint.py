@@ -18,6 +18,7 @@ from tidegate.contract.errors import TidegateError, ValueRefused
 from tidegate.server.exchange import Answer, Exchange
 from tidegate.server.logs import RateLimit
 from tidegate.server.protocols.base import Codec, Message, ModelFailed, Overloaded, TooLarge
+from tidegate.server.protocols.content_encoding import codec_of_encoded
 from tidegate.server.replica import Phase, Replica
 from tidegate.server.statuses import status_of
 from tidegate.server.wording import one_line
@@ -52,6 +53,7 @@ class Head:
 
     __slots__ = (
         "accept",
+        "content_encoding",
         "content_type",
         "json_length",
         "length",
@@ -59,10 +61,12 @@ class Head:
         "says_connection",
         "timeout_seconds",
         "traceparent",
+        "tracestate",
     )
 
     def __init__(self, headers: Headers) -> None:
-        self.content_type = self.accept = self.traceparent = request_id = b""
+        self.content_type = self.content_encoding = self.accept = b""
+        self.traceparent = self.tracestate = request_id = b""
         self.json_length: int | None = None
         self.length = 0
         self.says_connection = False
@@ -81,10 +85,14 @@ class Head:
                     self.says_connection = True
                 case b"traceparent":
                     self.traceparent = value
+                case b"tracestate":  # may come in several headers, which are one list
+                    self.tracestate = self.tracestate + b"," + value if self.tracestate else value
                 case b"x-request-timeout-ms" | b"x-envoy-expected-rq-timeout-ms" if value.isdigit() and len(value) < 10:
                     self.timeout_seconds = min(self.timeout_seconds, int(value) / 1000 or inf)
                 case b"inference-header-content-length" if value.isdigit() and len(value) < 20:
                     self.json_length = int(value)
+                case b"content-encoding":
+                    self.content_encoding = value
         if not request_id or len(request_id) > _LONGEST_REQUEST_ID or not request_id.decode("latin-1").isprintable():
             request_id = _PROCESS + b"%012x" % next(_numbers)
         self.request_id = request_id
@@ -113,12 +121,16 @@ class InferenceEndpoint:
 
         Raises:
             NotReady, Overloaded: it is not taken.
+            UnsupportedMediaType: its body is compressed in a way that is not known.
         """
+        codec = self._codec
+        if head.content_encoding:
+            codec = codec_of_encoded(codec, head.content_encoding, self.body_limit)
         now = perf_counter()
         message = Message(body, head.content_type, head.accept, head.json_length)
         deadline = now + min(head.timeout_seconds, self._default_timeout)
         exchange = Exchange(
-            self._codec,
+            codec,
             message,
             now,
             done,
@@ -180,6 +192,7 @@ class InferenceEndpoint:
             self._tracer.request(
                 self._codec.protocol,
                 traceparent=head.traceparent,
+                tracestate=head.tracestate,
                 request_id=head.request_id,
                 status=status,
                 seconds=seconds,

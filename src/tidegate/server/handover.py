@@ -14,6 +14,7 @@ import array
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -48,7 +49,13 @@ class HandoverQueue:
         return cls(socket.socket(fileno=reading_fd), socket.socket(fileno=writing_fd))
 
     def take(self) -> socket.socket | None:
-        """Return the next connection, None when another process was faster."""
+        """Return the next connection, None when another process was faster.
+
+        Raises:
+            OSError: this process is out of descriptors; the connection waits for it or for another.
+        """
+        # The kernel closes a descriptor for which there is no place, and with it the connection.
+        os.close(os.dup(self.reading.fileno()))
         try:
             data, ancillary, _, _ = self.reading.recvmsg(1, socket.CMSG_SPACE(_DESCRIPTOR_BYTES))
         except (BlockingIOError, InterruptedError):
@@ -58,7 +65,7 @@ class HandoverQueue:
                 descriptors = array.array("i")
                 descriptors.frombytes(content[:_DESCRIPTOR_BYTES])
                 return socket.socket(fileno=descriptors[0])
-        if data:
+        if data:  # another thread took the last descriptor in between
             log.error("a handed-over connection was lost: this process is out of file descriptors")
         return None
 
@@ -170,6 +177,7 @@ class Intake:
         self._queue = queue
         self._adopt = adopt
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._pause: asyncio.TimerHandle | None = None
 
     @property
     def is_open(self) -> bool:
@@ -185,13 +193,28 @@ class Intake:
         """Take nothing any more; what waits in the queues is for the others."""
         if self._loop is not None and self.is_open:
             self._acceptor.close()
+            if self._pause is not None:
+                self._pause.cancel()
+                self._pause = None
             self._loop.remove_reader(self._queue.reading.fileno())
 
     def _take(self) -> None:
-        connection = self._queue.take()
+        try:
+            connection = self._queue.take()
+        except OSError as error:
+            log.error("a connection cannot be taken over yet: %s", error.strerror or error)  # noqa: TRY400
+            assert self._loop is not None  # noqa: S101 (it called)
+            self._loop.remove_reader(self._queue.reading.fileno())
+            self._pause = self._loop.call_later(_PAUSE_SECONDS, self._go_on)
+            return
         if connection is not None:
             _prepare(connection)
             self._adopt(connection, False)
+
+    def _go_on(self) -> None:
+        self._pause = None
+        if self._loop is not None:
+            self._loop.add_reader(self._queue.reading.fileno(), self._take)
 
 
 def _prepare(connection: socket.socket) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 #: Size of a request's line and headers together.
@@ -11,14 +9,6 @@ HEAD_BYTES = 64 * 1024
 
 CLOSE = b"connection: close\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-#: Headers with which a client offers to speak another protocol.
-_OFFER = frozenset((b"upgrade", b"connection", b"http2-settings"))
-
-
-def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return headers as bytes that end with a line end."""
-    return b"".join(b"%b: %b\r\n" % header for header in headers)
 
 
 def refusal(*, is_head_too_large: bool) -> bytes:
@@ -31,9 +21,3 @@ def refusal(*, is_head_too_large: bool) -> bytes:
     text = b'{"error":"%b"}' % sentence.encode()
     head = b"content-type: application/json\r\ncontent-length: %d\r\n" % len(text)
     return STATUS_LINE[431 if is_head_too_large else 400] + head + CLOSE + b"\r\n" + text
-
-
-def without_offer(method: bytes, url: bytes, version: str, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return the head of a request anew, without its offer to speak another protocol."""
-    kept = (header for header in headers if header[0].lower() not in _OFFER)
-    return b"%b %b HTTP/%b\r\n%b\r\n" % (method, url, version.encode(), header_lines(kept))

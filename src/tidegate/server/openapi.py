@@ -54,13 +54,25 @@ def complete(document: Schema, bundle: Bundle, identity: Identity) -> Schema:
         "RequestedOutput": tensor_schema(with_data=False),
     }
     _complete_routes(document, identity)
-    model_v1, model_v2 = f"/v1/models/{identity.model_name}", f"/v2/models/{identity.model_name}"
-    document["paths"] |= {
-        "/predict": {"post": _predict(bundle)},
-        f"{model_v2}/infer": {"post": _infer(bundle)},
-        **{f"{model_v1}:{method}": {"post": described} for method, described in _tensorflow_serving(bundle).items()},
-    }
+    document["paths"] |= {"/predict": {"post": _predict(bundle)}, **_model_paths(bundle, identity)}
     return document
+
+
+def _model_paths(bundle: Bundle, identity: Identity) -> dict[str, Schema]:
+    """Return the inference paths that have the model's name, those that name its version or label among them."""
+    model_v1, model_v2 = f"/v1/models/{identity.model_name}", f"/v2/models/{identity.model_name}"
+    version = f"/versions/{identity.model_version}"
+    infer, calls = _infer(bundle), _tensorflow_serving(bundle)
+    paths = {f"{model_v2}{part}/infer": _at(part, infer) for part in ("", version)}
+    for part in ("", version, f"/labels/{LABEL}"):
+        paths |= {f"{model_v1}{part}:{method}": _at(part, described) for method, described in calls.items()}
+    return paths
+
+
+def _at(part: str, described: Schema) -> Schema:
+    """Return an operation at the path that has this part in it; the names of operations differ, as OpenAPI asks for."""
+    kind = part.split("/")[1].removesuffix("s").capitalize() if part else ""
+    return {"post": {**described, "operationId": described["operationId"] + kind}}
 
 
 def _complete_routes(document: Schema, identity: Identity) -> None:
@@ -118,7 +130,6 @@ def _predict(bundle: Bundle) -> Schema:
     responses["200"]["content"] |= {"text/csv": {"schema": {"type": "string"}}, **binary}
     error = responses["400"]["content"]
     responses["406"] = {"description": "No answer can be given in a form that `Accept` names.", "content": error}
-    responses["415"] = {"description": "The body has a form that is not taken.", "content": error}
     return described
 
 

@@ -45,6 +45,7 @@ class Tracer:
         protocol: str,
         *,
         traceparent: bytes,
+        tracestate: bytes,
         request_id: bytes,
         status: int,
         seconds: float,
@@ -54,12 +55,15 @@ class Tracer:
 
         Args:
             traceparent: as the client sent it; empty when it did not.
+            tracestate: likewise; what other tracing systems want to be told by whoever continues the trace.
             seconds: from its headers to its answer.
             answer: None when it failed.
         """
         end = time_ns()
         start = end - int(seconds * _NANO)
         carrier = {"traceparent": traceparent.decode("latin-1")} if traceparent else {}
+        if traceparent and tracestate:
+            carrier["tracestate"] = tracestate.decode("latin-1")
         span = self._tracer.start_span(
             f"infer {protocol}",
             context=self._contexts.extract(carrier),

@@ -8,11 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from tidegate.cli.exits import ExitCode
-from tidegate.cli.options import GatewayPort, OutputOption, Port
+from tidegate.cli.options import MODEL, TRUST, Framework, GatewayPort, OutputOption, Port, Sample
 from tidegate.cli.output import Output, note, print_json, say
 from tidegate.cli.session import home_of
 
-MODEL = "Model"
 LEVEL = "Service level"
 ROLLOUT = "Rollout"
 RUNNING = "Running"
@@ -36,15 +35,7 @@ def deploy(
         ),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="The deployment.", show_default="the file's name")] = None,
-    framework: Annotated[
-        str | None,
-        typer.Option(
-            "--framework",
-            help="sklearn, xgboost, lightgbm or onnx.",
-            show_default="recognised from the content",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
+    framework: Framework = None,
     version: Annotated[
         str | None,
         typer.Option(
@@ -54,26 +45,8 @@ def deploy(
             rich_help_panel=MODEL,
         ),
     ] = None,
-    sample: Annotated[
-        str | None,
-        typer.Option(
-            "--sample",
-            metavar="FILE",
-            help="Rows of typical input, JSON or CSV, for a model that does not say what it takes.",
-            show_default=False,
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    trust: Annotated[
-        bool | None,
-        typer.Option(
-            "--trust",
-            metavar="",
-            help="Load it although that runs code of its own, as a pickle does.",
-            show_default=False,
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
+    sample: Sample = None,
+    trust: Annotated[bool | None, TRUST] = None,
     p99: Annotated[
         str | None,
         typer.Option(

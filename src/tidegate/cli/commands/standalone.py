@@ -10,17 +10,31 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tidegate.cli.exits import ExitCode
+from tidegate.cli.options import MODEL, TRUST, Framework, Sample
 from tidegate.cli.output import Output, note, say
 from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 
-MODEL = "Model"
+if TYPE_CHECKING:
+    from tidegate.contract.quantities import Duration
+
 RUNNING = "Running"
+
+
+class Cache(StrEnum):
+    """Where answers are kept."""
+
+    OFF = "off"
+    MEMORY = "memory"
+    REDIS = "redis"
+
+
 #: What the supervisor's process says with its exit code.
 _NO_ADDRESS, _UNSERVABLE = 69, 78
 _KILLED_AFTER_SECONDS = 60.0
@@ -54,25 +68,8 @@ def serve(
             rich_help_panel=MODEL,
         ),
     ] = None,
-    framework: Annotated[
-        str | None,
-        typer.Option(
-            "--framework",
-            help="The runtime that serves it.",
-            show_default="recognised from the content",
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
-    sample: Annotated[
-        str | None,
-        typer.Option(
-            "--sample",
-            metavar="FILE",
-            help="Rows of typical input, JSON or CSV, for a model that does not say what it takes.",
-            show_default=False,
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
+    framework: Framework = None,
+    sample: Sample = None,
     settings: Annotated[
         str | None,
         typer.Option(
@@ -83,16 +80,7 @@ def serve(
             rich_help_panel=MODEL,
         ),
     ] = None,
-    trust: Annotated[
-        bool,
-        typer.Option(
-            "--trust",
-            metavar="",
-            help="Load it although that runs code of its own, as a pickle does.",
-            show_default=False,
-            rich_help_panel=MODEL,
-        ),
-    ] = False,
+    trust: Annotated[bool, TRUST] = False,
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.", rich_help_panel=RUNNING)
     ] = "127.0.0.1",
@@ -121,12 +109,48 @@ def serve(
     threads: Annotated[
         int, typer.Option("--threads", min=1, help="Requests a process computes at once.", rich_help_panel=RUNNING)
     ] = 1,
+    p99: Annotated[
+        str,
+        typer.Option(
+            "--p99",
+            metavar="TIME",
+            help="99 of 100 requests are to be answered faster: bounds batches and waiting.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = "50ms",
+    timeout: Annotated[
+        str,
+        typer.Option(
+            "--timeout",
+            metavar="TIME",
+            help="How long a request may take that does not say so itself.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = "1m",
+    cache: Annotated[
+        Cache,
+        typer.Option(
+            "--cache",
+            help="Where to keep answers for equal requests; for redis set TIDEGATE_CACHE_URL.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = Cache.OFF,
+    prediction_log: Annotated[
+        str | None,
+        typer.Option(
+            "--prediction-log",
+            metavar="FILE",
+            help="Write every request's inputs and outputs there, as JSON lines.",
+            show_default=False,
+            rich_help_panel=RUNNING,
+        ),
+    ] = None,
     watch: Annotated[
         bool,
         typer.Option(
             "--watch",
             metavar="",
-            help="Serve a newer model as soon as there is one.",
+            help="Serve a newer model as soon as there is one; with --version, that version anew when it changes.",
             show_default=False,
             rich_help_panel=RUNNING,
         ),
@@ -159,9 +183,23 @@ def serve(
     options += ["--host", host, "--port", str(port), "--workers", workers]
     options += ["--trust"] if trust else []
     options += ["--watch-seconds", "1"] if watch else []
+    serving = ["--threads", str(threads), "--cache", cache.value]
+    serving += ["--latency-objective-ms", f"{_positive('--p99', p99).ms:g}"]
+    serving += ["--timeout-seconds", f"{_positive('--timeout', timeout).seconds:g}"]
+    if prediction_log is not None:
+        serving += ["--prediction-log", f"jsonl:{Path(prediction_log).absolute()}"]
     show = _print_event if output is Output.JSON else _Narrator().tell
     with tempfile.TemporaryDirectory(prefix="tidegate-serve-") as folder:
-        return _run([*options, "--run-dir", folder, "--", "--threads", str(threads)], Path(folder), show)
+        return _run([*options, "--run-dir", folder, "--", *serving], Path(folder), show)
+
+
+def _positive(option: str, text: str) -> Duration:
+    from tidegate.contract.quantities import Duration
+
+    duration = Duration.parse(text, field=option)
+    if duration.microseconds == 0:
+        raise InvalidInput(f"{option}: a time above 0 is needed", subject=option, got=text)
+    return duration
 
 
 def _existing(text: str | None) -> Path:

@@ -65,6 +65,8 @@ class PredictionCache:
         self._under_way: dict[bytes, list[Member]] = {}
         self._outcomes = dict.fromkeys((HIT, MISS, BYPASS), 0)
         self._overhead = 0.0
+        #: Whether the store answered last. What is asked while it is gone says nothing about what the cache is worth.
+        self._is_there = True
 
     def is_off(self) -> bool:
         """Say whether the cache is left aside at the moment."""
@@ -82,9 +84,13 @@ class PredictionCache:
         """
         started = perf_counter()
         lookup = Lookup()
+        # Before the first of them leads: from there on nothing may fail, or those who wait for it wait for ever.
+        keys = [key_of(self._model, call) for _, call in members]
         # First who leads, then what is kept: what a leader before put into the store is there when the next one looks.
-        leading = [pair for member in members if (pair := self._lead(member)) is not None]
+        leading = [pair for pair in zip(members, keys, strict=True) if self._leads(*pair)]
         found = self._found([key for _, key in leading])
+        if leading:
+            self._is_there = found is not None
         if found is None:
             found, lookup.outcome = [None] * len(leading), BYPASS
         for (member, key), outputs in zip(leading, found, strict=True):
@@ -100,15 +106,22 @@ class PredictionCache:
     def keep(self, answers: Sequence[tuple[bytes, Outputs]], model_seconds: float) -> list[list[Member]]:
         """Keep what leaders got; return those who waited for each."""
         started = perf_counter()
-        self._store.put_many(answers)
-        self._worth.computed(len(answers), model_seconds)
+        try:
+            self._store.put_many(answers)
+        except Exception:  # those who wait get their answers all the same
+            log.exception("the cache failed to keep answers")
+        if self._is_there:
+            self._worth.computed(len(answers), model_seconds)
         self._spend(0, 0, perf_counter() - started)
         if self._worth.settle(self._clock()):
             log.warning("the cache costs more than it saves and is left aside for a while")
         return [self._land(key) for key, _ in answers]
 
     def give_up(self, key: bytes) -> list[Member]:
-        """Keep nothing for a leader that failed; return those who waited for it."""
+        """Keep nothing for a leader that failed; return those who waited for it.
+
+        Not to be called after `keep`: the key may have another leader by then.
+        """
         return self._land(key)
 
     def metrics(self, names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[Metric]:
@@ -142,16 +155,15 @@ class PredictionCache:
             log.exception("the cache failed; requests go on without it")
             return None
 
-    def _lead(self, member: Member) -> tuple[Member, bytes] | None:
-        """Return the member with its key when it leads; None when it waits for another."""
-        key = key_of(self._model, member[1])
+    def _leads(self, member: Member, key: bytes) -> bool:
+        """Say whether the member leads; else it waits for another from now on."""
         with self._lock:
             waiting = self._under_way.get(key)
             if waiting is not None:
                 waiting.append(member)
-                return None
+                return False
             self._under_way[key] = []
-        return member, key
+        return True
 
     def _land(self, key: bytes) -> list[Member]:
         with self._lock:
@@ -159,4 +171,5 @@ class PredictionCache:
 
     def _spend(self, requests: int, hits: int, seconds: float) -> None:
         self._overhead += seconds
-        self._worth.note(requests, hits, seconds)
+        if self._is_there:
+            self._worth.note(requests, hits, seconds)

@@ -1,8 +1,10 @@
 """Answers kept in Redis (or Valkey), for all replicas that serve the same bundle.
 
-Redis is asked with the request waiting, so it gets `TIMEOUT_SECONDS` and not more. When it does not answer in that time
-it is left aside at once, and a thread of its own asks from time to time whether it is back. Answers are written by that
-thread, too: what does not fit into its queue is not kept.
+Redis is asked with the request waiting, so it gets `TIMEOUT_SECONDS` and not more, for everything: finding its address,
+connecting, each part of what it says. No library bounds all of these together, therefore threads of their own ask, and
+the request stops waiting for them. When there is no answer in that time Redis is left aside at once, and another thread
+asks from time to time whether it is back. Answers are written by that one, too: what does not fit into its queue is not
+kept.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ import contextlib
 import json
 import logging
 import threading
-from collections.abc import Sequence
-from queue import Empty, Full, Queue
+from collections.abc import Callable, Sequence
+from queue import Empty, Full, Queue, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -23,8 +25,10 @@ from redis.retry import Retry
 from tidegate.contract.errors import InvalidInput
 from tidegate.server.cache.base import Outputs
 
-#: Time for one exchange with Redis. Reading and connecting are bounded by it each; together they stay below 50 ms.
+#: Time that a request waits for Redis. Where nobody waits, it bounds connecting and reading once, each.
 TIMEOUT_SECONDS = 0.02
+#: Threads that ask, one for each request that does so at the same time. More of them are more than Redis is slow for.
+_MOST_ASKERS = 32
 #: Between two questions whether Redis is back.
 _ASK_SECONDS = 1.0
 _QUEUED = 1000
@@ -32,6 +36,43 @@ _QUEUED = 1000
 _LARGEST_BYTES = 1 << 20
 
 log = logging.getLogger("tidegate.server")
+
+
+_Kept = list[Outputs | None]
+_Ask = Callable[[Sequence[bytes]], _Kept]
+
+
+class _Asker:
+    """A thread that asks one question after another, each of which may be given up while it is at it."""
+
+    def __init__(self, ask: _Ask, idle: list[_Asker]) -> None:
+        """`idle` is where it is put whenever it has nothing to do, other than right now."""
+        self._ask = ask
+        self._idle = idle
+        self._questions: SimpleQueue[tuple[Sequence[bytes], SimpleQueue[_Kept | Exception]] | None] = SimpleQueue()
+        threading.Thread(target=self._run, name="cache-asker", daemon=True).start()
+
+    def ask(self, keys: Sequence[bytes], seconds: float) -> _Kept | Exception:
+        """Return what Redis has under these keys, or why that is not known."""
+        answer: SimpleQueue[_Kept | Exception] = SimpleQueue()
+        self._questions.put((keys, answer))
+        try:
+            return answer.get(timeout=seconds)
+        except Empty:
+            return redis.TimeoutError()
+
+    def end(self) -> None:
+        self._questions.put(None)
+
+    def _run(self) -> None:
+        while (question := self._questions.get()) is not None:
+            keys, answer = question
+            try:
+                found: _Kept | Exception = self._ask(keys)
+            except Exception as error:  # noqa: BLE001 -- whatever came for an answer, the request goes on without it
+                found = error
+            self._idle.append(self)
+            answer.put(found)
 
 
 class RedisStore:
@@ -60,9 +101,12 @@ class RedisStore:
             raise InvalidInput(
                 "The URL of the cache is none of Redis.", expected="redis://HOST:PORT/DB, rediss://… or unix://…"
             ) from error
+        self._idle: list[_Asker] = []
+        self._askers: list[_Asker] = []
         self._prefix = prefix
         self._ttl_ms = max(1, round(ttl_seconds * 1000))
         self._is_up = True
+        self._keeps = True
         self._ends = False
         self._queue: Queue[tuple[bytes, Outputs]] = Queue(_QUEUED)
         #: What waits to be written, so that it is found in the meantime.
@@ -79,15 +123,14 @@ class RedisStore:
         if not self._is_up:
             return None
         unwritten = [self._unwritten.get(key) for key in keys]
-        try:
-            kept: Any = self._client.mget([self._prefix + key for key in keys])
-        except redis.RedisError as error:
-            self._leave_aside(error)
+        asker = self._free_asker()
+        if asker is None:
             return None
-        return [
-            outputs if outputs is not None else None if value is None else outputs_of(value)
-            for outputs, value in zip(unwritten, kept, strict=True)
-        ]
+        kept = asker.ask(keys, TIMEOUT_SECONDS)
+        if isinstance(kept, Exception):
+            self._leave_aside(kept)
+            return None
+        return [waiting if waiting is not None else written for waiting, written in zip(unwritten, kept, strict=True)]
 
     def put_many(self, entries: Sequence[tuple[bytes, Outputs]]) -> None:
         if not self._is_up:
@@ -104,6 +147,24 @@ class RedisStore:
 
     def close(self) -> None:
         self._ends = True  # the thread sees it within a second, or ends with the process
+        for asker in self._askers:
+            asker.end()
+
+    def _free_asker(self) -> _Asker | None:
+        """Return one that does nothing; None when all are still at questions that were given up."""
+        with contextlib.suppress(IndexError):
+            return self._idle.pop()
+        if len(self._askers) >= _MOST_ASKERS:
+            return None
+        asker = _Asker(self._kept_under, self._idle)
+        self._askers.append(asker)
+        return asker
+
+    def _kept_under(self, keys: Sequence[bytes]) -> _Kept:
+        values: Any = self._client.mget([self._prefix + key for key in keys])
+        if len(values) != len(keys):
+            raise redis.InvalidResponse(f"{len(values)} values for {len(keys)} keys")
+        return [None if value is None else outputs_of(value) for value in values]
 
     def _leave_aside(self, error: Exception) -> None:
         if self._is_up:
@@ -124,13 +185,11 @@ class RedisStore:
                 if entries and self._is_up:
                     self._write(entries)
                 elif not self._is_up:
-                    self._client.ping()
+                    self._kept_under([b""])  # what requests will ask, and not whether somebody is there
                     self._is_up = True
                     log.info("the cache answers again")
-            except redis.RedisError as error:
+            except Exception as error:  # noqa: BLE001 -- this thread alone brings Redis back
                 self._leave_aside(error)
-            except Exception:  # this thread alone brings Redis back
-                log.exception("answers could not be written to the cache")
             for key, _ in entries:
                 self._unwritten.pop(key, None)
         self._client.close()
@@ -138,10 +197,15 @@ class RedisStore:
     def _write(self, entries: list[tuple[bytes, Outputs]]) -> None:
         pipeline = self._client.pipeline(transaction=False)
         for key, outputs in entries:
-            value = bytes_of(outputs)
-            if len(value) <= _LARGEST_BYTES:
-                pipeline.set(self._prefix + key, value, px=self._ttl_ms)
-        pipeline.execute()
+            with contextlib.suppress(TypeError, ValueError):  # what JSON does not have: it is not kept, the others are
+                value = bytes_of(outputs)
+                if len(value) <= _LARGEST_BYTES:
+                    pipeline.set(self._prefix + key, value, px=self._ttl_ms)
+        said = pipeline.execute(raise_on_error=False)
+        refusal = next((one for one in said if isinstance(one, Exception)), None)
+        if refusal is not None and self._keeps:  # as when it is full: what it holds already is still given out
+            log.warning("the cache keeps no answers: %s", refusal)
+        self._keeps = refusal is None
 
 
 def bytes_of(outputs: Outputs) -> bytes:
@@ -171,6 +235,6 @@ def outputs_of(value: bytes) -> Outputs | None:
                 array = np.frombuffer(rest, kind, count, start).reshape(shape)
                 start += count * kind.itemsize
             outputs[name] = array
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         return None
     return outputs

@@ -24,7 +24,7 @@ from tidegate.server.metadata import check_model
 from tidegate.server.protocols.base import Call, Encoded, Identity, Limits, Message
 from tidegate.server.protocols.oip import NOT_OFFERED
 from tidegate.server.protocols.oip_binary import array_from_bytes, bytes_of, converted, text_bytes, text_of
-from tidegate.server.protocols.oip_tensors import Given, InputReader, OutputChooser
+from tidegate.server.protocols.oip_tensors import Given, InputReader, OutputChooser, check_declared, is_narrower
 from tidegate.server.protocols.values import shorten
 
 #: The typed field of each datatype, and the dtype in which its values come.
@@ -152,4 +152,7 @@ def _read_contents(spec: TensorSpec, datatype: str, sizes: tuple[int, ...], cont
     if datatype == "BYTES":
         texts = [text_of(spec, value, position // row_size) for position, value in enumerate(values)]
         return np.array(texts, dtype=object).reshape(sizes)
-    return converted(spec, np.fromiter(values, dtype, count), row_size).reshape(sizes)
+    array = converted(spec, np.fromiter(values, dtype, count), row_size).reshape(sizes)
+    if dtype != NUMPY_DTYPES[datatype] and is_narrower(datatype, spec):  # 8 and 16 bits come as 32
+        check_declared(spec, datatype, array)
+    return array

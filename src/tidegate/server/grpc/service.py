@@ -55,6 +55,7 @@ class InferenceService:
     async def _infer(self, body: bytes, context: Context) -> bytes:
         endpoint, started = self._endpoint, perf_counter()
         head = Head([(key.encode(), _as_bytes(value)) for key, value in context.invocation_metadata() or ()])
+        head.content_encoding = b""  # gRPC has a header of its own for it, and has decompressed the message
         remaining: float | None = context.time_remaining()
         head.timeout_seconds = min(head.timeout_seconds, inf if remaining is None else max(remaining, 0.0))
         context.set_trailing_metadata((("x-request-id", head.request_id.decode("latin-1")),))

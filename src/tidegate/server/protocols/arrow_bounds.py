@@ -172,6 +172,10 @@ def _structs(value: Any) -> list[dict[int, Any]]:
 
 #: Parquet's number of the encoding in which a few bytes can say to repeat a long prefix.
 DELTA_BYTE_ARRAY = 7
+#: Of the one that writes texts one after the other, their lengths before them.
+DELTA_LENGTH_BYTE_ARRAY = 6
+#: Of the two that refer to a dictionary.
+DICTIONARY_ENCODINGS = frozenset({2, 8})
 
 _DATA_PAGE, _DATA_PAGE_V2 = 0, 3
 

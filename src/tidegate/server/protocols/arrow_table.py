@@ -23,7 +23,15 @@ import numpy as np
 
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import Array, TensorSpec
-from tidegate.server.protocols.arrow_bounds import DELTA_BYTE_ARRAY, Chunk, batch_size, chunk_pages, parquet_chunks
+from tidegate.server.protocols.arrow_bounds import (
+    DELTA_BYTE_ARRAY,
+    DELTA_LENGTH_BYTE_ARRAY,
+    DICTIONARY_ENCODINGS,
+    Chunk,
+    batch_size,
+    chunk_pages,
+    parquet_chunks,
+)
 from tidegate.server.protocols.base import Identity, TooLarge, UnsupportedMediaType
 from tidegate.server.protocols.media import Form
 from tidegate.server.protocols.tables import Table, TableReader, narrowed
@@ -120,8 +128,8 @@ def _read_parquet(pa: Any, body: bytes, wanted: TableReader, most_bytes: int) ->
     wanted.check_columns(list(dict.fromkeys(chunk.name for chunk in chunks)))
     names = {spec.name for spec in wanted.specs}
     flat = [chunk for chunk in chunks if chunk.name in names and not chunk.is_nested]
-    _check_chunks(flat, memoryview(body), wanted, most_bytes)
-    text = [spec.name for spec in wanted.specs if spec.datatype == "BYTES"]
+    spelt_out = _check_chunks(flat, memoryview(body), wanted, most_bytes)
+    text = [spec.name for spec in wanted.specs if spec.datatype == "BYTES" and spec.name not in spelt_out]
     source = pa.BufferReader(pa.py_buffer(body))
     with pa.parquet.ParquetFile(source, read_dictionary=text) as file:
         schema = file.schema_arrow
@@ -131,9 +139,14 @@ def _read_parquet(pa: Any, body: bytes, wanted: TableReader, most_bytes: int) ->
         return file.read(columns=[spec.name for spec in wanted.specs], use_threads=False)
 
 
-def _check_chunks(chunks: Sequence[Chunk], body: memoryview, wanted: TableReader, most_bytes: int) -> None:
-    """Raise unless the pages of these columns become no more rows and bytes than allowed."""
+def _check_chunks(chunks: Sequence[Chunk], body: memoryview, wanted: TableReader, most_bytes: int) -> set[str]:
+    """Raise unless the pages of these columns become no more rows and bytes than allowed.
+
+    Returns:
+        The columns of text that spell out every value, in an encoding of which pyarrow makes no dictionary.
+    """
     size = 0
+    encodings: dict[str, frozenset[int]] = {}
     rows: dict[str, int] = {}
     for chunk in chunks:
         wanted.counted(max(chunk.rows, 1))
@@ -148,6 +161,13 @@ def _check_chunks(chunks: Sequence[Chunk], body: memoryview, wanted: TableReader
                 "dictionary",
                 subject=chunk.name,
             )
+        encodings[chunk.name] = encodings.get(chunk.name, frozenset()) | pages.encodings
+    # Where a dictionary is beside it, only reading it as one keeps a long text from being repeated for each row.
+    return {
+        name
+        for name, found in encodings.items()
+        if DELTA_LENGTH_BYTE_ARRAY in found and not found & DICTIONARY_ENCODINGS
+    }
 
 
 def _check_bytes(size: int, most_bytes: int) -> None:

@@ -5,6 +5,7 @@ the answers (`results` is the key of classify and regress there and in the page'
 
 - rows (`instances`) are bare values where the model has one input, else objects by the inputs' names; columns
   (`inputs`) are one bare list or an object of lists, all of one length;
+- a value of a column may stand in a list of one: TensorFlow's models take `[-1, 1]` where models here take columns;
 - inputs that the model does not take are ignored, so that two revisions may differ in them;
 - `null` and the literal `NaN` both say that a value is missing; infinity is refused;
 - text may come as `{"b64": …}`, which must hold UTF-8: models here take text, not bytes; an output whose name ends in
@@ -27,7 +28,7 @@ import orjson
 
 from tidegate.contract.errors import InvalidInput, TidegateError
 from tidegate.runtime.base import Array, Columns, Signature, TensorSpec
-from tidegate.server.protocols.base import Call, Encoded, Identity, Limits, Message
+from tidegate.server.protocols.base import Call, Encoded, Identity, Limits, Message, TooLarge
 from tidegate.server.protocols.row_texts import json_rows
 from tidegate.server.protocols.rows import RowReader, parse_json
 from tidegate.server.protocols.values import family, json_ready, shorten
@@ -54,6 +55,7 @@ class _Api:
         self._forms = forms
         self._rows = RowReader(signature, limits, forms)
         self._takes_text = any(spec.datatype == "BYTES" for spec in signature.inputs)
+        self._columns = frozenset(spec.name for spec in signature.inputs if len(spec.shape) == 1)
 
     def encode_error(self, error: TidegateError) -> bytes:
         return orjson.dumps({"error": error.message})
@@ -76,6 +78,10 @@ class _Api:
                 got=shorten(name),
             )
         return named
+
+    def _bare(self, features: dict[str, Any]) -> dict[str, Any]:
+        """Return the features of columns without the list of one that may stand around a value."""
+        return {name: _only(value) if name in self._columns else value for name, value in features.items()}
 
 
 class PredictApi(_Api):
@@ -125,11 +131,24 @@ class PredictApi(_Api):
             raise InvalidInput(
                 f'"instances" must be a list, got {shorten(instances)}', subject="instances", expected="a list"
             )
-        return self._rows.from_records(instances)
+        try:
+            return self._rows.from_records(instances)
+        except TooLarge:
+            raise
+        except InvalidInput:
+            bare = [self._bare_row(row) for row in instances]
+            if bare == instances:
+                raise
+        return self._rows.from_records(bare)
+
+    def _bare_row(self, row: Any) -> Any:
+        if isinstance(row, dict):
+            return self._bare(row)
+        return _only(row) if len(self._inputs) == len(self._columns) == 1 else row
 
     def _from_inputs(self, inputs: Any) -> tuple[Columns, int]:
         if isinstance(inputs, dict):
-            return self._rows.from_columns(inputs)
+            return self._from_columns(inputs)
         if len(self._inputs) > 1:
             raise InvalidInput(
                 f'"inputs" must be an object, because the model has {len(self._inputs)} inputs',
@@ -137,7 +156,23 @@ class PredictApi(_Api):
                 expected="an object with a list per input",
                 got=shorten(inputs),
             )
-        return self._rows.from_columns({self._inputs[0].name: inputs})
+        return self._from_columns({self._inputs[0].name: inputs})
+
+    def _from_columns(self, columns: dict[str, Any]) -> tuple[Columns, int]:
+        try:
+            return self._rows.from_columns(columns)
+        except TooLarge:
+            raise
+        except InvalidInput:
+            bare = {
+                name: [_only(value) for value in values]
+                if name in self._columns and isinstance(values, list)
+                else values
+                for name, values in columns.items()
+            }
+            if bare == columns:
+                raise
+        return self._rows.from_columns(bare)
 
 
 class _ExamplesApi(_Api, ABC):
@@ -146,7 +181,6 @@ class _ExamplesApi(_Api, ABC):
     def __init__(self, signature: Signature, limits: Limits, answer: TensorSpec | None) -> None:
         super().__init__(signature, limits, _EXAMPLE_FORMS)
         self._answer = answer
-        self._columns = frozenset(spec.name for spec in signature.inputs if len(spec.shape) == 1)
 
     def decode(self, message: Message) -> Call:
         if self._answer is None:
@@ -182,13 +216,6 @@ class _ExamplesApi(_Api, ABC):
                 f"examples[{row}]: {twice!r} stands in the context too", subject=f"examples[{row}].{twice}"
             )
         return {**context, **self._bare(example)}
-
-    def _bare(self, features: dict[str, Any]) -> dict[str, Any]:
-        """Return the features of columns without the list of one that an example may have around a value."""
-        return {
-            name: value[0] if name in self._columns and isinstance(value, list) and len(value) == 1 else value
-            for name, value in features.items()
-        }
 
 
 class ClassifyApi(_ExamplesApi):
@@ -243,6 +270,11 @@ def value_of(signature: Signature) -> TensorSpec | None:
         return None
     found = (spec for spec in signature.outputs if spec.shape in ((-1,), (-1, 1)) and family(spec.datatype) == "FLOAT")
     return next(found, None)
+
+
+def _only(value: Any) -> Any:
+    """Return what stands in a list of one, anything else as it is."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def _plain(spec: TensorSpec, array: Array) -> Any:

@@ -57,7 +57,7 @@ class PredictionLog:
 
     def __init__(self, sink: Sink, identity: Identity, share: float) -> None:
         self._sink = sink
-        self._below = round(share * 2**_BITS)
+        self._below: int = round(share * 2**_BITS)
         self._head = {
             "deployment": identity.deployment,
             "revision": identity.revision,
@@ -72,9 +72,13 @@ class PredictionLog:
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
         self._thread.start()
 
+    def takes(self, exchange: Exchange) -> bool:
+        """Say whether a request is in the sample."""
+        return crc32(exchange.request_id) < self._below
+
     def offer(self, exchange: Exchange, call: Call, outputs: Columns) -> None:
         """Log this answer when it is in the sample and there is room. Called from several threads."""
-        if crc32(exchange.request_id) >= self._below:
+        if not self.takes(exchange):
             return
         # Copies of what will be written: a view would keep the whole body or batch.
         inputs, given = _head(call.inputs), _head(outputs)

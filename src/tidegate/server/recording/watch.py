@@ -23,6 +23,10 @@ class Watch:
         self._log = prediction_log
         self._rate = RateLimit(per_second=1)
 
+    def keeps(self, exchange: Exchange) -> bool:
+        """Say whether the inputs of this request are needed when it was answered."""
+        return self._log is not None and self._log.takes(exchange)
+
     def counted(self, outputs: Columns) -> None:
         """Take in outputs of the model: those of one run of it, or of one request when the cache had them."""
         try:

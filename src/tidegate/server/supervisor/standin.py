@@ -10,12 +10,14 @@ import asyncio
 import json
 import os
 import socket
+from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import httptools
 
 from tidegate.server.handover import Giver, HandoverQueue, Intake
+from tidegate.server.http_offer import without_offer
 
 _HEAD_BYTES = 64 * 1024
 _BODY_BYTES = 64 * 1024
@@ -77,8 +79,15 @@ class StandIn:
             adopted.leave(self._giver)
 
 
+class _Request(NamedTuple):
+    method: str
+    path: str
+    body: bytes
+    keep_alive: bool
+
+
 class _Connection(asyncio.Protocol):
-    """One client's connection: one request at a time, small ones."""
+    """One client's connection: one request at a time, small ones. Those that were sent together wait for their turn."""
 
     def __init__(self, answer: Answer, connections: set[_Connection]) -> None:
         self._answer = answer
@@ -86,9 +95,14 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._url, self._body, self._size = b"", b"", 0
+        self._headers: list[tuple[bytes, bytes]] = []
         self._method = ""
         self._is_between_requests = True
+        self._is_midway = False
         self._keep_alive = True
+        #: Whole, and not answered. Nothing is read meanwhile, so no more than one piece of the stream brought.
+        self._waiting: deque[_Request] = deque()
+        self._is_broken = False
         self._giver: Giver | None = None
         self._task: asyncio.Task[None] | None = None
         self._idle: asyncio.TimerHandle | None = None
@@ -106,23 +120,27 @@ class _Connection(asyncio.Protocol):
             self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
+        if self._is_broken:
+            return
         self._is_between_requests = False
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._keep_alive = False
-            self._begin()
+        except httptools.HttpParserUpgrade as offer:
+            self._decline_upgrade(data[offer.args[0] :])
         except (httptools.HttpParserError, _TooMuch):
-            self._write(400, {"error": "this is not a request that can be answered here"}, keep_alive=False)
+            self._break_off()
 
     def on_message_begin(self) -> None:
         self._url, self._body, self._size = b"", b"", 0
+        self._headers = []
+        self._is_midway = True
 
     def on_url(self, url: bytes) -> None:
         self._url += url
         self._weigh(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value))
         self._weigh(name, value)
 
     def on_headers_complete(self) -> None:
@@ -135,7 +153,9 @@ class _Connection(asyncio.Protocol):
             self._body += body
 
     def on_message_complete(self) -> None:
-        self._begin()
+        if not self._parser.should_upgrade():
+            self._is_midway = False
+            self._take()
 
     def leave(self, giver: Giver) -> None:
         self._giver = giver
@@ -145,20 +165,41 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def _begin(self) -> None:
-        if self._transport is None or self._task is not None:
-            self.close()  # a second request before the first one's answer: rare, and not worth a queue here
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Read a request again without its offer to speak another protocol, for which the parser takes its body."""
+        if self._method == "CONNECT":  # is an upgrade by itself, whatever its headers say
+            self._break_off()
             return
-        self._transport.pause_reading()
-        self._task = asyncio.create_task(self._respond())
+        head = without_offer(self._method.encode(), self._url, self._parser.get_http_version(), self._headers)
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received(head + rest)
 
-    async def _respond(self) -> None:
+    def _break_off(self) -> None:
+        """What follows is no HTTP: say so after the answers to what came before it, and close."""
+        self._is_broken = True
+        if self._task is None:
+            self._refuse()
+
+    def _take(self) -> None:
         path = self._url.partition(b"?")[0].decode("latin-1")
-        status, document = await self._answer(self._method, path, self._body)
-        self._task = None
-        self._write(status, document, keep_alive=self._keep_alive)
+        self._waiting.append(_Request(self._method, path, self._body, self._keep_alive))
+        if self._task is None:
+            self._begin()
 
-    def _write(self, status: int, document: Any, *, keep_alive: bool) -> None:
+    def _begin(self) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
+            self._task = asyncio.create_task(self._respond(self._waiting.popleft()))
+
+    async def _respond(self, request: _Request) -> None:
+        status, document = await self._answer(request.method, request.path, request.body)
+        self._task = None
+        self._write(status, document, keep_alive=request.keep_alive, has_body=request.method != "HEAD")
+
+    def _refuse(self) -> None:
+        self._write(400, {"error": "this is not a request that can be answered here"}, keep_alive=False)
+
+    def _write(self, status: int, document: Any, *, keep_alive: bool, has_body: bool = True) -> None:
         transport = self._transport
         if transport is None or transport.is_closing():
             return
@@ -167,11 +208,17 @@ class _Connection(asyncio.Protocol):
         head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
         head += "retry-after: 1\r\n" if status == 503 else ""
         head += "" if keep_alive else "connection: close\r\n"
-        transport.write(head.encode() + b"\r\n" + (b"" if self._method == "HEAD" else body))
+        transport.write(head.encode() + b"\r\n" + (body if has_body else b""))
         if not keep_alive:
             transport.close()
             return
-        self._is_between_requests = True
+        if self._waiting:
+            self._begin()
+            return
+        if self._is_broken:
+            self._refuse()
+            return
+        self._is_between_requests = not self._is_midway
         transport.resume_reading()
         self._try_handing_over()
 

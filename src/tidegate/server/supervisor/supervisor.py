@@ -113,12 +113,7 @@ class Supervisor:
     async def _start(self) -> int:
         """Serve the newest version that can be served; say what is wrong with those that cannot."""
         try:
-            offers = list(await asyncio.to_thread(self._source.offers))
-            wanted = self._settings.version
-            if self._repository is not None and wanted is not None:
-                offers = [offer for offer in offers if offer.version == wanted]
-                if not offers:
-                    raise NotFound(f"the repository has no version {wanted} of {self._model!r}", subject=wanted)
+            offers = await self._offers()
         except TidegateError as error:
             return self._unservable(error)
         for offer in offers:
@@ -130,6 +125,20 @@ class Supervisor:
                 continue
             return Exit.OK
         return Exit.UNSERVABLE
+
+    async def _offers(self) -> list[Offer]:
+        """Return the versions that may be served without being asked for by name, the newest first.
+
+        Raises:
+            TidegateError: there are none.
+        """
+        offers = list(await asyncio.to_thread(self._source.offers))
+        wanted = self._settings.version
+        if self._repository is not None and wanted is not None:
+            offers = [offer for offer in offers if offer.version == wanted]
+            if not offers:
+                raise NotFound(f"the repository has no version {wanted} of {self._model!r}", subject=wanted)
+        return offers
 
     def _unservable(self, error: TidegateError) -> int:
         log.critical("nothing can be served: %s", error.message, extra={"fields": _facts(error)})
@@ -262,14 +271,17 @@ class Supervisor:
         self._announce("refused", version=offer.version, error=error.as_dict())
 
     async def _reload(self, why: str) -> None:
-        """Serve the newest version if it is another, or has other content, than the one that serves."""
+        """Serve the newest version if it is another, or has other content, than the one that serves.
+
+        Where the settings name a version of the repository, it is that one.
+        """
         try:
-            offers = await asyncio.to_thread(self._source.offers)
-            if self._served_offer == offers[0]:
+            newest = (await self._offers())[0]
+            if self._served_offer == newest:
                 log.info("%s: the model is the one that is served", why)
-                self._announce("unchanged", version=offers[0].version)
+                self._announce("unchanged", version=newest.version)
                 return
-            await self.load(None)
+            await self.load(None if self._repository is None else newest.version)
         except TidegateError as error:
             log.error("%s: %s", why, error.message)  # noqa: TRY400 -- the message says it all
 
@@ -280,7 +292,7 @@ class Supervisor:
         while True:
             await asyncio.sleep(self._settings.watch_seconds)
             try:
-                newest = (await asyncio.to_thread(self._source.offers))[0]
+                newest = (await self._offers())[0]
             except TidegateError:
                 continue  # it is being replaced
             if newest == seen and newest not in (tried, self._served_offer) and not self._turn.is_taken:
