@@ -23,6 +23,7 @@ from tidegate.server.protocols.oip import OipCodec
 from tidegate.server.protocols.predict import PredictCodec
 from tidegate.server.recording.distribution import PredictionDistribution
 from tidegate.server.recording.log import PredictionLog
+from tidegate.server.recording.notes import AnswerNotes
 from tidegate.server.recording.sinks import open_sink
 from tidegate.server.recording.watch import Watch
 from tidegate.server.settings import ServerSettings
@@ -131,12 +132,13 @@ class Replica:
     def _build_watch(self, model: Model, reference: Columns) -> Watch:
         distribution = PredictionDistribution(model.signature.outputs, reference)
         self.metrics.add_source(distribution.metrics)
+        notes = AnswerNotes(self.settings.run_dir, self.settings.identity)
         settings = self.settings.prediction_log
         if settings is None:
-            return Watch(distribution, None)
+            return Watch(distribution, None, notes)
         prediction_log = PredictionLog(open_sink(settings.sink), self.settings.identity, settings.share)
         self.metrics.add_source(prediction_log.metrics)
-        return Watch(distribution, prediction_log)
+        return Watch(distribution, prediction_log, notes)
 
     @property
     def pending(self) -> int:

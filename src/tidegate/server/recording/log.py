@@ -53,10 +53,12 @@ class PredictionLog:
 
     Args:
         share: of the requests that are logged, from 0 to 1.
+        inputs: whether inputs are logged beside the outputs.
     """
 
-    def __init__(self, sink: Sink, identity: Identity, share: float) -> None:
+    def __init__(self, sink: Sink, identity: Identity, share: float, *, inputs: bool = True) -> None:
         self._sink = sink
+        self._with_inputs = inputs
         self._below: int = round(share * 2**_BITS)
         self._head = {
             "deployment": identity.deployment,
@@ -81,7 +83,7 @@ class PredictionLog:
         if not self.takes(exchange):
             return
         # Copies of what will be written: a view would keep the whole body or batch.
-        inputs, given = _head(call.inputs), _head(outputs)
+        inputs, given = _head(call.inputs) if self._with_inputs else {}, _head(outputs)
         size = sum(_size_of(array) for array in (*inputs.values(), *given.values()))
         with self._lock:
             fits = self._bytes + size <= _QUEUED_BYTES

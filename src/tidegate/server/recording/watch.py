@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from tidegate.runtime.base import Columns
 from tidegate.server.exchange import Exchange
@@ -11,6 +11,7 @@ from tidegate.server.logs import RateLimit
 from tidegate.server.protocols.base import Call
 from tidegate.server.recording.distribution import PredictionDistribution
 from tidegate.server.recording.log import PredictionLog
+from tidegate.server.recording.notes import AnswerNotes
 
 log = logging.getLogger("tidegate.server")
 
@@ -18,9 +19,12 @@ log = logging.getLogger("tidegate.server")
 class Watch:
     """Called by the data plane after answers were handed over, from several threads."""
 
-    def __init__(self, distribution: PredictionDistribution, prediction_log: PredictionLog | None) -> None:
+    def __init__(
+        self, distribution: PredictionDistribution, prediction_log: PredictionLog | None, notes: AnswerNotes
+    ) -> None:
         self._distribution = distribution
         self._log = prediction_log
+        self._notes = notes
         self._rate = RateLimit(per_second=1)
 
     def keeps(self, exchange: Exchange) -> bool:
@@ -34,14 +38,15 @@ class Watch:
         except Exception:  # noqa: BLE001 -- told by `_note`
             self._note()
 
-    def answered(self, answers: Iterable[tuple[Exchange, Call, Columns]]) -> None:
+    def answered(self, answers: Sequence[tuple[Exchange, Call, Columns]]) -> None:
         """Take in what each request got."""
-        if self._log is not None:
-            try:
+        try:
+            if self._log is not None:
                 for exchange, call, outputs in answers:
                     self._log.offer(exchange, call, outputs)
-            except Exception:  # noqa: BLE001 -- told by `_note`
-                self._note()
+            self._notes.offer(answers)
+        except Exception:  # noqa: BLE001 -- told by `_note`
+            self._note()
 
     def _note(self) -> None:
         """Tell of a failure to watch, which is none of the request's."""
@@ -49,5 +54,6 @@ class Watch:
             log.exception("an answer was given and could not be recorded")
 
     def close(self) -> None:
+        self._notes.close()
         if self._log is not None:
             self._log.close()
