@@ -181,7 +181,7 @@ def test_error_codes_and_metrics_that_are_named_exist(page: Page) -> None:
 @pages
 def test_fields_of_documents_that_are_named_exist(page: Page) -> None:
     known = _fields("deployment-request") | _fields("deployment-result")
-    parents = {"modelArtifact", "servingRequirements", "infrastructure", "analysis", "healthChecks", "traffic"}
+    parents = {"modelArtifact", "servingRequirements", "infrastructure", "analysis", "healthChecks", "traffic", "gates"}
     for code in page.inline():
         if re.fullmatch(r"[a-zA-Z]+(\.[a-zA-Z]+)+", code) and code.split(".")[0] in parents:
             assert code.split(".")[-1] in known, f"{page.name}: {code}"

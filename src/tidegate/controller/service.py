@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import entry_points
-from importlib.util import find_spec
-from pathlib import Path, PurePath
 from typing import Any
 
-from tidegate.artifact.build import BuildRequest, BundleInfo, build_bundle
+from tidegate.artifact.build import BundleInfo
 from tidegate.contract.errors import Conflict, InvalidInput, NotFound
 from tidegate.contract.request import DeploymentRequest, parse_request
-from tidegate.controller import planning
+from tidegate.controller import admission, planning
+from tidegate.controller.admission import Refusals
 from tidegate.controller.home import Home
 from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.supervisor import Supervisor
@@ -25,15 +22,11 @@ from tidegate.gateway.base import RevisionRef
 from tidegate.rollout import Command, NotAllowed, Phase, Plan, Rollout, command
 from tidegate.store import Event, NewEvent, RevisionRow, RolloutRow, StaleState, Store
 from tidegate.target.base import Target
-from tidegate.target.process import CACHE_URL_VARIABLE
 
 log = logging.getLogger(__name__)
 
 #: Times a command is tried again when the loop changed the rollout in between.
 COMMAND_TRIES = 20
-
-#: Entry points of what takes logged predictions.
-SINKS = "tidegate.prediction_sinks"
 
 #: SQLite's integers have 18 digits at least.
 MAX_ID_DIGITS = 18
@@ -72,25 +65,10 @@ class Service:
             Conflict: a rollout of this deployment is under way.
         """
         request = parse_request(document)
-        planning.refuse_unsupported(request)
-        planning.refuse_unreachable_cache(
-            request, os.environ.get(CACHE_URL_VARIABLE), has_client=find_spec("redis") is not None
-        )
-        _refuse_unknown_sink(request.prediction_log.sink)
+        refusals = Refusals()
+        admission.refuse_at_first_sight(request, refusals)
         self._refuse_second_rollout(request.name)
-        artifact = request.model_artifact
-        _refuse_relative(artifact.path, artifact.sample, request.prediction_log.path)
-        info = await build_bundle(
-            BuildRequest(
-                path=Path(artifact.path),
-                framework=artifact.framework,
-                version=artifact.version,
-                trust=artifact.trust,
-                sample_path=Path(artifact.sample) if artifact.sample is not None else None,
-                settings=artifact.settings,
-            ),
-            self.home.bundles,
-        )
+        info = await admission.bundled(request, self.home.bundles)
         if info.manifest.signature["kind"] == "opaque":
             planning.refuse_what_a_command_ignores(request)
         async with self.supervisor.changing(request.name):
@@ -101,6 +79,8 @@ class Service:
         stable = self._stable(request.name)
         if stable is not None and stable.digest == info.digest and _same_settings(stable, request):
             return Accepted(request.name, stable.number, None, created=False, warnings=tuple(info.warnings))
+        comparison = admission.compared(stable, self.home.bundles, info)
+        admission.refuse_breaking(comparison, stable, allowed=request.gates.allow_breaking)
         stables = {stable.number: stable} if stable is not None else {}
 
         def state(number: int | None, candidate: int) -> Mapping[str, Any]:
@@ -108,7 +88,8 @@ class Service:
             return Rollout.begin(plan, datetime.now(UTC)).for_storage()
 
         message = f"revision on trial: {artifact.path}" if stable is not None else f"first revision: {artifact.path}"
-        warnings = (*info.warnings, *(planning.too_short_steps(request) if stable is not None else ()))
+        short = planning.too_short_steps(request) if stable is not None else ()
+        warnings = (*info.warnings, *admission.told_of(comparison), *short)
         data = {"digest": info.digest, "warnings": list(warnings)}
         row = self.store.start_rollout(
             request.name,
@@ -323,31 +304,6 @@ def _same_settings(stable: RevisionRow, request: DeploymentRequest) -> bool:
         and serving.prediction_log == request.prediction_log
         and serving.model_artifact.version == request.model_artifact.version
     )
-
-
-def _refuse_unknown_sink(sink: str | None) -> None:
-    """Replicas find sinks by their entry points, in the environment that the controller has, too."""
-    known = sorted(point.name for point in entry_points(group=SINKS))
-    if sink is not None and sink.partition(":")[0] not in known:
-        raise InvalidInput(
-            "predictionLog.sink: there is no such sink",
-            subject="predictionLog.sink",
-            expected=f"one of {', '.join(known)}, as NAME:ARGUMENT",
-            got=sink.partition(":")[0],
-        )
-
-
-def _refuse_relative(*paths: str | None) -> None:
-    """The controller's own folder means nothing to a caller."""
-    for path in paths:
-        if path is not None and not PurePath(path).is_absolute():
-            raise InvalidInput(
-                f"{path}: the controller takes absolute paths only",
-                subject=path,
-                expected="an absolute path",
-                got=path,
-                hint="the command line makes paths absolute by itself",
-            )
 
 
 def parse_rollout_id(text: str) -> int:

@@ -15,6 +15,7 @@ from tidegate.cli.session import home_of
 MODEL = "Model"
 LEVEL = "Service level"
 ROLLOUT = "Rollout"
+GATES = "Gates"
 RUNNING = "Running"
 CONTROLLER = "Controller (only where `deploy` has to start it)"
 
@@ -159,6 +160,26 @@ def deploy(
             rich_help_panel=ROLLOUT,
         ),
     ] = None,
+    golden: Annotated[
+        str | None,
+        typer.Option(
+            "--golden",
+            metavar="FILE",
+            help="Requests with the answers that the candidate must give before any user meets it.",
+            show_default=False,
+            rich_help_panel=GATES,
+        ),
+    ] = None,
+    allow_breaking: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-breaking",
+            metavar="",
+            help="Go on although clients of stable may be refused, or miss what they read.",
+            show_default=False,
+            rich_help_panel=GATES,
+        ),
+    ] = None,
     replicas: Annotated[
         int | None,
         typer.Option(
@@ -222,6 +243,8 @@ def deploy(
         "--baseline": baseline,
         "--min-requests": min_requests,
         "--on-inconclusive": on_inconclusive,
+        "--golden": golden,
+        "--allow-breaking": allow_breaking,
         "--replicas": replicas,
         "--workers": workers,
         "--threads": threads,
