@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,15 +17,27 @@ from pathlib import Path, PurePath
 from tidegate.artifact.build import BuildRequest, BundleInfo, build_bundle
 from tidegate.artifact.bundle import read_bundle
 from tidegate.contract.errors import BreakingChange, InvalidInput, TidegateError
+from tidegate.contract.golden import GoldenRequests
 from tidegate.contract.request import DeploymentRequest
 from tidegate.controller import planning
 from tidegate.gate.compatibility import Comparison, compare
+from tidegate.gate.golden import refuse_impossible
+from tidegate.gate.kept import keep, read_golden
 from tidegate.runtime.signatures import signature_from_dict
 from tidegate.store import RevisionRow
 from tidegate.target.process import CACHE_URL_VARIABLE
 
 #: Entry points of what takes logged predictions.
 SINKS = "tidegate.prediction_sinks"
+
+
+@dataclass(frozen=True)
+class GoldenFile:
+    """Golden requests with the bytes that they were read from, and the suffix of their file."""
+
+    golden: GoldenRequests
+    content: bytes
+    suffix: str
 
 
 @dataclass
@@ -113,6 +126,28 @@ def told_of(comparison: Comparison) -> tuple[str, ...]:
     unknown = [] if comparison.unknown is None else [f"clients may break, or not: {comparison.unknown}"]
     breaking = [f"breaking, and allowed: {difference}" for difference in comparison.breaking]
     return (*unknown, *breaking, *map(str, comparison.harmless))
+
+
+async def golden_of(request: DeploymentRequest, candidate: BundleInfo) -> GoldenFile | None:
+    """Read the golden requests that a request names; None when it names none.
+
+    Raises:
+        InvalidInput: they cannot be read, or expect what the candidate cannot give.
+    """
+    if request.gates.golden is None:
+        return None
+    path = Path(request.gates.golden)
+    golden, content = await asyncio.to_thread(read_golden, path)
+    refuse_impossible(golden, signature_from_dict(candidate.manifest.signature))
+    return GoldenFile(golden, content, path.suffix.lower())
+
+
+def with_kept_golden(request: DeploymentRequest, golden: GoldenFile | None, folder: Path) -> DeploymentRequest:
+    """Return the request as the revision keeps it: its golden requests are a copy below `folder` that never changes."""
+    if golden is None:
+        return request
+    kept = keep(golden.content, golden.suffix, folder)
+    return request.model_copy(update={"gates": request.gates.model_copy(update={"golden": str(kept)})})
 
 
 def refuse_unknown_sink(sink: str | None) -> None:

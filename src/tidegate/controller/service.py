@@ -71,16 +71,20 @@ class Service:
         info = await admission.bundled(request, self.home.bundles)
         if info.manifest.signature["kind"] == "opaque":
             planning.refuse_what_a_command_ignores(request)
+        golden = await admission.golden_of(request, info)
         async with self.supervisor.changing(request.name):
-            return self._begin_trial(request, info)
+            return self._begin_trial(request, info, golden)
 
-    def _begin_trial(self, request: DeploymentRequest, info: BundleInfo) -> Accepted:
+    def _begin_trial(
+        self, request: DeploymentRequest, info: BundleInfo, golden: admission.GoldenFile | None
+    ) -> Accepted:
         artifact = request.model_artifact
         stable = self._stable(request.name)
         if stable is not None and stable.digest == info.digest and _same_settings(stable, request):
             return Accepted(request.name, stable.number, None, created=False, warnings=tuple(info.warnings))
         comparison = admission.compared(stable, self.home.bundles, info)
         admission.refuse_breaking(comparison, stable, allowed=request.gates.allow_breaking)
+        request = admission.with_kept_golden(request, golden, self.home.golden)
         stables = {stable.number: stable} if stable is not None else {}
 
         def state(number: int | None, candidate: int) -> Mapping[str, Any]:

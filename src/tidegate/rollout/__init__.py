@@ -6,8 +6,10 @@ performs the actions, each of which may be performed again after a crash without
 
 from tidegate.rollout.machine import Advance, NotAllowed, advance, command
 from tidegate.rollout.records import (
+    NOTHING_TO_CHECK,
     TERMINAL,
     Action,
+    Checked,
     Command,
     EnsureReplicas,
     Observation,
@@ -24,9 +26,11 @@ from tidegate.rollout.records import (
 from tidegate.rollout.split import check_split
 
 __all__ = [
+    "NOTHING_TO_CHECK",
     "TERMINAL",
     "Action",
     "Advance",
+    "Checked",
     "Command",
     "EnsureReplicas",
     "NotAllowed",

@@ -144,6 +144,14 @@ def _preparing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
     plan = rollout.plan
     if reason := _broken(rollout, seen, now):
         return _roll_back(rollout, reason, now)
+    checks = seen.checks
+    if checks is not None and not checks.passed:
+        return _roll_back(rollout, checks.reason, now)
+    if seen.candidate_ready >= plan.replicas and checks is None:
+        # As much time again as the replicas had: this is for checks that cannot be made, not for slow ones.
+        if _elapsed(rollout, now) >= 2 * plan.ready_within_seconds:
+            return _roll_back(rollout, "the checks before traffic could not be made in time", now)
+        return rollout
     if seen.candidate_ready >= plan.replicas:
         if not plan.steps:
             return _enter(rollout, Phase.PROMOTING, "the replicas are ready", now)

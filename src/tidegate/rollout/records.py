@@ -116,6 +116,17 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Checked:
+    """What came of checks on the candidate before any user meets it; `reason` is a sentence with the numbers."""
+
+    passed: bool
+    reason: str
+
+
+NOTHING_TO_CHECK = Checked(passed=True, reason="")
+
+
+@dataclass(frozen=True)
 class Observation:
     """What was seen of the world at one instant.
 
@@ -125,6 +136,7 @@ class Observation:
         split: what the gateway confirmed to be in force; None when it could not be asked.
         split_check: what its counters say since the split came into force.
         verdict: None when the signals could not be measured at this look: never a pass, never a fail.
+        checks: what came of the checks before traffic; None while they have not been made.
     """
 
     candidate_ready: int
@@ -133,6 +145,7 @@ class Observation:
     split: Mapping[int, int] | None
     split_check: SplitCheck
     verdict: Verdict | None
+    checks: Checked | None = NOTHING_TO_CHECK
 
 
 @dataclass(frozen=True)
