@@ -112,7 +112,9 @@ def test_every_command_and_option_in_the_text_exists(page: Page) -> None:
 
 
 def _options(command: Any) -> set[str]:
-    return {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    inner = getattr(command, "commands", {}).values() if command.name != "tidegate" else ()
+    own = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    return own.union(*map(_options, inner))
 
 
 @pages

@@ -215,6 +215,30 @@ def rollouts_table(history: Mapping[str, Any], now: datetime, *, boxed: bool) ->
     return table
 
 
+def freezes_table(freezes: Sequence[Mapping[str, Any]], now: datetime, *, boxed: bool) -> Table:
+    """Return one line per freeze, by its start."""
+    table = listing(boxed, "FREEZE", "DEPLOYMENT", "STATE", "FROM", "TO", "BY", "WHY")
+    for freeze in freezes:
+        start, end = moment(freeze["starts_at"]), moment(freeze["ends_at"])
+        state = Text("holds", style="yellow")
+        if freeze["removed_at"] is not None:
+            state = Text(f"removed by {freeze['removed_by']}", style="dim")
+        elif end is not None and now >= end:
+            state = Text("over", style="dim")
+        elif start is not None and now < start:
+            state = Text("to come")
+        table.add_row(
+            str(freeze["id"]),
+            freeze["deployment"] or "every one",
+            state,
+            clock(freeze["starts_at"]),
+            clock(freeze["ends_at"]),
+            freeze["by"],
+            Text(freeze["reason"], overflow="fold"),
+        )
+    return table
+
+
 def event_line(event: Mapping[str, Any]) -> str:
     """Return an event as one line of a log: when, what kind, what happened."""
     weight = (event.get("data") or {}).get("weight")

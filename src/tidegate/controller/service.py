@@ -12,15 +12,17 @@ from typing import Any
 
 from tidegate.artifact.build import BundleInfo
 from tidegate.contract.errors import Conflict, InvalidInput, NotFound
+from tidegate.contract.names import check_name
 from tidegate.contract.request import DeploymentRequest, parse_request
-from tidegate.controller import admission, planning
+from tidegate.controller import admission, freezing, planning
 from tidegate.controller.admission import Refusals
+from tidegate.controller.freezing import Override
 from tidegate.controller.home import Home
 from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.supervisor import Supervisor
 from tidegate.gateway.base import RevisionRef
 from tidegate.rollout import Command, NotAllowed, Phase, Plan, Rollout, command
-from tidegate.store import Event, NewEvent, RevisionRow, RolloutRow, StaleState, Store
+from tidegate.store import Event, FreezeRow, NewEvent, RevisionRow, RolloutRow, StaleState, Store
 from tidegate.target.base import Target
 
 log = logging.getLogger(__name__)
@@ -57,26 +59,34 @@ class Service:
         self.target = target
         self.supervisor = supervisor
 
-    async def deploy(self, document: Mapping[str, Any]) -> Accepted:
+    async def deploy(self, document: Mapping[str, Any], override: Override | None = None) -> Accepted:
         """Check the request and its artifact and begin a rollout; nothing is changed when this raises.
+
+        Args:
+            override: who deploys in spite of a freeze, and why; None: a freeze holds.
 
         Raises:
             InvalidInput, NotTrusted: the request or the artifact is not right.
-            Conflict: a rollout of this deployment is under way.
+            Conflict: a rollout of this deployment is under way, or a freeze holds.
         """
         request = parse_request(document)
         refusals = Refusals()
         admission.refuse_at_first_sight(request, refusals)
         self._refuse_second_rollout(request.name)
+        freezing.refuse_frozen(self.store.freezes.all(), request.name, datetime.now(UTC), override)
         info = await admission.bundled(request, self.home.bundles)
         if info.manifest.signature["kind"] == "opaque":
             planning.refuse_what_a_command_ignores(request)
         golden = await admission.golden_of(request, info)
         async with self.supervisor.changing(request.name):
-            return self._begin_trial(request, info, golden)
+            return self._begin_trial(request, info, golden, override)
 
     def _begin_trial(
-        self, request: DeploymentRequest, info: BundleInfo, golden: admission.GoldenFile | None
+        self,
+        request: DeploymentRequest,
+        info: BundleInfo,
+        golden: admission.GoldenFile | None,
+        override: Override | None,
     ) -> Accepted:
         artifact = request.model_artifact
         stable = self._stable(request.name)
@@ -94,7 +104,12 @@ class Service:
         message = f"revision on trial: {artifact.path}" if stable is not None else f"first revision: {artifact.path}"
         short = planning.too_short_steps(request) if stable is not None else ()
         warnings = (*info.warnings, *admission.told_of(comparison), *short)
-        data = {"digest": info.digest, "warnings": list(warnings)}
+        data: dict[str, Any] = {"digest": info.digest, "warnings": list(warnings)}
+        holding = freezing.in_force(self.store.freezes.all(), request.name, datetime.now(UTC))
+        freezing.refuse_frozen(holding, request.name, datetime.now(UTC), override)
+        if (record := freezing.overridden(holding, override)) is not None:
+            data["freeze_override"] = record
+            message += f"; in spite of a freeze, says {record['by']}: {record['reason']}"
         row = self.store.start_rollout(
             request.name,
             digest=info.digest,
@@ -209,6 +224,23 @@ class Service:
         async with self.supervisor.changing(name):
             self.store.delete_deployment(name, happened, datetime.now(UTC))
             await self.supervisor.release(name)
+
+    def add_freeze(
+        self, name: str | None, *, by: str, reason: str, starts_at: datetime | None, ends_at: datetime
+    ) -> FreezeRow:
+        """Let nothing be deployed to a deployment, or to any, for a span of time.
+
+        Args:
+            starts_at: None for at once.
+
+        Raises:
+            InvalidInput: the name cannot be one, or the span makes no sense.
+        """
+        now = datetime.now(UTC)
+        begins = starts_at or now
+        freezing.check_span(begins, ends_at, now)
+        named = None if name is None else check_name(name, field="deployment")
+        return self.store.freezes.add(named, reason=reason, by=by, starts_at=begins, ends_at=ends_at, now=now)
 
     async def events(self, name: str, *, after: int, rollout: int | None, wait: float) -> list[Event]:
         """Return events after `after`; when there are none, wait up to `wait` seconds for one."""

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from tidegate.cli.exits import ExitCode
-from tidegate.cli.options import GatewayPort, OutputOption, Port
+from tidegate.cli.options import By, GatewayPort, OutputOption, Port
 from tidegate.cli.output import Output, note, print_json, say
-from tidegate.cli.session import home_of
+from tidegate.cli.session import home_of, login_name
 
 MODEL = "Model"
 LEVEL = "Service level"
@@ -180,6 +180,17 @@ def deploy(
             rich_help_panel=GATES,
         ),
     ] = None,
+    override_freeze: Annotated[
+        str | None,
+        typer.Option(
+            "--override-freeze",
+            metavar="REASON",
+            help="Deploy in spite of a freeze; the reason and your name go on record.",
+            show_default=False,
+            rich_help_panel=GATES,
+        ),
+    ] = None,
+    by: By = None,
     replicas: Annotated[
         int | None,
         typer.Option(
@@ -258,14 +269,14 @@ def deploy(
     home = home_of(ctx)
     launch.ensure_running(home, port, gateway_port)
     with Client.connect(home) as client:
-        return _carry_out(client, request, wait=wait, output=output)
+        accepted = client.deploy(request, override_freeze=override_freeze, by=by or login_name())
+        return _carry_out(client, accepted, wait=wait, output=output)
 
 
-def _carry_out(client: Any, request: dict[str, Any], *, wait: bool, output: Output) -> int:
+def _carry_out(client: Any, accepted: Any, *, wait: bool, output: Output) -> int:
     from tidegate.cli.progress import finish, follow_rollout
 
     tell = note if output is Output.JSON else say
-    accepted = client.deploy(request)
     name, rollout_id = accepted["deployment"], accepted["rollout"]
     note(*(f"warning: {warning}" for warning in accepted.get("warnings") or []))
     if rollout_id is None:
