@@ -449,3 +449,46 @@ def test_a_freeze_refuses_a_deploy_until_somebody_takes_it_upon_them(
     assert tidegate("freeze", "list").out == "No freezes.\n"
     assert len(tidegate.json("freeze", "list", "--all")["freezes"]) == 2
     assert "removed by" in tidegate("freeze", "list", "--all").out
+
+
+def test_a_dry_run_tells_the_plan_and_changes_nothing(
+    tidegate: CommandLine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("planned")
+    model, other = models.sklearn_regressor(folder / "planned.skops").path, folder / "other.skops"
+    models.sklearn_classifier(other)
+    bundles = sorted((tidegate.home / "bundles").iterdir())
+    first = tidegate("deploy", str(model), "--dry-run")
+    assert first.code == 0, first.err
+    assert "It would begin." in first.out
+    assert "planned" not in [status["name"] for status in tidegate.json("list")["deployments"]]
+    assert sorted((tidegate.home / "bundles").iterdir()) == bundles
+    assert tidegate("deploy", str(model)).code == 0
+    same = tidegate.json("deploy", str(model), "--dry-run")
+    assert (same["action"], same["refusals"]) == ("none", [])
+    deployed = tidegate.json("status", "planned")["rollout"]["id"]
+    broken = tidegate("deploy", str(other), "--name", "planned", "--dry-run", "--output", "json")
+    assert broken.code == 2
+    assert broken.document["error"]["code"] == "breaking_change"
+    preview = broken.document["preview"]
+    assert preview["contract"]["against"] == 1
+    assert [step["weight"] for step in preview["plan"]["steps"]] == [5, 25, 50, 100]
+    assert {signal["signal"] for signal in preview["judge"]["signals"]} == {"errors", "latency", "rejections"}
+    assert {finding["level"] for finding in preview["readiness"]} <= {"pass", "warn"}
+    assert tidegate.json("status", "planned")["rollout"]["id"] == deployed
+    pickled = folder / "pickled.pkl"
+    pickled.write_bytes(pickle.dumps({"a": 1}))
+    refused = tidegate("deploy", str(pickled), "--dry-run")
+    assert refused.code == 2
+    assert "model      was refused, see below" in refused.out
+
+
+def test_a_dry_run_needs_no_controller_and_starts_none(tmp_path: Path) -> None:
+    command = CommandLine(tmp_path / "home", tmp_path)
+    model = models.sklearn_regressor(tmp_path / "fresh.skops").path
+    answer = command("deploy", str(model), "--dry-run")
+    assert answer.code == 0, answer.err
+    assert "does not run yet" in answer.out
+    assert not command.home.exists()
+    wrong = command("deploy", str(model), "--dry-run", "--strategy", "shadow", "--output", "json")
+    assert (wrong.code, wrong.document["error"]["subject"]) == (2, "deploymentStrategy")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.conftest import Tidegate
 from tests.support import models
-from tidegate.contract.errors import BreakingChange, InvalidInput
+from tidegate.contract.errors import BreakingChange, InvalidInput, NotReady
 
 pytestmark = pytest.mark.e2e
 
@@ -114,3 +114,15 @@ def test_a_breaking_change_needs_to_be_allowed(tidegate: Tidegate, first: dict[s
         client.abort(NAME, by="ada", reason="seen enough")
     assert accepted["rollout"] is not None
     assert tidegate.ended(accepted["rollout"])["outcome"] == "aborted"
+
+
+def test_what_was_found_ready_goes_on_record_and_what_is_not_ready_is_refused(
+    tidegate: Tidegate, first: dict[str, Any], trained: models.TrainedModel
+) -> None:
+    begun = next(event for event in first["events"] if event["kind"] == "preparing")
+    checks = {finding["check"]: finding["level"] for finding in begun["data"]["readiness"]}
+    assert checks["way back"] == checks["gateway"] == "pass"
+    many = {"resources": {"replicas": 64, "workers": 64, "threads": 1}}
+    with pytest.raises(NotReady, match="64 replicas of 64 workers may take"):
+        tidegate.deploy(NAME, trained.path, infrastructure=many)
+    assert tidegate.status(NAME)["stable"] == 1

@@ -189,10 +189,15 @@ def _changing(service: Service) -> APIRouter:
     )
     async def deploy(
         request: Request,
+        response: Response,
+        dry_run: Annotated[bool, Query(description="Tell what would be done, and do nothing")] = False,
         override_freeze: Annotated[str | None, Query(min_length=1, max_length=2000)] = None,
         by: Annotated[str, Query(min_length=1, max_length=200)] = "somebody",
     ) -> dict[str, Any]:
         override = Override(by, override_freeze) if override_freeze is not None else None
+        if dry_run:
+            response.status_code = 200
+            return await service.preview(await _document(request), override)
         return _accepted(await service.deploy(await _document(request), override))
 
     @router.delete("/deployments/{name}", summary="Take a deployment out of production")

@@ -220,6 +220,18 @@ class Client:
         )
         return cast("Accepted", answer)
 
+    def preview(
+        self, request: Mapping[str, Any], *, override_freeze: str | None = None, by: str | None = None
+    ) -> dict[str, Any]:
+        """Return what `deploy` would do with the document, and why it would refuse it (`refusals`); changes nothing."""
+        return self._http.json(
+            "POST",
+            "/v1/deployments",
+            body=dict(request),
+            params={"dry_run": True, "override_freeze": override_freeze, "by": by},
+            timeout_seconds=DEPLOY_TIMEOUT_SECONDS,
+        )
+
     def promote(self, name: str, *, reason: str | None = None, by: str | None = None) -> dict[str, Any]:
         """Make the candidate stable now, without the steps that are left."""
         return self._decide(name, "promote", reason, by)

@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 
 from tidegate.artifact.build import BuildRequest, BundleInfo, build_bundle
 from tidegate.artifact.bundle import read_bundle
-from tidegate.contract.errors import BreakingChange, InvalidInput, TidegateError
+from tidegate.contract.errors import BreakingChange, Conflict, InvalidInput, TidegateError
 from tidegate.contract.golden import GoldenRequests
 from tidegate.contract.request import DeploymentRequest
 from tidegate.controller import planning
@@ -126,6 +126,32 @@ def told_of(comparison: Comparison) -> tuple[str, ...]:
     unknown = [] if comparison.unknown is None else [f"clients may break, or not: {comparison.unknown}"]
     breaking = [f"breaking, and allowed: {difference}" for difference in comparison.breaking]
     return (*unknown, *breaking, *map(str, comparison.harmless))
+
+
+def refuse_second_rollout(name: str, *, is_active: bool) -> None:
+    """Raise Conflict while a rollout of this name is under way."""
+    if is_active:
+        raise Conflict(
+            f"a rollout of {name!r} is under way",
+            subject=name,
+            hint=f"wait for it (`tidegate watch {name}`), or end it (`tidegate abort {name}`)",
+        )
+
+
+def serves_already(stable: RevisionRow | None, digest: str, request: DeploymentRequest) -> bool:
+    """Say whether a revision of this bundle would serve just as stable does: how it is tried does not matter."""
+    if stable is None or stable.digest != digest:
+        return False
+    serving = planning.request_of(stable)
+    return (
+        serving.serving_requirements == request.serving_requirements
+        and serving.infrastructure == request.infrastructure
+        and serving.traffic == request.traffic
+        and serving.batching == request.batching
+        and serving.cache == request.cache
+        and serving.prediction_log == request.prediction_log
+        and serving.model_artifact.version == request.model_artifact.version
+    )
 
 
 async def golden_of(request: DeploymentRequest, candidate: BundleInfo) -> GoldenFile | None:

@@ -67,17 +67,19 @@ def refuse_frozen(freezes: Iterable[FreezeRow], name: str, now: datetime, overri
     holding = in_force(freezes, name, now)
     if not holding or override is not None:
         return
-    told = "; ".join(
-        f"freeze {freeze.id} of {freeze.deployment or 'every deployment'} until {freeze.ends_at.isoformat()} "
-        f"({freeze.by}: {freeze.reason})"
-        for freeze in holding
-    )
     raise Frozen(
-        f"nothing is deployed to {name!r} now: {told}",
+        f"nothing is deployed to {name!r} now: {'; '.join(map(told, holding))}",
         subject=name,
         hint="Wait until it is over, have it removed (`tidegate freeze remove`), or take it upon you: "
         '--override-freeze "why"',
     )
+
+
+def told(freeze: FreezeRow) -> str:
+    """Return which freeze it is, until when, and who said why."""
+    whom = freeze.deployment or "every deployment"
+    until = freeze.ends_at.isoformat(timespec="seconds")
+    return f"freeze {freeze.id} of {whom} until {until} ({freeze.by}: {freeze.reason})"
 
 
 def overridden(holding: Sequence[FreezeRow], override: Override | None) -> dict[str, Any] | None:

@@ -14,12 +14,16 @@ from tidegate.artifact.build import BundleInfo
 from tidegate.contract.errors import Conflict, InvalidInput, NotFound
 from tidegate.contract.names import check_name
 from tidegate.contract.request import DeploymentRequest, parse_request
-from tidegate.controller import admission, freezing, planning
+from tidegate.controller import admission, freezing, planning, readiness
 from tidegate.controller.admission import Refusals
 from tidegate.controller.freezing import Override
 from tidegate.controller.home import Home
 from tidegate.controller.monitoring import write_monitoring
+from tidegate.controller.preview import preview
+from tidegate.controller.readiness import Surroundings
 from tidegate.controller.supervisor import Supervisor
+from tidegate.gate.readiness import Finding, refuse_unready
+from tidegate.gate.readiness import warnings as readiness_warnings
 from tidegate.gateway.base import RevisionRef
 from tidegate.rollout import Command, NotAllowed, Phase, Plan, Rollout, command
 from tidegate.store import Event, FreezeRow, NewEvent, RevisionRow, RolloutRow, StaleState, Store
@@ -72,14 +76,30 @@ class Service:
         request = parse_request(document)
         refusals = Refusals()
         admission.refuse_at_first_sight(request, refusals)
-        self._refuse_second_rollout(request.name)
-        freezing.refuse_frozen(self.store.freezes.all(), request.name, datetime.now(UTC), override)
+        before = self.surroundings(request.name)
+        # Before the artifact is loaded; the database says the first again when the rollout is recorded.
+        admission.refuse_second_rollout(request.name, is_active=before.is_active)
+        freezing.refuse_frozen(before.freezes, request.name, datetime.now(UTC), override)
         info = await admission.bundled(request, self.home.bundles)
         if info.manifest.signature["kind"] == "opaque":
             planning.refuse_what_a_command_ignores(request)
         golden = await admission.golden_of(request, info)
+        findings: tuple[Finding, ...] = ()
+        around = self.surroundings(request.name)
+        if not admission.serves_already(around.stable, info.digest, request):
+            findings = await readiness.examine(around, request, info.manifest, override, datetime.now(UTC))
+            refuse_unready(request.name, findings)
         async with self.supervisor.changing(request.name):
-            return self._begin_trial(request, info, golden, override)
+            return self._begin_trial(request, info, golden, override, findings)
+
+    async def preview(self, document: Mapping[str, Any], override: Override | None = None) -> dict[str, Any]:
+        """Return what `deploy` would do with the document; see `controller.preview`."""
+        name = parse_request(document).name
+        return await preview(document, self.surroundings(name), override)
+
+    def surroundings(self, name: str) -> Surroundings:
+        """Return in what a deployment of this name would begin now."""
+        return readiness.around(self.home, self.store, self.target, name, self.supervisor.seen(name))
 
     def _begin_trial(
         self,
@@ -87,10 +107,11 @@ class Service:
         info: BundleInfo,
         golden: admission.GoldenFile | None,
         override: Override | None,
+        findings: Sequence[Finding],
     ) -> Accepted:
         artifact = request.model_artifact
         stable = self._stable(request.name)
-        if stable is not None and stable.digest == info.digest and _same_settings(stable, request):
+        if stable is not None and admission.serves_already(stable, info.digest, request):
             return Accepted(request.name, stable.number, None, created=False, warnings=tuple(info.warnings))
         comparison = admission.compared(stable, self.home.bundles, info)
         admission.refuse_breaking(comparison, stable, allowed=request.gates.allow_breaking)
@@ -103,8 +124,9 @@ class Service:
 
         message = f"revision on trial: {artifact.path}" if stable is not None else f"first revision: {artifact.path}"
         short = planning.too_short_steps(request) if stable is not None else ()
-        warnings = (*info.warnings, *admission.told_of(comparison), *short)
-        data: dict[str, Any] = {"digest": info.digest, "warnings": list(warnings)}
+        warnings = (*info.warnings, *admission.told_of(comparison), *readiness_warnings(findings), *short)
+        ready = [finding.as_dict() for finding in findings]
+        data: dict[str, Any] = {"digest": info.digest, "warnings": list(warnings), "readiness": ready}
         holding = freezing.in_force(self.store.freezes.all(), request.name, datetime.now(UTC))
         freezing.refuse_frozen(holding, request.name, datetime.now(UTC), override)
         if (record := freezing.overridden(holding, override)) is not None:
@@ -275,16 +297,6 @@ class Service:
         every = [self.target.logs(ref, index, lines) for index in range(planning.replicas(request))]
         return merged(every)[-lines:]
 
-    def _refuse_second_rollout(self, name: str) -> None:
-        """Say no before the artifact is loaded; the database says it again when the rollout is recorded."""
-        for deployment in self.store.deployments():
-            if deployment.name == name and self.store.active_rollout(deployment.id) is not None:
-                raise Conflict(
-                    f"a rollout of {name!r} is under way",
-                    subject=name,
-                    hint=f"wait for it (`tidegate watch {name}`), or end it (`tidegate abort {name}`)",
-                )
-
     def _refuse_unready(self, name: str, candidate: int) -> None:
         """All requests would be failed until it is ready again, or taken back."""
         health = self.supervisor.seen(name).health.get(candidate)
@@ -326,20 +338,6 @@ def _time_of(line: str) -> str | None:
         return str(json.loads(line)["at"])
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _same_settings(stable: RevisionRow, request: DeploymentRequest) -> bool:
-    """Say whether a revision of the same bundle would serve just as stable does: how it is tried does not matter."""
-    serving = planning.request_of(stable)
-    return (
-        serving.serving_requirements == request.serving_requirements
-        and serving.infrastructure == request.infrastructure
-        and serving.traffic == request.traffic
-        and serving.batching == request.batching
-        and serving.cache == request.cache
-        and serving.prediction_log == request.prediction_log
-        and serving.model_artifact.version == request.model_artifact.version
-    )
 
 
 def parse_rollout_id(text: str) -> int:

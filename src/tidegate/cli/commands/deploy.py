@@ -223,6 +223,10 @@ def deploy(
             "--wait/--no-wait", metavar="", help="Follow the rollout to its end, or return once it has begun."
         ),
     ] = True,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", metavar="", help="Check everything, say what would be done, and change nothing."),
+    ] = False,
     output: OutputOption = Output.TEXT,
 ) -> int:
     """Put a model into production.
@@ -235,6 +239,7 @@ def deploy(
     $ tidegate deploy churn-v2.skops --name churn --steps 10,50,100
     $ tidegate deploy model.joblib --trust --sample rows.csv
     $ tidegate deploy -f request.yaml --output json > result.json
+    $ tidegate deploy churn-v2.skops --name churn --dry-run
     """
     from tidegate.cli.document import request_from
 
@@ -267,9 +272,14 @@ def deploy(
     from tidegate.controller import launch
 
     home = home_of(ctx)
+    who = by or login_name() or "somebody"
+    if dry_run:
+        from tidegate.cli.dry_run import dry_run_of
+
+        return dry_run_of(home, request, override_freeze, who, output)
     launch.ensure_running(home, port, gateway_port)
     with Client.connect(home) as client:
-        accepted = client.deploy(request, override_freeze=override_freeze, by=by or login_name())
+        accepted = client.deploy(request, override_freeze=override_freeze, by=who)
         return _carry_out(client, accepted, wait=wait, output=output)
 
 
