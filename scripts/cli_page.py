@@ -32,8 +32,16 @@ def cli_page() -> str:
         parts.append(f"## {panel}")
         for name, where, _ in COMMANDS:
             if where == panel:
-                parts += _command(name, root.commands[name])
+                parts += _command(name, command_named(root, name))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def command_named(root: Any, name: str) -> Any:
+    """Return a command by its one or two words."""
+    found = root
+    for word in name.split():
+        found = found.commands[word]
+    return found
 
 
 def _command(name: str, command: Any) -> Iterator[str]:

@@ -37,6 +37,7 @@ def test_a_model_alone_is_a_whole_request(model: Path, tmp_path: Path) -> None:
 def test_every_flag_sets_its_field(model: Path, tmp_path: Path) -> None:
     sample = tmp_path / "rows.csv"
     sample.write_text("a\n1\n")
+    (tmp_path / "golden.yaml").write_text("requests: []")
     request = request_from(
         {
             "MODEL": "churn.skops",
@@ -54,6 +55,8 @@ def test_every_flag_sets_its_field(model: Path, tmp_path: Path) -> None:
             "--baseline": "1s",
             "--min-requests": 20,
             "--on-inconclusive": "rollback",
+            "--golden": "golden.yaml",
+            "--allow-breaking": True,
             "--replicas": 3,
             "--workers": 4,
             "--threads": 2,
@@ -74,6 +77,7 @@ def test_every_flag_sets_its_field(model: Path, tmp_path: Path) -> None:
     assert request["servingRequirements"] == {"latencyP99": "50ms", "throughput": "200rps", "availability": "99.5%"}
     assert request["deploymentStrategy"] == "canary"
     assert request["steps"] == [10, 100]
+    assert request["gates"] == {"allowBreaking": True, "golden": str(tmp_path / "golden.yaml")}
     analysis = request["analysis"]
     assert (analysis["stepDuration"], analysis["baseline"]) == ("2m", "1s")
     assert (analysis["minRequests"], analysis["onInconclusive"]) == (20, "rollback")

@@ -415,3 +415,80 @@ def test_down_ends_everything(tidegate: CommandLine) -> None:
     assert tidegate("list").code == 6
     left = [p for p in psutil.process_iter(["cmdline"]) if str(tidegate.home) in " ".join(p.info["cmdline"] or [])]
     assert left == []
+
+
+def test_a_freeze_refuses_a_deploy_until_somebody_takes_it_upon_them(
+    tidegate: CommandLine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    model = models.sklearn_regressor(tmp_path_factory.mktemp("frozen") / "frozen.skops").path
+    added = tidegate.json("freeze", "add", "frozen", "--reason", "year-end", "--for", "4h", "--by", "bob")
+    everywhere = tidegate("freeze", "add", "--reason", "next week", "--start", "2999-01-01", "--end", "2999-01-02")
+    assert "nothing is deployed to any deployment from 2999-01-01" in everywhere.out
+    listed = tidegate("freeze", "list").out
+    assert re.search(r"frozen +holds .* bob +year-end", listed)
+    assert re.search(r"every one +to come ", listed)
+    refused = tidegate("deploy", str(model))
+    assert refused.code == 4
+    assert "(bob: year-end)" in refused.err
+    assert "frozen" not in [status["name"] for status in tidegate.json("list")["deployments"]]
+    word = ["--override-freeze", "a hotfix", "--by", "ada"]
+    deployed = tidegate("deploy", str(model), *word)
+    assert deployed.code == 0, deployed.err
+    with Client.connect(tidegate.home) as client:
+        begun = next(event for event in client.events("frozen") if event["kind"] == "preparing")
+    assert begun["message"].endswith("in spite of a freeze, says ada: a hotfix")
+    assert begun["data"]["freeze_override"]["freezes"][0]["id"] == added["id"]
+    again = tidegate("deploy", str(model), "--p99", "200ms", "--baseline", "10s", "--no-wait", *word)
+    assert again.code == 0, again.err
+    assert tidegate("abort", "frozen", "--wait").code == 0, "a freeze never holds up the way back"
+    assert tidegate("freeze", "remove", str(added["id"])).code == 0
+    assert tidegate("freeze", "remove", str(added["id"])).code == 4
+    assert tidegate("freeze", "remove", "999").code == 5
+    for freeze in tidegate.json("freeze", "list")["freezes"]:
+        tidegate("freeze", "remove", str(freeze["id"]))
+    assert tidegate("freeze", "list").out == "No freezes.\n"
+    assert len(tidegate.json("freeze", "list", "--all")["freezes"]) == 2
+    assert "removed by" in tidegate("freeze", "list", "--all").out
+
+
+def test_a_dry_run_tells_the_plan_and_changes_nothing(
+    tidegate: CommandLine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("planned")
+    model, other = models.sklearn_regressor(folder / "planned.skops").path, folder / "other.skops"
+    models.sklearn_classifier(other)
+    bundles = sorted((tidegate.home / "bundles").iterdir())
+    first = tidegate("deploy", str(model), "--dry-run")
+    assert first.code == 0, first.err
+    assert "It would begin." in first.out
+    assert "planned" not in [status["name"] for status in tidegate.json("list")["deployments"]]
+    assert sorted((tidegate.home / "bundles").iterdir()) == bundles
+    assert tidegate("deploy", str(model)).code == 0
+    same = tidegate.json("deploy", str(model), "--dry-run")
+    assert (same["action"], same["refusals"]) == ("none", [])
+    deployed = tidegate.json("status", "planned")["rollout"]["id"]
+    broken = tidegate("deploy", str(other), "--name", "planned", "--dry-run", "--output", "json")
+    assert broken.code == 2
+    assert broken.document["error"]["code"] == "breaking_change"
+    preview = broken.document["preview"]
+    assert preview["contract"]["against"] == 1
+    assert [step["weight"] for step in preview["plan"]["steps"]] == [5, 25, 50, 100]
+    assert {signal["signal"] for signal in preview["judge"]["signals"]} == {"errors", "latency", "rejections"}
+    assert {finding["level"] for finding in preview["readiness"]} <= {"pass", "warn"}
+    assert tidegate.json("status", "planned")["rollout"]["id"] == deployed
+    pickled = folder / "pickled.pkl"
+    pickled.write_bytes(pickle.dumps({"a": 1}))
+    refused = tidegate("deploy", str(pickled), "--dry-run")
+    assert refused.code == 2
+    assert "model      was refused, see below" in refused.out
+
+
+def test_a_dry_run_needs_no_controller_and_starts_none(tmp_path: Path) -> None:
+    command = CommandLine(tmp_path / "home", tmp_path)
+    model = models.sklearn_regressor(tmp_path / "fresh.skops").path
+    answer = command("deploy", str(model), "--dry-run")
+    assert answer.code == 0, answer.err
+    assert "does not run yet" in answer.out
+    assert not command.home.exists()
+    wrong = command("deploy", str(model), "--dry-run", "--strategy", "shadow", "--output", "json")
+    assert (wrong.code, wrong.document["error"]["subject"]) == (2, "deploymentStrategy")

@@ -170,7 +170,7 @@ def test_a_deployment_made_while_its_namesake_is_being_deleted_is_driven_and_get
         settings={},
     )
     info = BundleInfo(manifest.digest, root / manifest.digest, manifest, [])
-    monkeypatch.setattr("tidegate.controller.service.build_bundle", build)
+    monkeypatch.setattr("tidegate.controller.admission.build_bundle", build)
 
     async def story() -> None:
         place = Place(root)

@@ -112,7 +112,9 @@ def test_every_command_and_option_in_the_text_exists(page: Page) -> None:
 
 
 def _options(command: Any) -> set[str]:
-    return {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    inner = getattr(command, "commands", {}).values() if command.name != "tidegate" else ()
+    own = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    return own.union(*map(_options, inner))
 
 
 @pages
@@ -181,7 +183,7 @@ def test_error_codes_and_metrics_that_are_named_exist(page: Page) -> None:
 @pages
 def test_fields_of_documents_that_are_named_exist(page: Page) -> None:
     known = _fields("deployment-request") | _fields("deployment-result")
-    parents = {"modelArtifact", "servingRequirements", "infrastructure", "analysis", "healthChecks", "traffic"}
+    parents = {"modelArtifact", "servingRequirements", "infrastructure", "analysis", "healthChecks", "traffic", "gates"}
     for code in page.inline():
         if re.fullmatch(r"[a-zA-Z]+(\.[a-zA-Z]+)+", code) and code.split(".")[0] in parents:
             assert code.split(".")[-1] in known, f"{page.name}: {code}"

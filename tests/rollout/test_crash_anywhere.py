@@ -48,8 +48,8 @@ def rising_steps(draw: st.DrawFn, replicas: int, stable_replicas: int) -> tuple[
         own = draw(st.integers(own, replicas))
         kept = draw(st.integers(0 if share == 100 else 1, kept)) if kept else 0
         mirror = draw(st.sampled_from([0, 20, 100])) if share == 0 else 0
-        gate = draw(st.sampled_from(["analysis", "time", "person"]))
-        steps.append(Step(share, 30.0, gate, mirror, own, kept))  # type: ignore[arg-type]
+        until = draw(st.sampled_from(["pass", "time", "person"]))
+        steps.append(Step(share, 30.0, until, mirror, own, kept))  # type: ignore[arg-type]
     return tuple(steps)
 
 

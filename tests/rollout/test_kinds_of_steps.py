@@ -27,11 +27,11 @@ PASS = Verdict("pass", "fine")
 FAIL = Verdict("fail", "14 of 210 failed")
 
 SHADOW = Step(0, 30.0, mirror=20)
-PREVIEW = Step(0, 10.0, gate="time")
-PERSON = Step(0, 0.0, gate="person")
-BAKE = Step(100, 60.0, gate="time")
-HALF = Step(50, 10.0, gate="time", replicas=1, stable_replicas=1)
-ALL = Step(100, 10.0, gate="time", replicas=2, stable_replicas=0)
+PREVIEW = Step(0, 10.0, until="time")
+PERSON = Step(0, 0.0, until="person")
+BAKE = Step(100, 60.0, until="time")
+HALF = Step(50, 10.0, until="time", replicas=1, stable_replicas=1)
+ALL = Step(100, 10.0, until="time", replicas=2, stable_replicas=0)
 
 
 def at(seconds: float) -> datetime:

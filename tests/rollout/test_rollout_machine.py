@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tidegate.rollout import (
+    Checked,
     Command,
     EnsureReplicas,
     NotAllowed,
@@ -63,6 +64,33 @@ def at(seconds: float) -> datetime:
 
 def in_phase(phase: Phase, step: int = 0, **changes: object) -> Rollout:
     return Rollout(plan=plan(), phase=phase, phase_since=START, step=step, restarts_before=0).evolve(**changes)
+
+
+def test_the_candidate_gets_no_traffic_before_its_checks_are_made() -> None:
+    begun = Rollout.begin(plan(), START)
+    waiting = advance(begun, seen(checks=None), at(70))
+    assert waiting.transition is None
+    assert SetSplit({1: 100}) in waiting.actions
+    passed = seen(checks=Checked(passed=True, reason="all 3 golden requests were answered as expected"))
+    assert advance(begun, passed, at(70)).rollout.phase is Phase.BASELINE
+    assert advance(begun, seen(candidate_ready=1, checks=None), at(61)).rollout.reason.startswith("1 of 2 replicas")
+
+
+def test_a_candidate_whose_checks_failed_is_rolled_back_from_zero() -> None:
+    failed = seen(checks=Checked(passed=False, reason="1 of 3 golden requests were not answered as expected"))
+    moved = advance(Rollout.begin(plan(), START), failed, at(2))
+    assert (moved.rollout.phase, moved.rollout.end) == (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
+    assert moved.rollout.reason == "1 of 3 golden requests were not answered as expected"
+    assert moved.actions == (EnsureReplicas(1, 3), SetSplit({1: 100}))
+    first = Rollout.begin(plan(stable=None, stable_replicas=0, steps=()), START)
+    assert advance(first, failed, at(2)).rollout.end is Phase.FAILED
+
+
+def test_checks_that_cannot_be_made_end_the_rollout() -> None:
+    begun = Rollout.begin(plan(), START)
+    moved = advance(begun, seen(checks=None), at(120))
+    assert moved.rollout.phase is Phase.ROLLING_BACK
+    assert "could not be made" in moved.rollout.reason
 
 
 def test_the_candidate_gets_no_traffic_until_all_its_replicas_are_ready() -> None:

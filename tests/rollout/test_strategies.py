@@ -49,9 +49,9 @@ def test_a_rolling_exchange_without_room_for_one_more_is_refused() -> None:
 
 def test_blue_green_shows_the_candidate_then_switches_and_keeps_stable_warm() -> None:
     steps = strategies.blue_green(preview_seconds=10.0, waits_for_person=True, bake_seconds=600.0)
-    assert steps == (Step(0, 10.0, gate="time"), Step(0, 0.0, gate="person"), Step(100, 600.0, gate="time"))
+    assert steps == (Step(0, 10.0, until="time"), Step(0, 0.0, until="person"), Step(100, 600.0, until="time"))
 
 
 def test_blue_green_may_switch_at_once() -> None:
     steps = strategies.blue_green(preview_seconds=0.0, waits_for_person=False, bake_seconds=60.0)
-    assert steps == (Step(100, 60.0, gate="time"),)
+    assert steps == (Step(100, 60.0, until="time"),)

@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidegate import __version__
-from tidegate.api import errors
+from tidegate.api import errors, freezes
 from tidegate.contract.errors import InvalidInput
 from tidegate.controller import metrics, report, result, views
+from tidegate.controller.freezing import Override
 from tidegate.controller.service import Accepted, Service, parse_rollout_id
 from tidegate.rollout import Command
 
@@ -95,6 +96,7 @@ def _routes(service: Service, stopping: asyncio.Event) -> APIRouter:
     router = APIRouter(prefix="/v1")
     router.include_router(_reading(service))
     router.include_router(_changing(service))
+    router.include_router(freezes.routes(service))
 
     @router.get("/info", summary="Version and addresses of this controller")
     async def info() -> dict[str, Any]:
@@ -185,8 +187,18 @@ def _changing(service: Service) -> APIRouter:
         status_code=202,
         summary="Deploy: the body is a DeploymentRequest document",
     )
-    async def deploy(request: Request) -> dict[str, Any]:
-        return _accepted(await service.deploy(await _document(request)))
+    async def deploy(
+        request: Request,
+        response: Response,
+        dry_run: Annotated[bool, Query(description="Tell what would be done, and do nothing")] = False,
+        override_freeze: Annotated[str | None, Query(min_length=1, max_length=2000)] = None,
+        by: Annotated[str, Query(min_length=1, max_length=200)] = "somebody",
+    ) -> dict[str, Any]:
+        override = Override(by, override_freeze) if override_freeze is not None else None
+        if dry_run:
+            response.status_code = 200
+            return await service.preview(await _document(request), override)
+        return _accepted(await service.deploy(await _document(request), override))
 
     @router.delete("/deployments/{name}", summary="Take a deployment out of production")
     async def delete(name: str, decision: Annotated[Decision | None, Body()] = None) -> dict[str, Any]:

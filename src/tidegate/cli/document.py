@@ -27,6 +27,8 @@ FIELD_OF_FLAG: dict[str, str] = {
     "--baseline": "analysis.baseline",
     "--min-requests": "analysis.minRequests",
     "--on-inconclusive": "analysis.onInconclusive",
+    "--golden": "gates.golden",
+    "--allow-breaking": "gates.allowBreaking",
     "--replicas": "infrastructure.resources.replicas",
     "--workers": "infrastructure.resources.workers",
     "--threads": "infrastructure.resources.threads",
@@ -68,6 +70,8 @@ def request_from(flags: Mapping[str, Any], source: str | None, here: Path) -> di
     require_file("modelArtifact.path", artifact.path, given)
     if artifact.sample is not None:
         require_file("modelArtifact.sample", artifact.sample, given)
+    if request.gates.golden is not None:
+        require_file("gates.golden", request.gates.golden, given)
     return request.as_document()
 
 
@@ -119,7 +123,7 @@ def _copy(value: Any) -> Any:
 def _field_value(flag: str, value: Any, here: Path) -> Any:
     if flag == "--steps":
         return parsed_steps(value)
-    if flag in {"MODEL", "--sample"}:
+    if flag in {"MODEL", "--sample", "--golden"}:
         return str(here / Path(value).expanduser()) if value else value
     return value
 

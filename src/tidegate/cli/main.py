@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.commands import decide, deploy, observe, serve, standalone
+from tidegate.cli.commands import decide, deploy, freeze, observe, serve, standalone
 from tidegate.cli.exits import ExitCode
 from tidegate.cli.group import TidegateGroup
 from tidegate.cli.helptext import help_of
@@ -19,7 +19,7 @@ ITSELF = "Tidegate itself"
 
 EXIT_CODES = "\n".join(["Exit codes:", *(f"{code.value:>4}  {code.meaning}" for code in ExitCode)])
 
-#: Every command, in the order of the help.
+#: Every command, in the order of the help. A name of two words is a command of the group that the first one names.
 COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("deploy", DAILY, deploy.deploy),
     ("status", DAILY, observe.status),
@@ -34,6 +34,9 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("abort", DECIDING, decide.abort),
     ("rollback", DECIDING, decide.rollback),
     ("delete", DECIDING, decide.delete),
+    ("freeze add", DECIDING, freeze.add),
+    ("freeze list", DECIDING, freeze.list_),
+    ("freeze remove", DECIDING, freeze.remove),
     ("serve", ALONE, standalone.serve),
     ("up", ITSELF, serve.up),
     ("down", ITSELF, serve.down),
@@ -76,8 +79,29 @@ def root(
         typer.echo(ctx.get_help())
 
 
+#: What the help says of each group.
+GROUPS = {"freeze": "Spans of time in which nothing is deployed: add, list, remove."}
+
+
+def _group(name: str, panel: str) -> typer.Typer:
+    group = typer.Typer(help=GROUPS[name], rich_markup_mode="rich", invoke_without_command=True)
+
+    @group.callback()
+    def alone(ctx: typer.Context) -> None:
+        if ctx.invoked_subcommand is None:
+            typer.echo(ctx.get_help())
+
+    app.add_typer(group, name=name, rich_help_panel=panel, help=GROUPS[name])
+    return group
+
+
+_groups: dict[str, typer.Typer] = {}
 for _name, _panel, _command in COMMANDS:
-    app.command(_name, rich_help_panel=_panel, help=help_of(_command))(_command)
+    _first, _, _second = _name.partition(" ")
+    if _second and _first not in _groups:
+        _groups[_first] = _group(_first, _panel)
+    _home = _groups[_first] if _second else app
+    _home.command(_second or _first, rich_help_panel=None if _second else _panel, help=help_of(_command))(_command)
 
 
 def main() -> None:

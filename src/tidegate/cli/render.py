@@ -64,7 +64,7 @@ def steps_text(rollout: Mapping[str, Any], now: datetime) -> Text:
             mark, style = "·", "dim"
         text.append(f"{mark} {step_text(step)}", style=style)
         since = moment(rollout.get("phase_since"))
-        if mark == "▶" and phase == "analyzing" and since is not None and step.get("gate") != "person":
+        if mark == "▶" and phase == "analyzing" and since is not None and step.get("until") != "person":
             spent = max(0.0, (now - since).total_seconds())
             text.append(f" ({duration(spent)} of {duration(step['duration_seconds'])})", style="dim")
         text.append("  ")
@@ -75,7 +75,7 @@ def steps_text(rollout: Mapping[str, Any], now: datetime) -> Text:
 def step_text(step: Mapping[str, Any]) -> str:
     """Return what one step is: "5 %", "shadow 20 %", "hold 100 %", "50 % until you resume"."""
     share = f"shadow {percent(step['mirror'])}" if step.get("mirror") else percent(step["weight"])
-    match step.get("gate", "analysis"):
+    match step.get("until", "pass"):
         case "person":
             return f"{share} until you resume"
         case "time":
@@ -223,6 +223,30 @@ def rollouts_table(history: Mapping[str, Any], now: datetime, *, boxed: bool) ->
             ago(rollout.get("started_at"), now),
             elapsed_text(rollout, now),
             Text(rollout.get("reason") or "", overflow="fold"),
+        )
+    return table
+
+
+def freezes_table(freezes: Sequence[Mapping[str, Any]], now: datetime, *, boxed: bool) -> Table:
+    """Return one line per freeze, by its start."""
+    table = listing(boxed, "FREEZE", "DEPLOYMENT", "STATE", "FROM", "TO", "BY", "WHY")
+    for freeze in freezes:
+        start, end = moment(freeze["starts_at"]), moment(freeze["ends_at"])
+        state = Text("holds", style="yellow")
+        if freeze["removed_at"] is not None:
+            state = Text(f"removed by {freeze['removed_by']}", style="dim")
+        elif end is not None and now >= end:
+            state = Text("over", style="dim")
+        elif start is not None and now < start:
+            state = Text("to come")
+        table.add_row(
+            str(freeze["id"]),
+            freeze["deployment"] or "every one",
+            state,
+            clock(freeze["starts_at"]),
+            clock(freeze["ends_at"]),
+            freeze["by"],
+            Text(freeze["reason"], overflow="fold"),
         )
     return table
 

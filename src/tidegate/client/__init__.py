@@ -11,7 +11,7 @@ It speaks HTTP to the controller and imports nothing else of Tidegate but the co
 """
 
 from tidegate.client.client import Client
-from tidegate.client.documents import Accepted, Event, History, Rollout, Status
+from tidegate.client.documents import Accepted, Event, Freeze, History, Rollout, Status
 from tidegate.client.follow import Look, follow
 from tidegate.client.home import ControllerAddress, home_folder, last_ports, read_address
 from tidegate.client.phases import TERMINAL_PHASES, is_terminal, is_waiting_for_person
@@ -22,6 +22,7 @@ __all__ = [
     "Client",
     "ControllerAddress",
     "Event",
+    "Freeze",
     "History",
     "Look",
     "Rollout",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import quote
 
-from tidegate.client.documents import Accepted, Event, History, Rollout, RolloutId, Status
+from tidegate.client.documents import Accepted, Event, Freeze, History, Rollout, RolloutId, Status
 from tidegate.client.follow import follow
 from tidegate.client.home import ControllerAddress, home_folder, read_address
 from tidegate.client.http import Transport, fetch_json
@@ -20,6 +21,7 @@ from tidegate.contract.errors import Unavailable
 # Inside the class `list` is the method.
 Statuses = list[Status]
 Events = list[Event]
+Freezes = list[Freeze]
 Lines = list[str]
 Rows = list[dict[str, Any]]
 
@@ -197,14 +199,38 @@ class Client:
 
     # What people do
 
-    def deploy(self, request: Mapping[str, Any]) -> Accepted:
+    def deploy(
+        self, request: Mapping[str, Any], *, override_freeze: str | None = None, by: str | None = None
+    ) -> Accepted:
         """Hand over a DeploymentRequest document; return when the model is checked and the rollout has begun.
 
         `modelArtifact.path` must be absolute: the controller reads the file itself. A document that names the
         bundle and settings of the revision already in place changes nothing and returns `created` False.
+
+        Args:
+            override_freeze: why it is deployed in spite of a freeze; None: a freeze holds, and `Frozen` is raised.
+            by: who says so.
         """
-        answer = self._http.json("POST", "/v1/deployments", body=dict(request), timeout_seconds=DEPLOY_TIMEOUT_SECONDS)
+        answer = self._http.json(
+            "POST",
+            "/v1/deployments",
+            body=dict(request),
+            params={"override_freeze": override_freeze, "by": by},
+            timeout_seconds=DEPLOY_TIMEOUT_SECONDS,
+        )
         return cast("Accepted", answer)
+
+    def preview(
+        self, request: Mapping[str, Any], *, override_freeze: str | None = None, by: str | None = None
+    ) -> dict[str, Any]:
+        """Return what `deploy` would do with the document, and why it would refuse it (`refusals`); changes nothing."""
+        return self._http.json(
+            "POST",
+            "/v1/deployments",
+            body=dict(request),
+            params={"dry_run": True, "override_freeze": override_freeze, "by": by},
+            timeout_seconds=DEPLOY_TIMEOUT_SECONDS,
+        )
 
     def promote(self, name: str, *, reason: str | None = None, by: str | None = None) -> dict[str, Any]:
         """Make the candidate stable now, without the steps that are left."""
@@ -233,6 +259,33 @@ class Client:
         """Take the deployment off the gateway and end its replicas; its reports and events stay."""
         body = {key: value for key, value in {"reason": reason, "by": by}.items() if value is not None}
         return self._http.json("DELETE", _deployment(name), body=body)
+
+    def freezes(self, *, every: bool = False) -> Freezes:
+        """Return the freezes that hold now or will; with `every`, all that ever were."""
+        return cast("Freezes", self._http.json("GET", "/v1/freezes", params={"all": every})["freezes"])
+
+    def add_freeze(
+        self,
+        deployment: str | None,
+        *,
+        reason: str,
+        ends_at: datetime,
+        starts_at: datetime | None = None,
+        by: str | None = None,
+    ) -> Freeze:
+        """Let nothing be deployed to a deployment, or to any when it is None; `starts_at` None: from now on.
+
+        Both moments have a time zone. A rollout that is under way goes on, and going back is never refused.
+        """
+        begins = starts_at.isoformat() if starts_at is not None else None
+        fields = {"deployment": deployment, "reason": reason, "by": by, "starts_at": begins}
+        body = {key: value for key, value in fields.items() if value is not None}
+        return cast("Freeze", self._http.json("POST", "/v1/freezes", body={**body, "ends_at": ends_at.isoformat()}))
+
+    def remove_freeze(self, freeze_id: int, *, by: str | None = None) -> Freeze:
+        """End a freeze, or call off one to come."""
+        body = {} if by is None else {"by": by}
+        return cast("Freeze", self._http.json("DELETE", f"/v1/freezes/{freeze_id}", body=body))
 
     def shutdown(self) -> None:
         """Ask the controller to stop itself, the gateway and all replicas."""

@@ -25,6 +25,20 @@ class Accepted(TypedDict):
     warnings: list[str]
 
 
+class Freeze(TypedDict):
+    """A span of time in which nothing is deployed to a deployment; None: to any. The last two: None while it stands."""
+
+    id: int
+    deployment: str | None
+    reason: str
+    by: str
+    starts_at: str
+    ends_at: str
+    created_at: str
+    removed_at: str | None
+    removed_by: str | None
+
+
 class Event(TypedDict, total=False):
     """One line of the append-only event log. `seq` grows by one for each event of the whole controller."""
 

@@ -9,11 +9,23 @@ from typing import Any
 import httpx
 
 from tidegate.client.home import ControllerAddress
-from tidegate.contract.errors import Conflict, InvalidInput, NotFound, NotTrusted, TidegateError, Unavailable
+from tidegate.contract.errors import (
+    BreakingChange,
+    Conflict,
+    Frozen,
+    InvalidInput,
+    NotFound,
+    NotReady,
+    NotTrusted,
+    TidegateError,
+    Unavailable,
+)
 
-_BY_CODE: dict[str, type[TidegateError]] = {
-    error.code: error for error in (InvalidInput, NotTrusted, NotFound, Conflict, Unavailable, TidegateError)
-}
+_KINDS: tuple[type[TidegateError], ...] = (
+    *(InvalidInput, NotTrusted, BreakingChange),
+    *(NotFound, Conflict, Frozen, NotReady, Unavailable, TidegateError),
+)
+_BY_CODE = {kind.code: kind for kind in _KINDS}
 _BY_STATUS: dict[int, type[TidegateError]] = {
     400: InvalidInput,
     401: Unavailable,

@@ -82,6 +82,12 @@ class NotTrusted(InvalidInput):
     code = "not_trusted"
 
 
+class BreakingChange(InvalidInput):
+    """Clients of stable could not go on with the candidate, and the caller did not say that this is meant."""
+
+    code = "breaking_change"
+
+
 class NotFound(TidegateError):
     """The named object does not exist."""
 
@@ -92,6 +98,18 @@ class Conflict(TidegateError):
     """The object's state does not allow this now; waiting or ending what runs may help."""
 
     code = "conflict"
+
+
+class NotReady(Conflict):
+    """The machine, the gateway or the deployment is not in a state in which a rollout could end well."""
+
+    code = "not_ready"
+
+
+class Frozen(Conflict):
+    """A freeze holds, and nobody said why this deployment is to go on in spite of it."""
+
+    code = "frozen"
 
 
 class Unavailable(TidegateError):

@@ -1,4 +1,4 @@
-"""Reading a request document from text: YAML 1.2's plain types or JSON, bounded, and never two meanings for one key."""
+"""Reading a document from text: YAML 1.2's plain types or JSON, bounded, and never two meanings for one key."""
 
 from __future__ import annotations
 
@@ -26,28 +26,38 @@ class _RefusedError(Exception):
 
 
 def load_request_text(text: str, source_name: str) -> dict[str, Any]:
-    """Return the object that a YAML or JSON text holds; whether it is a valid request is for `parse_request` to say.
+    """Return the object that a request document holds; whether it is a valid one is for `parse_request` to say.
+
+    As `load_text`, and it raises the same.
+    """
+    return load_text(text, source_name, what="deployment request", field="modelArtifact")
+
+
+def load_text(text: str, source_name: str, *, what: str, field: str) -> dict[str, Any]:
+    """Return the object that a YAML or JSON text holds.
 
     Args:
         source_name: the file's name or what stands for it; named in every message.
+        what: what the text should be, to be read after "no".
+        field: one that such a document has.
 
     Raises:
         InvalidInput: more than 1 MiB, not YAML or JSON, nested too deep, a key twice, an alias, or not an object.
     """
     try:
-        return _bounded_object(text, json_only=source_name.endswith(".json"))
+        return _bounded_object(text, what, field, json_only=source_name.endswith(".json"))
     except _RefusedError as refused:
         place = source_name if refused.line is None else f"{source_name}, line {refused.line}"
         raise InvalidInput(f"{place}: {refused.reason}", subject=source_name) from None
 
 
-def _bounded_object(text: str, *, json_only: bool) -> dict[str, Any]:
+def _bounded_object(text: str, kind: str, field: str, *, json_only: bool) -> dict[str, Any]:
     if len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES:
-        raise _RefusedError("larger than 1 MiB, which no deployment request is")
+        raise _RefusedError(f"larger than 1 MiB, which no {kind} is")
     data = _parse(text, json_only=json_only)
     if not isinstance(data, dict):
         what = "the document is empty" if data is None else f"got {shown(data)}"
-        raise _RefusedError(f"expected an object with fields such as modelArtifact; {what}")
+        raise _RefusedError(f"expected an object with fields such as {field}; {what}")
     return data
 
 

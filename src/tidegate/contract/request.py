@@ -204,6 +204,21 @@ class StickyBy(Document):
         return self
 
 
+class Gates(Document):
+    """What a candidate must pass before any user meets it."""
+
+    allow_breaking: Flag = False
+    """Whether the candidate may refuse what stable takes, or answer without what clients of stable read."""
+
+    golden: FilePath | None = None
+    """A file with golden requests, YAML or JSON: inputs with the answers that the candidate must give. It is copied
+    when the rollout begins."""
+
+    def anchored(self, folder: PurePath) -> Self:
+        """Return the gates with a relative path counted from `folder`."""
+        return self if self.golden is None else self.model_copy(update={"golden": str(folder / self.golden)})
+
+
 class Traffic(Document):
     """How requests are treated on their way."""
 
@@ -263,6 +278,9 @@ class DeploymentRequest(Document):
 
     health_checks: HealthChecks = HealthChecks()
     """When a replica counts as broken."""
+
+    gates: Gates = Gates()
+    """What the candidate must pass before any user meets it."""
 
     traffic: Traffic = Traffic()
     """How requests are treated on their way."""
@@ -328,6 +346,7 @@ class DeploymentRequest(Document):
         return self.model_copy(
             update={
                 "model_artifact": artifact.model_copy(update=paths),
+                "gates": self.gates.anchored(folder),
                 "prediction_log": self.prediction_log.anchored(folder),
             }
         )

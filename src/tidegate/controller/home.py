@@ -40,6 +40,11 @@ class Home:
         return self.root / "bundles"
 
     @property
+    def golden(self) -> Path:
+        """Golden requests of revisions, named by the sha256 of their bytes."""
+        return self.root / "golden"
+
+    @property
     def gateway(self) -> Path:
         return self.root / "gateway"
 

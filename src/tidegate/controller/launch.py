@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,28 @@ def ensure_running(home: Path, port: int | None, gateway_port: int | None) -> Co
         subject=str(home),
         hint=f"see {place.controller_log}",
     )
+
+
+def dry_run(home: Path, request: Mapping[str, Any], override_freeze: str | None, by: str) -> dict[str, Any]:
+    """Return what `deploy` would do, without a controller; see `controller.preview`, which runs as a process.
+
+    Raises:
+        TidegateError: it could not say; the process' own words are in the message.
+    """
+    command = [sys.executable, "-m", "tidegate.controller.preview", "--home", str(home), "--by", by]
+    if override_freeze is not None:
+        command += ["--override-freeze", override_freeze]
+    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=False)
+    try:
+        told: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        last = (done.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
+        raise TidegateError(f"the dry run ended without an answer: {last[:500]}", subject=str(home)) from None
+    if "error" in told:
+        error = told["error"]
+        details = {key: error.get(key) for key in ("subject", "expected", "got", "hint")}
+        raise InvalidInput(error["message"], **details)
+    return told
 
 
 def stop(home: Path) -> list[str]:

@@ -129,11 +129,11 @@ def _asked_steps(request: DeploymentRequest) -> tuple[Step, ...]:
             seconds = (asked.duration or longest).seconds
             begun = Step(asked.weight or 0, seconds, mirror=asked.shadow or 0, replicas=asked.replicas)
         elif asked.pause == "person":
-            begun = replace(before, gate="person", duration_seconds=0.0)
+            begun = replace(before, until="person", duration_seconds=0.0)
         else:
             held = asked.bake if asked.bake is not None else asked.pause
             assert isinstance(held, Duration)  # noqa: S101 (a step is one thing)
-            begun = replace(before, gate="time", duration_seconds=held.seconds)
+            begun = replace(before, until="time", duration_seconds=held.seconds)
         steps.append(begun)
         before = begun
     return tuple(steps)

@@ -19,12 +19,14 @@ from tidegate import judge
 from tidegate.contract.errors import TidegateError
 from tidegate.contract.request import DeploymentRequest
 from tidegate.controller import planning, report
+from tidegate.controller.checking import Checks
 from tidegate.controller.evidence import Measured, Totals
 from tidegate.controller.home import Home, write_atomically
 from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.protocols import answers_grpc
 from tidegate.gateway.base import Trial
 from tidegate.rollout import (
+    Checked,
     EnsureReplicas,
     Observation,
     Phase,
@@ -74,6 +76,7 @@ class Reconciler:
         self._caught_up = False
         self._monitored: int | None = None
         self._ending: dict[int, asyncio.Task[None]] = {}
+        self._checks = Checks(name, home, store)
         self.seen = Seen()
 
     async def tick(self) -> bool:
@@ -144,7 +147,8 @@ class Reconciler:
             due = split_took is not None or rollout.phase is Phase.SHIFTING
             measured, looked = await self._look(rollout, measured, request, rules, due=due)
             now = datetime.now(UTC)
-            moved = advance(rollout, self._observation(rollout, measured, rules), now)
+            checks = self._checks.look(row, rollout, request, self.seen.health.get(rollout.plan.candidate))
+            moved = advance(rollout, self._observation(rollout, measured, rules, checks), now)
             if moved.transition is None:
                 if looked or moved.rollout != rollout:
                     self._store.save_look(row, moved.rollout.for_storage(), measured.for_storage())
@@ -215,7 +219,9 @@ class Reconciler:
         self.seen.measured = measured
         return measured, True
 
-    def _observation(self, rollout: Rollout, measured: Measured, rules: judge.Policy) -> Observation:
+    def _observation(
+        self, rollout: Rollout, measured: Measured, rules: judge.Policy, checks: Checked | None
+    ) -> Observation:
         plan = rollout.plan
         candidate = self.seen.health.get(plan.candidate)
         stable = self.seen.health.get(plan.stable) if plan.stable is not None else None
@@ -236,6 +242,7 @@ class Reconciler:
             split_check=check,
             verdict=verdict,
             mirror=self.seen.mirror,
+            checks=checks,
         )
 
     def _told(

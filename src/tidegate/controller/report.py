@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from tidegate.controller.checking import CHECKED
 from tidegate.rollout import Phase, Rollout
 from tidegate.store import Event, RevisionRow, RolloutRow
 
@@ -14,10 +15,11 @@ def build(row: RolloutRow, candidate: RevisionRow, events: Sequence[Event]) -> d
     """Return the report.
 
     Keys: `rollout`, `deployment`, `from_revision`, `to_revision`, `bundle`, `outcome` (None while it runs), `reason`,
-    `decided_by` ("tidegate" or a person's name), `started_at`, `ended_at`, `duration_seconds`, `baseline` (stable's
-    counts before the first step), `steps` (each with what was asked, what was observed, how long the split took to be
-    in force, the counts per revision and the verdict), `rollback` (time from the verdict to 0 %, None when there was
-    none), `requests` (per revision over the rollout), `events`.
+    `decided_by` ("tidegate" or a person's name), `started_at`, `ended_at`, `duration_seconds`, `checks` (what came of
+    the checks before traffic; None when there were none), `baseline` (stable's counts before the first step), `steps`
+    (each with what was asked, what was observed, how long the split took to be in force, the counts per revision and
+    the verdict), `rollback` (time from the verdict to 0 %, None when there was none), `requests` (per revision over the
+    rollout), `events`.
     """
     rollout = Rollout.from_storage(row.state)
     steps = _steps(rollout, events)
@@ -36,6 +38,7 @@ def build(row: RolloutRow, candidate: RevisionRow, events: Sequence[Event]) -> d
         "ended_at": row.ended_at.isoformat() if row.ended_at is not None else None,
         "duration_seconds": _seconds(row.started_at, row.ended_at),
         "preparing_seconds": _seconds(row.started_at, _first_at(events, Phase.BASELINE, Phase.PROMOTING)),
+        "checks": _checks(events),
         "baseline": _last_data(events, "baseline"),
         "steps": steps,
         "rollback": _rollback(rollout, events),
@@ -63,6 +66,8 @@ def markdown(report: dict[str, Any]) -> str:
         back = report["rollback"]
         took = back["split_in_force_ms"]
         lines.append(f"- taken back at {back['decided_at']}" + (f", at 0 % after {took:g} ms" if took else ""))
+    if report["checks"] is not None:
+        lines.append(f"- before traffic: {report['checks']['message']}")
     if report["steps"]:
         lines += ["", "## Steps", ""]
         lines += ["| step | asked | observed | in force after | time | candidate | stable | verdict |"]
@@ -133,6 +138,11 @@ def _end(step: dict[str, Any], event: Event, rollout: Rollout) -> None:
     observed = event.data.get("split_observed")
     if observed:
         step["observed_percent"] = observed.get(str(rollout.plan.candidate))
+
+
+def _checks(events: Sequence[Event]) -> dict[str, Any] | None:
+    made = next((event for event in reversed(events) if event.kind == CHECKED), None)
+    return None if made is None else {"message": made.message, **made.data}
 
 
 def _rollback(rollout: Rollout, events: Sequence[Event]) -> dict[str, Any] | None:

@@ -117,8 +117,8 @@ def _scheduled(step: Step) -> ScheduledStep:
     return ScheduledStep(
         weight=step.weight,
         shadow=step.mirror or None,
-        until={"analysis": "pass", "time": "time", "person": "person"}[step.gate],
-        duration=None if step.gate == "person" else Duration.of_seconds(step.duration_seconds),
+        until=step.until,
+        duration=None if step.until == "person" else Duration.of_seconds(step.duration_seconds),
         replicas=step.replicas,
     )
 

@@ -5,35 +5,34 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import entry_points
-from importlib.util import find_spec
-from pathlib import Path, PurePath
 from typing import Any
 
-from tidegate.artifact.build import BuildRequest, BundleInfo, build_bundle
+from tidegate.artifact.build import BundleInfo
 from tidegate.contract.errors import Conflict, InvalidInput, NotFound
+from tidegate.contract.names import check_name
 from tidegate.contract.request import DeploymentRequest, parse_request
-from tidegate.controller import planning
+from tidegate.controller import admission, freezing, planning, readiness
+from tidegate.controller.admission import Refusals
+from tidegate.controller.freezing import Override
 from tidegate.controller.home import Home
 from tidegate.controller.monitoring import write_monitoring
+from tidegate.controller.preview import preview
+from tidegate.controller.readiness import Surroundings
 from tidegate.controller.supervisor import Supervisor
+from tidegate.gate.readiness import Finding, refuse_unready
+from tidegate.gate.readiness import warnings as readiness_warnings
 from tidegate.gateway.base import RevisionRef
 from tidegate.rollout import Command, NotAllowed, Phase, Plan, Rollout, command
-from tidegate.store import Event, NewEvent, RevisionRow, RolloutRow, StaleState, Store
+from tidegate.store import Event, FreezeRow, NewEvent, RevisionRow, RolloutRow, StaleState, Store
 from tidegate.target.base import Target
-from tidegate.target.process import CACHE_URL_VARIABLE
 
 log = logging.getLogger(__name__)
 
 #: Times a command is tried again when the loop changed the rollout in between.
 COMMAND_TRIES = 20
-
-#: Entry points of what takes logged predictions.
-SINKS = "tidegate.prediction_sinks"
 
 #: SQLite's integers have 18 digits at least.
 MAX_ID_DIGITS = 18
@@ -64,43 +63,59 @@ class Service:
         self.target = target
         self.supervisor = supervisor
 
-    async def deploy(self, document: Mapping[str, Any]) -> Accepted:
+    async def deploy(self, document: Mapping[str, Any], override: Override | None = None) -> Accepted:
         """Check the request and its artifact and begin a rollout; nothing is changed when this raises.
+
+        Args:
+            override: who deploys in spite of a freeze, and why; None: a freeze holds.
 
         Raises:
             InvalidInput, NotTrusted: the request or the artifact is not right.
-            Conflict: a rollout of this deployment is under way.
+            Conflict: a rollout of this deployment is under way, or a freeze holds.
         """
         request = parse_request(document)
-        planning.refuse_unsupported(request)
-        planning.refuse_unreachable_cache(
-            request, os.environ.get(CACHE_URL_VARIABLE), has_client=find_spec("redis") is not None
-        )
-        _refuse_unknown_sink(request.prediction_log.sink)
-        self._refuse_second_rollout(request.name)
-        artifact = request.model_artifact
-        _refuse_relative(artifact.path, artifact.sample, request.prediction_log.path)
-        info = await build_bundle(
-            BuildRequest(
-                path=Path(artifact.path),
-                framework=artifact.framework,
-                version=artifact.version,
-                trust=artifact.trust,
-                sample_path=Path(artifact.sample) if artifact.sample is not None else None,
-                settings=artifact.settings,
-            ),
-            self.home.bundles,
-        )
+        refusals = Refusals()
+        admission.refuse_at_first_sight(request, refusals)
+        before = self.surroundings(request.name)
+        # Before the artifact is loaded; the database says the first again when the rollout is recorded.
+        admission.refuse_second_rollout(request.name, is_active=before.is_active)
+        freezing.refuse_frozen(before.freezes, request.name, datetime.now(UTC), override)
+        info = await admission.bundled(request, self.home.bundles)
         if info.manifest.signature["kind"] == "opaque":
             planning.refuse_what_a_command_ignores(request)
+        golden = await admission.golden_of(request, info)
+        findings: tuple[Finding, ...] = ()
+        around = self.surroundings(request.name)
+        if not admission.serves_already(around.stable, info.digest, request):
+            findings = await readiness.examine(around, request, info.manifest, override, datetime.now(UTC))
+            refuse_unready(request.name, findings)
         async with self.supervisor.changing(request.name):
-            return self._begin_trial(request, info)
+            return self._begin_trial(request, info, golden, override, findings)
 
-    def _begin_trial(self, request: DeploymentRequest, info: BundleInfo) -> Accepted:
+    async def preview(self, document: Mapping[str, Any], override: Override | None = None) -> dict[str, Any]:
+        """Return what `deploy` would do with the document; see `controller.preview`."""
+        name = parse_request(document).name
+        return await preview(document, self.surroundings(name), override)
+
+    def surroundings(self, name: str) -> Surroundings:
+        """Return in what a deployment of this name would begin now."""
+        return readiness.around(self.home, self.store, self.target, name, self.supervisor.seen(name))
+
+    def _begin_trial(
+        self,
+        request: DeploymentRequest,
+        info: BundleInfo,
+        golden: admission.GoldenFile | None,
+        override: Override | None,
+        findings: Sequence[Finding],
+    ) -> Accepted:
         artifact = request.model_artifact
         stable = self._stable(request.name)
-        if stable is not None and stable.digest == info.digest and _same_settings(stable, request):
+        if stable is not None and admission.serves_already(stable, info.digest, request):
             return Accepted(request.name, stable.number, None, created=False, warnings=tuple(info.warnings))
+        comparison = admission.compared(stable, self.home.bundles, info)
+        admission.refuse_breaking(comparison, stable, allowed=request.gates.allow_breaking)
+        request = admission.with_kept_golden(request, golden, self.home.golden)
         stables = {stable.number: stable} if stable is not None else {}
 
         def state(number: int | None, candidate: int) -> Mapping[str, Any]:
@@ -108,8 +123,15 @@ class Service:
             return Rollout.begin(plan, datetime.now(UTC)).for_storage()
 
         message = f"revision on trial: {artifact.path}" if stable is not None else f"first revision: {artifact.path}"
-        warnings = (*info.warnings, *(planning.too_short_steps(request) if stable is not None else ()))
-        data = {"digest": info.digest, "warnings": list(warnings)}
+        short = planning.too_short_steps(request) if stable is not None else ()
+        warnings = (*info.warnings, *admission.told_of(comparison), *readiness_warnings(findings), *short)
+        ready = [finding.as_dict() for finding in findings]
+        data: dict[str, Any] = {"digest": info.digest, "warnings": list(warnings), "readiness": ready}
+        holding = freezing.in_force(self.store.freezes.all(), request.name, datetime.now(UTC))
+        freezing.refuse_frozen(holding, request.name, datetime.now(UTC), override)
+        if (record := freezing.overridden(holding, override)) is not None:
+            data["freeze_override"] = record
+            message += f"; in spite of a freeze, says {record['by']}: {record['reason']}"
         row = self.store.start_rollout(
             request.name,
             digest=info.digest,
@@ -225,6 +247,23 @@ class Service:
             self.store.delete_deployment(name, happened, datetime.now(UTC))
             await self.supervisor.release(name)
 
+    def add_freeze(
+        self, name: str | None, *, by: str, reason: str, starts_at: datetime | None, ends_at: datetime
+    ) -> FreezeRow:
+        """Let nothing be deployed to a deployment, or to any, for a span of time.
+
+        Args:
+            starts_at: None for at once.
+
+        Raises:
+            InvalidInput: the name cannot be one, or the span makes no sense.
+        """
+        now = datetime.now(UTC)
+        begins = starts_at or now
+        freezing.check_span(begins, ends_at, now)
+        named = None if name is None else check_name(name, field="deployment")
+        return self.store.freezes.add(named, reason=reason, by=by, starts_at=begins, ends_at=ends_at, now=now)
+
     async def events(self, name: str, *, after: int, rollout: int | None, wait: float) -> list[Event]:
         """Return events after `after`; when there are none, wait up to `wait` seconds for one."""
         deployment = self.store.deployment(name)
@@ -257,16 +296,6 @@ class Service:
             return self.target.logs(ref, replica, lines)
         every = [self.target.logs(ref, index, lines) for index in range(planning.replicas(request))]
         return merged(every)[-lines:]
-
-    def _refuse_second_rollout(self, name: str) -> None:
-        """Say no before the artifact is loaded; the database says it again when the rollout is recorded."""
-        for deployment in self.store.deployments():
-            if deployment.name == name and self.store.active_rollout(deployment.id) is not None:
-                raise Conflict(
-                    f"a rollout of {name!r} is under way",
-                    subject=name,
-                    hint=f"wait for it (`tidegate watch {name}`), or end it (`tidegate abort {name}`)",
-                )
 
     def _refuse_unready(self, name: str, candidate: int) -> None:
         """All requests would be failed until it is ready again, or taken back."""
@@ -309,45 +338,6 @@ def _time_of(line: str) -> str | None:
         return str(json.loads(line)["at"])
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _same_settings(stable: RevisionRow, request: DeploymentRequest) -> bool:
-    """Say whether a revision of the same bundle would serve just as stable does: how it is tried does not matter."""
-    serving = planning.request_of(stable)
-    return (
-        serving.serving_requirements == request.serving_requirements
-        and serving.infrastructure == request.infrastructure
-        and serving.traffic == request.traffic
-        and serving.batching == request.batching
-        and serving.cache == request.cache
-        and serving.prediction_log == request.prediction_log
-        and serving.model_artifact.version == request.model_artifact.version
-    )
-
-
-def _refuse_unknown_sink(sink: str | None) -> None:
-    """Replicas find sinks by their entry points, in the environment that the controller has, too."""
-    known = sorted(point.name for point in entry_points(group=SINKS))
-    if sink is not None and sink.partition(":")[0] not in known:
-        raise InvalidInput(
-            "predictionLog.sink: there is no such sink",
-            subject="predictionLog.sink",
-            expected=f"one of {', '.join(known)}, as NAME:ARGUMENT",
-            got=sink.partition(":")[0],
-        )
-
-
-def _refuse_relative(*paths: str | None) -> None:
-    """The controller's own folder means nothing to a caller."""
-    for path in paths:
-        if path is not None and not PurePath(path).is_absolute():
-            raise InvalidInput(
-                f"{path}: the controller takes absolute paths only",
-                subject=path,
-                expected="an absolute path",
-                got=path,
-                hint="the command line makes paths absolute by itself",
-            )
 
 
 def parse_rollout_id(text: str) -> int:

@@ -6,11 +6,13 @@ performs the actions, each of which may be performed again after a crash without
 
 from tidegate.rollout.machine import Advance, NotAllowed, advance, command
 from tidegate.rollout.records import (
+    NOTHING_TO_CHECK,
     TERMINAL,
     Action,
+    Checked,
     Command,
     EnsureReplicas,
-    Gate,
+    Until,
     Observation,
     Phase,
     Plan,
@@ -25,12 +27,14 @@ from tidegate.rollout.records import (
 from tidegate.rollout.split import check_mirror, check_split
 
 __all__ = [
+    "NOTHING_TO_CHECK",
     "TERMINAL",
     "Action",
     "Advance",
+    "Checked",
     "Command",
     "EnsureReplicas",
-    "Gate",
+    "Until",
     "NotAllowed",
     "Observation",
     "Phase",

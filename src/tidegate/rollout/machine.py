@@ -157,6 +157,14 @@ def _preparing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
     plan = rollout.plan
     if reason := _broken(rollout, seen, now):
         return _roll_back(rollout, reason, now)
+    checks = seen.checks
+    if checks is not None and not checks.passed:
+        return _roll_back(rollout, checks.reason, now)
+    if seen.candidate_ready >= rollout.replicas and checks is None:
+        # As much time again as the replicas had: this is for checks that cannot be made, not for slow ones.
+        if _elapsed(rollout, now) >= 2 * plan.ready_within_seconds:
+            return _roll_back(rollout, "the checks before traffic could not be made in time", now)
+        return rollout
     if seen.candidate_ready >= rollout.replicas:
         if not plan.steps:
             return _enter(rollout, Phase.PROMOTING, "the replicas are ready", now)
@@ -223,7 +231,7 @@ def _shifting(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
     step = rollout.plan.steps[rollout.step]
     # Only now may stable do without the replicas that the split before still needed.
     kept = rollout.stable_kept if step.stable_replicas is None else step.stable_replicas
-    if step.gate == "person":
+    if step.until == "person":
         reason = f"{_where(rollout)}; this step waits for a person"
         return _enter(rollout, Phase.PAUSED, reason, now, resume_to=None, stable_kept=kept)
     return _enter(rollout, Phase.ANALYZING, _where(rollout), now, stable_kept=kept)
@@ -248,7 +256,7 @@ def _analyzing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
         return _roll_back(rollout, reason, now)
     verdict, step = seen.verdict, rollout.plan.steps[rollout.step]
     is_pass = verdict is not None and verdict.outcome == "pass" and seen.split_check is SplitCheck.CONFIRMED
-    if verdict is not None and is_pass and step.gate == "analysis":
+    if verdict is not None and is_pass and step.until == "pass":
         return _next_step(rollout, verdict.reason, now)
     if _elapsed(rollout, now) < step.duration_seconds:
         return rollout
@@ -256,7 +264,7 @@ def _analyzing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
         asked = rollout.mirror or rollout.weight
         reason = f"the requests counted by the gateway do not agree with the {asked:g} % that were asked for"
         return _pause(rollout, reason, now)
-    if step.gate == "time":
+    if step.until == "time":
         return _next_step(rollout, f"no harm was seen in {step.duration_seconds:g} s", now)
     said = verdict.reason if verdict is not None else "the signals could not be measured"
     reason = f"the step's time is up without a verdict: {said}"

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 OnInconclusive = Literal["pause", "rollback", "continue"]
 
 #: What opens the way to the next step: the judge's pass, time without harm, or a person.
-Gate = Literal["analysis", "time", "person"]
+Until = Literal["pass", "time", "person"]
 
 
 class Phase(StrEnum):
@@ -73,9 +73,9 @@ class Step:
 
     Attributes:
         weight: percent of the requests that go to the candidate, to the hundredth.
-        duration_seconds: the most time that the judge gets (gate `analysis`), or how long the step is held (`time`);
-            meaningless where a person opens the gate.
-        gate: what opens the way to the next step. Harm takes the candidate back at every one of them.
+        duration_seconds: the most time that the judge gets (until `pass`), or how long the step is held (`time`);
+            meaningless where a person ends it.
+        until: what ends the step well and opens the way to the next. Harm takes the candidate back in every one.
         mirror: percent of stable's requests that are copied to the candidate, whose answers to them nobody gets.
         replicas: of the candidate, in this step; None for all that the plan has.
         stable_replicas: that stable keeps once the step's split is in force; None for all of them.
@@ -83,7 +83,7 @@ class Step:
 
     weight: float
     duration_seconds: float
-    gate: Gate = "analysis"
+    until: Until = "pass"
     mirror: float = 0
     replicas: int | None = None
     stable_replicas: int | None = None
@@ -150,6 +150,17 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Checked:
+    """What came of checks on the candidate before any user meets it; `reason` is a sentence with the numbers."""
+
+    passed: bool
+    reason: str
+
+
+NOTHING_TO_CHECK = Checked(passed=True, reason="")
+
+
+@dataclass(frozen=True)
 class Observation:
     """What was seen of the world at one instant.
 
@@ -160,6 +171,7 @@ class Observation:
         mirror: percent of stable's requests that it confirmed to be copied to the candidate.
         split_check: what its counters say since the split came into force.
         verdict: None when the signals could not be measured at this look: never a pass, never a fail.
+        checks: what came of the checks before traffic; None while they have not been made.
     """
 
     candidate_ready: int
@@ -169,6 +181,7 @@ class Observation:
     split_check: SplitCheck
     verdict: Verdict | None
     mirror: float = 0
+    checks: Checked | None = NOTHING_TO_CHECK
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ def blue_green(*, preview_seconds: float, waits_for_person: bool, bake_seconds: 
     """
     steps = []
     if preview_seconds:
-        steps.append(Step(0, preview_seconds, gate="time"))
+        steps.append(Step(0, preview_seconds, until="time"))
     if waits_for_person:
-        steps.append(Step(0, 0.0, gate="person"))
-    return (*steps, Step(100, bake_seconds, gate="time"))
+        steps.append(Step(0, 0.0, until="person"))
+    return (*steps, Step(100, bake_seconds, until="time"))
 
 
 def rolling(
@@ -60,7 +60,7 @@ def rolling(
         # The last of stable's goes only with the requests that it still gets.
         kept = max(1, min(kept, wanted)) if started < replicas else 0
         weight = hundredths(100 * started / replicas)
-        steps.append(Step(weight, hold_seconds, gate="time", replicas=started, stable_replicas=kept))
+        steps.append(Step(weight, hold_seconds, until="time", replicas=started, stable_replicas=kept))
     return tuple(steps)
 
 
@@ -70,4 +70,4 @@ def ab_test(weight: float) -> tuple[Step, ...]:
     Args:
         weight: percent of the users that get the candidate.
     """
-    return (Step(weight, 0.0, gate="person"),)
+    return (Step(weight, 0.0, until="person"),)

@@ -61,6 +61,27 @@ class RolloutRow:
 
 
 @dataclass(frozen=True)
+class FreezeRow:
+    """A span of time in which nothing is deployed.
+
+    Attributes:
+        deployment: None for all of them, also those that do not exist yet.
+        starts_at, ends_at: it holds from the first up to, and without, the second.
+        removed_at, removed_by: None while nobody removed it.
+    """
+
+    id: int
+    deployment: str | None
+    reason: str
+    by: str
+    starts_at: datetime
+    ends_at: datetime
+    created_at: datetime
+    removed_at: datetime | None = None
+    removed_by: str | None = None
+
+
+@dataclass(frozen=True)
 class NewEvent:
     """Something that happened, to be recorded with the change that it belongs to."""
 

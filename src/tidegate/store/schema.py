@@ -85,11 +85,28 @@ events = Table(
     sqlite_autoincrement=True,
 )
 
+freezes = Table(
+    "freezes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("deployment", String),
+    Column("reason", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("starts_at", String, nullable=False),
+    Column("ends_at", String, nullable=False),
+    Column("created_at", String, nullable=False),
+    Column("removed_at", String),
+    Column("removed_by", String),
+    CheckConstraint("ends_at > starts_at", name="a_freeze_ends_after_its_start"),
+)
+
 _TRIGGERS = (
     (rollouts, "ended_rollouts_stay", "BEFORE UPDATE ON rollouts WHEN OLD.ended_at IS NOT NULL", "a rollout has ended"),
     (revisions, "revisions_never_change", "BEFORE UPDATE ON revisions", "revisions are immutable"),
     (events, "events_never_change", "BEFORE UPDATE ON events", "events are append-only"),
     (events, "events_are_never_deleted", "BEFORE DELETE ON events", "events are append-only"),
+    (freezes, "removed_freezes_stay", "BEFORE UPDATE ON freezes WHEN OLD.removed_at IS NOT NULL", "a freeze is over"),
+    (freezes, "freezes_are_never_deleted", "BEFORE DELETE ON freezes", "freezes stay on record"),
 )
 
 for _table, _name, _when, _why in _TRIGGERS:

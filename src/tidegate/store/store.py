@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,11 @@ from sqlalchemy import Connection, Engine, Row, create_engine, event, func, inse
 from sqlalchemy.exc import IntegrityError
 
 from tidegate.contract.errors import Conflict, NotFound, Unavailable
+from tidegate.store.freezes import Freezes
 from tidegate.store.records import DeploymentRow, Event, NewEvent, RevisionRow, RolloutRow
 from tidegate.store.schema import SCHEMA_VERSION, deployments, events, metadata, revisions, rollouts
+from tidegate.store.times import as_moment as _time
+from tidegate.store.times import as_text as _text
 
 
 class ActiveRolloutExists(Conflict):
@@ -45,6 +48,7 @@ class Store:
                 )
             metadata.create_all(db)
             db.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        self.freezes = Freezes(self._engine)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -335,14 +339,6 @@ def _with_revision(happened: NewEvent, revision: int) -> NewEvent:
 
 def _new_id(key: Any) -> int:
     return int(key[0])
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
 
 
 def _deployment(row: Row[Any]) -> DeploymentRow:

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from tidegate.cli.exits import ExitCode
-from tidegate.cli.options import MODEL, TRUST, Framework, GatewayPort, OutputOption, Port, Sample
+from tidegate.cli.options import MODEL, TRUST, By, Framework, GatewayPort, OutputOption, Port, Sample
 from tidegate.cli.output import Output, note, print_json, say
-from tidegate.cli.session import home_of
+from tidegate.cli.session import home_of, login_name
 
 LEVEL = "Service level"
 ROLLOUT = "Rollout"
+GATES = "Gates"
 RUNNING = "Running"
 CONTROLLER = "Controller (only where `deploy` has to start it)"
 
@@ -132,6 +133,37 @@ def deploy(
             rich_help_panel=ROLLOUT,
         ),
     ] = None,
+    golden: Annotated[
+        str | None,
+        typer.Option(
+            "--golden",
+            metavar="FILE",
+            help="Requests with the answers that the candidate must give before any user meets it.",
+            show_default=False,
+            rich_help_panel=GATES,
+        ),
+    ] = None,
+    allow_breaking: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-breaking",
+            metavar="",
+            help="Go on although clients of stable may be refused, or miss what they read.",
+            show_default=False,
+            rich_help_panel=GATES,
+        ),
+    ] = None,
+    override_freeze: Annotated[
+        str | None,
+        typer.Option(
+            "--override-freeze",
+            metavar="REASON",
+            help="Deploy in spite of a freeze; the reason and your name go on record.",
+            show_default=False,
+            rich_help_panel=GATES,
+        ),
+    ] = None,
+    by: By = None,
     replicas: Annotated[
         int | None,
         typer.Option(
@@ -164,6 +196,10 @@ def deploy(
             "--wait/--no-wait", metavar="", help="Follow the rollout to its end, or return once it has begun."
         ),
     ] = True,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", metavar="", help="Check everything, say what would be done, and change nothing."),
+    ] = False,
     output: OutputOption = Output.TEXT,
 ) -> int:
     """Put a model into production.
@@ -176,6 +212,7 @@ def deploy(
     $ tidegate deploy churn-v2.skops --name churn --steps 10,50,100
     $ tidegate deploy model.joblib --trust --sample rows.csv
     $ tidegate deploy -f request.yaml --output json > result.json
+    $ tidegate deploy churn-v2.skops --name churn --dry-run
     """
     from tidegate.cli.document import request_from
 
@@ -195,6 +232,8 @@ def deploy(
         "--baseline": baseline,
         "--min-requests": min_requests,
         "--on-inconclusive": on_inconclusive,
+        "--golden": golden,
+        "--allow-breaking": allow_breaking,
         "--replicas": replicas,
         "--workers": workers,
         "--threads": threads,
@@ -206,16 +245,21 @@ def deploy(
     from tidegate.controller import launch
 
     home = home_of(ctx)
+    who = by or login_name() or "somebody"
+    if dry_run:
+        from tidegate.cli.dry_run import dry_run_of
+
+        return dry_run_of(home, request, override_freeze, who, output)
     launch.ensure_running(home, port, gateway_port)
     with Client.connect(home) as client:
-        return _carry_out(client, request, wait=wait, output=output)
+        accepted = client.deploy(request, override_freeze=override_freeze, by=who)
+        return _carry_out(client, accepted, wait=wait, output=output)
 
 
-def _carry_out(client: Any, request: dict[str, Any], *, wait: bool, output: Output) -> int:
+def _carry_out(client: Any, accepted: Any, *, wait: bool, output: Output) -> int:
     from tidegate.cli.progress import finish, follow_rollout
 
     tell = note if output is Output.JSON else say
-    accepted = client.deploy(request)
     name, rollout_id = accepted["deployment"], accepted["rollout"]
     note(*(f"warning: {warning}" for warning in accepted.get("warnings") or []))
     if rollout_id is None:

@@ -1,0 +1,41 @@
+"""Moments as people type them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from tidegate.contract.errors import InvalidInput
+
+
+def parsed_moment(text: str, flag: str) -> datetime:
+    """Read an ISO 8601 date or time; without a zone it is that of this machine.
+
+    Raises:
+        InvalidInput: it is none; `flag` is named.
+    """
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        expected = "a date or time such as 2026-12-24T18:00 or 2026-12-24T18:00+01:00"
+        raise InvalidInput(f"{flag}: expected {expected}, got {text!r}", subject=flag, expected=expected) from None
+
+
+def parsed_span(start: str | None, end: str | None, duration: str | None, now: datetime) -> tuple[datetime, datetime]:
+    """Return start and end of a span from the options --start, --end and --for; it starts at `now` when none is given.
+
+    Raises:
+        InvalidInput: neither or both of --end and --for, or one of them cannot be read.
+    """
+    from tidegate.contract.quantities import Duration
+
+    begins = now if start is None else parsed_moment(start, "--start")
+    if (end is None) == (duration is None):
+        raise InvalidInput(
+            "a freeze has an end: either --end or --for",
+            expected="one of the two",
+            got="both" if end is not None else "neither",
+            hint="Try: --for 4h, or --end 2027-01-02T08:00",
+        )
+    if duration is not None:
+        return begins, begins + timedelta(seconds=Duration.parse(duration, field="--for").seconds)
+    return begins, parsed_moment(str(end), "--end")

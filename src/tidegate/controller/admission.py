@@ -1,0 +1,201 @@
+"""Whether a deployment may begin: all that is asked of a request and its artifact before anything changes.
+
+`deploy` is refused by the first thing that is wrong; a dry run goes on and tells of all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path, PurePath
+
+from tidegate.artifact.build import BuildRequest, BundleInfo, build_bundle
+from tidegate.artifact.bundle import read_bundle
+from tidegate.contract.errors import BreakingChange, Conflict, InvalidInput, TidegateError
+from tidegate.contract.golden import GoldenRequests
+from tidegate.contract.request import DeploymentRequest
+from tidegate.controller import planning
+from tidegate.gate.compatibility import Comparison, compare
+from tidegate.gate.golden import refuse_impossible
+from tidegate.gate.kept import keep, read_golden
+from tidegate.runtime.signatures import signature_from_dict
+from tidegate.store import RevisionRow
+from tidegate.target.process import CACHE_URL_VARIABLE
+
+#: Entry points of what takes logged predictions.
+SINKS = "tidegate.prediction_sinks"
+
+
+@dataclass(frozen=True)
+class GoldenFile:
+    """Golden requests with the bytes that they were read from, and the suffix of their file."""
+
+    golden: GoldenRequests
+    content: bytes
+    suffix: str
+
+
+@dataclass
+class Refusals:
+    """What speaks against a deployment: raised at once, or with `collect` kept and gone on from."""
+
+    collect: bool = False
+    found: list[TidegateError] = field(default_factory=list)
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        try:
+            yield
+        except TidegateError as refused:
+            if not self.collect:
+                raise
+            self.found.append(refused)
+
+
+def refuse_at_first_sight(request: DeploymentRequest, refusals: Refusals) -> None:
+    """Check what the document alone tells, before anything is read or loaded.
+
+    Raises:
+        InvalidInput: this version, or this controller's environment, cannot do what is asked for.
+    """
+    with refusals.noted():
+        planning.refuse_unsupported(request)
+    with refusals.noted():
+        planning.refuse_unreachable_cache(
+            request, os.environ.get(CACHE_URL_VARIABLE), has_client=find_spec("redis") is not None
+        )
+    with refusals.noted():
+        refuse_unknown_sink(request.prediction_log.sink)
+    with refusals.noted():
+        artifact = request.model_artifact
+        refuse_relative(artifact.path, artifact.sample, request.gates.golden, request.prediction_log.path)
+
+
+async def bundled(request: DeploymentRequest, bundles: Path) -> BundleInfo:
+    """Check the artifact and bundle it below `bundles`; raises what `build_bundle` raises."""
+    artifact = request.model_artifact
+    return await build_bundle(
+        BuildRequest(
+            path=Path(artifact.path),
+            framework=artifact.framework,
+            version=artifact.version,
+            trust=artifact.trust,
+            sample_path=Path(artifact.sample) if artifact.sample is not None else None,
+            settings=artifact.settings,
+        ),
+        bundles,
+    )
+
+
+def compared(stable: RevisionRow | None, bundles: Path, candidate: BundleInfo) -> Comparison:
+    """Compare the candidate's signature with that of stable, whose bundle lies below `bundles`.
+
+    Without a stable revision there is no client, and so no difference.
+    """
+    if stable is None:
+        return Comparison()
+    try:
+        before = read_bundle(bundles / stable.digest).signature
+    except TidegateError as error:
+        return Comparison(unknown=f"the signature of revision {stable.number} cannot be read: {error.message}")
+    return compare(before, signature_from_dict(candidate.manifest.signature))
+
+
+def refuse_breaking(comparison: Comparison, stable: RevisionRow | None, *, allowed: bool) -> None:
+    """Raise BreakingChange, which names each breaking difference, unless it is `allowed`."""
+    if stable is None or allowed or not comparison.breaking:
+        return
+    count = len(comparison.breaking)
+    what = f"{count} differences break clients" if count > 1 else "one difference breaks clients"
+    lines = [f"the candidate does not take and give what revision {stable.number} does; {what}:"]
+    raise BreakingChange(
+        "\n".join([*lines, *(f"  {difference}" for difference in comparison.breaking)]),
+        subject="gates.allowBreaking",
+        hint="Serve it under another name (--name), so that clients can move over one by one; or, when all of them "
+        "know, say --allow-breaking.",
+    )
+
+
+def told_of(comparison: Comparison) -> tuple[str, ...]:
+    """Return the warnings for what a comparison found and did not refuse; breaking differences are allowed by then."""
+    unknown = [] if comparison.unknown is None else [f"clients may break, or not: {comparison.unknown}"]
+    breaking = [f"breaking, and allowed: {difference}" for difference in comparison.breaking]
+    return (*unknown, *breaking, *map(str, comparison.harmless))
+
+
+def refuse_second_rollout(name: str, *, is_active: bool) -> None:
+    """Raise Conflict while a rollout of this name is under way."""
+    if is_active:
+        raise Conflict(
+            f"a rollout of {name!r} is under way",
+            subject=name,
+            hint=f"wait for it (`tidegate watch {name}`), or end it (`tidegate abort {name}`)",
+        )
+
+
+def serves_already(stable: RevisionRow | None, digest: str, request: DeploymentRequest) -> bool:
+    """Say whether a revision of this bundle would serve just as stable does: how it is tried does not matter."""
+    if stable is None or stable.digest != digest:
+        return False
+    serving = planning.request_of(stable)
+    return (
+        serving.serving_requirements == request.serving_requirements
+        and serving.infrastructure == request.infrastructure
+        and serving.traffic == request.traffic
+        and serving.batching == request.batching
+        and serving.cache == request.cache
+        and serving.prediction_log == request.prediction_log
+        and serving.model_artifact.version == request.model_artifact.version
+    )
+
+
+async def golden_of(request: DeploymentRequest, candidate: BundleInfo) -> GoldenFile | None:
+    """Read the golden requests that a request names; None when it names none.
+
+    Raises:
+        InvalidInput: they cannot be read, or expect what the candidate cannot give.
+    """
+    if request.gates.golden is None:
+        return None
+    path = Path(request.gates.golden)
+    golden, content = await asyncio.to_thread(read_golden, path)
+    refuse_impossible(golden, signature_from_dict(candidate.manifest.signature))
+    return GoldenFile(golden, content, path.suffix.lower())
+
+
+def with_kept_golden(request: DeploymentRequest, golden: GoldenFile | None, folder: Path) -> DeploymentRequest:
+    """Return the request as the revision keeps it: its golden requests are a copy below `folder` that never changes."""
+    if golden is None:
+        return request
+    kept = keep(golden.content, golden.suffix, folder)
+    return request.model_copy(update={"gates": request.gates.model_copy(update={"golden": str(kept)})})
+
+
+def refuse_unknown_sink(sink: str | None) -> None:
+    """Replicas find sinks by their entry points, in the environment that the controller has, too."""
+    known = sorted(point.name for point in entry_points(group=SINKS))
+    if sink is not None and sink.partition(":")[0] not in known:
+        raise InvalidInput(
+            "predictionLog.sink: there is no such sink",
+            subject="predictionLog.sink",
+            expected=f"one of {', '.join(known)}, as NAME:ARGUMENT",
+            got=sink.partition(":")[0],
+        )
+
+
+def refuse_relative(*paths: str | None) -> None:
+    """The controller's own folder means nothing to a caller."""
+    for path in paths:
+        if path is not None and not PurePath(path).is_absolute():
+            raise InvalidInput(
+                f"{path}: the controller takes absolute paths only",
+                subject=path,
+                expected="an absolute path",
+                got=path,
+                hint="the command line makes paths absolute by itself",
+            )

@@ -1,0 +1,189 @@
+"""A dry run: all that `deploy` would do and check, and nothing of it done.
+
+`python -m tidegate.controller.preview --home DIR` reads a request document from standard input and prints the preview;
+so nothing has to be started for it where no controller runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tidegate.artifact.build import BundleInfo
+from tidegate.contract.errors import TidegateError
+from tidegate.contract.request import DeploymentRequest, parse_request
+from tidegate.controller import admission, planning, readiness
+from tidegate.controller.admission import Refusals
+from tidegate.controller.freezing import Override, refuse_frozen
+from tidegate.controller.home import Home
+from tidegate.controller.readiness import Surroundings
+from tidegate.gate.compatibility import Comparison
+from tidegate.gate.readiness import refuse_unready, warnings
+from tidegate.store import Store
+
+#: As folders of bundles are named that are being written: what a killed dry run leaves is swept like these.
+_SCRATCH = ".new-dry-run-"
+#: Refused before, each in words of its own.
+_TOLD_BEFORE = ("other rollout", "freeze")
+
+
+async def preview(document: Mapping[str, Any], surroundings: Surroundings, override: Override | None) -> dict[str, Any]:
+    """Return what a deployment would do, check and be refused for; leaves nothing behind.
+
+    Keys: `deployment`; `action` ("first", "rollout" or "none", when exactly this serves already); `artifact` (None when
+    it was refused), `contract`, `golden` (None without), `readiness`, `plan`, `judge` (None for a first revision),
+    `warnings`, and `refusals`: errors in the order in which `deploy` would raise them; empty: it would begin.
+
+    Raises:
+        InvalidInput: the document itself is wrong.
+    """
+    request = parse_request(document)
+    now = datetime.now(UTC)
+    refusals = Refusals(collect=True)
+    admission.refuse_at_first_sight(request, refusals)
+    with refusals.noted():
+        admission.refuse_second_rollout(request.name, is_active=surroundings.is_active)
+    with refusals.noted():
+        refuse_frozen(surroundings.freezes, request.name, now, override)
+    bundles = surroundings.home.bundles
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=bundles if bundles.is_dir() else None) as scratch:
+        info = None
+        with refusals.noted():
+            info = await admission.bundled(request, Path(scratch))
+        return await _told(request, surroundings, info, override, refusals=refusals, now=now)
+
+
+async def _told(
+    request: DeploymentRequest,
+    surroundings: Surroundings,
+    info: BundleInfo | None,
+    override: Override | None,
+    *,
+    refusals: Refusals,
+    now: datetime,
+) -> dict[str, Any]:
+    stable = surroundings.stable
+    comparison, golden = Comparison(), None
+    if info is not None:
+        if info.manifest.signature["kind"] == "opaque":
+            with refusals.noted():
+                planning.refuse_what_a_command_ignores(request)
+        comparison = admission.compared(stable, surroundings.home.bundles, info)
+        with refusals.noted():
+            admission.refuse_breaking(comparison, stable, allowed=request.gates.allow_breaking)
+        with refusals.noted():
+            golden = await admission.golden_of(request, info)
+    findings = await readiness.examine(
+        surroundings, request, info.manifest if info is not None else None, override, now
+    )
+    with refusals.noted():
+        refuse_unready(request.name, [finding for finding in findings if finding.check not in _TOLD_BEFORE])
+    is_none = info is not None and admission.serves_already(stable, info.digest, request)
+    action = "none" if is_none else "first" if stable is None else "rollout"
+    short = planning.too_short_steps(request) if action == "rollout" else ()
+    return {
+        "deployment": request.name,
+        "action": action,
+        "stable": stable.number if stable is not None else None,
+        "artifact": _artifact(info) if info is not None else None,
+        "contract": {
+            "against": stable.number if stable is not None else None,
+            "breaking": [str(difference) for difference in comparison.breaking],
+            "allowed": request.gates.allow_breaking,
+            "harmless": [str(difference) for difference in comparison.harmless],
+            "unknown": comparison.unknown,
+        },
+        "golden": {"requests": len(golden.golden.requests)} if golden is not None else None,
+        "readiness": [finding.as_dict() for finding in findings],
+        "plan": _plan(request, surroundings),
+        "judge": _judge(request) if action == "rollout" else None,
+        "warnings": [*(info.warnings if info is not None else ()), *warnings(findings), *short],
+        "refusals": [error.as_dict() for error in refusals.found],
+    }
+
+
+def _artifact(info: BundleInfo) -> dict[str, Any]:
+    manifest = info.manifest
+    return {
+        "digest": info.digest,
+        "runtime": manifest.runtime,
+        "format": manifest.format,
+        "framework_version": manifest.framework_version,
+        "trusted": manifest.trusted,
+        "size_bytes": manifest.created_from.size_bytes,
+        "memory_bytes": manifest.memory_bytes,
+        "signature": manifest.signature,
+    }
+
+
+def _plan(request: DeploymentRequest, surroundings: Surroundings) -> dict[str, Any]:
+    stable = surroundings.stable
+    plan = planning.plan_trial(request, stable, stable.number + 1 if stable is not None else 1)
+    return {
+        "strategy": request.deployment_strategy,
+        "replicas": plan.replicas,
+        "workers": request.infrastructure.resources.workers,
+        "ready_within_seconds": plan.ready_within_seconds,
+        "max_restarts": plan.max_restarts,
+        "baseline_seconds": plan.baseline_seconds,
+        "steps": [asdict(step) for step in plan.steps],
+        "on_inconclusive": plan.on_inconclusive,
+    }
+
+
+def _judge(request: DeploymentRequest) -> dict[str, Any]:
+    policy = planning.rules(request)
+    return {
+        "alpha": policy.alpha,
+        "requests_to_pass": planning.requests_to_pass(request),
+        "signals": [
+            {
+                "signal": signal.name,
+                "verb": signal.verb,
+                "objective": signal.objective,
+                "margin": signal.margin,
+                "min_requests": signal.min_requests,
+            }
+            for signal in policy.signals
+        ],
+    }
+
+
+def main() -> int:
+    """Print the preview, or `{"error": …}` and end with 1."""
+    parser = argparse.ArgumentParser(prog="python -m tidegate.controller.preview", description=__doc__)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--override-freeze")
+    parser.add_argument("--by", default="somebody")
+    given = parser.parse_args()
+    override = Override(given.by, given.override_freeze) if given.override_freeze else None
+    try:
+        document = json.load(sys.stdin)
+        told = asyncio.run(_offline(document, Home(given.home), override))
+    except TidegateError as error:
+        told = {"error": error.as_dict()}
+    sys.stdout.write(json.dumps(told) + "\n")
+    return 1 if "error" in told else 0
+
+
+async def _offline(document: Mapping[str, Any], home: Home, override: Override | None) -> dict[str, Any]:
+    """Preview without a controller; the store is read where there is one, and not made where there is none."""
+    store = Store(home.database) if home.database.exists() else None
+    try:
+        surroundings = readiness.around(home, store, None, parse_request(document).name, None)
+        return await preview(document, surroundings, override)
+    finally:
+        if store is not None:
+            store.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

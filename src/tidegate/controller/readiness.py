@@ -1,0 +1,110 @@
+"""Measures what the checks of readiness judge: the machine, the gateway, and what is on record of the deployment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tidegate.artifact.bundle import Manifest
+from tidegate.contract.errors import TidegateError
+from tidegate.contract.request import DeploymentRequest
+from tidegate.controller import freezing
+from tidegate.controller.freezing import Override
+from tidegate.controller.home import Home
+from tidegate.controller.reconcile import Seen
+from tidegate.gate import readiness
+from tidegate.gate.machine import measure
+from tidegate.gate.readiness import Finding
+from tidegate.store import FreezeRow, RevisionRow, Store
+from tidegate.target.base import RevisionHealth, Target
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """In what a deployment would begin.
+
+    Attributes:
+        target: None while the controller does not run.
+        stable: the revision that serves under this name, or None.
+        is_active: whether a rollout of this name is under way.
+        freezes: all that there are.
+        health: of the deployment's revisions, as far as it is known.
+    """
+
+    home: Home
+    target: Target | None
+    stable: RevisionRow | None = None
+    is_active: bool = False
+    freezes: tuple[FreezeRow, ...] = ()
+    health: Mapping[int, RevisionHealth] = field(default_factory=dict)
+
+
+def around(home: Home, store: Store | None, target: Target | None, name: str, seen: Seen | None) -> Surroundings:
+    """Return in what a deployment of this name would begin now.
+
+    Args:
+        store: None where nothing was ever deployed.
+        target, seen: None while the controller does not run.
+    """
+    if store is None:
+        return Surroundings(home, target)
+    deployment = next((row for row in store.deployments() if row.name == name), None)
+    stable, is_active = None, False
+    if deployment is not None:
+        is_active = store.active_rollout(deployment.id) is not None
+        stable = store.revision(deployment.id, deployment.stable) if deployment.stable is not None else None
+    health = seen.health if seen is not None else {}
+    return Surroundings(home, target, stable, is_active, tuple(store.freezes.all()), health)
+
+
+async def examine(
+    surroundings: Surroundings,
+    request: DeploymentRequest,
+    manifest: Manifest | None,
+    override: Override | None,
+    now: datetime,
+) -> tuple[Finding, ...]:
+    """Make every check, in a fixed order; changes nothing.
+
+    Args:
+        manifest: of the candidate's bundle; None when there is none, and then nothing is said of memory.
+    """
+    machine = await asyncio.to_thread(measure, surroundings.home.root)
+    resources = request.infrastructure.resources
+    capacity = (
+        ()
+        if manifest is None
+        else (
+            readiness.memory(manifest.memory_bytes, resources.replicas, resources.workers, machine.free_memory_bytes),
+        )
+    )
+    stable = surroundings.stable
+    health = surroundings.health.get(stable.number) if stable is not None else None
+    holding = freezing.in_force(surroundings.freezes, request.name, now)
+    return (
+        *capacity,
+        readiness.open_files(machine.open_files),
+        readiness.disk(machine.free_disk_bytes, str(surroundings.home.root)),
+        *await _gateway(surroundings, request.name),
+        readiness.way_back(
+            stable.number if stable is not None else None,
+            has_bundle=stable is not None and (surroundings.home.bundles / stable.digest).exists(),
+            ready=health.ready if health is not None else None,
+        ),
+        readiness.other_rollout(request.name, is_active=surroundings.is_active),
+        readiness.freeze([freezing.told(freeze) for freeze in holding], is_overridden=override is not None),
+    )
+
+
+async def _gateway(surroundings: Surroundings, name: str) -> tuple[Finding, Finding]:
+    stable = surroundings.stable.number if surroundings.stable is not None else None
+    if surroundings.target is None:
+        return readiness.gateway(None, None), readiness.metrics(None, stable, None)
+    url = surroundings.target.url("").rstrip("/")
+    try:
+        reading = await surroundings.target.read(name)
+    except TidegateError as error:
+        return readiness.gateway(url, error.message), readiness.metrics(error.message, stable, None)
+    return readiness.gateway(url, None), readiness.metrics(None, stable, list(reading.counts))

@@ -1,0 +1,169 @@
+"""Is everything there that a rollout needs to end well, either way? Pure: each check is given what was measured.
+
+A check that fails refuses the rollout; a warning goes with the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tidegate.contract.errors import NotReady
+
+#: What a replica's process holds before it has a model: Python and the server, without a framework.
+SERVER_BYTES = 64 * 1024**2
+#: Beyond this share of the free memory other processes may be short of it.
+MEMORY_WARN_SHARE = 0.8
+#: As `tidegate doctor` has them: below the first a bundle may not fit, below the second the store is in danger.
+DISK_WARN_BYTES, DISK_FAIL_BYTES = 2 * 1024**3, 200 * 1024**2
+#: The gateway and each replica hold one open file per connection; below the second they cannot even start.
+FILES_WARN, FILES_FAIL = 4096, 256
+
+
+class Level(StrEnum):
+    """How a check ended."""
+
+    PASS = "pass"  # noqa: S105 (no password)
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: what was looked at, how it ended, why, and what to do when it is not well."""
+
+    check: str
+    level: Level
+    reason: str
+    fix: str | None = None
+
+    def as_dict(self) -> dict[str, str]:
+        fields = {"check": self.check, "level": self.level.value, "reason": self.reason, "fix": self.fix}
+        return {key: value for key, value in fields.items() if value is not None}
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.reason}"
+
+
+def memory(model_bytes: int, replicas: int, workers: int, free_bytes: int) -> Finding:
+    """Compare what the candidate's replicas may take with what is free; stable's have theirs already.
+
+    Args:
+        model_bytes: peak that loading and one inference added to the process that checked the model.
+    """
+    needed = replicas * workers * (model_bytes + SERVER_BYTES)
+    each = f"{replicas} replicas" if workers == 1 else f"{replicas} replicas of {workers} workers"
+    told = f"{each} may take {_size(needed)}, {_size(free_bytes)} are free"
+    fix = "fewer replicas (--replicas) or workers (--workers), or end what else takes memory"
+    if needed > free_bytes:
+        return Finding("memory", Level.FAIL, told, fix)
+    if needed > MEMORY_WARN_SHARE * free_bytes:
+        return Finding("memory", Level.WARN, told, fix)
+    return Finding("memory", Level.PASS, told)
+
+
+def open_files(limit: int | None) -> Finding:
+    """Judge the number of files that each process may have open; None: any number."""
+    if limit is None:
+        return Finding("open files", Level.PASS, "any number")
+    told = f"{limit} for each process"
+    fix = f"ulimit -n {FILES_WARN}, then tidegate down and tidegate up"
+    if limit < FILES_FAIL:
+        return Finding("open files", Level.FAIL, told, fix)
+    return (
+        Finding("open files", Level.WARN, told, fix) if limit < FILES_WARN else Finding("open files", Level.PASS, told)
+    )
+
+
+def disk(free_bytes: int, home: str) -> Finding:
+    """Judge what is free where the home lies."""
+    told = f"{_size(free_bytes)} free in {home}"
+    fix = f"see what takes the space: du -sh {home}/*"
+    if free_bytes < DISK_FAIL_BYTES:
+        return Finding("disk", Level.FAIL, told, fix)
+    return Finding("disk", Level.WARN, told, fix) if free_bytes < DISK_WARN_BYTES else Finding("disk", Level.PASS, told)
+
+
+def gateway(url: str | None, problem: str | None) -> Finding:
+    """Judge whether the gateway answers. `url` None: it does not run, and starts with the controller."""
+    if url is None:
+        return Finding("gateway", Level.PASS, "does not run yet; `deploy` starts it with the controller")
+    if problem is None:
+        return Finding("gateway", Level.PASS, f"{url} answers")
+    return Finding("gateway", Level.FAIL, problem, "the controller starts it again by itself; see: tidegate doctor")
+
+
+def metrics(problem: str | None, stable: int | None, counted: Sequence[int] | None) -> Finding:
+    """Judge whether the counters that the judge lives on can be read.
+
+    Args:
+        problem: why they cannot, or None.
+        stable: number of the stable revision, None when there is none.
+        counted: the revisions that have counters; None while the gateway does not run.
+    """
+    if problem is not None:
+        return Finding("metrics", Level.FAIL, f"the gateway's counters cannot be read: {problem}")
+    if stable is None or counted is None:
+        return Finding("metrics", Level.PASS, "nothing is compared yet")
+    if stable not in counted:
+        return Finding("metrics", Level.WARN, f"the gateway counts nothing for revision {stable} yet")
+    return Finding("metrics", Level.PASS, f"the requests of revision {stable} are counted")
+
+
+def way_back(stable: int | None, *, has_bundle: bool, ready: int | None) -> Finding:
+    """Judge whether there is a revision to go back to.
+
+    Args:
+        ready: how many of its replicas take requests; None when nobody looked.
+    """
+    if stable is None:
+        return Finding("way back", Level.PASS, "the first revision: nobody is served yet")
+    if not has_bundle:
+        return Finding(
+            "way back",
+            Level.FAIL,
+            f"the bundle of revision {stable} is gone; its replicas could not be replaced",
+            "restore it, or delete the deployment and deploy anew; `tidegate history` has its digest",
+        )
+    if ready == 0:
+        return Finding("way back", Level.WARN, f"no replica of revision {stable} takes requests now")
+    return Finding("way back", Level.PASS, f"revision {stable}")
+
+
+def other_rollout(name: str, *, is_active: bool) -> Finding:
+    if is_active:
+        return Finding(
+            "other rollout", Level.FAIL, f"a rollout of {name!r} is under way", f"tidegate watch {name}, or abort it"
+        )
+    return Finding("other rollout", Level.PASS, "none is under way")
+
+
+def freeze(holding: Sequence[str], *, is_overridden: bool) -> Finding:
+    """Judge freezes; `holding` has a sentence for each that holds."""
+    if not holding:
+        return Finding("freeze", Level.PASS, "none holds")
+    told = "; ".join(holding)
+    if is_overridden:
+        return Finding("freeze", Level.WARN, f"overridden: {told}")
+    return Finding("freeze", Level.FAIL, told, 'wait, or say --override-freeze "why"')
+
+
+def refuse_unready(name: str, findings: Sequence[Finding]) -> None:
+    """Raise NotReady, which names each check that failed."""
+    failed = [finding for finding in findings if finding.level is Level.FAIL]
+    if failed:
+        fixes = [f"{finding.check}: {finding.fix}" for finding in failed if finding.fix]
+        raise NotReady(
+            "\n".join([f"a rollout of {name!r} cannot begin:", *(f"  {finding}" for finding in failed)]),
+            subject=name,
+            hint="\n".join(fixes) or None,
+        )
+
+
+def warnings(findings: Sequence[Finding]) -> tuple[str, ...]:
+    return tuple(str(finding) for finding in findings if finding.level is Level.WARN)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1024**3:.1f} GiB" if count >= 1024**3 else f"{count / 1024**2:.0f} MiB"
