@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from tests.server.bundles import write_bundle_of
 from tests.support.models import sklearn_classifier
 from tests.support.traffic import until
 from tests.target.conftest import Run
-from tidegate.gateway.base import RevisionRef
+from tidegate.gateway.base import RevisionRef, Trial
 from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.gateway.os_process import OsProcess
 from tidegate.target.base import RevisionSpec
@@ -62,3 +64,37 @@ def test_a_model_is_served_through_the_gateway_and_replaced_when_killed(
         run(story())
     finally:
         run(target.stop())
+
+
+def test_two_revisions_note_the_same_requests_while_they_are_compared(
+    run: Run[Any], tmp_path: Path, spec: RevisionSpec
+) -> None:
+    target = LocalTarget(tmp_path, EnvoyGateway(tmp_path / "gateway", port=0))
+    other = replace(spec, ref=RevisionRef("late", 2))
+    row = {"distance": 800.0, "hour": 17, "month": 6, "carrier": "UA"}
+    found: dict[int, dict[str, Any]] = {1: {}, 2: {}}
+
+    async def story() -> None:
+        await target.start()
+        for each in (spec, other):
+            await until(partial(target.ensure_replicas, each, 1), lambda health: health.ready == 1, seconds=30)
+        await target.set_split("late", {1: 100}, 5.0, Trial(2, 100))
+        async with httpx.AsyncClient(trust_env=False, base_url=target.url("late")) as client:
+
+            async def both() -> int:
+                for ref in (spec.ref, other.ref):
+                    await target.note_answers(ref, 1.0)
+                answer = await client.post("/predict", json={"records": [row]})
+                assert answer.status_code == 200
+                for ref in (spec.ref, other.ref):
+                    found[ref.revision].update({noted.request_id: noted.outputs for noted in await target.noted(ref)})
+                return len(found[1].keys() & found[2].keys())
+
+            await until(both, lambda count: count >= 5, seconds=30)
+
+    try:
+        run(story())
+    finally:
+        run(target.stop())
+    for request_id in found[1].keys() & found[2].keys():
+        assert found[1][request_id] == found[2][request_id]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.commands import decide, deploy, freeze, observe, serve, standalone
+from tidegate.cli.commands import decide, deploy, freeze, observe, serve, standalone, steps
 from tidegate.cli.exits import ExitCode
 from tidegate.cli.group import TidegateGroup
 from tidegate.cli.helptext import help_of
@@ -37,6 +37,7 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("freeze add", DECIDING, freeze.add),
     ("freeze list", DECIDING, freeze.list_),
     ("freeze remove", DECIDING, freeze.remove),
+    ("steps explain", ALONE, steps.explain),
     ("serve", ALONE, standalone.serve),
     ("up", ITSELF, serve.up),
     ("down", ITSELF, serve.down),
@@ -80,7 +81,10 @@ def root(
 
 
 #: What the help says of each group.
-GROUPS = {"freeze": "Spans of time in which nothing is deployed: add, list, remove."}
+GROUPS = {
+    "freeze": "Spans of time in which nothing is deployed: add, list, remove.",
+    "steps": "The stages of a rollout: what they ask for.",
+}
 
 
 def _group(name: str, panel: str) -> typer.Typer:

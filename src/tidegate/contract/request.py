@@ -22,6 +22,7 @@ from pydantic import (
 
 from tidegate.contract.documents import Document, invalid_document
 from tidegate.contract.errors import InvalidInput
+from tidegate.contract.golden import Tolerance
 from tidegate.contract.names import NAME_PATTERN, RESERVED_NAMES, name_from_path, validated_name
 from tidegate.contract.problems import problem, shown
 from tidegate.contract.quantities import Duration, Share, Throughput, between
@@ -176,6 +177,16 @@ class Analysis(Document):
 
     on_inconclusive: OnInconclusive = "pause"
     """What to do when a step's time is up and neither harm nor safety is shown: wait for a person, roll back, go on."""
+
+    disagreement: Annotated[Share, between("0.01%", "100%", Share)] | None = None
+    """The share of copied requests that the candidate may answer otherwise than stable in a `shadow` step, and pass. When
+    absent, they are counted and reported, and condemn nobody: a new model is meant to answer otherwise at times."""
+
+    tolerance: Tolerance = Tolerance(absolute=1e-6, relative=0.01)
+    """How far a number in the candidate's answer may lie from stable's before it counts as another one."""
+
+    tolerances: Annotated[dict[str, Tolerance], Field(max_length=100)] = {}
+    """The same for single outputs, by name."""
 
 
 class HealthChecks(Document):

@@ -13,6 +13,7 @@ from typing import Any
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.golden import GoldenRequest, GoldenRequests, Tolerance
 from tidegate.contract.problems import shown
+from tidegate.judge.agreement import NOTHING, Allowed, Nothing, differences, is_number
 from tidegate.runtime.base import Signature
 
 #: Mismatches that a record keeps, and that a sentence tells of.
@@ -122,14 +123,14 @@ def _pairs(request: GoldenRequest, body: Any) -> Iterator[_Pair]:
     if request.form == "post":
         if isinstance(expect, dict) and isinstance(body, dict):
             for key, value in expect.items():
-                yield key, value, body.get(key, _NOTHING), key
+                yield key, value, body.get(key, NOTHING), key
         else:
             yield "answer", expect, body, ""
         return
     key = _LIST_OF_ANSWER[request.form]
     given = body.get(key) if isinstance(body, dict) else None
     if not isinstance(given, list):
-        yield key, expect, _NOTHING if given is None else given, ""
+        yield key, expect, NOTHING if given is None else given, ""
         return
     if request.form == "infer":
         by_name = {item.get("name"): item for item in given if isinstance(item, dict)}
@@ -141,47 +142,28 @@ def _pairs(request: GoldenRequest, body: Any) -> Iterator[_Pair]:
         return
     for row, (wanted, found) in enumerate(zip(expect, given, strict=True)):
         for name, value in wanted.items():
-            got = found.get(name, _NOTHING) if isinstance(found, dict) else _NOTHING
+            got = found.get(name, NOTHING) if isinstance(found, dict) else NOTHING
             yield f"{key}[{row}].{name}", value, got, name
 
 
 def _tensor_pairs(expected: dict[str, Any], got: dict[str, Any] | None) -> Iterator[_Pair]:
     name = str(expected["name"])
     if got is None:
-        yield f"outputs.{name}", "a tensor", _NOTHING, name
+        yield f"outputs.{name}", "a tensor", NOTHING, name
         return
     for key in ("datatype", "shape"):
         if key in expected:
-            yield f"outputs.{name}.{key}", expected[key], got.get(key, _NOTHING), None
+            yield f"outputs.{name}.{key}", expected[key], got.get(key, NOTHING), None
     if "data" in expected:
         # A list may be nested as the shape says or flat; answers are flat.
         yield f"outputs.{name}.data", _flat(expected["data"]), _flat(got.get("data")), name
 
 
-class _Nothing:
-    """Stands for what an answer does not hold; null is a value of JSON."""
-
-
-_NOTHING = _Nothing()
-
-
 def _compared(label: str, place: str, expected: Any, got: Any, tolerance: Tolerance) -> Iterator[Mismatch]:
-    if isinstance(expected, dict) and isinstance(got, dict):
-        for key, value in expected.items():
-            yield from _compared(label, f"{place}.{key}", value, got.get(key, _NOTHING), tolerance)
-    elif isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
-        for index, (one, other) in enumerate(zip(expected, got, strict=True)):
-            yield from _compared(label, f"{place}[{index}]", one, other, tolerance)
-    elif _is_number(expected) and _is_number(got):
-        allowed = max(tolerance.absolute, tolerance.relative * abs(expected))
-        if abs(got - expected) > allowed:
-            yield Mismatch(label, place, _told(expected), _told(got), _within(tolerance))
-    elif type(expected) is not type(got) or expected != got:
-        yield Mismatch(label, place, _told(expected), _told(got))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    for found in differences(expected, got, Allowed(tolerance.absolute, tolerance.relative), place):
+        is_near = is_number(found.expected) and is_number(found.got)
+        within = _within(tolerance) if is_near else None
+        yield Mismatch(label, found.place, _told(found.expected), _told(found.got), within)
 
 
 def _within(tolerance: Tolerance) -> str | None:
@@ -193,7 +175,7 @@ def _within(tolerance: Tolerance) -> str | None:
 
 
 def _told(value: Any) -> str:
-    if isinstance(value, _Nothing):
+    if isinstance(value, Nothing):
         return "nothing"
     return f"a list of {len(value)}" if isinstance(value, list) else shown(value)
 

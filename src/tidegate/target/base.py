@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from tidegate.gateway.base import Counts, RevisionRef, Sticky, Trial
 
@@ -102,6 +102,14 @@ class SplitChange:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """One answer: the outputs that the request with this id got, values by name as JSON has them."""
+
+    request_id: str
+    outputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Reading:
     """Counters per revision of one deployment at one instant; see `gateway.base.GatewayReading` for `epoch`."""
 
@@ -156,6 +164,17 @@ class Target(Protocol):
 
     async def read(self, deployment: str) -> Reading:
         """Read the counters of the deployment's revisions."""
+        ...
+
+    async def note_answers(self, ref: RevisionRef, share: float) -> None:
+        """Have the revision's replicas note a share (0 to 1) of their answers, for some seconds from now.
+
+        Which requests are in the share depends on their ids alone, so that two revisions note the same ones.
+        """
+        ...
+
+    async def noted(self, ref: RevisionRef) -> Sequence[Noted]:
+        """Return what the revision's replicas noted since the last call of this process, in no order."""
         ...
 
     async def running(self) -> Sequence[RevisionRef]:

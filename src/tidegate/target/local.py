@@ -23,8 +23,8 @@ from tidegate.gateway.base import Applied, Endpoint, RevisionRef, Snapshot, Stic
 from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.gateway.os_process import OsProcess, find_by_argument
 from tidegate.gateway.resources import DEFAULT_TIMEOUT_SECONDS, PREVIEW
-from tidegate.target import lifecycle, process
-from tidegate.target.base import Reading, ReplicaHealth, RevisionHealth, RevisionSpec, SplitChange
+from tidegate.target import lifecycle, notes, process
+from tidegate.target.base import Noted, Reading, ReplicaHealth, RevisionHealth, RevisionSpec, SplitChange
 from tidegate.target.lifecycle import SlotRecord, Step
 from tidegate.target.probes import Prober
 from tidegate.target.process import Command, server_command
@@ -36,6 +36,9 @@ T = TypeVar("T")
 
 #: The default of `LocalTarget`; far above the pauses of a busy machine.
 SILENT_SECONDS = 10.0
+
+#: How long a replica goes on noting its answers when nobody asks any more.
+_NOTES_SECONDS = 10.0
 
 #: Of weights that are hundredths of a percent.
 _ROUNDING = 1e-6
@@ -82,6 +85,7 @@ class LocalTarget:
         self._clock = clock
         self._prober = Prober()
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
+        self._readers: dict[Path, notes.NotesReader] = {}
         self._busy: defaultdict[RevisionRef, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._changing = asyncio.Lock()
         self._view: Mapping[RevisionRef, frozenset[Endpoint]] | None = None
@@ -174,6 +178,21 @@ class LocalTarget:
         counts = {ref.revision: counts for ref, counts in reading.counts.items() if ref.deployment == deployment}
         return Reading(epoch=reading.epoch, at=reading.at, counts=counts)
 
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    async def note_answers(self, ref: RevisionRef, share: float) -> None:
+        """See `Target.note_answers`."""
+        now = self._clock()
+        for slot in slots_of(self._home, ref).values():
+            self._readers.setdefault(slot.folder, notes.NotesReader(slot.folder))
+            notes.ask(slot.folder, share, now + _NOTES_SECONDS, now)
+
+    async def noted(self, ref: RevisionRef) -> Sequence[Noted]:
+        """See `Target.noted`."""
+        folders = [slot.folder for slot in slots_of(self._home, ref).values()]
+        readers = [self._readers.setdefault(folder, notes.NotesReader(folder)) for folder in folders]
+        return [noted for reader in readers for noted in reader.read()]
+
     async def _apply(self, change: Callable[[Snapshot], Snapshot]) -> Applied:
         async with self._changing:
             return await self._gateway.apply(change(self._gateway.snapshot()))
@@ -211,6 +230,7 @@ class LocalTarget:
                         hint="see which process uses this folder, and end it",
                     )
                 await asyncio.sleep(_POLL_SECONDS)
+            self._readers = {folder: reader for folder, reader in self._readers.items() if folder.exists()}
             await self._forget(ref)
 
     def _advance(self, slot: Slot, spec: RevisionSpec | None) -> Endpoint | None:

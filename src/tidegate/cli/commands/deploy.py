@@ -88,9 +88,9 @@ def deploy(
         str | None,
         typer.Option(
             "--steps",
-            metavar="PERCENTS",
-            help="The candidate's share of the traffic, step by step.",
-            show_default="5,25,50,100",
+            metavar="STEPS",
+            help="How it gets its users: percents, or cautious, standard, fast; see `tidegate steps explain`.",
+            show_default="standard: 5,25,50,100",
             rich_help_panel=ROLLOUT,
         ),
     ] = None,
