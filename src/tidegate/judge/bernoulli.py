@@ -93,11 +93,10 @@ def _rising_root(function: Callable[[float], tuple[float, float]], low: float, h
         else:
             low = at
         following = at - value / rise if rise > 0.0 else low
-        if not low < following < high:
-            following = 0.5 * (low + high)
+        # A last step so small that it leaves the bracket is the end, not a leap.
         if abs(following - at) < _ROOT_TOLERANCE:
-            return following
-        at = following
+            return at
+        at = following if low < following < high else 0.5 * (low + high)
     return at
 
 
