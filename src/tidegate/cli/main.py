@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.commands import decide, deploy, observe, serve, standalone
+from tidegate.cli.commands import decide, deploy, foresee, observe, serve, standalone
 from tidegate.cli.exits import ExitCode
 from tidegate.cli.group import TidegateGroup
 from tidegate.cli.helptext import help_of
@@ -34,6 +34,7 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("abort", DECIDING, decide.abort),
     ("rollback", DECIDING, decide.rollback),
     ("delete", DECIDING, decide.delete),
+    ("forecast", ALONE, foresee.forecast),
     ("serve", ALONE, standalone.serve),
     ("up", ITSELF, serve.up),
     ("down", ITSELF, serve.down),

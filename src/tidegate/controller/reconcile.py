@@ -36,6 +36,7 @@ from tidegate.rollout import (
 from tidegate.rollout.machine import actions
 from tidegate.store import DeploymentRow, NewEvent, RevisionRow, RolloutRow, Store
 from tidegate.target.base import RevisionHealth, Target
+from tidegate.trial.rules import rules as rules_of
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ class Reconciler:
         rollout = Rollout.from_storage(row.state)
         measured = Measured.from_storage(row.evidence)
         request = planning.request_of(self._revision(deployment, rollout.plan.candidate))
-        rules = planning.rules(request)
+        rules = rules_of(request)
         # When going back, traffic comes first: users must not wait for a process to be looked after.
         going_back = rollout.phase is Phase.ROLLING_BACK
         split_took = await self._put_split(rollout, request) if going_back else None

@@ -85,7 +85,7 @@ def nearest_harmful(
 
 def _rising_root(function: Callable[[float], tuple[float, float]], low: float, high: float) -> float:
     """Return where an increasing function, given with its derivative, crosses 0 (Newton, bisection where it leaps)."""
-    at = 0.5 * (low + high)
+    at = high
     for _ in range(_ROOT_STEPS):
         value, rise = function(at)
         if value > 0.0:

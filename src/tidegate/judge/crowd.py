@@ -10,7 +10,7 @@ axis more, in front.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self, TypeVar
 
@@ -52,6 +52,18 @@ class Terms:
             passed=looks.pass_threshold(policy),
             reference_fail=looks.REFERENCE_SHARE * policy.alpha_per_signal,
             reference_pass=looks.REFERENCE_SHARE * policy.beta,
+        )
+
+    def some(self, signals: Sequence[int]) -> Terms:
+        """Return the terms of some signals, each held to what it is held to among all."""
+        chosen = list(signals)
+        return replace(
+            self,
+            objective=self.objective[chosen],
+            margin=self.margin[chosen],
+            min_requests=self.min_requests[chosen],
+            tempering=self.tempering[chosen],
+            most_per_look=self.most_per_look[chosen],
         )
 
 
@@ -119,6 +131,10 @@ class Crowd:
     def some(self, chosen: Any) -> Crowd:
         """Return the rollouts that an index of the first axis chooses."""
         return _each(self, lambda array: array[chosen])
+
+    def of_signals(self, signals: Sequence[int]) -> Crowd:
+        """Return what is known of some signals."""
+        return _each(self, lambda array: array[..., list(signals)])
 
     def fails(self, terms: Terms) -> Flags:
         """Return which signals fail, as `verdicts.assess` says it."""

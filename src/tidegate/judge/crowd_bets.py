@@ -79,13 +79,13 @@ def nearest_harmful(
 ) -> tuple[Floats, Floats]:
     """Return the points (p1, p0) of `bernoulli.nearest_harmful`, of the shape of the candidate's alternative.
 
-    Not where one side has no requests: there is nothing to compare, and the point there means nothing.
+    Not where one side has no requests, or where the alternative is harmful itself: the point there means nothing.
     """
     shape = alternative[0].shape
     edge = np.broadcast_to(clip(objective + margin), shape)
     base, width = np.broadcast_to(alternative[1], shape), np.broadcast_to(margin, shape)
     p1, p0 = edge.copy(), base.copy()
-    moved = (base + width > edge) & (requests[0] > 0) & (requests[1] > 0)
+    moved = (base + width > edge) & (alternative[0] < base + width) & (requests[0] > 0) & (requests[1] > 0)
     if moved.any():
         n1, n0 = (np.broadcast_to(counts, shape)[moved].astype(np.float64) for counts in requests)
         problem = _Edge(n1, n0, alternative[0][moved], base[moved], width[moved])
@@ -114,7 +114,7 @@ class _Edge:
         left = np.flatnonzero((high > low) & (self.slope(low)[0] < 0.0))
         # Most are found in a few rounds; only the others go on.
         problem, lower, upper = self.at(left), low[left], high[left]
-        at = 0.5 * (lower + upper)
+        at = upper
         for _ in range(_ROOT_STEPS):
             if not left.size:
                 break
