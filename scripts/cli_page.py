@@ -8,7 +8,7 @@ from typing import Any
 from typer.main import get_command
 
 from tidegate.cli.helptext import EXAMPLE
-from tidegate.cli.main import COMMANDS, app
+from tidegate.cli.main import COMMANDS, GROUPS, app
 
 _NOTE = "<!-- Written by `python -m scripts.generate` from the code; change the code, not this page. -->"
 
@@ -28,11 +28,15 @@ Complete commands, options and the names of deployments with the tab key after `
 def cli_page() -> str:
     root: Any = get_command(app)
     parts = [_NOTE, "# The command line", _INTRODUCTION, "## Options of every command", _options(root, skip=("help",))]
-    for panel in dict.fromkeys(panel for _, panel, _ in COMMANDS):
+    for panel in dict.fromkeys(panel for _, panel, *_ in (*COMMANDS, *GROUPS)):
         parts.append(f"## {panel}")
         for name, where, _ in COMMANDS:
             if where == panel:
                 parts += _command(name, root.commands[name])
+        for noun, where, _, verbs in GROUPS:
+            if where == panel:
+                for verb, _ in verbs:
+                    parts += _command(f"{noun} {verb}", root.commands[noun].commands[verb])
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.commands import decide, deploy, foresee, observe, serve, standalone
+from tidegate.cli.commands import decide, deploy, foresee, observe, rejudge, serve, standalone
 from tidegate.cli.exits import ExitCode
 from tidegate.cli.group import TidegateGroup
 from tidegate.cli.helptext import help_of
@@ -40,6 +40,11 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("down", ITSELF, serve.down),
     ("doctor", ITSELF, serve.doctor),
     ("version", ITSELF, serve.version),
+)
+
+#: Commands below a noun: its name, where it stands in the help, what it is about, and its own.
+GROUPS: tuple[tuple[str, str, str, tuple[tuple[str, Callable[..., int | None]], ...]], ...] = (
+    ("judge", ALONE, "Ask the judge about what was recorded.", (("replay", rejudge.replay),)),
 )
 
 app = typer.Typer(
@@ -79,6 +84,12 @@ def root(
 
 for _name, _panel, _command in COMMANDS:
     app.command(_name, rich_help_panel=_panel, help=help_of(_command))(_command)
+
+for _name, _panel, _about, _commands in GROUPS:
+    _group = typer.Typer(name=_name, rich_markup_mode="rich", no_args_is_help=True, help=_about)
+    for _verb, _command in _commands:
+        _group.command(_verb, help=help_of(_command))(_command)
+    app.add_typer(_group, rich_help_panel=_panel)
 
 
 def main() -> None:

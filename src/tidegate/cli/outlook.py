@@ -93,3 +93,45 @@ def _table(title: str, *, boxed: bool) -> Table:
     return Table(
         title=title, title_justify="left", box=box.ROUNDED if boxed else None, pad_edge=False, title_style="bold"
     )
+
+
+def replay_view(told: Mapping[str, Any], *, boxed: bool) -> RenderableType:
+    """Return a replay: settings, verdicts over time, and what would have been different."""
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (f"rollout {told['rollout']} of {told['deployment']}", "bold"),
+            f": revision {told['from_revision']} to {told['to_revision']}, {told['looks']} looks"
+            + ("" if told["complete"] else ", up to the bound of its recording"),
+        ),
+        Text(_settings_text(told["settings"])),
+        Text(_exactness(told)),
+        Text(),
+    ]
+    table = _table("Verdicts over time", boxed=boxed)
+    for heading in ("AT", "STEP", "RECORDED", "REPLAYED", "BECAUSE"):
+        table.add_column(heading)
+    for change in told["verdicts"]:
+        differs = change["recorded"] != change["replayed"]
+        replayed = Text(change["replayed"], style="yellow" if differs else "")
+        step = str(change["step"] + 1)
+        table.add_row(duration(change["at"]), step, change["recorded"] or "-", replayed, change["reason"])
+    parts += [table, Text(), Text("What the settings change:", style="bold")]
+    differences = told["differences"] or ["nothing: every step would have ended as it did"]
+    parts += [Text(f"- {sentence[0].upper()}{sentence[1:]}.") for sentence in differences]
+    return Group(*parts)
+
+
+def _settings_text(settings: Mapping[str, Any]) -> str:
+    was, now = settings["recorded"], settings["replayed"]
+    words = [
+        f"{name.replace('_', ' ')} {now[name]}" + (f" (was {was[name]})" if now[name] != was[name] else "")
+        for name in now
+    ]
+    return ", ".join(words)
+
+
+def _exactness(told: Mapping[str, Any]) -> str:
+    unlike = told["unlike_the_record"]
+    if not unlike:
+        return "With the recorded settings the replay gives every verdict of the record."
+    return f"With the recorded settings {unlike} of {told['looks']} verdicts are not those of the record."

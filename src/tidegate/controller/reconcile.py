@@ -23,6 +23,7 @@ from tidegate.controller.evidence import Measured, Totals
 from tidegate.controller.home import Home, write_atomically
 from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.protocols import answers_grpc
+from tidegate.controller.recorder import Recorder
 from tidegate.rollout import (
     EnsureReplicas,
     Observation,
@@ -72,6 +73,7 @@ class Reconciler:
         self._caught_up = False
         self._monitored: int | None = None
         self._ending: dict[int, asyncio.Task[None]] = {}
+        self._recorder = Recorder(home, name)
         self.seen = Seen()
 
     async def tick(self) -> bool:
@@ -146,7 +148,10 @@ class Reconciler:
             if moved.transition is None:
                 if looked or moved.rollout != rollout:
                     self._store.save_look(row, moved.rollout.for_storage(), measured.for_storage())
+                if looked:
+                    self._record_look(row, rollout, measured, request)
                 return
+            shown = measured
             if moved.rollout.phase is Phase.ANALYZING:
                 measured = measured.enter_step(moved.rollout.step, rules)
             events = [self._told(moved.transition, moved.rollout, rollout, measured, split_took)]
@@ -159,13 +164,21 @@ class Reconciler:
                 ended=moved.rollout.is_terminal,
                 promoted=moved.rollout.phase is Phase.PROMOTED,
             )
-            rollout = moved.rollout
+            before, rollout = rollout, moved.rollout
+            if not rollout.is_terminal:
+                # Traffic at once: the replicas that it goes to were ensured at the start of this tick.
+                split_took = await self._put_split(rollout, request)
+            if looked:
+                self._record_look(row, before, shown, request)
+            self._recorder.moved(row, rollout, shown, measured, request)
             if rollout.is_terminal:
                 self._caught_up = False
                 return
-            # Traffic at once: the replicas that it goes to were ensured at the start of this tick.
-            split_took = await self._put_split(rollout, request)
         log.error("%s: more than %d edges in one tick", self._name, MAX_EDGES)
+
+    def _record_look(self, row: RolloutRow, rollout: Rollout, measured: Measured, request: DeploymentRequest) -> None:
+        verdict = self.seen.verdict.outcome if self.seen.verdict is not None else None
+        self._recorder.looked(row, rollout, measured, verdict, request)
 
     async def _ensure_all(self, deployment: DeploymentRow, row: RolloutRow, rollout: Rollout) -> None:
         for action in actions(rollout):

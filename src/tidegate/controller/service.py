@@ -258,6 +258,17 @@ class Service:
         every = [self.target.logs(ref, index, lines) for index in range(planning.replicas(request))]
         return merged(every)[-lines:]
 
+    def recording(self, row: RolloutRow) -> str:
+        """Return what was recorded of a rollout, in the form of trial.recording; NotFound when nothing was."""
+        try:
+            return self.home.recording(row.deployment, row.id).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise NotFound(
+                f"rollout {row.id} of {row.deployment!r} has no recording",
+                subject=str(row.id),
+                hint="only a rollout that reached its first step, with a stable revision beside it, is recorded",
+            ) from None
+
     def _refuse_second_rollout(self, name: str) -> None:
         """Say no before the artifact is loaded; the database says it again when the rollout is recorded."""
         for deployment in self.store.deployments():
