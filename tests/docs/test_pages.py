@@ -88,7 +88,10 @@ def test_every_command_in_a_block_parses(block: Block) -> None:
             continue
         name, command, rest = root.resolve_command(context, [*context._protected_args, *context.args])
         assert command is not None, words
-        command.make_context(name, rest, parent=context)
+        inner = command.make_context(name, rest, parent=context)
+        if hasattr(command, "commands"):
+            name, command, rest = command.resolve_command(inner, [*inner._protected_args, *inner.args])
+            command.make_context(name, rest, parent=inner)
 
 
 @pages
@@ -112,7 +115,11 @@ def test_every_command_and_option_in_the_text_exists(page: Page) -> None:
 
 
 def _options(command: Any) -> set[str]:
-    return {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    """Return the options of a command, and of those below it when it is a noun."""
+    own = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    return own.union(
+        *(_options(below) for below in getattr(command, "commands", {}).values() if command.name != "tidegate")
+    )
 
 
 @pages
