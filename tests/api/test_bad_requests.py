@@ -56,6 +56,7 @@ def test_without_the_token_nothing_is_answered(app: FastAPI, token: str | None) 
     ("path", "status"),
     [
         ("/v1/rollouts/1", 404),
+        ("/v1/rollouts/1/recording", 404),
         ("/v1/rollouts/x", 400),
         (f"/v1/rollouts/{'9' * 30}", 400),
         (f"/v1/rollouts/{'9' * 5000}/report", 400),

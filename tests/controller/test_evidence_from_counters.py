@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.controller.evidence import Measured, Totals, policy
+from tidegate.controller.evidence import Measured, Totals
 from tidegate.gateway.base import Counts, DurationBucket
 from tidegate.rollout import Phase, Plan, Rollout, SplitCheck, Step
 from tidegate.target.base import Reading
+from tidegate.trial.rules import policy
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 RULES = policy(budget=0.001, latency="50ms", alpha=0.01, margin=0.02, min_requests=50)

@@ -88,7 +88,10 @@ def test_every_command_in_a_block_parses(block: Block) -> None:
             continue
         name, command, rest = root.resolve_command(context, [*context._protected_args, *context.args])
         assert command is not None, words
-        command.make_context(name, rest, parent=context)
+        inner = command.make_context(name, rest, parent=context)
+        if hasattr(command, "commands"):
+            name, command, rest = command.resolve_command(inner, [*inner._protected_args, *inner.args])
+            command.make_context(name, rest, parent=inner)
 
 
 @pages

@@ -176,6 +176,11 @@ def _reading(service: Service) -> APIRouter:
             return Response(report.markdown(built), media_type="text/markdown; charset=utf-8")
         return Response(json.dumps(built), media_type="application/json")
 
+    @router.get("/rollouts/{rollout_id}/recording", summary="All that the judge was shown in a rollout, as JSON lines")
+    def rollout_recording(rollout_id: str) -> Response:
+        text = service.recording(store.rollout(parse_rollout_id(rollout_id)))
+        return Response(text, media_type="application/x-ndjson")
+
     return router
 
 

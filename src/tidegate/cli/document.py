@@ -75,6 +75,30 @@ def request_from(flags: Mapping[str, Any], source: str | None, here: Path) -> di
     return request.as_document()
 
 
+def flags_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the value per option of `FIELD_OF_FLAG` from the parameters of a command that has them all."""
+    return {flag: options.get(flag.lstrip("-").lower().replace("-", "_")) for flag in FIELD_OF_FLAG}
+
+
+def planned_request_from(flags: Mapping[str, Any], source: str | None, here: Path) -> dict[str, Any]:
+    """Build and check the document of a deployment that is only thought about: its files need not exist.
+
+    Args:
+        flags, source, here: as for `request_from`; without a model its place is taken by a name.
+
+    Raises:
+        InvalidInput: something in it is wrong.
+    """
+    from tidegate.contract.request import parse_request
+
+    given = {flag: value for flag, value in flags.items() if value is not None}
+    document, folder = ({"modelArtifact": {"path": "model"}}, here) if source is None else read_document(source, here)
+    try:
+        return parse_request(merged(document, given, here)).anchored(folder).as_document()
+    except InvalidInput as error:
+        raise in_words_of_flags(error, given) from None
+
+
 def read_document(source: str, here: Path) -> tuple[dict[str, Any], Path]:
     """Read a request document; return its fields, and the folder that its relative paths count from."""
     from tidegate.contract.loading import load_request_text

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.commands import decide, deploy, freeze, observe, serve, standalone, steps
+from tidegate.cli.commands import decide, deploy, foresee, freeze, observe, rejudge, serve, standalone, steps
 from tidegate.cli.exits import ExitCode
 from tidegate.cli.group import TidegateGroup
 from tidegate.cli.helptext import help_of
@@ -38,6 +38,8 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("freeze list", DECIDING, freeze.list_),
     ("freeze remove", DECIDING, freeze.remove),
     ("steps explain", ALONE, steps.explain),
+    ("forecast", ALONE, foresee.forecast),
+    ("judge replay", ALONE, rejudge.replay),
     ("serve", ALONE, standalone.serve),
     ("up", ITSELF, serve.up),
     ("down", ITSELF, serve.down),
@@ -82,6 +84,7 @@ def root(
 
 #: What the help says of each group.
 GROUPS = {
+    "judge": "Ask the judge about what was recorded.",
     "freeze": "Spans of time in which nothing is deployed: add, list, remove.",
     "steps": "The stages of a rollout: what they ask for.",
 }

@@ -120,6 +120,10 @@ class Client:
         """Return the same report as a Markdown page."""
         return self._http.text(f"/v1/rollouts/{quote(str(rollout_id), safe='')}/report", params={"format": "markdown"})
 
+    def recording(self, rollout_id: RolloutId) -> str:
+        """Return all that the judge was shown in a rollout, as JSON lines; NotFound when nothing was recorded."""
+        return self._http.text(f"/v1/rollouts/{quote(str(rollout_id), safe='')}/recording")
+
     def sample(self, name: str) -> Rows:
         """Return rows that the model takes, as its endpoint's own OpenAPI document has them; asks the gateway.
 

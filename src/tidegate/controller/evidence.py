@@ -14,16 +14,7 @@ from tidegate import judge
 from tidegate.gateway.base import Counts
 from tidegate.rollout import Rollout, SplitCheck, check_mirror, check_split
 from tidegate.target.base import Reading
-
-#: The share of requests that a p99 objective allows to be slower.
-P99_BUDGET = 0.01
-#: Slow requests come in clusters (a stalled processor delays all that wait for it), so each counts for half of the
-#: evidence that an independent one would be, and a single look, a stall of a second perhaps, condemns nobody. Figures:
-#: benchmarks/results/judge-stalls.md.
-LATENCY_TEMPERING = 0.5
-LATENCY_PATIENCE = 3
-
-SIGNALS = ("errors", "latency", "rejections")
+from tidegate.trial.rules import DISAGREEMENT, tallies
 
 
 @dataclass(frozen=True)
@@ -34,6 +25,9 @@ class Totals:
     errors: int = 0
     rejections: int = 0
     slow: int = 0
+    #: Requests that were copied and answered by both revisions, and those that this one answered otherwise.
+    compared: int = 0
+    disagreed: int = 0
 
     @classmethod
     def of(cls, counts: Counts, objective_ms: float) -> Self:
@@ -48,41 +42,13 @@ class Totals:
 
     def tallies(self) -> dict[str, judge.Tally]:
         """Return one tally per signal; every signal is a number of bad events among all requests."""
-        bad = {"errors": self.errors, "latency": self.slow, "rejections": self.rejections}
-        return {name: judge.Tally(self.requests, min(bad[name], self.requests)) for name in SIGNALS}
+        return tallies(self.requests, self.errors, self.rejections, self.slow, self.compared, self.disagreed)
 
     def as_dict(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in _TOTALS}
 
 
-_TOTALS = ("requests", "errors", "rejections", "slow")
-
-
-def policy(*, budget: float, latency: str, alpha: float, margin: float, min_requests: int) -> judge.Policy:
-    """Return the judge's policy for a deployment's service levels.
-
-    Args:
-        budget: the share of requests that may fail, 0 to 1: what the availability objective leaves.
-        latency: the p99 objective as people write it.
-    """
-    return judge.Policy(
-        signals=(
-            judge.SignalPolicy("errors", objective=budget, margin=margin, min_requests=min_requests),
-            judge.SignalPolicy(
-                "latency",
-                objective=P99_BUDGET,
-                margin=margin,
-                min_requests=min_requests,
-                tempering=LATENCY_TEMPERING,
-                patience=LATENCY_PATIENCE,
-                verb=f"took {latency} or longer",
-            ),
-            judge.SignalPolicy(
-                "rejections", objective=budget, margin=margin, min_requests=min_requests, verb="were rejected"
-            ),
-        ),
-        alpha=alpha,
-    )
+_TOTALS = ("requests", "errors", "rejections", "slow", "compared", "disagreed")
 
 
 @dataclass(frozen=True)
@@ -168,11 +134,16 @@ class Measured:
             return None
         return {str(number): round(100 * counted.requests / total, 2) for number, counted in self.window.items()}
 
-    def verdict(self, rules: judge.Policy) -> judge.Verdict | None:
-        """Return what the judge says now; None before the first step."""
+    def verdict(self, rules: judge.Policy, *, is_mirrored: bool = False) -> judge.Verdict | None:
+        """Return what the judge says now; None before the first step.
+
+        Args:
+            is_mirrored: whether requests are copied in this step, so that answers are compared.
+        """
         if self.evidence is None:
             return None
-        return judge.assess(rules, judge.Evidence.from_storage(dict(self.evidence)))
+        idle = () if is_mirrored else (DISAGREEMENT,)
+        return judge.assess(rules, judge.Evidence.from_storage(dict(self.evidence)), idle)
 
     def for_storage(self) -> dict[str, Any]:
         return {

@@ -57,8 +57,12 @@ class Home:
         return self.logs / "controller.log"
 
     def report(self, deployment: str, rollout: int, suffix: str) -> Path:
-        """Return the file of a rollout's report; `suffix` is "json" or "md"."""
+        """Return the file of a rollout's report; `suffix` is "json", "md" or "looks.jsonl"."""
         return self.root / "reports" / deployment / f"{rollout}.{suffix}"
+
+    def recording(self, deployment: str, rollout: int) -> Path:
+        """Return the file of all that the judge was shown in a rollout, look by look."""
+        return self.report(deployment, rollout, "looks.jsonl")
 
     def rules(self, deployment: str) -> Path:
         return self.root / "monitoring" / f"{deployment}.rules.yml"

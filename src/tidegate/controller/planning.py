@@ -11,12 +11,12 @@ from tidegate.contract.errors import InvalidInput
 from tidegate.contract.quantities import Duration
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.contract.serving import Batching
-from tidegate.controller import evidence
 from tidegate.gateway.base import RevisionRef, Sticky
 from tidegate.rollout import Plan, Step, strategies
 from tidegate.store import RevisionRow
 from tidegate.target.base import Answering, RevisionSpec
 from tidegate.target.process import CACHE_URL_VARIABLE
+from tidegate.trial.rules import rules
 
 #: How long a candidate that carries traffic may be without a ready replica. The judge sees the failed requests long
 #: before; this is for a candidate that gets none to fail.
@@ -167,18 +167,6 @@ def sticky(request: DeploymentRequest) -> Sticky | None:
 
 def replicas(request: DeploymentRequest) -> int:
     return request.infrastructure.resources.replicas
-
-
-def rules(request: DeploymentRequest) -> judge.Policy:
-    """Return what the judge is to hold the candidate to."""
-    analysis = request.analysis
-    return evidence.policy(
-        budget=float(request.error_budget),
-        latency=str(request.serving_requirements.latency_p99),
-        alpha=analysis.alpha.ratio,
-        margin=analysis.margin.ratio,
-        min_requests=analysis.min_requests,
-    )
 
 
 def requests_to_pass(request: DeploymentRequest) -> int:

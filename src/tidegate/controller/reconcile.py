@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -20,10 +20,12 @@ from tidegate.contract.errors import TidegateError
 from tidegate.contract.request import DeploymentRequest
 from tidegate.controller import planning, report
 from tidegate.controller.checking import Checks
+from tidegate.controller.comparing import Comparer
 from tidegate.controller.evidence import Measured, Totals
 from tidegate.controller.home import Home, write_atomically
 from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.protocols import answers_grpc
+from tidegate.controller.recorder import Recorder
 from tidegate.gateway.base import Trial
 from tidegate.rollout import (
     Checked,
@@ -40,6 +42,7 @@ from tidegate.rollout import (
 from tidegate.rollout.machine import actions
 from tidegate.store import DeploymentRow, NewEvent, RevisionRow, RolloutRow, Store
 from tidegate.target.base import RevisionHealth, Target
+from tidegate.trial.rules import rules as rules_of
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +80,8 @@ class Reconciler:
         self._monitored: int | None = None
         self._ending: dict[int, asyncio.Task[None]] = {}
         self._checks = Checks(name, home, store)
+        self._comparer = Comparer(name, target)
+        self._recorder = Recorder(home, name)
         self.seen = Seen()
 
     async def tick(self) -> bool:
@@ -135,7 +140,7 @@ class Reconciler:
         rollout = Rollout.from_storage(row.state)
         measured = Measured.from_storage(row.evidence)
         request = planning.request_of(self._revision(deployment, rollout.plan.candidate))
-        rules = planning.rules(request)
+        rules = rules_of(request)
         # When going back, traffic comes first: users must not wait for a process to be looked after.
         going_back = rollout.phase is Phase.ROLLING_BACK
         split_took = await self._put_split(rollout, request) if going_back else None
@@ -145,19 +150,22 @@ class Reconciler:
         for _ in range(MAX_EDGES):
             # Requests counted before the split came into force belong to the step before: look before the next begins.
             due = split_took is not None or rollout.phase is Phase.SHIFTING
-            measured, looked = await self._look(rollout, measured, request, rules, due=due)
+            measured, looked = await self._look(row, rollout, measured, request, rules, due=due)
             now = datetime.now(UTC)
             checks = self._checks.look(row, rollout, request, self.seen.health.get(rollout.plan.candidate))
             moved = advance(rollout, self._observation(rollout, measured, rules, checks), now)
             if moved.transition is None:
                 if looked or moved.rollout != rollout:
                     self._store.save_look(row, moved.rollout.for_storage(), measured.for_storage())
+                if looked:
+                    self._record_look(row, rollout, measured, request)
                 if moved.rollout.traffic() == rollout.traffic():
                     return
                 # A rollback that gave stable what its replicas can take: the rest follows as they become ready.
                 row, rollout = self._store.rollout(row.id), moved.rollout
                 split_took = await self._put_split(rollout, request)
                 continue
+            shown = measured
             if moved.rollout.phase is Phase.ANALYZING:
                 measured = measured.enter_step(moved.rollout.step, rules)
             events = [self._told(moved.transition, moved.rollout, rollout, measured, split_took)]
@@ -170,13 +178,21 @@ class Reconciler:
                 ended=moved.rollout.is_terminal,
                 promoted=moved.rollout.phase is Phase.PROMOTED,
             )
-            rollout = moved.rollout
+            before, rollout = rollout, moved.rollout
+            if not rollout.is_terminal:
+                # Traffic at once: the replicas that it goes to were ensured at the start of this tick.
+                split_took = await self._put_split(rollout, request)
+            if looked:
+                self._record_look(row, before, shown, request)
+            self._recorder.moved(row, rollout, shown, measured, request)
             if rollout.is_terminal:
                 self._caught_up = False
                 return
-            # Traffic at once: the replicas that it goes to were ensured at the start of this tick.
-            split_took = await self._put_split(rollout, request)
         log.error("%s: more than %d edges in one tick", self._name, MAX_EDGES)
+
+    def _record_look(self, row: RolloutRow, rollout: Rollout, measured: Measured, request: DeploymentRequest) -> None:
+        verdict = self.seen.verdict.outcome if self.seen.verdict is not None else None
+        self._recorder.looked(row, rollout, measured, verdict, request)
 
     async def _ensure_all(self, deployment: DeploymentRow, row: RolloutRow, rollout: Rollout) -> None:
         for action in actions(rollout):
@@ -195,13 +211,21 @@ class Reconciler:
         return (datetime.now(UTC) - rollout.phase_since).total_seconds() if changed else None
 
     async def _look(
-        self, rollout: Rollout, measured: Measured, request: DeploymentRequest, rules: judge.Policy, *, due: bool
+        self,
+        row: RolloutRow,
+        rollout: Rollout,
+        measured: Measured,
+        request: DeploymentRequest,
+        rules: judge.Policy,
+        *,
+        due: bool,
     ) -> tuple[Measured, bool]:
         """Read the counters when a look is due: after each interval, and at once when the split has changed."""
         if rollout.phase not in _WATCHED or rollout.plan.stable is None:
             return measured, False
         clock = time.monotonic()
-        if not due and clock - self.seen.looked_at < request.analysis.interval.seconds:
+        since = clock - self.seen.looked_at
+        if not due and since < request.analysis.interval.seconds:
             return measured, False
         self.seen.looked_at = clock
         try:
@@ -214,10 +238,31 @@ class Reconciler:
         measured, growth = measured.look(reading, objective_ms)
         if rollout.phase is Phase.BASELINE:
             measured = measured.add_baseline(growth.get(rollout.plan.stable, Totals()))
+        growth = await self._compared(row, rollout, request, growth, since)
         measured = measured.observe(rules, rollout, growth)
-        self.seen.verdict = measured.verdict(rules)
+        self.seen.verdict = measured.verdict(rules, is_mirrored=rollout.mirror > 0)
         self.seen.measured = measured
         return measured, True
+
+    async def _compared(
+        self,
+        row: RolloutRow,
+        rollout: Rollout,
+        request: DeploymentRequest,
+        growth: dict[int, Totals],
+        seconds: float,
+    ) -> dict[int, Totals]:
+        """Return the growth with what was compared of copied requests since the last look."""
+        plan = rollout.plan
+        if plan.stable is None or not rollout.mirror:
+            return growth
+        kept, tried = growth.get(plan.stable, Totals()), growth.get(plan.candidate, Totals())
+        found = await self._comparer.look(row.id, rollout, request, kept.requests / max(seconds, 0.001))
+        return {
+            **growth,
+            plan.stable: replace(kept, compared=found.requests),
+            plan.candidate: replace(tried, compared=found.requests, disagreed=found.disagreed),
+        }
 
     def _observation(
         self, rollout: Rollout, measured: Measured, rules: judge.Policy, checks: Checked | None
@@ -227,7 +272,9 @@ class Reconciler:
         stable = self.seen.health.get(plan.stable) if plan.stable is not None else None
         # After a restart of the controller the evidence is known before the first new look. After a look that failed
         # there is no verdict: what could not be measured is neither pass nor fail.
-        said = self.seen.verdict if self.seen.looked_at else measured.verdict(rules)
+        said = self.seen.verdict
+        if not self.seen.looked_at:
+            said = measured.verdict(rules, is_mirrored=rollout.mirror > 0)
         check = SplitCheck.UNKNOWN
         if measured.step == rollout.step and plan.stable is not None:
             check = measured.check_split(rollout)
@@ -258,6 +305,8 @@ class Reconciler:
         }
         if after.mirror:
             data["mirror"] = after.mirror
+        if before.mirror:
+            data["disagreements"] = list(self._comparer.examples)
         if before.plan.stable is not None:
             data["requests"] = {str(number): totals.as_dict() for number, totals in measured.total.items()}
         if before.phase is Phase.BASELINE:

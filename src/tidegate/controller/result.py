@@ -20,7 +20,6 @@ from tidegate.contract.result import (
     UsedResources,
 )
 from tidegate.controller import planning
-from tidegate.controller.evidence import P99_BUDGET
 from tidegate.controller.monitoring import alert_names
 from tidegate.controller.protocols import answers_grpc
 from tidegate.controller.service import Service
@@ -28,6 +27,7 @@ from tidegate.observe.catalogue import metric_names
 from tidegate.rollout import Rollout, Step
 from tidegate.store import RolloutRow
 from tidegate.target.base import RevisionHealth
+from tidegate.trial.rules import P99_BUDGET
 
 
 def build(service: Service, name: str) -> dict[str, Any]:

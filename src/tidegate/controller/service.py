@@ -297,6 +297,17 @@ class Service:
         every = [self.target.logs(ref, index, lines) for index in range(planning.replicas(request))]
         return merged(every)[-lines:]
 
+    def recording(self, row: RolloutRow) -> str:
+        """Return what was recorded of a rollout, in the form of trial.recording; NotFound when nothing was."""
+        try:
+            return self.home.recording(row.deployment, row.id).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise NotFound(
+                f"rollout {row.id} of {row.deployment!r} has no recording",
+                subject=str(row.id),
+                hint="only a rollout that reached its first step, with a stable revision beside it, is recorded",
+            ) from None
+
     def _refuse_unready(self, name: str, candidate: int) -> None:
         """All requests would be failed until it is ready again, or taken back."""
         health = self.supervisor.seen(name).health.get(candidate)

@@ -85,7 +85,7 @@ def nearest_harmful(
 
 def _rising_root(function: Callable[[float], tuple[float, float]], low: float, high: float) -> float:
     """Return where an increasing function, given with its derivative, crosses 0 (Newton, bisection where it leaps)."""
-    at = 0.5 * (low + high)
+    at = high
     for _ in range(_ROOT_STEPS):
         value, rise = function(at)
         if value > 0.0:
@@ -93,11 +93,10 @@ def _rising_root(function: Callable[[float], tuple[float, float]], low: float, h
         else:
             low = at
         following = at - value / rise if rise > 0.0 else low
-        if not low < following < high:
-            following = 0.5 * (low + high)
+        # A last step so small that it leaves the bracket is the end, not a leap.
         if abs(following - at) < _ROOT_TOLERANCE:
-            return following
-        at = following
+            return at
+        at = following if low < following < high else 0.5 * (low + high)
     return at
 
 

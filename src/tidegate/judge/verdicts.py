@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tidegate.judge import bernoulli
 from tidegate.judge.evidence import Evidence, SignalEvidence
@@ -14,15 +14,22 @@ from tidegate.judge.records import Outcome, Policy, SignalPolicy, SignalVerdict,
 LEAST_BAD_EVENTS = 3
 
 
-def assess(policy: Policy, evidence: Evidence) -> Verdict:
-    """Return what the evidence says now. Looking changes nothing, and may happen at any time."""
+def assess(policy: Policy, evidence: Evidence, idle: Collection[str] = ()) -> Verdict:
+    """Return what the evidence says now. Looking changes nothing, and may happen at any time.
+
+    Args:
+        idle: signals that are not measured in this step. What they showed before can still fail the candidate; they
+            do not hold it back from passing.
+    """
     signals = tuple(_assess(policy, signal, evidence.of(signal.name)) for signal in policy.signals)
-    outcome: Outcome
-    for outcome in ("fail", "inconclusive"):
-        concerned = [signal for signal in signals if signal.outcome == outcome]
-        if concerned:
-            return Verdict(outcome, _together(concerned), signals)
-    return Verdict("pass", _together(signals), signals)
+    failed = [signal for signal in signals if signal.outcome == "fail"]
+    if failed:
+        return Verdict("fail", _together(failed), signals)
+    measured = [signal for signal in signals if signal.signal not in idle]
+    undecided = [signal for signal in measured if signal.outcome == "inconclusive"]
+    if undecided or not measured:
+        return Verdict("inconclusive", _together(undecided) or "nothing is measured in this step", signals)
+    return Verdict("pass", _together(measured), signals)
 
 
 def _together(signals: Sequence[SignalVerdict]) -> str:

@@ -165,14 +165,14 @@ def report(
     $ tidegate report 17 --format json > rollout-17.json
     """
     with connect(ctx) as client:
-        rollout_id = _rollout_id(client, which)
+        rollout_id = rollout_named(client, which)
         if form is ReportFormat.JSON or output is Output.JSON:
             print_json(client.report(rollout_id))
         else:
             say(client.report_markdown(rollout_id).rstrip("\n"))
 
 
-def _rollout_id(client: Any, which: str) -> str:
+def rollout_named(client: Any, which: str) -> str:
     """Return the rollout meant: the latest of a deployment, or the one with this id."""
     if not which[:1].isalpha():
         return which

@@ -1,0 +1,65 @@
+"""Has both revisions of a rollout note their answers while requests are copied, and compares what they noted."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tidegate.contract.errors import TidegateError
+from tidegate.contract.request import DeploymentRequest
+from tidegate.controller.shadowing import Compared, Comparison
+from tidegate.gateway.base import RevisionRef
+from tidegate.judge.agreement import Allowed
+from tidegate.rollout import Rollout
+from tidegate.target.base import Target
+
+log = logging.getLogger(__name__)
+
+
+class Comparer:
+    """The comparisons of one deployment's rollouts; each in its turn."""
+
+    def __init__(self, deployment: str, target: Target) -> None:
+        self._deployment = deployment
+        self._target = target
+        self._rollout: int | None = None
+        self._comparison = Comparison(lambda _: Allowed())
+
+    @property
+    def examples(self) -> list[dict[str, Any]]:
+        """The first disagreements of the rollout that was looked at last."""
+        return self._comparison.examples
+
+    async def look(
+        self, rollout_id: int, rollout: Rollout, request: DeploymentRequest, requests_per_second: float
+    ) -> Compared:
+        """Return what was compared since the last look; nothing while no requests are copied.
+
+        Args:
+            requests_per_second: that stable answers now.
+        """
+        if rollout.plan.stable is None or not rollout.mirror:
+            return Compared()
+        if self._rollout != rollout_id:
+            self._rollout, self._comparison = rollout_id, Comparison(_tolerances(request))
+        stable = RevisionRef(self._deployment, rollout.plan.stable)
+        candidate = RevisionRef(self._deployment, rollout.plan.candidate)
+        share = self._comparison.aim(requests_per_second)
+        try:
+            for ref in (stable, candidate):
+                await self._target.note_answers(ref, share)
+            kept, tried = await self._target.noted(stable), await self._target.noted(candidate)
+        except (TidegateError, OSError) as error:
+            log.warning("%s: answers could not be compared: %s", self._deployment, error)
+            return Compared()
+        return self._comparison.take(kept, tried, time.monotonic())
+
+
+def _tolerances(request: DeploymentRequest) -> Callable[[str], Allowed]:
+    """Return what gives each output its tolerance, as the request says."""
+    analysis = request.analysis
+    usual = Allowed(analysis.tolerance.absolute, analysis.tolerance.relative)
+    named = {name: Allowed(held.absolute, held.relative) for name, held in analysis.tolerances.items()}
+    return lambda output: named.get(output, usual)

@@ -1,0 +1,112 @@
+"""Writes down every look of a rollout beside its report, for `tidegate judge replay`. Form: trial.recording.
+
+Lines are written after the store has what they tell of. Nothing waits for them and nothing fails with them: a recording
+that cannot be written is missed by people, not by a rollout.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from tidegate.contract.request import DeploymentRequest
+from tidegate.controller.evidence import Measured, Totals
+from tidegate.controller.home import Home
+from tidegate.rollout import Rollout
+from tidegate.store import RolloutRow
+from tidegate.trial import recording
+
+log = logging.getLogger(__name__)
+
+#: Of one recording: about 150,000 looks, two days of one each second.
+MOST_BYTES = 16 << 20
+
+
+class Recorder:
+    """The recordings of one deployment's rollouts; each in its turn."""
+
+    def __init__(self, home: Home, deployment: str) -> None:
+        self._home = home
+        self._deployment = deployment
+        self._rollout: int | None = None
+        self._last: tuple[Any, ...] | None = None
+        self._is_closed = False
+        self._is_begun = False
+
+    def looked(
+        self, row: RolloutRow, rollout: Rollout, measured: Measured, verdict: str | None, request: DeploymentRequest
+    ) -> None:
+        """Write a look down; one that brought nothing new is left out, since it says nothing to the judge either."""
+        self._follow(row)
+        counts = _counts(rollout, measured)
+        if measured.step < 0 or self._last == (*counts.values(), verdict):
+            return
+        self._last = (*counts.values(), verdict)
+        self._write(row, request, recording.line("look", _at(row), **counts, verdict=verdict))
+
+    def moved(
+        self, row: RolloutRow, rollout: Rollout, before: Measured, after: Measured, request: DeploymentRequest
+    ) -> None:
+        """Write down that the rollout went on, and whether the evidence of a step begins.
+
+        What comes before the first step is left to the events.
+        """
+        self._follow(row)
+        if after.step < 0:
+            return
+        if after.step != before.step:
+            self._last = None
+            fields = {"step": after.step, "weight": rollout.weight, "baseline": _plain(after.baseline)}
+            self._write(row, request, recording.line("step", _at(row), **fields, **_counts(rollout, after)))
+        phase = recording.line("phase", _at(row), phase=rollout.phase.value, reason=rollout.reason)
+        self._write(row, request, phase)
+
+    def _follow(self, row: RolloutRow) -> None:
+        if self._rollout != row.id:
+            self._rollout, self._last, self._is_closed, self._is_begun = row.id, None, False, False
+
+    def _write(self, row: RolloutRow, request: DeploymentRequest, line: str) -> None:
+        if self._is_closed:
+            return
+        path = self._home.recording(self._deployment, row.id)
+        try:
+            size = path.stat().st_size if path.exists() else 0
+            if size and not self._is_begun:
+                # What a controller that was killed had begun to write must not spoil the line that follows.
+                line = "\n" + line
+            self._is_begun = True
+            if size + len(line.encode()) > MOST_BYTES:
+                self._is_closed = True
+                line = recording.line("full", _at(row))
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with path.open("a", encoding="utf-8") as stream:
+                stream.write(line if size else _first(row, request) + line)
+        except OSError as error:
+            self._is_closed = True
+            log.warning("%s: rollout %d is no longer recorded: %s", self._deployment, row.id, error)
+
+
+def _first(row: RolloutRow, request: DeploymentRequest) -> str:
+    return recording.first_line(
+        rollout=str(row.id),
+        deployment=row.deployment,
+        from_revision=row.from_revision,
+        to_revision=row.to_revision,
+        started_at=row.started_at.isoformat(),
+        request=request.as_document(),
+    )
+
+
+def _at(row: RolloutRow) -> float:
+    return (datetime.now(UTC) - row.started_at).total_seconds()
+
+
+def _counts(rollout: Rollout, measured: Measured) -> dict[str, list[int]]:
+    plan = rollout.plan
+    stable = measured.total.get(plan.stable, Totals()) if plan.stable is not None else Totals()
+    return {"candidate": _plain(measured.total.get(plan.candidate, Totals())), "stable": _plain(stable)}
+
+
+def _plain(totals: Totals) -> list[int]:
+    return [totals.requests, totals.errors, totals.rejections, totals.slow]

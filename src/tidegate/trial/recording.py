@@ -1,0 +1,136 @@
+"""The form in which a rollout's looks are kept, exact enough to judge them again: JSON lines. Pure.
+
+A line is one object with `kind` and, but for the first, `at`, seconds since the rollout began:
+
+- `rollout`, the first: `format`, `rollout`, `deployment`, `from_revision`, `to_revision`, `started_at`, `request` (the
+  candidate's document, every default filled in).
+- `step`: the evidence of a step begins: `step` (from 0), `weight`, counts of `candidate` and `stable` so far, and
+  `baseline`, stable's counts from before the first step.
+- `look`: counts of `candidate` and `stable` so far, and `verdict`, what was said then.
+- `phase`: the rollout went on to `phase`, because of `reason`.
+- `full`: the file has reached its bound; nothing follows.
+
+Counts are `[requests, errors, rejections, slow]`, since the rollout began. They are totals, not growth: a line that was
+lost with a killed controller makes two looks one, and one that was written twice adds nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tidegate.contract.errors import InvalidInput
+
+FORMAT = 1
+
+Counts = tuple[int, int, int, int]
+NONE: Counts = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What was recorded of a rollout; `entries` are the lines behind the first, in order."""
+
+    rollout: str
+    deployment: str
+    from_revision: int
+    to_revision: int
+    started_at: str
+    request: Mapping[str, Any]
+    entries: tuple[Mapping[str, Any], ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """False when the file reached its bound before the rollout ended."""
+        return not any(entry["kind"] == "full" for entry in self.entries)
+
+
+def line(kind: str, at: float, **fields: Any) -> str:
+    return json.dumps({"kind": kind, "at": round(at, 3), **fields}, separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+def first_line(**fields: Any) -> str:
+    """Return the line that a recording begins with; its fields are those of `Recording`."""
+    return json.dumps({"kind": "rollout", "format": FORMAT, **fields}, separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+def read(lines: Iterable[str], source: str) -> Recording:
+    """Read a recording.
+
+    Args:
+        source: what the lines came from, for messages.
+
+    Raises:
+        InvalidInput: it is none, or of a form that this version does not know. A line that was cut short, as a killed
+            controller leaves it, is passed over.
+    """
+    documents = _to_full(_documents([text for text in lines if text.strip()], source))
+    if not documents or documents[0].get("kind") != "rollout":
+        raise _not_a_recording(source, "a first line of the kind rollout", "none")
+    first, entries = documents[0], documents[1:]
+    if first.get("format") != FORMAT:
+        raise InvalidInput(
+            f"{source} is a recording of a form that this version does not know",
+            subject=source,
+            expected=f"format {FORMAT}",
+            got=f"format {first.get('format')}",
+        )
+    try:
+        return Recording(
+            rollout=first["rollout"],
+            deployment=first["deployment"],
+            from_revision=first["from_revision"],
+            to_revision=first["to_revision"],
+            started_at=first["started_at"],
+            request=first["request"],
+            entries=tuple(_checked(entry) for entry in entries),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise _not_a_recording(source, "lines as the controller writes them", repr(error)) from error
+
+
+def _documents(lines: Sequence[str], source: str) -> list[dict[str, Any]]:
+    """Return the lines that are objects; the first has to be one."""
+    documents = []
+    for text in lines:
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError):
+            document = None
+        if isinstance(document, dict):
+            documents.append(document)
+        elif not documents:
+            raise _not_a_recording(source, "a JSON object on each line", text.strip()[:60])
+    return documents
+
+
+def _to_full(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out what a controller that was started again may have written behind the bound."""
+    ends = [number for number, document in enumerate(documents, 1) if document.get("kind") == "full"]
+    return documents[: ends[0]] if ends else documents
+
+
+def _checked(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an entry whose numbers are numbers; KeyError, TypeError or ValueError for what is missing or none."""
+    checked: dict[str, Any] = {**entry, "at": float(entry["at"])}
+    names = {"step": ("candidate", "stable", "baseline"), "look": ("candidate", "stable")}.get(entry["kind"], ())
+    for name in names:
+        requests, errors, rejections, slow = entry[name]
+        checked[name] = (int(requests), int(errors), int(rejections), int(slow))
+    if entry["kind"] == "step":
+        checked |= {"step": int(entry["step"]), "weight": float(entry["weight"])}
+    if entry["kind"] == "phase":
+        checked |= {"phase": str(entry["phase"]), "reason": str(entry["reason"])}
+    return checked
+
+
+def _not_a_recording(source: str, expected: str, got: str) -> InvalidInput:
+    return InvalidInput(
+        f"{source} is not the recording of a rollout",
+        subject=source,
+        expected=expected,
+        got=got,
+        hint="a recording is reports/NAME/ROLLOUT.looks.jsonl in the home folder; or name the deployment or rollout",
+    )

@@ -1,0 +1,207 @@
+"""A recorded rollout, judged again with other settings: what would have been said, and what that changes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tidegate import judge
+from tidegate.contract.request import DeploymentRequest, parse_request
+from tidegate.trial.recording import NONE, Counts, Recording
+from tidegate.trial.rules import rules, tallies
+
+#: Fields of the request that can be told otherwise afterwards, by the names that people use for them. What counted as
+#: slow was counted at the time, so the latency objective is not among them.
+SETTINGS = {
+    "alpha": ("analysis", "alpha"),
+    "margin": ("analysis", "margin"),
+    "min_requests": ("analysis", "minRequests"),
+    "availability": ("servingRequirements", "availability"),
+}
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the judge says at one look, `at` seconds after the rollout began."""
+
+    at: float
+    step: int
+    outcome: str
+    reason: str
+    candidate: Counts
+
+
+@dataclass(frozen=True)
+class StepSpan:
+    """A step as it was recorded, and when each judge would have ended it; None: not while it lasted."""
+
+    step: int
+    weight: float
+    began_at: float
+    ended_at: float | None
+    ended_as: str | None
+    recorded_pass_at: float | None
+    recorded_fail_at: float | None
+    replayed_pass_at: float | None
+    replayed_fail_at: float | None
+
+
+def replay(recording: Recording, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Judge a recording again and return what differs, as plain JSON values.
+
+    Args:
+        settings: new values by the names in `SETTINGS`; None or a missing name leaves what was recorded.
+
+    Returns:
+        `settings` (recorded and replayed), `looks`, `unlike_the_record` (looks at which the recorded settings do not
+        give the recorded verdict; 0 says that the replay is exact), `complete`, `happened`, `steps`, `verdicts` (each
+        change of either), and `differences` in sentences. Times are seconds since the rollout began.
+
+    Raises:
+        InvalidInput: a setting that a request cannot have.
+    """
+    recorded_request = parse_request(recording.request)
+    changed = {name: value for name, value in (settings or {}).items() if value is not None}
+    replayed_request = parse_request(_with(recording.request, changed))
+    again = list(_judged(recording, rules(recorded_request)))
+    replayed = list(_judged(recording, rules(replayed_request)))
+    told = [entry.get("verdict") for entry in recording.entries if entry["kind"] == "look"]
+    steps = _spans(recording, told, replayed)
+    happened = [
+        {"at": entry["at"], "phase": entry["phase"], "reason": entry["reason"]}
+        for entry in recording.entries
+        if entry["kind"] == "phase"
+    ]
+    return {
+        "rollout": recording.rollout,
+        "deployment": recording.deployment,
+        "from_revision": recording.from_revision,
+        "to_revision": recording.to_revision,
+        "started_at": recording.started_at,
+        "complete": recording.is_complete,
+        "settings": {"recorded": _settings(recorded_request), "replayed": _settings(replayed_request)},
+        "looks": len(told),
+        "unlike_the_record": sum(
+            was is not None and was != said.outcome for was, said in zip(told, again, strict=True)
+        ),
+        "happened": happened,
+        "steps": [asdict(step) for step in steps],
+        "verdicts": list(_changes(told, replayed)),
+        "differences": list(_differences(steps, told, replayed)),
+    }
+
+
+def _with(request: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    document = {key: dict(value) if isinstance(value, Mapping) else value for key, value in request.items()}
+    for name, value in changed.items():
+        part, field = SETTINGS[name]
+        document.setdefault(part, {})[field] = value
+    return document
+
+
+def _settings(request: DeploymentRequest) -> dict[str, Any]:
+    document = request.as_document()
+    return {name: document[part][field] for name, (part, field) in SETTINGS.items()}
+
+
+def _judged(recording: Recording, policy: judge.Policy) -> Iterator[Said]:
+    """Yield the verdict at every look; nothing is judged before the first step."""
+    evidence, step = None, -1
+    candidate, stable = NONE, NONE
+    for entry in recording.entries:
+        if entry["kind"] == "step":
+            begun = evidence if evidence is not None else judge.begin(policy, tallies(*entry["baseline"]))
+            evidence, step = judge.begin_step(policy, begun), entry["step"]
+            candidate, stable = entry["candidate"], entry["stable"]
+        elif entry["kind"] == "look" and evidence is not None:
+            grown = tallies(*_since(entry["candidate"], candidate)), tallies(*_since(entry["stable"], stable))
+            candidate, stable = entry["candidate"], entry["stable"]
+            evidence = judge.observe(policy, evidence, *grown)
+            verdict = judge.assess(policy, evidence)
+            yield Said(entry["at"], step, verdict.outcome, verdict.reason, candidate)
+
+
+def _since(now: Counts, before: Counts) -> Counts:
+    """Return the growth; never negative."""
+    return (
+        max(0, now[0] - before[0]),
+        max(0, now[1] - before[1]),
+        max(0, now[2] - before[2]),
+        max(0, now[3] - before[3]),
+    )
+
+
+def _spans(recording: Recording, told: list[str | None], replayed: list[Said]) -> list[StepSpan]:
+    entries = recording.entries
+    begun = [number for number, entry in enumerate(entries) if entry["kind"] == "step"]
+    spans = []
+    for number, following in zip(begun, [*begun[1:], len(entries)], strict=True):
+        entry = entries[number]
+        phases = [
+            later
+            for later in entries[number + 1 : following]
+            if later["kind"] == "phase" and later["phase"] not in ("analyzing", "paused")
+        ]
+        looks = [at for at, said in enumerate(replayed) if said.step == entry["step"]]
+        spans.append(
+            StepSpan(
+                step=entry["step"],
+                weight=entry["weight"],
+                began_at=entry["at"],
+                ended_at=phases[0]["at"] if phases else None,
+                ended_as=phases[0]["phase"] if phases else None,
+                recorded_pass_at=_first(replayed[at].at for at in looks if told[at] == "pass"),
+                recorded_fail_at=_first(replayed[at].at for at in looks if told[at] == "fail"),
+                replayed_pass_at=_first(replayed[at].at for at in looks if replayed[at].outcome == "pass"),
+                replayed_fail_at=_first(replayed[at].at for at in looks if replayed[at].outcome == "fail"),
+            )
+        )
+    return spans
+
+
+def _first(times: Iterator[float]) -> float | None:
+    return next(times, None)
+
+
+def _changes(told: list[str | None], replayed: list[Said]) -> Iterator[dict[str, Any]]:
+    """Yield the looks at which either verdict is another than at the look before, and the last one."""
+    before: tuple[int, str | None, str] | None = None
+    for number, (was, said) in enumerate(zip(told, replayed, strict=True)):
+        now = (said.step, was, said.outcome)
+        if now != before or number == len(replayed) - 1:
+            yield {"at": said.at, "step": said.step, "recorded": was, "replayed": said.outcome, "reason": said.reason}
+        before = now
+
+
+def _differences(steps: list[StepSpan], told: list[str | None], replayed: list[Said]) -> Iterator[str]:
+    """Say what the other settings change, to the first fail; what follows it would not have been."""
+    failed = next((said for said in replayed if said.outcome == "fail"), None)
+    was = next((said for said, outcome in zip(replayed, told, strict=True) if outcome == "fail"), None)
+    for step in steps:
+        if failed is not None and step.began_at > failed.at:
+            break
+        yield from _of_step(step)
+    if failed is not None and was is None:
+        yield f"the candidate would have been taken back at {failed.at:.1f} s: {failed.reason}"
+    elif failed is None and was is not None:
+        yield f"the candidate would not have been taken back at {was.at:.1f} s, nor later in what was recorded"
+    elif failed is not None and was is not None and failed.at != was.at:
+        when, more = ("sooner", "fewer") if failed.at < was.at else ("later", "more")
+        requests = abs(was.candidate[0] - failed.candidate[0])
+        yield (
+            f"the candidate would have been taken back {abs(was.at - failed.at):.1f} s {when}, at {failed.at:.1f} s, "
+            f"after {requests:,} {more} of its requests"
+        )
+
+
+def _of_step(step: StepSpan) -> Iterator[str]:
+    name = f"step {step.step + 1} ({step.weight:g} %)"
+    was, now = step.recorded_pass_at, step.replayed_pass_at
+    if was is None and now is not None:
+        yield f"{name} would have passed {now - step.began_at:.1f} s after its begin, and did not pass"
+    elif was is not None and now is None:
+        yield f"{name} would not have passed while it lasted, and passed {was - step.began_at:.1f} s after its begin"
+    elif was is not None and now is not None and was != now:
+        when = "sooner" if now < was else "later"
+        yield f"{name} would have passed {abs(was - now):.1f} s {when}, {now - step.began_at:.1f} s after its begin"

@@ -1,0 +1,83 @@
+"""What the judge holds a deployment to: signals, their objectives, and how their bad events are counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tidegate import judge
+from tidegate.contract.request import DeploymentRequest
+
+#: The share of requests that a p99 objective allows to be slower.
+P99_BUDGET = 0.01
+#: Slow requests come in clusters (a stalled processor delays all that wait for it), so each counts for half of the
+#: evidence that an independent one would be, and a single look, a stall of a second perhaps, condemns nobody. Figures:
+#: benchmarks/results/judge-stalls.md.
+LATENCY_TEMPERING = 0.5
+LATENCY_PATIENCE = 3
+
+SIGNALS = ("errors", "latency", "rejections")
+#: Measured while requests are copied: those on which the candidate answered otherwise than stable.
+DISAGREEMENT = "disagreement"
+#: The judge holds a candidate to less than all.
+_MOST_DISAGREEMENT = 0.999
+
+
+def policy(*, budget: float, latency: str, alpha: float, margin: float, min_requests: int) -> judge.Policy:
+    """Return the judge's policy for a deployment's service levels.
+
+    Args:
+        budget: the share of requests that may fail, 0 to 1: what the availability objective leaves.
+        latency: the p99 objective as people write it.
+    """
+    return judge.Policy(
+        signals=(
+            judge.SignalPolicy("errors", objective=budget, margin=margin, min_requests=min_requests),
+            judge.SignalPolicy(
+                "latency",
+                objective=P99_BUDGET,
+                margin=margin,
+                min_requests=min_requests,
+                tempering=LATENCY_TEMPERING,
+                patience=LATENCY_PATIENCE,
+                verb=f"took {latency} or longer",
+            ),
+            judge.SignalPolicy(
+                "rejections", objective=budget, margin=margin, min_requests=min_requests, verb="were rejected"
+            ),
+        ),
+        alpha=alpha,
+    )
+
+
+def rules(request: DeploymentRequest) -> judge.Policy:
+    """Return what the judge is to hold the candidate to.
+
+    Disagreement is a signal where the request limits it and has a step in which it is measured.
+    """
+    analysis = request.analysis
+    usual = policy(
+        budget=float(request.error_budget),
+        latency=str(request.serving_requirements.latency_p99),
+        alpha=analysis.alpha.ratio,
+        margin=analysis.margin.ratio,
+        min_requests=analysis.min_requests,
+    )
+    if analysis.disagreement is None or not any(step.shadow is not None for step in request.trial):
+        return usual
+    disagreement = judge.SignalPolicy(
+        DISAGREEMENT,
+        objective=min(analysis.disagreement.ratio, _MOST_DISAGREEMENT),
+        margin=analysis.margin.ratio,
+        min_requests=analysis.min_requests,
+        verb="were answered otherwise than by stable",
+    )
+    return replace(usual, signals=(*usual.signals, disagreement))
+
+
+def tallies(
+    requests: int, errors: int, rejections: int, slow: int, compared: int = 0, disagreed: int = 0
+) -> dict[str, judge.Tally]:
+    """Return one tally per signal; every signal is a number of bad events among all requests, or among those compared."""
+    bad = {"errors": errors, "latency": slow, "rejections": rejections}
+    usual = {name: judge.Tally(requests, min(bad[name], requests)) for name in SIGNALS}
+    return {**usual, DISAGREEMENT: judge.Tally(compared, disagreed)}
