@@ -83,6 +83,38 @@ def test_a_shadow_finds_a_bad_candidate_and_no_user_meets_it(serving: Tidegate, 
     assert [record for record in records if record.failed] == []
 
 
+def test_a_shadow_takes_a_candidate_back_that_answers_otherwise_than_was_allowed(
+    serving: Tidegate, good_model: Path
+) -> None:
+    stable = serving.status(NAME)["stable"]
+    traffic = serving.traffic(NAME)
+    analysis = {**QUICK, "disagreement": "1%", "tolerance": {"absolute": 1e-6, "relative": 1e-4}}
+    report = serving.ended(deploy(serving, good_model, "shadow", analysis=analysis))
+    records = traffic.stop()
+    assert report["outcome"] == "rolled_back", report["reason"]
+    assert "were answered otherwise than by stable" in report["reason"]
+    shown = report["disagreements"][0]
+    assert shown["stable"] != shown["candidate"]
+    assert {record.revision for record in records} == {stable}
+    assert [record for record in records if record.failed] == []
+
+
+def test_a_shadow_of_the_same_model_agrees_and_waits_for_a_person(serving: Tidegate, better_model: Path) -> None:
+    traffic = serving.traffic(NAME)
+    analysis = {**QUICK, "disagreement": "1%"}
+    steps = [{"shadow": 100}, {"pause": "person"}]
+    rollout = deploy(serving, better_model, "shadow", analysis=analysis, steps=steps, modelArtifact={"path": str(better_model), "version": "7"})
+    status = serving.in_phase(NAME, "paused")
+    assert "waits for a person" in status["rollout"]["reason"]
+    with serving.client as client:
+        client.abort(NAME, by="ada", reason="seen enough")
+    report = serving.ended(rollout)
+    traffic.stop()
+    (compared, *_) = [step["requests"][str(report["to_revision"])] for step in report["steps"]]
+    assert compared["compared"] >= 30
+    assert compared["disagreed"] == 0
+
+
 def test_a_shadow_leads_to_a_canary_and_a_bake(serving: Tidegate, good_model: Path) -> None:
     stable = serving.status(NAME)["stable"]
     traffic = serving.traffic(NAME)
@@ -133,3 +165,30 @@ def test_a_rolling_exchange_that_does_harm_gives_stable_its_replicas_back(
     assert (status["stable"], status["split_asked"]) == (stable, {str(stable): 100})
     eventually("stable's replicas", lambda: serving.status(NAME)["replicas"][str(stable)]["ready"] == 2)
     assert {record.revision for record in records if record.failed} <= {report["to_revision"]}
+
+
+def test_an_ab_test_keeps_users_on_their_side_until_a_person_decides(serving: Tidegate, good_model: Path) -> None:
+    stable = serving.status(NAME)["stable"]
+    sticky = {"traffic": {"stickyBy": {"header": "x-user-id"}}}
+    serving.ended(serving.deploy("tested", good_model, **sticky))
+    rollout = serving.deploy(
+        "tested", good_model, deploymentStrategy="ab-test", steps=None, description="the other arm", **sticky,
+        modelArtifact={"path": str(good_model), "version": "other"},
+    )
+    status = serving.in_phase("tested", "paused")
+    url = status["url"]
+
+    def side(user: int) -> str:
+        answer = httpx.post(f"{url}/predict", json={"records": [ROW]}, headers={"x-user-id": f"user-{user}"})
+        assert answer.status_code == 200
+        return str(answer.headers["x-tidegate-revision"])
+
+    before = [side(user) for user in range(60)]
+    assert set(before) == {"1", "2"}
+    assert [side(user) for user in range(60)] == before
+    with serving.client as client:
+        client.promote("tested", by="ada", reason="more of them came back")
+    report = serving.ended(rollout)
+    assert (report["outcome"], report["decided_by"]) == ("promoted", "ada")
+    assert {side(user) for user in range(20)} == {"2"}
+    assert serving.status(NAME)["stable"] == stable

@@ -188,6 +188,18 @@ def test_one_failing_signal_fails_the_whole_and_one_undecided_holds_up_a_pass():
     assert undecided.outcome == "inconclusive"
 
 
+def test_a_signal_that_a_step_does_not_measure_holds_up_no_pass_and_still_fails_for_what_it_showed_before():
+    policy = Policy((SignalPolicy("errors", 0.001), SignalPolicy("disagreement", 0.01)))
+    begun = begin_step(policy, begin(policy, {}))
+    healthy = observe(policy, begun, {"errors": Tally(400, 0)}, {"errors": Tally(3_600, 3)})
+    assert assess(policy, healthy).outcome == "inconclusive"
+    assert assess(policy, healthy, idle={"disagreement"}).outcome == "pass"
+    assert assess(policy, healthy, idle={"errors", "disagreement"}).outcome == "inconclusive"
+    seen = {"errors": Tally(400, 0), "disagreement": Tally(400, 80)}
+    harmful = observe(policy, begun, seen, {"errors": Tally(3_600, 3), "disagreement": Tally(400, 0)})
+    assert assess(policy, begin_step(policy, harmful), idle={"disagreement"}).outcome == "fail"
+
+
 def test_what_is_true_of_several_signals_is_said_once():
     policy = Policy((SignalPolicy("errors", 0.001), SignalPolicy("latency", 0.01)))
     verdict = assess(policy, begin_step(policy, begin(policy, {})))

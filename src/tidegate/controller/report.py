@@ -18,7 +18,8 @@ def build(row: RolloutRow, candidate: RevisionRow, events: Sequence[Event]) -> d
     `decided_by` ("tidegate" or a person's name), `started_at`, `ended_at`, `duration_seconds`, `checks` (what came of
     the checks before traffic; None when there were none), `baseline` (stable's counts before the first step), `steps`
     (each with what was asked, what was observed, how long the split took to be in force, the counts per revision and
-    the verdict), `rollback` (time from the verdict to 0 %, None when there was none), `requests` (per revision over the
+    the verdict), `rollback` (time from the verdict to 0 %, None when there was none), `disagreements` (the first
+    copied requests that the candidate answered otherwise: id, output, both values), `requests` (per revision over the
     rollout), `events`.
     """
     rollout = Rollout.from_storage(row.state)
@@ -43,6 +44,7 @@ def build(row: RolloutRow, candidate: RevisionRow, events: Sequence[Event]) -> d
         "steps": steps,
         "rollback": _rollback(rollout, events),
         "promotion_split_in_force_ms": _in_force(events, Phase.PROMOTED),
+        "disagreements": _last_data(events, "disagreements") or [],
         "requests": _last_data(events, "requests"),
         "events": [event.as_dict() for event in events],
     }
@@ -77,6 +79,12 @@ def markdown(report: dict[str, Any]) -> str:
     if verdict is not None:
         lines += ["", "## Last verdict", "", f"**{verdict['outcome']}**: {verdict['reason']}", ""]
         lines += [f"- {signal['reason']}" for signal in verdict["signals"]]
+    if report["disagreements"]:
+        lines += ["", "## Answered otherwise than by stable", "", "| request | output | stable | candidate |", "|---|---|---|---|"]
+        lines += [
+            f"| `{shown['request_id']}` | {shown['output']} | {shown['stable']} | {shown['candidate']} |"
+            for shown in report["disagreements"]
+        ]
     lines += ["", "## Events", ""]
     lines += [f"- {event['at']} **{event['kind']}** {event['message']}" for event in report["events"]]
     return "\n".join(lines) + "\n"
@@ -99,7 +107,10 @@ def _counted(counts: dict[str, int] | None) -> str:
     if not counts:
         return "–"
     rejected = f", {counts['rejections']} rejected" if counts["rejections"] else ""
-    return f"{counts['requests']} requests, {counts['errors']} failed, {counts['slow']} slow{rejected}"
+    otherwise = ""
+    if counts.get("compared") and counts.get("disagreed"):
+        otherwise = f", {counts['disagreed']} of {counts['compared']} answered otherwise than by stable"
+    return f"{counts['requests']} requests, {counts['errors']} failed, {counts['slow']} slow{rejected}{otherwise}"
 
 
 def _steps(rollout: Rollout, events: Sequence[Event]) -> list[dict[str, Any]]:

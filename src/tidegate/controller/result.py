@@ -27,7 +27,7 @@ from tidegate.observe.catalogue import metric_names
 from tidegate.rollout import Rollout, Step
 from tidegate.store import RolloutRow
 from tidegate.target.base import RevisionHealth
-from tidegate.trial.rules import P99_BUDGET
+from tidegate.trial.rules import DISAGREEMENT, P99_BUDGET
 
 
 def build(service: Service, name: str) -> dict[str, Any]:
@@ -147,6 +147,7 @@ def _triggers(request: DeploymentRequest) -> tuple[RollbackTrigger, ...]:
             condition=f"the share of 4xx answers is above stable's and above {budget:.4%}, {also}",
             threshold=budget,
         ),
+        *_disagreement(request, also),
         RollbackTrigger(
             signal="restarts",
             condition=f"the candidate's replicas die more than {checks.max_restarts} times",
@@ -157,6 +158,19 @@ def _triggers(request: DeploymentRequest) -> tuple[RollbackTrigger, ...]:
             condition=f"the replicas are not ready within {checks.ready_within}, or none is for "
             f"{planning.UNREADY_SECONDS:g} s while they carry traffic",
             threshold=checks.ready_within.seconds,
+        ),
+    )
+
+
+def _disagreement(request: DeploymentRequest, also: str) -> tuple[RollbackTrigger, ...]:
+    allowed = request.analysis.disagreement
+    if allowed is None or not any(step.shadow is not None for step in request.trial):
+        return ()
+    return (
+        RollbackTrigger(
+            signal=DISAGREEMENT,
+            condition=f"the share of copied requests that are answered otherwise than by stable is above {allowed}, {also}",
+            threshold=allowed.ratio,
         ),
     )
 
