@@ -46,6 +46,13 @@ def test_the_smallest_request_has_every_default() -> None:
             "margin": "2%",
             "alpha": "1%",
             "onInconclusive": "pause",
+            "onWarning": "pause",
+            "signals": {
+                name: {"weight": 1.0, "critical": True, "dryRun": False}
+                for name in ("errors", "latency", "rejections", "disagreement")
+            },
+            "tolerance": {"absolute": 1e-06, "relative": 0.01},
+            "tolerances": {},
         },
         "healthChecks": {"readyWithin": "1m", "maxRestarts": 3},
         "gates": {"allowBreaking": False},

@@ -200,6 +200,40 @@ def test_a_signal_that_a_step_does_not_measure_holds_up_no_pass_and_still_fails_
     assert assess(policy, begin_step(policy, harmful), idle={"disagreement"}).outcome == "fail"
 
 
+def test_harm_on_a_signal_that_is_not_critical_is_a_warning_and_in_a_dry_run_nothing():
+    def verdict(**settings: bool):
+        latency = SignalPolicy("latency", 0.01, verb="were slower than 50 ms", **settings)
+        policy = Policy((SignalPolicy("errors", 0.001), latency))
+        begun = begin_step(policy, begin(policy, {}))
+        candidate = {"errors": Tally(400, 0), "latency": Tally(400, 80)}
+        return assess(policy, observe(policy, begun, candidate, {"errors": Tally(3_600, 3), "latency": Tally(3_600, 30)}))
+
+    assert (verdict().outcome, verdict().score) == ("fail", 0)
+    warned = verdict(is_critical=False)
+    assert (warned.outcome, warned.score) == ("warning", 50)
+    assert "80 of 400 candidate requests were slower" in warned.reason
+    shown = verdict(is_dry_run=True)
+    assert (shown.outcome, shown.score) == ("pass", 100)
+    assert [signal.outcome for signal in shown.signals] == ["pass", "fail"]
+
+
+def test_a_warning_waits_for_the_signals_that_are_critical():
+    policy = Policy((SignalPolicy("errors", 0.001), SignalPolicy("latency", 0.01, is_critical=False)))
+    begun = begin_step(policy, begin(policy, {}))
+    early = observe(policy, begun, {"errors": Tally(60, 0), "latency": Tally(60, 30)}, {"errors": Tally(540, 0), "latency": Tally(540, 0)})
+    assert assess(policy, early).outcome == "inconclusive"
+
+
+def test_the_score_weighs_the_signals():
+    def score(weight: float) -> int:
+        policy = Policy((SignalPolicy("errors", 0.001), SignalPolicy("latency", 0.01, weight=weight, is_critical=False)))
+        begun = begin_step(policy, begin(policy, {}))
+        candidate = {"errors": Tally(400, 0), "latency": Tally(400, 80)}
+        return assess(policy, observe(policy, begun, candidate, {"errors": Tally(3_600, 3), "latency": Tally(3_600, 30)})).score
+
+    assert (score(1.0), score(3.0)) == (50, 25)
+
+
 def test_what_is_true_of_several_signals_is_said_once():
     policy = Policy((SignalPolicy("errors", 0.001), SignalPolicy("latency", 0.01)))
     verdict = assess(policy, begin_step(policy, begin(policy, {})))

@@ -72,7 +72,7 @@ def all_plans(draw: st.DrawFn) -> Plan:
 
 plans = all_plans()
 verdicts = st.sampled_from(
-    [None, Verdict("pass", "fine"), Verdict("fail", "harm"), Verdict("inconclusive", "too few requests")]
+    [None, Verdict("pass", "fine"), Verdict("fail", "harm"), Verdict("inconclusive", "too few requests"), Verdict("warning", "slower")]
 )
 
 

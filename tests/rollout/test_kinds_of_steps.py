@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -217,3 +218,19 @@ def test_copies_are_held_against_the_share_that_was_asked_for() -> None:
     assert check_mirror(20, 205, 1000) is SplitCheck.CONFIRMED
     assert check_mirror(20, 500, 1000) is SplitCheck.CONTRADICTED
     assert check_mirror(100, 1000, 1000) is SplitCheck.CONFIRMED
+
+
+def test_a_warning_waits_for_a_person_who_leads_on_to_the_next_step() -> None:
+    watching = rollout(Step(50, 30.0), Step(100, 30.0), phase=Phase.ANALYZING)
+    warned = seen(watching, verdict=Verdict("warning", "latency is worse"))
+    waiting = advance(watching, warned, at(3)).rollout
+    assert (waiting.phase, waiting.reason) == (Phase.PAUSED, "a warning: latency is worse")
+    on = command(waiting, Command.RESUME, at(4), by="ada", reason="known").rollout
+    assert (on.phase, on.step) == (Phase.SHIFTING, 1)
+
+
+def test_a_warning_may_be_passed_over_when_the_plan_says_so() -> None:
+    watching = rollout(Step(50, 30.0), Step(100, 30.0), phase=Phase.ANALYZING)
+    watching = watching.evolve(plan=replace(watching.plan, on_warning="continue"))
+    moved = advance(watching, seen(watching, verdict=Verdict("warning", "latency is worse")), at(3)).rollout
+    assert (moved.phase, moved.step) == (Phase.SHIFTING, 1)

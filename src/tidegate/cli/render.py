@@ -173,6 +173,8 @@ def rollout_view(rollout: Mapping[str, Any], now: datetime) -> RenderableType:
 def verdict_text(verdict: Mapping[str, Any]) -> Text:
     style = {"pass": "green", "fail": "red"}.get(str(verdict.get("outcome")), "yellow")
     text = Text(str(verdict.get("outcome", "none yet")), style=style)
+    if verdict.get("score") is not None:
+        text.append(f" (score {verdict['score']})", style="dim")
     if verdict.get("reason"):
         text.append(f": {verdict['reason']}", style="default")
     return text

@@ -32,6 +32,7 @@ from tidegate.contract.steps import BlueGreen, Percentage, Rolling, Step, Steps,
 Strategy = Literal["rolling", "canary", "blue-green", "shadow", "ab-test"]
 Platform = Literal["local", "compose", "kubernetes"]
 OnInconclusive = Literal["pause", "rollback", "continue"]
+OnWarning = Literal["pause", "continue"]
 
 Text = Annotated[str, Strict()]
 Whole = Annotated[int, Strict()]
@@ -152,6 +153,44 @@ class Infrastructure(Document):
     """Replicas and threads."""
 
 
+class SignalSettings(Document):
+    """How one signal is judged; what is absent is as for all signals."""
+
+    objective: Annotated[Share, between("0%", "99%", Share)] | None = None
+    """The tolerated share of bad requests; that of the service level when absent."""
+
+    margin: Annotated[Share, between("0.01%", "50%", Share)] | None = None
+    """How far the candidate's share may lie above stable's, or the objective where that is larger, and pass."""
+
+    min_requests: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
+    """Requests that the candidate must have answered before a step can pass."""
+
+    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    """Its share of the score beside the other signals."""
+
+    critical: Flag = True
+    """Whether harm takes the candidate back; if not, it is a warning."""
+
+    dry_run: Flag = False
+    """Whether the signal is shown and counts for nothing."""
+
+
+class Signals(Document):
+    """The signals by name."""
+
+    errors: SignalSettings = SignalSettings()
+    """Requests that were answered with a 5xx."""
+
+    latency: SignalSettings = SignalSettings()
+    """Requests that took longer than the objective for 99 of 100."""
+
+    rejections: SignalSettings = SignalSettings()
+    """Requests that were answered with a 4xx."""
+
+    disagreement: SignalSettings = SignalSettings()
+    """Copied requests that were answered otherwise than by stable, where `analysis.disagreement` limits them."""
+
+
 class Analysis(Document):
     """How candidate and stable are compared at each step."""
 
@@ -177,6 +216,12 @@ class Analysis(Document):
 
     on_inconclusive: OnInconclusive = "pause"
     """What to do when a step's time is up and neither harm nor safety is shown: wait for a person, roll back, go on."""
+
+    on_warning: OnWarning = "pause"
+    """What to do when a step passes but for signals that are not critical: wait for a person, or go on."""
+
+    signals: Signals = Signals()
+    """How single signals are judged."""
 
     disagreement: Annotated[Share, between("0.01%", "100%", Share)] | None = None
     """The share of copied requests that the candidate may answer otherwise than stable in a `shadow` step, and pass. When

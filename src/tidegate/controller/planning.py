@@ -156,6 +156,7 @@ def _plan(request: DeploymentRequest, stable: RevisionRow | None, candidate: int
         unready_seconds=UNREADY_SECONDS,
         max_restarts=request.health_checks.max_restarts,
         on_inconclusive=request.analysis.on_inconclusive,
+        on_warning=request.analysis.on_warning,
     )
 
 

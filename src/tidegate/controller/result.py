@@ -27,7 +27,7 @@ from tidegate.observe.catalogue import metric_names
 from tidegate.rollout import Rollout, Step
 from tidegate.store import RolloutRow
 from tidegate.target.base import RevisionHealth
-from tidegate.trial.rules import DISAGREEMENT, P99_BUDGET
+from tidegate.trial.rules import DISAGREEMENT
 
 
 def build(service: Service, name: str) -> dict[str, Any]:
@@ -125,29 +125,25 @@ def _scheduled(step: Step) -> ScheduledStep:
 
 def _triggers(request: DeploymentRequest) -> tuple[RollbackTrigger, ...]:
     """Return what takes a candidate back, in the words and with the numbers that the judge and the engine use."""
-    service_level = request.serving_requirements
-    budget = float(request.error_budget)
-    alpha = request.analysis.alpha
-    also = f"at {alpha} false alarms over a whole rollout"
     checks = request.health_checks
+    bad = {
+        "errors": "5xx answers",
+        "latency": f"answers slower than {request.serving_requirements.latency_p99}",
+        "rejections": "4xx answers",
+        DISAGREEMENT: "copied requests that are answered otherwise than by stable",
+    }
+    judged = (
+        RollbackTrigger(
+            signal=signal.name,
+            condition=f"the share of {bad[signal.name]} is above stable's and above {signal.objective:.4%}, "
+            f"at {request.analysis.alpha} false alarms over a whole rollout",
+            threshold=signal.objective,
+        )
+        for signal in planning.rules(request).signals
+        if signal.is_critical and not signal.is_dry_run
+    )
     return (
-        RollbackTrigger(
-            signal="errors",
-            condition=f"the share of 5xx answers is above stable's and above {budget:.4%}, {also}",
-            threshold=budget,
-        ),
-        RollbackTrigger(
-            signal="latency",
-            condition=f"the share of answers slower than {service_level.latency_p99} is above stable's and above "
-            f"{P99_BUDGET:.0%}, {also}",
-            threshold=P99_BUDGET,
-        ),
-        RollbackTrigger(
-            signal="rejections",
-            condition=f"the share of 4xx answers is above stable's and above {budget:.4%}, {also}",
-            threshold=budget,
-        ),
-        *_disagreement(request, also),
+        *judged,
         RollbackTrigger(
             signal="restarts",
             condition=f"the candidate's replicas die more than {checks.max_restarts} times",
@@ -158,19 +154,6 @@ def _triggers(request: DeploymentRequest) -> tuple[RollbackTrigger, ...]:
             condition=f"the replicas are not ready within {checks.ready_within}, or none is for "
             f"{planning.UNREADY_SECONDS:g} s while they carry traffic",
             threshold=checks.ready_within.seconds,
-        ),
-    )
-
-
-def _disagreement(request: DeploymentRequest, also: str) -> tuple[RollbackTrigger, ...]:
-    allowed = request.analysis.disagreement
-    if allowed is None or not any(step.shadow is not None for step in request.trial):
-        return ()
-    return (
-        RollbackTrigger(
-            signal=DISAGREEMENT,
-            condition=f"the share of copied requests that are answered otherwise than by stable is above {allowed}, {also}",
-            threshold=allowed.ratio,
         ),
     )
 

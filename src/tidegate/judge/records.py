@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Outcome = Literal["pass", "fail", "inconclusive"]
+Outcome = Literal["pass", "warning", "fail", "inconclusive"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,9 @@ class SignalPolicy:
             (Hölder's inequality keeps an e-process one under any dependence within such clusters).
         patience: least number of looks with evidence that a fail takes; one look counts for 1/patience of it at most.
             1 lets a single look fail a candidate; more where a stall as long as a look is no reason to.
+        weight: share of the score that the signal has beside the others, above 0.
+        is_critical: whether harm on this signal fails the candidate; else it is a warning.
+        is_dry_run: whether the signal is shown and counts for nothing.
         verb: what the bad requests did, as the reasons say it: "14 of 210 candidate requests *failed*".
     """
 
@@ -60,6 +63,9 @@ class SignalPolicy:
     tempering: float = 1.0
     patience: int = 1
     verb: str = "failed"
+    weight: float = 1.0
+    is_critical: bool = True
+    is_dry_run: bool = False
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -69,6 +75,7 @@ class SignalPolicy:
         _within(f"{self.name}: min_requests", self.min_requests, self.min_requests >= 1, "min_requests >= 1")
         _within(f"{self.name}: tempering", self.tempering, 0.0 < self.tempering <= 1.0, "0 < tempering <= 1")
         _within(f"{self.name}: patience", self.patience, self.patience >= 1, "patience >= 1")
+        _within(f"{self.name}: weight", self.weight, self.weight > 0.0, "weight > 0")
 
 
 @dataclass(frozen=True)
@@ -159,17 +166,25 @@ class SignalVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The judgement on a candidate: fail if any signal fails, pass if all pass, else inconclusive."""
+    """The judgement on a candidate: fail if any critical signal fails, pass if all pass, else inconclusive.
+
+    A warning is a pass but for signals that are not critical.
+
+    Attributes:
+        score: 0 to 100: how far all signals together are from a fail, by their weights; 0 for a fail.
+    """
 
     outcome: Outcome
     reason: str
     signals: tuple[SignalVerdict, ...]
+    score: int = 100
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {
             "outcome": self.outcome,
             "reason": self.reason,
+            "score": self.score,
             "signals": [signal.as_dict() for signal in self.signals],
         }
 

@@ -22,14 +22,27 @@ def assess(policy: Policy, evidence: Evidence, idle: Collection[str] = ()) -> Ve
             do not hold it back from passing.
     """
     signals = tuple(_assess(policy, signal, evidence.of(signal.name)) for signal in policy.signals)
-    failed = [signal for signal in signals if signal.outcome == "fail"]
+    counted = [(held, said) for held, said in zip(policy.signals, signals, strict=True) if not held.is_dry_run]
+    failed = [said for held, said in counted if said.outcome == "fail" and held.is_critical]
     if failed:
-        return Verdict("fail", _together(failed), signals)
-    measured = [signal for signal in signals if signal.signal not in idle]
-    undecided = [signal for signal in measured if signal.outcome == "inconclusive"]
+        return Verdict("fail", _together(failed), signals, 0)
+    score = _score(counted)
+    # What failed in an earlier step is told in every later one.
+    measured = [said for held, said in counted if held.name not in idle or said.outcome == "fail"]
+    undecided = [said for said in measured if said.outcome == "inconclusive"]
     if undecided or not measured:
-        return Verdict("inconclusive", _together(undecided) or "nothing is measured in this step", signals)
-    return Verdict("pass", _together(measured), signals)
+        return Verdict("inconclusive", _together(undecided) or "nothing is measured in this step", signals, score)
+    warned = [said for said in measured if said.outcome == "fail"]
+    if warned:
+        return Verdict("warning", _together(warned), signals, score)
+    return Verdict("pass", _together(measured), signals, score)
+
+
+def _score(counted: Sequence[tuple[SignalPolicy, SignalVerdict]]) -> int:
+    """Return 100 without any evidence of harm, less the further each signal is on its way to a fail."""
+    weights = sum(held.weight for held, _ in counted)
+    harm = sum(held.weight * min(1.0, said.harm) for held, said in counted)
+    return round(100 * (1 - harm / weights)) if weights else 100
 
 
 def _together(signals: Sequence[SignalVerdict]) -> str:

@@ -255,9 +255,12 @@ def _analyzing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
     if reason := _harmful(rollout, seen, now):
         return _roll_back(rollout, reason, now)
     verdict, step = seen.verdict, rollout.plan.steps[rollout.step]
-    is_pass = verdict is not None and verdict.outcome == "pass" and seen.split_check is SplitCheck.CONFIRMED
-    if verdict is not None and is_pass and step.until == "pass":
-        return _next_step(rollout, verdict.reason, now)
+    if verdict is not None and seen.split_check is SplitCheck.CONFIRMED and step.until == "pass":
+        if verdict.outcome == "pass" or (verdict.outcome == "warning" and rollout.plan.on_warning == "continue"):
+            return _next_step(rollout, verdict.reason, now)
+        if verdict.outcome == "warning":
+            # Who resumes has seen it: the same evidence would only pause the same step again.
+            return _enter(rollout, Phase.PAUSED, f"a warning: {verdict.reason}", now, resume_to=None)
     if _elapsed(rollout, now) < step.duration_seconds:
         return rollout
     if seen.split_check is SplitCheck.CONTRADICTED:

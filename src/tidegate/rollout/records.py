@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Literal, Self
 
 OnInconclusive = Literal["pause", "rollback", "continue"]
+OnWarning = Literal["pause", "continue"]
 
 #: What opens the way to the next step: the judge's pass, time without harm, or a person.
 Until = Literal["pass", "time", "person"]
@@ -112,6 +113,7 @@ class Plan:
         unready_seconds: how long a candidate that carries traffic may be without a single ready replica.
         max_restarts: deaths of candidate replicas that are tolerated over the rollout.
         on_inconclusive: what follows when a step's time is up and the judge can say neither pass nor fail.
+        on_warning: what follows when a step passes but for signals that are not critical.
     """
 
     candidate: int
@@ -124,6 +126,7 @@ class Plan:
     unready_seconds: float
     max_restarts: int
     on_inconclusive: OnInconclusive
+    on_warning: OnWarning = "pause"
 
     def __post_init__(self) -> None:
         weights = [step.weight for step in self.steps]
@@ -145,7 +148,7 @@ class Plan:
 class Verdict:
     """What the judge said at one look; `reason` is a sentence with the numbers."""
 
-    outcome: Literal["pass", "fail", "inconclusive"]
+    outcome: Literal["pass", "warning", "fail", "inconclusive"]
     reason: str
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tidegate import judge
-from tidegate.contract.request import DeploymentRequest
+from tidegate.contract.request import DeploymentRequest, SignalSettings
 
 #: The share of requests that a p99 objective allows to be slower.
 P99_BUDGET = 0.01
@@ -62,16 +62,30 @@ def rules(request: DeploymentRequest) -> judge.Policy:
         margin=analysis.margin.ratio,
         min_requests=analysis.min_requests,
     )
-    if analysis.disagreement is None or not any(step.shadow is not None for step in request.trial):
-        return usual
-    disagreement = judge.SignalPolicy(
-        DISAGREEMENT,
-        objective=min(analysis.disagreement.ratio, _MOST_DISAGREEMENT),
-        margin=analysis.margin.ratio,
-        min_requests=analysis.min_requests,
-        verb="were answered otherwise than by stable",
+    signals = usual.signals
+    if analysis.disagreement is not None and any(step.shadow is not None for step in request.trial):
+        disagreement = judge.SignalPolicy(
+            DISAGREEMENT,
+            objective=min(analysis.disagreement.ratio, _MOST_DISAGREEMENT),
+            margin=analysis.margin.ratio,
+            min_requests=analysis.min_requests,
+            verb="were answered otherwise than by stable",
+        )
+        signals = (*signals, disagreement)
+    return replace(usual, signals=tuple(_as_set(signal, getattr(analysis.signals, signal.name)) for signal in signals))
+
+
+def _as_set(signal: judge.SignalPolicy, settings: SignalSettings) -> judge.SignalPolicy:
+    """Return a signal's policy with what the request says of this one."""
+    return replace(
+        signal,
+        objective=signal.objective if settings.objective is None else settings.objective.ratio,
+        margin=signal.margin if settings.margin is None else settings.margin.ratio,
+        min_requests=settings.min_requests or signal.min_requests,
+        weight=settings.weight,
+        is_critical=settings.critical,
+        is_dry_run=settings.dry_run,
     )
-    return replace(usual, signals=(*usual.signals, disagreement))
 
 
 def tallies(

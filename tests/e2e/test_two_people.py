@@ -1,0 +1,71 @@
+"""Two people decide at the same moment: one of them wins, the other is told so, and the state is what the winner said."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Tidegate, eventually
+from tests.support import models
+from tidegate.contract.errors import Conflict
+
+pytestmark = pytest.mark.e2e
+
+NAME = "contested"
+ONE = {"resources": {"replicas": 1}}
+
+
+@pytest.fixture(scope="module")
+def quick_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return models.onnx_model(tmp_path_factory.mktemp("quick") / "quick.onnx").path
+
+
+def decide(tidegate: Tidegate, both: threading.Barrier, verb: str) -> str | None:
+    """Ask for it at the same moment as the other one; return the refusal, None when it was done."""
+    with tidegate.client as client:
+        ask: Any = getattr(client, verb)
+        both.wait()
+        try:
+            ask(NAME, by=verb, reason="at the same moment")
+        except Conflict as refused:
+            return refused.message
+    return None
+
+
+def test_of_a_promote_and_an_abort_at_once_one_wins_twenty_times(tidegate: Tidegate, quick_model: Path) -> None:
+    tidegate.ended(tidegate.deploy(NAME, quick_model, infrastructure=ONE))
+    winners = []
+    for attempt in range(20):
+        stable = tidegate.status(NAME)["stable"]
+        rollout = tidegate.deploy(
+            NAME,
+            quick_model,
+            infrastructure=ONE,
+            steps=[{"weight": 50}, {"pause": "person"}, 100],
+            analysis={"stepDuration": "10m", "baseline": "0s", "interval": "100ms"},
+            modelArtifact={"path": str(quick_model), "version": f"attempt-{attempt}"},
+        )
+        candidate = tidegate.in_phase(NAME, "analyzing")["candidate"]
+        both = threading.Barrier(2)
+        with ThreadPoolExecutor(2) as pool:
+            promote = pool.submit(decide, tidegate, both, "promote")
+            abort = pool.submit(decide, tidegate, both, "abort")
+            refused = {"promote": promote.result(), "abort": abort.result()}
+        report = tidegate.ended(rollout)
+        done = [verb for verb, told in refused.items() if told is None]
+        assert len(done) == 1, refused
+        (loser,) = [told for told in refused.values() if told is not None]
+        assert "decided already" in loser or "no rollout" in loser, loser
+        winner = done[0]
+        winners.append(winner)
+        assert (report["outcome"], report["decided_by"]) == ("promoted" if winner == "promote" else "aborted", winner)
+        serves = candidate if winner == "promote" else stable
+        eventually("the winner's split", lambda: tidegate.status(NAME)["split_asked"] == {str(serves): 100})
+        assert tidegate.status(NAME)["stable"] == serves
+        decisions = [event for event in report["events"] if event["data"].get("by") in ("promote", "abort")]
+        assert [event["data"]["by"] for event in decisions] == [winner]
+    assert len(winners) == 20

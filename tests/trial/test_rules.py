@@ -1,0 +1,35 @@
+"""What the judge is held to, from what a request says of all signals and of single ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidegate.contract.request import parse_request
+from tidegate.trial.rules import DISAGREEMENT, rules
+
+
+def policies(**analysis: Any) -> dict[str, Any]:
+    steps = [{"shadow": 20}, 5, 100]
+    document = {"modelArtifact": {"path": "m"}, "servingRequirements": {}, "steps": steps, "analysis": analysis}
+    return {signal.name: signal for signal in rules(parse_request(document)).signals}
+
+
+def test_signals_are_judged_alike_where_nothing_is_said_of_one() -> None:
+    found = policies(margin="3%", minRequests=70)
+    assert list(found) == ["errors", "latency", "rejections"]
+    assert {(signal.margin, signal.min_requests, signal.is_critical) for signal in found.values()} == {(0.03, 70, True)}
+
+
+def test_what_is_said_of_one_signal_holds_for_it_alone() -> None:
+    settings = {"objective": "5%", "margin": "1%", "minRequests": 9, "weight": 3, "critical": False, "dryRun": True}
+    found = policies(signals={"rejections": settings})
+    one = found["rejections"]
+    assert (one.objective, one.margin, one.min_requests) == (0.05, 0.01, 9)
+    assert (one.weight, one.is_critical, one.is_dry_run) == (3, False, True)
+    assert found["errors"].objective == 0.001
+
+
+def test_disagreement_is_judged_where_it_is_limited_and_measured() -> None:
+    assert policies(disagreement="2%")[DISAGREEMENT].objective == 0.02
+    document = {"modelArtifact": {"path": "m"}, "servingRequirements": {}, "analysis": {"disagreement": "2%"}}
+    assert DISAGREEMENT not in [signal.name for signal in rules(parse_request(document)).signals]
