@@ -11,7 +11,7 @@ from rich.text import Text
 from tidegate.cli.humanize import count, percent
 
 METER_CELLS = 10
-OUTCOME_STYLES = {"pass": "green", "warning": "yellow", "fail": "red", "inconclusive": "yellow"}
+OUTCOME_STYLES = {"pass": "green", "warning": "yellow", "error": "magenta", "fail": "red", "inconclusive": "yellow"}
 
 
 def signals_table(signals: Sequence[Mapping[str, Any]]) -> Table:

@@ -232,7 +232,8 @@ class Reconciler:
             reading = await self._target.read(self._name)
         except TidegateError as error:
             log.warning("%s: the counters could not be read: %s", self._name, error)
-            self.seen.verdict = None
+            told = f"the signals could not be measured: {error.message}"
+            self.seen.verdict = judge.Verdict("error", told, (), None) if measured.step >= 0 else None
             return measured, False
         objective_ms = request.serving_requirements.latency_p99.ms
         measured, growth = measured.look(reading, objective_ms)

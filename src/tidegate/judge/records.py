@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Outcome = Literal["pass", "warning", "fail", "inconclusive"]
+#: `error`: the signals could not be measured, which is no word on the candidate.
+Outcome = Literal["pass", "warning", "fail", "inconclusive", "error"]
 
 
 @dataclass(frozen=True)
@@ -168,16 +169,17 @@ class SignalVerdict:
 class Verdict:
     """The judgement on a candidate: fail if any critical signal fails, pass if all pass, else inconclusive.
 
-    A warning is a pass but for signals that are not critical.
+    A warning is a pass but for signals that are not critical; an error is a look that measured nothing.
 
     Attributes:
-        score: 0 to 100: how far all signals together are from a fail, by their weights; 0 for a fail.
+        score: 0 to 100: how far all signals together are from a fail, by their weights; 0 for a fail, None where
+            nothing was measured.
     """
 
     outcome: Outcome
     reason: str
     signals: tuple[SignalVerdict, ...]
-    score: int = 100
+    score: int | None = 100
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -148,7 +148,7 @@ class Plan:
 class Verdict:
     """What the judge said at one look; `reason` is a sentence with the numbers."""
 
-    outcome: Literal["pass", "warning", "fail", "inconclusive"]
+    outcome: Literal["pass", "warning", "fail", "inconclusive", "error"]
     reason: str
 
 
@@ -173,7 +173,7 @@ class Observation:
         split: what the gateway confirmed to be in force; None when it could not be asked.
         mirror: percent of stable's requests that it confirmed to be copied to the candidate.
         split_check: what its counters say since the split came into force.
-        verdict: None when the signals could not be measured at this look: never a pass, never a fail.
+        verdict: None before the first; `error` when the signals could not be measured at this look.
         checks: what came of the checks before traffic; None while they have not been made.
     """
 
