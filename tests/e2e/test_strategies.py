@@ -190,5 +190,8 @@ def test_an_ab_test_keeps_users_on_their_side_until_a_person_decides(serving: Ti
         client.promote("tested", by="ada", reason="more of them came back")
     report = serving.ended(rollout)
     assert (report["outcome"], report["decided_by"]) == ("promoted", "ada")
+    (arm,) = report["steps"]
+    assert arm["weight"] == 50
+    assert sum(counted["requests"] for counted in arm["requests"].values()) >= 60
     assert {side(user) for user in range(20)} == {"2"}
     assert serving.status(NAME)["stable"] == stable

@@ -166,7 +166,7 @@ class Reconciler:
                 split_took = await self._put_split(rollout, request)
                 continue
             shown = measured
-            if moved.rollout.phase is Phase.ANALYZING:
+            if moved.rollout.phase is Phase.ANALYZING or moved.rollout.waits_at_step:
                 measured = measured.enter_step(moved.rollout.step, rules)
             events = [self._told(moved.transition, moved.rollout, rollout, measured, split_took)]
             row = self._store.save_transition(
@@ -306,6 +306,8 @@ class Reconciler:
         }
         if after.mirror:
             data["mirror"] = after.mirror
+        if after.waits_at_step:
+            data["waits_at_step"] = True
         if before.mirror:
             data["disagreements"] = list(self._comparer.examples)
         if before.plan.stable is not None:

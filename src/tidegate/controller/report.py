@@ -114,10 +114,11 @@ def _counted(counts: dict[str, int] | None) -> str:
 
 
 def _steps(rollout: Rollout, events: Sequence[Event]) -> list[dict[str, Any]]:
-    """Return one entry per stay in `analyzing`: a step that was paused and resumed has several."""
+    """Return one entry per stay in `analyzing`, or at a step that waits for a person; a step that was paused has several."""
     steps: list[dict[str, Any]] = []
     for event in events:
-        if event.kind == Phase.ANALYZING:
+        is_gate = event.data.get("waits_at_step") and (not steps or steps[-1]["step"] != event.data["step"])
+        if event.kind == Phase.ANALYZING or is_gate:
             steps.append(_begun(event))
         elif steps and steps[-1]["ended_at"] is None and "from" in event.data:
             _end(steps[-1], event, rollout)

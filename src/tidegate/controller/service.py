@@ -17,6 +17,7 @@ from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.controller import admission, freezing, planning, readiness
 from tidegate.controller.admission import Refusals
 from tidegate.controller.freezing import Override
+from tidegate.controller.evidence import Measured
 from tidegate.controller.home import Home
 from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.preview import preview
@@ -223,6 +224,7 @@ class Service:
                 raise Conflict(str(refused), subject=name) from refused
             phase = moved.rollout.phase.value
             data = {"from": row.phase, "phase": phase, "by": by, "command": asked.value, "reason": reason}
+            data |= self._evidence_at(name, row)
             happened = NewEvent(phase, moved.rollout.reason, data=data)
             try:
                 saved = self.store.save_transition(
@@ -233,6 +235,18 @@ class Service:
             self.supervisor.wake(name)
             return saved
         raise Conflict(f"the rollout of {name!r} changes too fast", subject=name, hint="try again")
+
+    def _evidence_at(self, name: str, row: RolloutRow) -> dict[str, Any]:
+        """Return what a person had before them when they decided, for the record."""
+        measured = Measured.from_storage(row.evidence)
+        if not measured.in_step:
+            return {}
+        verdict = self.supervisor.seen(name).verdict
+        return {
+            "in_step": {str(number): totals.as_dict() for number, totals in measured.in_step.items()},
+            "split_observed": measured.observed_percent(),
+            "verdict": verdict.as_dict() if verdict is not None else None,
+        }
 
     async def delete(self, name: str, *, by: str, reason: str) -> None:
         """Take the deployment out of production; its history stays in the store.

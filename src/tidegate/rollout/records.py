@@ -281,6 +281,11 @@ class Rollout:
                 return None
 
     @property
+    def waits_at_step(self) -> bool:
+        """Whether a person is waited for with the step's traffic in force: at a gate, or after a warning."""
+        return self.phase is Phase.PAUSED and self.resume_to is None
+
+    @property
     def weight(self) -> float:
         """The candidate's weight (percent) that this state asks for."""
         match self.phase:
