@@ -223,7 +223,7 @@ class Service:
             except NotAllowed as refused:
                 raise Conflict(str(refused), subject=name) from refused
             phase = moved.rollout.phase.value
-            data = {"from": row.phase, "phase": phase, "by": by, "command": asked.value, "reason": reason}
+            data: dict[str, Any] = {"from": row.phase, "phase": phase, "by": by, "command": asked.value, "reason": reason}
             data |= self._evidence_at(name, row)
             happened = NewEvent(phase, moved.rollout.reason, data=data)
             try:
