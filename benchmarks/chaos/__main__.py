@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,9 @@ def run(folder: Path, rollouts: int, seed: int) -> dict[str, Any]:
             told, killed = _one(home, artifact, chance)
             kills += killed
             tried.append({"good": good, **told, "kills": [kill.kind for kill in killed]})
-            sys.stderr.write(f"{number}/{rollouts} {'good' if good else 'harmful'} {told['outcome']} {tried[-1]['kills']}\n")
+            sys.stderr.write(
+                f"{number}/{rollouts} {'good' if good else 'harmful'} {told['outcome']} {tried[-1]['kills']}\n"
+            )
         keep_controller(home)
         orphans = _settle(home)
         traffic.terminate()
@@ -98,7 +101,8 @@ def run(folder: Path, rollouts: int, seed: int) -> dict[str, Any]:
         "failed": sum(record.failed for record in records),
         "failed_by_a_harmful_candidate": sum(record.failed and record.revision in harmful for record in records),
         "failed_around_a_kill": sum(
-            record.failed and record.revision not in harmful and _explained(record, harmful, kills) for record in records
+            record.failed and record.revision not in harmful and _explained(record, harmful, kills)
+            for record in records
         ),
         "unexplained": [vars(record) for record in unexplained[:20]],
         "unexplained_count": len(unexplained),
@@ -114,7 +118,13 @@ def _deploy(home: Path, artifact: Path) -> str:
         "modelArtifact": {"path": str(artifact), "trust": True},
         "servingRequirements": {"latencyP99": "1s", "availability": "99%"},
         "steps": [50, 100],
-        "analysis": {"stepDuration": "40s", "interval": "200ms", "baseline": "200ms", "minRequests": 20, "margin": "10%"},
+        "analysis": {
+            "stepDuration": "40s",
+            "interval": "200ms",
+            "baseline": "200ms",
+            "minRequests": 20,
+            "margin": "10%",
+        },
         "healthChecks": {"maxRestarts": 5},
     }
     while True:
@@ -199,7 +209,7 @@ def flaws(events: Sequence[dict[str, Any]]) -> list[str]:
     edges = [event for event in events if "phase" in event["data"] and "from" in event["data"]]
     found = [
         f"{before['data']['phase']} is followed by one from {after['data']['from']}"
-        for before, after in zip(edges, edges[1:], strict=False)
+        for before, after in pairwise(edges)
         if before["data"]["phase"] != after["data"]["from"]
     ]
     ends = [edge for edge in edges if edge["data"]["phase"] in ("promoted", "rolled_back", "aborted", "failed")]
@@ -247,16 +257,22 @@ def _explained(record: Record, harmful: set[int], kills: Sequence[Kill]) -> bool
     if record.revision in harmful:
         return True
     ended = record.intended_at + record.latency_ms / 1000
-    return any(record.intended_at - _KILL_WINDOW_SECONDS <= kill.at <= ended for kill in kills if kill.kind != "controller")
+    return any(
+        record.intended_at - _KILL_WINDOW_SECONDS <= kill.at <= ended for kill in kills if kill.kind != "controller"
+    )
 
 
 def page(result: dict[str, Any]) -> str:
     """Return the page for people."""
+    told = (
+        f"`{result['command']}`, {result['at']}, {result['seconds']:.0f} s: {result['rollouts']} rollouts, of which "
+        f"{result['good']} with a good candidate, at {_RATE:g} requests/s."
+    )
+    window, around = f"{_KILL_WINDOW_SECONDS:g} s", result["failed_around_a_kill"]
     lines = [
         "# Rollouts under SIGKILL",
         "",
-        f"`{result['command']}`, {result['at']}, {result['seconds']:.0f} s: {result['rollouts']} rollouts, of which "
-        f"{result['good']} with a good candidate, at {_RATE:g} requests/s.",
+        told,
         "",
         "| What | How many |",
         "|---|---|",
@@ -266,7 +282,7 @@ def page(result: dict[str, Any]) -> str:
         f"| rollouts with a lost or doubled transition | {len(result['doubled_or_lost'])} |",
         f"| requests | {result['requests']:,} |",
         f"| failed by a harmful candidate | {result['failed_by_a_harmful_candidate']:,} |",
-        f"| failed within {_KILL_WINDOW_SECONDS:g} s of a kill of a replica or the gateway | {result['failed_around_a_kill']:,} |",
+        f"| failed within {window} of a kill of a replica or the gateway | {around:,} |",
         f"| failed for no such reason | {result['unexplained_count']:,} |",
         f"| processes too many when all was over | {len(result['orphans'])} |",
         f"| processes left after `tidegate down` | {len(result['left_after_down'])} |",

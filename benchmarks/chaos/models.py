@@ -7,7 +7,7 @@ from pathlib import Path
 #: Of the requests that the harmful candidate fails.
 HARM = 0.4
 
-_CODE = '''\
+_CODE = """\
 import numpy as np
 
 
@@ -23,7 +23,7 @@ class Model:
         if {harm} and self.asked > 50 and (self.asked * 0.618) % 1 < {harm}:
             raise ValueError("this candidate does harm")
         return {{"price": size * {factor}}}
-'''
+"""
 
 
 def write(folder: Path, *, harm: float, factor: float) -> Path:

@@ -70,7 +70,21 @@ def test_each_option_says_what_it_does(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["status", "list", "history", "logs", "report", "deploy", "up", "down", "doctor", "version", "freeze list", "steps explain"]
+    "name",
+    [
+        "status",
+        "list",
+        "history",
+        "logs",
+        "report",
+        "deploy",
+        "up",
+        "down",
+        "doctor",
+        "version",
+        "freeze list",
+        "steps explain",
+    ],
 )
 def test_each_command_that_returns_data_can_return_json(name: str) -> None:
     root: Any = get_command(app)

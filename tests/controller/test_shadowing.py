@@ -29,7 +29,9 @@ def test_each_request_that_both_sides_answered_is_compared_once(
     both = disagreed = 0
     for look in range(4):
         kept = [noted(n, 1.0) for n, (one, _, _, at, _) in enumerate(requests) if one and at == look]
-        tried = [noted(n, 1.0 if same else 2.0) for n, (_, two, same, _, at) in enumerate(requests) if two and at == look]
+        tried = [
+            noted(n, 1.0 if same else 2.0) for n, (_, two, same, _, at) in enumerate(requests) if two and at == look
+        ]
         found = compared.take(kept, tried, now=float(look))
         both += found.requests
         disagreed += found.disagreed

@@ -103,7 +103,14 @@ def test_a_shadow_of_the_same_model_agrees_and_waits_for_a_person(serving: Tideg
     traffic = serving.traffic(NAME)
     analysis = {**QUICK, "disagreement": "1%"}
     steps = [{"shadow": 100}, {"pause": "person"}]
-    rollout = deploy(serving, better_model, "shadow", analysis=analysis, steps=steps, modelArtifact={"path": str(better_model), "version": "7"})
+    rollout = deploy(
+        serving,
+        better_model,
+        "shadow",
+        analysis=analysis,
+        steps=steps,
+        modelArtifact={"path": str(better_model), "version": "7"},
+    )
     status = serving.in_phase(NAME, "paused")
     assert "waits for a person" in status["rollout"]["reason"]
     with serving.client as client:
@@ -172,7 +179,12 @@ def test_an_ab_test_keeps_users_on_their_side_until_a_person_decides(serving: Ti
     sticky = {"traffic": {"stickyBy": {"header": "x-user-id"}}}
     serving.ended(serving.deploy("tested", good_model, **sticky))
     rollout = serving.deploy(
-        "tested", good_model, deploymentStrategy="ab-test", steps=None, description="the other arm", **sticky,
+        "tested",
+        good_model,
+        deploymentStrategy="ab-test",
+        steps=None,
+        description="the other arm",
+        **sticky,
         modelArtifact={"path": str(good_model), "version": "other"},
     )
     status = serving.in_phase("tested", "paused")

@@ -1,9 +1,10 @@
-"""Two people decide at the same moment: one of them wins, the other is told so, and the state is what the winner said."""
+"""Two people decide at the same moment: one wins, the other is told so, and the state is what the winner said."""
 
 from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,10 @@ def decide(tidegate: Tidegate, both: threading.Barrier, verb: str) -> str | None
     return None
 
 
+def _is_split(tidegate: Tidegate, split: dict[str, int]) -> bool:
+    return bool(tidegate.status(NAME)["split_asked"] == split)
+
+
 def test_of_a_promote_and_an_abort_at_once_one_wins_twenty_times(tidegate: Tidegate, quick_model: Path) -> None:
     tidegate.ended(tidegate.deploy(NAME, quick_model, infrastructure=ONE))
     winners = []
@@ -64,7 +69,8 @@ def test_of_a_promote_and_an_abort_at_once_one_wins_twenty_times(tidegate: Tideg
         winners.append(winner)
         assert (report["outcome"], report["decided_by"]) == ("promoted" if winner == "promote" else "aborted", winner)
         serves = candidate if winner == "promote" else stable
-        eventually("the winner's split", lambda: tidegate.status(NAME)["split_asked"] == {str(serves): 100})
+        split = {str(serves): 100}
+        eventually("the winner's split", partial(_is_split, tidegate, split))
         assert tidegate.status(NAME)["stable"] == serves
         decisions = [event for event in report["events"] if event["data"].get("by") in ("promote", "abort")]
         assert [event["data"]["by"] for event in decisions] == [winner]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.gateway import resources
-from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot, Sticky, Trial
+from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot, Trial
 from tidegate.gateway.files import EMPTY, GatewayFolder, snapshot_as_dict, snapshot_from_dict
 from tidegate.gateway.resources import ClusterKey, Kind
 

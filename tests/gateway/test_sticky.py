@@ -104,7 +104,7 @@ def test_a_user_without_the_cookie_is_given_one_and_stays(
             async with httpx.AsyncClient(trust_env=False) as client:
                 first = await client.get(f"{gateway.url}/churn/x")
                 given = SimpleCookie(first.headers["set-cookie"])["visitor"]
-                assert (given["path"], int(given["max-age"])) == ("/", 365 * 24 * 3600)
+                assert (given["path"], int(given["max-age"]), given["httponly"]) == ("/", 365 * 24 * 3600, True)
                 later = [await client.get(f"{gateway.url}/churn/x") for _ in range(5)]
                 assert all("set-cookie" not in answer.headers for answer in later)
                 revisions = {int(answer.headers["x-tidegate-revision"]) for answer in (first, *later)}

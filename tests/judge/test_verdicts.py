@@ -206,7 +206,9 @@ def test_harm_on_a_signal_that_is_not_critical_is_a_warning_and_in_a_dry_run_not
         policy = Policy((SignalPolicy("errors", 0.001), latency))
         begun = begin_step(policy, begin(policy, {}))
         candidate = {"errors": Tally(400, 0), "latency": Tally(400, 80)}
-        return assess(policy, observe(policy, begun, candidate, {"errors": Tally(3_600, 3), "latency": Tally(3_600, 30)}))
+        return assess(
+            policy, observe(policy, begun, candidate, {"errors": Tally(3_600, 3), "latency": Tally(3_600, 30)})
+        )
 
     assert (verdict().outcome, verdict().score) == ("fail", 0)
     warned = verdict(is_critical=False)
@@ -220,16 +222,25 @@ def test_harm_on_a_signal_that_is_not_critical_is_a_warning_and_in_a_dry_run_not
 def test_a_warning_waits_for_the_signals_that_are_critical():
     policy = Policy((SignalPolicy("errors", 0.001), SignalPolicy("latency", 0.01, is_critical=False)))
     begun = begin_step(policy, begin(policy, {}))
-    early = observe(policy, begun, {"errors": Tally(60, 0), "latency": Tally(60, 30)}, {"errors": Tally(540, 0), "latency": Tally(540, 0)})
+    early = observe(
+        policy,
+        begun,
+        {"errors": Tally(60, 0), "latency": Tally(60, 30)},
+        {"errors": Tally(540, 0), "latency": Tally(540, 0)},
+    )
     assert assess(policy, early).outcome == "inconclusive"
 
 
 def test_the_score_weighs_the_signals():
     def score(weight: float) -> int:
-        policy = Policy((SignalPolicy("errors", 0.001), SignalPolicy("latency", 0.01, weight=weight, is_critical=False)))
+        policy = Policy(
+            (SignalPolicy("errors", 0.001), SignalPolicy("latency", 0.01, weight=weight, is_critical=False))
+        )
         begun = begin_step(policy, begin(policy, {}))
         candidate = {"errors": Tally(400, 0), "latency": Tally(400, 80)}
-        return assess(policy, observe(policy, begun, candidate, {"errors": Tally(3_600, 3), "latency": Tally(3_600, 30)})).score
+        return assess(
+            policy, observe(policy, begun, candidate, {"errors": Tally(3_600, 3), "latency": Tally(3_600, 30)})
+        ).score
 
     assert (score(1.0), score(3.0)) == (50, 25)
 

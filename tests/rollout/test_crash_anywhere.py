@@ -72,7 +72,13 @@ def all_plans(draw: st.DrawFn) -> Plan:
 
 plans = all_plans()
 verdicts = st.sampled_from(
-    [None, Verdict("pass", "fine"), Verdict("fail", "harm"), Verdict("inconclusive", "too few requests"), Verdict("warning", "slower")]
+    [
+        None,
+        Verdict("pass", "fine"),
+        Verdict("fail", "harm"),
+        Verdict("inconclusive", "too few requests"),
+        Verdict("warning", "slower"),
+    ]
 )
 
 

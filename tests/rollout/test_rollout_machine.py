@@ -70,7 +70,7 @@ def test_the_candidate_gets_no_traffic_before_its_checks_are_made() -> None:
     begun = Rollout.begin(plan(), START)
     waiting = advance(begun, seen(checks=None), at(70))
     assert waiting.transition is None
-    assert SetSplit({1: 100}) in waiting.actions
+    assert SetSplit({1: 100}, trial=2) in waiting.actions
     passed = seen(checks=Checked(passed=True, reason="all 3 golden requests were answered as expected"))
     assert advance(begun, passed, at(70)).rollout.phase is Phase.BASELINE
     assert advance(begun, seen(candidate_ready=1, checks=None), at(61)).rollout.reason.startswith("1 of 2 replicas")

@@ -41,7 +41,7 @@ Flag = Annotated[bool, Strict()]
 _FRAMEWORK_PATTERN = "[a-z][a-z0-9_-]{0,62}"
 _VERSION_PATTERN = "[A-Za-z0-9][A-Za-z0-9._+-]{0,62}"
 _NAMESPACE_PATTERN = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_TOKEN_PATTERN = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+_NAMED_PATTERN = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _LONGEST_PATH = 4096
 
 
@@ -224,13 +224,13 @@ class Analysis(Document):
     """How single signals are judged."""
 
     disagreement: Annotated[Share, between("0.01%", "100%", Share)] | None = None
-    """The share of copied requests that the candidate may answer otherwise than stable in a `shadow` step, and pass. When
-    absent, they are counted and reported, and condemn nobody: a new model is meant to answer otherwise at times."""
+    """The share of copied requests that the candidate may answer otherwise than stable in a `shadow` step, and pass.
+    When absent, they are counted and reported and condemn nobody: a new model is meant to answer otherwise at times."""
 
     tolerance: Tolerance = Tolerance(absolute=1e-6, relative=0.01)
     """How far a number in the candidate's answer may lie from stable's before it counts as another one."""
 
-    tolerances: Annotated[dict[str, Tolerance], Field(max_length=100)] = {}
+    tolerances: dict[str, Tolerance] = Field(default={}, max_length=100)
     """The same for single outputs, by name."""
 
 
@@ -247,10 +247,10 @@ class HealthChecks(Document):
 class StickyBy(Document):
     """What users are told apart by; one of the two."""
 
-    header: Annotated[Text, _matching(_TOKEN_PATTERN, "the name of a header such as x-user-id")] | None = None
+    header: Annotated[Text, _matching(_NAMED_PATTERN, "the name of a header such as x-user-id")] | None = None
     """A header that carries the user's key. Requests without it are split at random."""
 
-    cookie: Annotated[Text, _matching(_TOKEN_PATTERN, "the name of a cookie such as visitor")] | None = None
+    cookie: Annotated[Text, _matching(_NAMED_PATTERN, "the name of a cookie such as visitor")] | None = None
     """A cookie that carries the user's key; who has none is given one that lasts a year."""
 
     @model_validator(mode="after")

@@ -42,7 +42,8 @@ class Totals:
 
     def tallies(self) -> dict[str, judge.Tally]:
         """Return one tally per signal; every signal is a number of bad events among all requests."""
-        return tallies(self.requests, self.errors, self.rejections, self.slow, self.compared, self.disagreed)
+        seen = self.requests, self.errors, self.rejections, self.slow
+        return tallies(*seen, compared=self.compared, disagreed=self.disagreed)
 
     def as_dict(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in _TOTALS}

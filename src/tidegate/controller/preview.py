@@ -28,6 +28,7 @@ from tidegate.controller.readiness import Surroundings
 from tidegate.gate.compatibility import Comparison
 from tidegate.gate.readiness import refuse_unready, warnings
 from tidegate.store import Store
+from tidegate.trial.rules import rules
 
 #: As folders of bundles are named that are being written: what a killed dry run leaves is swept like these.
 _SCRATCH = ".new-dry-run-"
@@ -140,7 +141,7 @@ def _plan(request: DeploymentRequest, surroundings: Surroundings) -> dict[str, A
 
 
 def _judge(request: DeploymentRequest) -> dict[str, Any]:
-    policy = planning.rules(request)
+    policy = rules(request)
     return {
         "alpha": policy.alpha,
         "requests_to_pass": planning.requests_to_pass(request),

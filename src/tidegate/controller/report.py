@@ -80,7 +80,13 @@ def markdown(report: dict[str, Any]) -> str:
         lines += ["", "## Last verdict", "", f"**{verdict['outcome']}**: {verdict['reason']}", ""]
         lines += [f"- {signal['reason']}" for signal in verdict["signals"]]
     if report["disagreements"]:
-        lines += ["", "## Answered otherwise than by stable", "", "| request | output | stable | candidate |", "|---|---|---|---|"]
+        lines += [
+            "",
+            "## Answered otherwise than by stable",
+            "",
+            "| request | output | stable | candidate |",
+            "|---|---|---|---|",
+        ]
         lines += [
             f"| `{shown['request_id']}` | {shown['output']} | {shown['stable']} | {shown['candidate']} |"
             for shown in report["disagreements"]
@@ -114,7 +120,7 @@ def _counted(counts: dict[str, int] | None) -> str:
 
 
 def _steps(rollout: Rollout, events: Sequence[Event]) -> list[dict[str, Any]]:
-    """Return one entry per stay in `analyzing`, or at a step that waits for a person; a step that was paused has several."""
+    """Return one entry per stay in `analyzing`, or at a step that waits for a person; a paused step has several."""
     steps: list[dict[str, Any]] = []
     for event in events:
         is_gate = event.data.get("waits_at_step") and (not steps or steps[-1]["step"] != event.data["step"])

@@ -27,7 +27,7 @@ from tidegate.observe.catalogue import metric_names
 from tidegate.rollout import Rollout, Step
 from tidegate.store import RolloutRow
 from tidegate.target.base import RevisionHealth
-from tidegate.trial.rules import DISAGREEMENT
+from tidegate.trial.rules import DISAGREEMENT, rules
 
 
 def build(service: Service, name: str) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _triggers(request: DeploymentRequest) -> tuple[RollbackTrigger, ...]:
             f"at {request.analysis.alpha} false alarms over a whole rollout",
             threshold=signal.objective,
         )
-        for signal in planning.rules(request).signals
+        for signal in rules(request).signals
         if signal.is_critical and not signal.is_dry_run
     )
     return (

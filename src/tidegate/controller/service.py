@@ -16,8 +16,8 @@ from tidegate.contract.names import check_name
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.controller import admission, freezing, planning, readiness
 from tidegate.controller.admission import Refusals
-from tidegate.controller.freezing import Override
 from tidegate.controller.evidence import Measured
+from tidegate.controller.freezing import Override
 from tidegate.controller.home import Home
 from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.preview import preview
@@ -223,7 +223,13 @@ class Service:
             except NotAllowed as refused:
                 raise Conflict(str(refused), subject=name) from refused
             phase = moved.rollout.phase.value
-            data: dict[str, Any] = {"from": row.phase, "phase": phase, "by": by, "command": asked.value, "reason": reason}
+            data: dict[str, Any] = {
+                "from": row.phase,
+                "phase": phase,
+                "by": by,
+                "command": asked.value,
+                "reason": reason,
+            }
             data |= self._evidence_at(name, row)
             happened = NewEvent(phase, moved.rollout.reason, data=data)
             try:

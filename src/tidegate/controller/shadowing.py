@@ -1,7 +1,8 @@
 """Comparing what candidate and stable answered to the same requests, while requests are copied.
 
-Both revisions note a share of their answers under the requests' ids; here the two sides of each id are brought together.
-A side whose other one never comes (a copy that failed, a share that was changed in between) is forgotten after a while.
+Both revisions note a share of their answers under the requests' ids; here the two sides of each id are brought
+together. A side whose other one never comes (a copy that failed, a share that was changed in between) is forgotten
+after a while.
 """
 
 from __future__ import annotations

@@ -49,7 +49,12 @@ def rollout_view(row: RolloutRow, seen: Seen | None) -> dict[str, Any]:
         "phase": row.phase,
         "step_index": rollout.step,
         "steps": [
-            {"weight": step.weight, "mirror": step.mirror, "until": step.until, "duration_seconds": step.duration_seconds}
+            {
+                "weight": step.weight,
+                "mirror": step.mirror,
+                "until": step.until,
+                "duration_seconds": step.duration_seconds,
+            }
             for step in rollout.plan.steps
         ],
         "weight": rollout.weight,

@@ -22,8 +22,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tidegate.gateway import grpc_routes
-from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot, Sticky
+from tidegate.gateway import grpc_routes, sticky
+from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
 
 Resource = dict[str, Any]
 
@@ -38,9 +38,6 @@ PREVIEW = "@preview"
 REVISION_HEADER = "x-tidegate-revision"
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
-
-#: How long a user keeps the cookie by which revisions are assigned: a year.
-COOKIE_SECONDS = 365 * 24 * 3600.0
 
 #: A dead replica leaves the rotation after two failed checks; a draining one (503) after one.
 HEALTH_INTERVAL_SECONDS = 0.25
@@ -136,7 +133,11 @@ def discovery_file(resources: Iterable[Resource]) -> tuple[str, str]:
 def route_configuration(snapshot: Snapshot) -> Resource:
     """Return the routes of all deployments; one without a split has none and answers 404."""
     routed = {name: split for name, split in sorted(snapshot.splits.items()) if any(split.values())}
-    deployments = [route for name in routed for route in _deployment_routes(name, _action(snapshot, name))]
+    deployments = [
+        route
+        for name in routed
+        for route in sticky.routes(snapshot.sticky.get(name), _deployment_routes(name, _action(snapshot, name)))
+    ]
     calls = grpc_routes.routes(snapshot, {name: _action(snapshot, name, Kind.GRPC) for name in routed})
     previews = [_preview_route(snapshot, name) for name in sorted(snapshot.trials)]
     return {
@@ -192,19 +193,12 @@ def _action(snapshot: Snapshot, name: str, kind: Kind = Kind.HTTP) -> Resource:
         **_ways(snapshot, name),
     }
     if name in snapshot.sticky:
-        action["hash_policy"] = [_hash_policy(snapshot.sticky[name])]
-        # The share of the hash says the revision: a change of weight moves the border, and nobody who is not at it.
+        action["hash_policy"] = sticky.hash_policy(snapshot.sticky[name])
         action["weighted_clusters"]["use_hash_policy"] = True
     trial = snapshot.trials.get(name)
     if trial is not None and trial.mirror:
         action["request_mirror_policies"] = [_mirror(RevisionRef(name, trial.revision), kind, trial.mirror)]
     return action
-
-
-def _hash_policy(sticky: Sticky) -> Resource:
-    if sticky.header is not None:
-        return {"header": {"header_name": sticky.header}}
-    return {"cookie": {"name": sticky.cookie, "ttl": seconds(COOKIE_SECONDS), "path": "/"}}
 
 
 def _mirror(ref: RevisionRef, kind: Kind, percent: float) -> Resource:

@@ -12,7 +12,6 @@ from tidegate.rollout.records import (
     Checked,
     Command,
     EnsureReplicas,
-    Until,
     Observation,
     Phase,
     Plan,
@@ -22,6 +21,7 @@ from tidegate.rollout.records import (
     SplitCheck,
     Step,
     Transition,
+    Until,
     Verdict,
 )
 from tidegate.rollout.split import check_mirror, check_split
@@ -34,7 +34,6 @@ __all__ = [
     "Checked",
     "Command",
     "EnsureReplicas",
-    "Until",
     "NotAllowed",
     "Observation",
     "Phase",
@@ -45,6 +44,7 @@ __all__ = [
     "SplitCheck",
     "Step",
     "Transition",
+    "Until",
     "Verdict",
     "advance",
     "check_mirror",

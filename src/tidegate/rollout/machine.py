@@ -365,7 +365,7 @@ def _do_pause(rollout: Rollout, note: str, now: datetime) -> Rollout:
 def _do_resume(rollout: Rollout, note: str, now: datetime) -> Rollout:
     if rollout.phase is not Phase.PAUSED:
         raise NotAllowed(Command.RESUME, rollout.phase, "it is not paused")
-    if rollout.waits_at_step:
+    if rollout.resume_to is None:  # it waits at its step
         return _next_step(rollout, note, now)
     return _enter(rollout, rollout.resume_to, note, now, resume_to=None)
 

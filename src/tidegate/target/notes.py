@@ -1,8 +1,8 @@
 """Reading what a replica notes of its answers; the server's side is `server/recording/notes.py`.
 
-The replica's folder holds `compare.json`, which we write and which lapses, and `answers.jsonl`, which grows and is turned
-over to `answers.jsonl.1`. Each line is whole: it is written under a lock. A reader remembers in memory where it was; a
-new one begins at the end, because nobody waits any more for what was noted before.
+The replica's folder holds `compare.json`, which we write and which lapses, and `answers.jsonl`, which grows and is
+turned over to `answers.jsonl.1`. Each line is whole: it is written under a lock. A reader remembers in memory where it
+was; a new one begins at the end, because nobody waits any more for what was noted before.
 """
 
 from __future__ import annotations

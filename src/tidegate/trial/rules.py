@@ -89,9 +89,9 @@ def _as_set(signal: judge.SignalPolicy, settings: SignalSettings) -> judge.Signa
 
 
 def tallies(
-    requests: int, errors: int, rejections: int, slow: int, compared: int = 0, disagreed: int = 0
+    requests: int, errors: int, rejections: int, slow: int, *, compared: int = 0, disagreed: int = 0
 ) -> dict[str, judge.Tally]:
-    """Return one tally per signal; every signal is a number of bad events among all requests, or among those compared."""
+    """Return one tally per signal: a number of bad events among all requests, or among those that were compared."""
     bad = {"errors": errors, "latency": slow, "rejections": rejections}
     usual = {name: judge.Tally(requests, min(bad[name], requests)) for name in SIGNALS}
     return {**usual, DISAGREEMENT: judge.Tally(compared, disagreed)}

@@ -34,7 +34,12 @@ def explain(
 
     lists = dict(PRESETS) if steps is None else {steps: _checked(steps)}
     if output is Output.JSON:
-        print_json({name: [step.model_dump(mode="json", exclude_none=True) for step in listed] for name, listed in lists.items()})
+        print_json(
+            {
+                name: [step.model_dump(mode="json", exclude_none=True) for step in listed]
+                for name, listed in lists.items()
+            }
+        )
         return
     for name, listed in lists.items():
         if len(lists) > 1:

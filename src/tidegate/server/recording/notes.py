@@ -1,4 +1,4 @@
-"""What was answered, noted for somebody who compares two revisions: only while they ask for it, and for their eyes alone.
+"""What was answered, noted for whoever compares two revisions: only while they ask for it, and for their eyes alone.
 
 Who compares writes `compare.json` into the replica's folder: `{"share": 0.2, "until": SECONDS SINCE 1970}`. Until then
 the outputs of that share of the requests go to `answers.jsonl` beside it, chosen by their ids alone, so that revisions
