@@ -77,6 +77,14 @@ def test_a_step_is_a_number_or_an_object() -> None:
     assert request.steps[0] == Step(weight=5)
 
 
+@pytest.mark.parametrize("strategy", ["canary", "shadow"])
+def test_no_steps_are_those_of_the_strategy_and_never_none(strategy: str) -> None:
+    absent = parse_request({**SMALLEST, "deploymentStrategy": strategy})
+    null = parse_request({**SMALLEST, "deploymentStrategy": strategy, "steps": None})
+    assert absent.trial == null.trial
+    assert len(null.trial) > 1
+
+
 def test_an_unknown_field_is_refused_with_its_path_and_the_nearest_known_one() -> None:
     error = refusal(servingRequirements={"latencyP9": "50ms"})
     assert str(error) == "servingRequirements.latencyP9: unknown field; did you mean latencyP99?"

@@ -392,7 +392,7 @@ class DeploymentRequest(Document):
     @property
     def trial(self) -> tuple[Step, ...]:
         """The steps; empty for a strategy that has none of its own."""
-        return self.steps or ()
+        return self.steps or default_steps(self.deployment_strategy) or ()
 
     def anchored(self, folder: PurePath) -> Self:
         """Return the request with relative paths counted from `folder`; absolute ones stay."""
