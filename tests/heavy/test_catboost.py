@@ -17,7 +17,7 @@ from tests.support.models import flights, late, records, typed
 from tidegate.artifact.build import BuildRequest, build_bundle
 from tidegate.artifact.check import check_artifact
 from tidegate.artifact.inspect import inspect_artifact
-from tidegate.contract.errors import InvalidInput, NotTrusted
+from tidegate.contract.errors import InvalidInput, NotTrusted, ValueRefused
 from tidegate.runtime.base import ArtifactFiles, LoadOptions, Model
 from tidegate.runtime.registry import get_runtime, runtimes
 
@@ -140,8 +140,10 @@ def test_a_missing_category_is_the_text_that_the_user_names_and_an_error_otherwi
     asked = FRAME.head(20)
     assert asked["carrier"].isna().any()
     path = save(classifier, tmp_path)
-    with pytest.raises(InvalidInput, match="'carrier' is missing in row 1"):
+    with pytest.raises(ValueRefused) as caught:
         load(path).predict(typed(asked))
+    assert caught.value.subject == "carrier[0]"
+    assert caught.value.message == "field 'carrier', row 0: CatBoost has no missing category"
     answers = load(path, settings={"missingText": "nan"}).predict(typed(asked))
     np.testing.assert_array_equal(answers["probabilities"], classifier.predict_proba(with_texts(asked)))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tidegate.contract.errors import InvalidInput
+from tidegate.contract.errors import InvalidInput, ValueRefused
 from tidegate.runtime.base import Array, Columns, Datatype, LoadOptions, TensorSpec
 from tidegate.runtime.boosters import TENSOR_INPUT
 from tidegate.runtime.columns import sample_values
@@ -74,7 +74,7 @@ class CatboostInputs:
         """Return a `catboost.Pool` of the rows.
 
         Raises:
-            InvalidInput: a category is missing and nobody said what stands for it.
+            ValueRefused: a category is missing and nobody said what stands for it.
         """
         if self.is_tensor:
             return kind(_float32(inputs[TENSOR_INPUT]), thread_count=threads)
@@ -94,10 +94,12 @@ class CatboostInputs:
         if column.dtype.kind != "O" or None not in (values := column.tolist()):
             return column
         if self._missing is None:
-            raise InvalidInput(
-                f"{name!r} is missing in row {values.index(None) + 1}, and CatBoost has no missing category.",
-                subject=name,
+            row = values.index(None)
+            raise ValueRefused(
+                f"field {name!r}, row {row}: CatBoost has no missing category",
+                subject=f"{name}[{row}]",
                 expected="a category",
+                got="null",
                 hint="If missing values were replaced by a text before the training, name it: "
                 'modelArtifact.settings.missingText, e.g. "nan".',
             )
