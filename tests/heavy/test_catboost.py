@@ -166,6 +166,17 @@ def test_whole_numbers_as_categories_are_typed_by_the_sample(tmp_path: Path) -> 
     np.testing.assert_array_equal(load(tmp_path / "model.cbm").predict(texts)["prediction"], own.predict(frame))
 
 
+@pytest.mark.parametrize("is_category", [False, True])
+def test_true_and_false_are_typed_by_the_sample(tmp_path: Path, *, is_category: bool) -> None:
+    frame = FRAME[["distance"]].assign(is_late=FRAME["hour"] > 14)
+    chosen = ["is_late"] if is_category else []
+    own = catboost.CatBoostRegressor(cat_features=chosen, **QUICK).fit(frame, LATE)
+    model = load(save(own, tmp_path), sample=records(frame.head(3)))
+    assert [spec.datatype for spec in model.signature.inputs] == ["FP64", "BOOL"]
+    columns = {"distance": frame["distance"].to_numpy(), "is_late": frame["is_late"].to_numpy()}
+    np.testing.assert_array_equal(model.predict(columns)["prediction"], own.predict(frame))
+
+
 def test_labels_of_the_user_replace_the_numbers(tmp_path: Path) -> None:
     own = catboost.CatBoostClassifier(**QUICK).fit(FRAME[NUMBERS], LATE)
     model = load(save(own, tmp_path), settings={"labels": ["on time", "late"]})
