@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from tidegate.artifact.build import BuildRequest, BundleInfo, build_bundle
+from tidegate.artifact.bundle import read_bundle
 from tidegate.contract.errors import Conflict, InvalidInput, NotFound
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.controller import planning
@@ -23,6 +24,8 @@ from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.supervisor import Supervisor
 from tidegate.gateway.base import RevisionRef
 from tidegate.rollout import Command, NotAllowed, Phase, Plan, Rollout, command
+from tidegate.runtime.base import ArtifactFiles
+from tidegate.runtime.settings_file import settings_of
 from tidegate.store import Event, NewEvent, RevisionRow, RolloutRow, StaleState, Store
 from tidegate.target.base import Target
 from tidegate.target.process import CACHE_URL_VARIABLE
@@ -93,6 +96,7 @@ class Service:
         )
         if info.manifest.signature["kind"] == "opaque":
             planning.refuse_what_a_command_ignores(request)
+            planning.refuse_one_port_for_several(request, _fixed_port(info))
         async with self.supervisor.changing(request.name):
             return self._begin_trial(request, info)
 
@@ -335,6 +339,14 @@ def _refuse_unknown_sink(sink: str | None) -> None:
             expected=f"one of {', '.join(known)}, as NAME:ARGUMENT",
             got=sink.partition(":")[0],
         )
+
+
+def _fixed_port(info: BundleInfo) -> int:
+    """Return the port that a command of the user's is told to listen on, 0 for a free one in each replica."""
+    if info.manifest.runtime != "command":
+        return 0
+    artifact = ArtifactFiles(read_bundle(info.folder).artifact_path)
+    return int(settings_of(artifact, info.manifest.settings).get("port", 0))
 
 
 def _refuse_relative(*paths: str | None) -> None:
