@@ -11,6 +11,7 @@ from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.controller.planning import (
     answering,
     plan_trial,
+    refuse_one_port_for_several,
     refuse_unreachable_cache,
     refuse_unsupported,
     refuse_what_a_command_ignores,
@@ -154,3 +155,11 @@ def test_a_command_has_no_workers_of_ours() -> None:
 def test_users_are_told_apart_by_what_the_request_says() -> None:
     assert sticky(request()) is None
     assert sticky(request(traffic={"stickyBy": {"cookie": "visitor"}})) == Sticky(cookie="visitor")
+
+
+def test_one_port_is_not_for_several_replicas_of_a_command() -> None:
+    with pytest.raises(InvalidInput, match="2 replicas") as refused:
+        refuse_one_port_for_several(request(), 9000)
+    assert refused.value.subject == "modelArtifact.settings.port"
+    refuse_one_port_for_several(request(), 0)
+    refuse_one_port_for_several(request(infrastructure={"resources": {"replicas": 1}}), 9000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import Tidegate, eventually
-from tidegate.contract.errors import NotTrusted
+from tidegate.contract.errors import InvalidInput, NotFound, NotTrusted
 from tidegate.controller import launch
 
 pytestmark = pytest.mark.e2e
@@ -104,6 +105,18 @@ def test_a_server_answers_its_own_routes_through_the_gateway(serving: Tidegate) 
     seen = httpx.put(f"{url}/echo?a=%2F", content=b"abc").json()
     assert (seen["method"], seen["path"], bytes.fromhex(seen["body"])) == ("PUT", "/echo?a=%2F", b"abc")
     assert httpx.get(f"{url}/status/418").status_code == 418
+
+
+def test_a_server_with_a_port_of_its_own_is_refused_for_several_replicas(tidegate: Tidegate, tmp_path: Path) -> None:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    (tmp_path / "http_app.py").write_text(APP.read_text())
+    (tmp_path / "tidegate.yaml").write_text(f"{SETTINGS}port: {port}\n")
+    with pytest.raises(InvalidInput, match="cannot listen on one port"):
+        tidegate.deploy("fixed", tmp_path, modelArtifact=artifact(tmp_path))
+    with tidegate.client as client, pytest.raises(NotFound):
+        client.status("fixed")
 
 
 def test_a_revision_of_a_server_that_answers_500_is_rolled_back(serving: Tidegate, server: Path) -> None:

@@ -17,7 +17,7 @@ from tests.support.models import flights, late, records, typed
 from tidegate.artifact.build import BuildRequest, build_bundle
 from tidegate.artifact.check import check_artifact
 from tidegate.artifact.inspect import inspect_artifact
-from tidegate.contract.errors import InvalidInput, NotTrusted
+from tidegate.contract.errors import InvalidInput, NotTrusted, ValueRefused
 from tidegate.runtime.base import ArtifactFiles, LoadOptions, Model
 from tidegate.runtime.registry import get_runtime, runtimes
 
@@ -140,8 +140,10 @@ def test_a_missing_category_is_the_text_that_the_user_names_and_an_error_otherwi
     asked = FRAME.head(20)
     assert asked["carrier"].isna().any()
     path = save(classifier, tmp_path)
-    with pytest.raises(InvalidInput, match="'carrier' is missing in row 1"):
+    with pytest.raises(ValueRefused) as caught:
         load(path).predict(typed(asked))
+    assert caught.value.subject == "carrier[0]"
+    assert caught.value.message == "field 'carrier', row 0: CatBoost has no missing category"
     answers = load(path, settings={"missingText": "nan"}).predict(typed(asked))
     np.testing.assert_array_equal(answers["probabilities"], classifier.predict_proba(with_texts(asked)))
 
@@ -162,6 +164,17 @@ def test_whole_numbers_as_categories_are_typed_by_the_sample(tmp_path: Path) -> 
     np.testing.assert_array_equal(model.predict(columns)["prediction"], own.predict(frame))
     texts = {**columns, "month": columns["month"].astype(str).astype(object)}
     np.testing.assert_array_equal(load(tmp_path / "model.cbm").predict(texts)["prediction"], own.predict(frame))
+
+
+@pytest.mark.parametrize("is_category", [False, True])
+def test_true_and_false_are_typed_by_the_sample(tmp_path: Path, *, is_category: bool) -> None:
+    frame = FRAME[["distance"]].assign(is_late=FRAME["hour"] > 14)
+    chosen = ["is_late"] if is_category else []
+    own = catboost.CatBoostRegressor(cat_features=chosen, **QUICK).fit(frame, LATE)
+    model = load(save(own, tmp_path), sample=records(frame.head(3)))
+    assert [spec.datatype for spec in model.signature.inputs] == ["FP64", "BOOL"]
+    columns = {"distance": frame["distance"].to_numpy(), "is_late": frame["is_late"].to_numpy()}
+    np.testing.assert_array_equal(model.predict(columns)["prediction"], own.predict(frame))
 
 
 def test_labels_of_the_user_replace_the_numbers(tmp_path: Path) -> None:

@@ -229,6 +229,38 @@ def test_boosters_answer_as_pyfunc_does(tmp_path: Path, kind: str) -> None:
         np.testing.assert_allclose(answer["probabilities"][:, 1], own, rtol=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["sklearn", "lightgbm"])
+def test_true_and_false_of_the_signature_are_so_for_the_native_flavour_too(tmp_path: Path, kind: str) -> None:
+    frame = numbers().assign(far=numbers()["distance"] > 1000)
+    labels = (late(table()) == "late").astype(int)
+    path = tmp_path / "model"
+    saved = {"signature": infer_signature(frame), "pip_requirements": []}
+    if kind == "sklearn":
+        import mlflow.sklearn
+        from sklearn.compose import ColumnTransformer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        parts = ColumnTransformer([("far", "passthrough", ["far"])], remainder=StandardScaler())
+        pipe = make_pipeline(parts, LogisticRegression()).fit(frame, labels)
+        mlflow.sklearn.save_model(pipe, path, serialization_format="skops", **saved)
+    else:
+        import lightgbm
+        import mlflow.lightgbm
+
+        data = lightgbm.Dataset(frame, label=labels)
+        mlflow.lightgbm.save_model(lightgbm.train({"objective": "binary", "verbose": -1}, data, 5), path, **saved)
+    model = load(path)
+    assert {spec.name: spec.datatype for spec in model.signature.inputs}["far"] == "BOOL"
+    answer = model.predict(typed(model, frame))
+    own = mlflow.pyfunc.load_model(str(path)).predict(frame)
+    if kind == "sklearn":
+        assert answer["prediction"].tolist() == own.tolist()
+    else:
+        np.testing.assert_allclose(answer["probabilities"][:, 1], own, rtol=1e-12)
+
+
 @pytest.mark.parametrize("kind", ["onnx", "pytorch-pt2", "pytorch-script", "pytorch-module"])
 def test_networks_answer_as_pyfunc_does(tmp_path: Path, kind: str) -> None:
     path = save(kind, tmp_path / "model")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.support.models import flights, late, typed, with_categories
+from tests.support.models import flights, late, records, typed, with_categories
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import ArtifactFiles, LoadOptions, Model
 from tidegate.runtime.registry import get_runtime
@@ -66,6 +66,19 @@ def test_categories_of_text_and_of_numbers(tmp_path: Path) -> None:
     model = served(booster, tmp_path)
     assert [spec.datatype for spec in model.signature.inputs] == ["FP64", "FP64", "FP64", "BYTES"]
     np.testing.assert_array_equal(model.predict(typed(flights(ROWS)))["prediction"], booster.predict(frame))
+
+
+def test_true_and_false_are_typed_by_the_sample(tmp_path: Path) -> None:
+    frame = flights(ROWS)[["distance", "hour"]].assign(is_ua=flights(ROWS)["carrier"] == "UA")
+    booster = train(frame, frame["is_ua"] * 3.0 + frame["hour"])
+    plain, told = served(booster, tmp_path), served(booster, tmp_path, sample=records(frame.head(3)))
+    assert [spec.datatype for spec in plain.signature.inputs] == ["FP64", "FP64", "FP64"]
+    assert [spec.datatype for spec in told.signature.inputs] == ["FP64", "FP64", "BOOL"]
+    columns = {**typed(frame), "is_ua": frame["is_ua"].to_numpy()}
+    expected = booster.predict(frame)
+    np.testing.assert_array_equal(told.predict(columns)["prediction"], expected)
+    first = {name: column[:1] for name, column in columns.items()}
+    np.testing.assert_array_equal(told.predict(first)["prediction"], expected[:1])
 
 
 def test_an_unknown_category_is_missing_as_it_is_for_frames(tmp_path: Path) -> None:

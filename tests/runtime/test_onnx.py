@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from tidegate.artifact.check import check_artifact
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import ArtifactFiles, LoadOptions, Model
 from tidegate.runtime.registry import get_runtime
@@ -120,6 +121,39 @@ def test_a_graph_for_one_row_serves_batches_row_by_row(tmp_path: Path) -> None:
     assert model.signature.inputs[0].shape == (-1, 2)
     data = np.array([[1, -1], [-2, 2], [3, 3]], dtype=np.float32)
     np.testing.assert_array_equal(model.predict({"x": data})["y"], np.maximum(data, 0))
+
+
+@pytest.mark.parametrize("width", [[], [1], [2]])
+def test_a_graph_for_several_rows_takes_so_many_or_a_multiple(tmp_path: Path, width: list[int]) -> None:
+    path = graph(
+        tmp_path,
+        [helper.make_node("CumSum", ["x", "rows"], ["y"])],
+        [tensor("x", TensorProto.FLOAT, [4, *width])],
+        [tensor("y", TensorProto.FLOAT, [4, *width])],
+        initializer=[helper.make_tensor("rows", TensorProto.INT64, [], [0])],
+    )
+    checked = check_artifact(path)
+    assert len(checked.sample) == 4
+    assert checked.signature.kind == "tensors"
+    assert (checked.signature.inputs[0].shape, checked.signature.outputs[0].shape) == ((4, *width), (4, *width))
+    model = load(path, signature=checked.signature)
+    data = np.arange(8 * (width or [1])[0], dtype=np.float32).reshape(8, *width)
+    expected = np.concatenate([np.cumsum(data[:4], axis=0), np.cumsum(data[4:], axis=0)])
+    np.testing.assert_array_equal(model.predict({"x": data})["y"], expected)
+    with pytest.raises(InvalidInput) as caught:
+        model.predict({"x": data[:6]})
+    assert (caught.value.expected, caught.value.got) == ("4 rows, or a multiple", "6 rows")
+
+
+def test_inputs_for_batches_of_several_sizes_are_refused(tmp_path: Path) -> None:
+    path = graph(
+        tmp_path,
+        [helper.make_node("Add", ["a", "b"], ["y"])],
+        [tensor("a", TensorProto.FLOAT, [4, 2]), tensor("b", TensorProto.FLOAT, [1, 2])],
+        [tensor("y", TensorProto.FLOAT, [4, 2])],
+    )
+    with pytest.raises(InvalidInput, match="differ in the number of rows"):
+        load(path)
 
 
 def test_a_size_that_the_graph_leaves_open_and_the_weights_do_not_is_the_fault_of_the_request(tmp_path: Path) -> None:

@@ -116,6 +116,41 @@ def test_pipelines_answer_as_they_do_on_the_users_own_frame(name: str, tmp_path:
         assert list(answers) == ["prediction"]
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [("n", SimpleImputer(), NUMBERS[1:]), ("t", OneHotEncoder(handle_unknown="ignore"), ["carrier"])],
+        [("n", SimpleImputer(), [2, 3]), ("t", OrdinalEncoder(encoded_missing_value=-1), slice(4, 5))],
+        [("n", SimpleImputer(), ["hour", "month"]), ("t", TargetEncoder(cv=2), [-1]), ("d", "drop", ["distance"])],
+    ],
+    ids=["names", "positions", "dropped"],
+)
+@pytest.mark.parametrize("is_searched", [False, True])
+def test_columns_that_no_part_of_a_transformer_takes_are_not_asked_for(
+    parts: list[Any], is_searched: bool, tmp_path: Path
+) -> None:
+    frame, asked = (flights(count, seed=count).assign(note="seen") for count in (200, 8))
+    frame, asked = (part[["note", *NUMBERS, "carrier"]] for part in (frame, asked))
+    estimator = make_pipeline(ColumnTransformer(parts), LogisticRegression(max_iter=500))
+    if is_searched:
+        estimator = GridSearchCV(estimator, {"logisticregression__C": [0.1, 1.0]}, cv=2)
+    estimator.fit(frame, late(frame))
+    model = served(estimator, tmp_path)
+    assert [(spec.name, spec.datatype) for spec in model.signature.inputs] == [
+        ("hour", "FP64"), ("month", "FP64"), ("carrier", "BYTES")
+    ]  # fmt: skip
+    answers = model.predict(typed(asked[["hour", "month", "carrier"]]))
+    np.testing.assert_array_equal(answers["probabilities"], estimator.predict_proba(asked))
+    assert is_quick(model) is not is_searched
+
+
+def test_columns_that_are_passed_through_are_asked_for(tmp_path: Path) -> None:
+    frame = flights(200).fillna({"distance": 0.0})
+    parts = make_column_transformer((OneHotEncoder(), ["carrier"]), ("drop", ["month"]), remainder="passthrough")
+    estimator = make_pipeline(parts, LogisticRegression(max_iter=500)).fit(frame, late(frame))
+    assert [spec.name for spec in served(estimator, tmp_path).signature.inputs] == ["distance", "hour", "carrier"]
+
+
 def test_integer_and_boolean_labels_keep_their_type(tmp_path: Path) -> None:
     frame = flights(60)[["hour", "month"]]
     for labels, datatype in ((late(frame.assign(carrier="")), "INT64"), (frame["hour"] > 12, "BOOL")):

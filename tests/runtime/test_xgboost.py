@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import xgboost
 
-from tests.support.models import flights, late, typed, with_categories
+from tests.support.models import flights, late, records, typed, with_categories
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import ArtifactFiles, LoadOptions, Model
 from tidegate.runtime.registry import get_runtime
@@ -118,6 +118,20 @@ def test_categories_get_the_codes_that_the_model_has_on_record(tmp_path: Path) -
     np.testing.assert_array_equal(
         model.predict(typed(few))["prediction"], expected[(plain["carrier"] == "UA").to_numpy()]
     )
+
+
+def test_true_and_false_are_typed_by_the_sample(tmp_path: Path) -> None:
+    frame = flights(ROWS)[["distance", "hour"]].assign(is_ua=flights(ROWS)["carrier"] == "UA")
+    data = xgboost.DMatrix(frame, frame["is_ua"] * 3.0 + frame["hour"])
+    booster = xgboost.train({"nthread": 1}, data, num_boost_round=4)
+    plain, told = served(booster, tmp_path), served(booster, tmp_path, sample=records(frame.head(3)))
+    assert [spec.datatype for spec in plain.signature.inputs] == ["FP64", "FP64", "FP64"]
+    assert [spec.datatype for spec in told.signature.inputs] == ["FP64", "FP64", "BOOL"]
+    columns = {**typed(frame), "is_ua": frame["is_ua"].to_numpy()}
+    expected = booster.predict(data)
+    np.testing.assert_array_equal(told.predict(columns)["prediction"], expected)
+    first = {name: column[:1] for name, column in columns.items()}
+    np.testing.assert_array_equal(told.predict(first)["prediction"], expected[:1])
 
 
 def test_a_category_it_never_saw_is_neither_a_known_one_nor_missing(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from tidegate.gate.compatibility import Comparison, compare
 from tidegate.gate.golden import refuse_impossible
 from tidegate.gate.kept import keep, read_golden
 from tidegate.runtime.signatures import signature_from_dict
+from tidegate.runtime.base import ArtifactFiles
+from tidegate.runtime.settings_file import settings_of
 from tidegate.store import RevisionRow
 from tidegate.target.process import CACHE_URL_VARIABLE
 
@@ -90,6 +92,15 @@ async def bundled(request: DeploymentRequest, bundles: Path) -> BundleInfo:
         ),
         bundles,
     )
+
+
+def refuse_for_a_command(request: DeploymentRequest, info: BundleInfo) -> None:
+    """Raise InvalidInput for what a server that is started by a command cannot do."""
+    planning.refuse_what_a_command_ignores(request)
+    artifact = ArtifactFiles(read_bundle(info.folder).artifact_path)
+    if info.manifest.runtime == "command":
+        port = int(settings_of(artifact, info.manifest.settings).get("port", 0))
+        planning.refuse_one_port_for_several(request, port)
 
 
 def compared(stable: RevisionRow | None, bundles: Path, candidate: BundleInfo) -> Comparison:

@@ -85,6 +85,24 @@ def refuse_what_a_command_ignores(request: DeploymentRequest) -> None:
         )
 
 
+def refuse_one_port_for_several(request: DeploymentRequest, port: int) -> None:
+    """Raise InvalidInput when a command is to listen on a port of its own in several replicas, on one machine.
+
+    Args:
+        request: what is asked for.
+        port: the setting of the command; 0 when each replica gets a free one.
+    """
+    if port and replicas(request) > 1:
+        raise InvalidInput(
+            f"{replicas(request)} replicas of a command cannot listen on one port",
+            subject="modelArtifact.settings.port",
+            expected="no port, or one replica",
+            got=f"port {port} and {replicas(request)} replicas",
+            hint="leave port out: each replica then gets a free one, as {port} in the command and as PORT; or set "
+            "infrastructure.resources.replicas (--replicas) to 1",
+        )
+
+
 def request_of(revision: RevisionRow) -> DeploymentRequest:
     """Return the request that made the revision."""
     return parse_request(revision.request)

@@ -83,7 +83,7 @@ class Service:
         freezing.refuse_frozen(before.freezes, request.name, datetime.now(UTC), override)
         info = await admission.bundled(request, self.home.bundles)
         if info.manifest.signature["kind"] == "opaque":
-            planning.refuse_what_a_command_ignores(request)
+            admission.refuse_for_a_command(request, info)
         golden = await admission.golden_of(request, info)
         findings: tuple[Finding, ...] = ()
         around = self.surroundings(request.name)

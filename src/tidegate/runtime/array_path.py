@@ -42,7 +42,8 @@ def quick_way(
     Args:
         first: the step that takes the DataFrame.
         rest: what runs on its output; on the arrays themselves when `first` is the only step and predicts.
-        specs, facts: the input columns.
+        specs: the input columns.
+        facts: of all columns that it was fitted on, in their order, which positions count.
 
     Returns:
         What answers typed columns, and what undoes the changes to the steps when it is not to be used: names that a
@@ -53,7 +54,7 @@ def quick_way(
     """
     blocks = _Blocks(specs, facts)
     if is_splitter(first):
-        parts = _parts(first, [spec.name for spec in specs], blocks)
+        parts = _parts(first, list(facts), blocks)
         undo = _take_names_off([step for steps, _ in parts for step in steps])
 
         def answer(inputs: Columns) -> Answer:

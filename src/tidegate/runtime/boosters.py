@@ -9,7 +9,7 @@ import numpy as np
 
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import Array, Columns, Datatype, Signature, TensorSpec
-from tidegate.runtime.columns import Codes, MatrixBuilder
+from tidegate.runtime.columns import Codes, MatrixBuilder, datatype_from_sample, sample_values
 
 #: The only input of a booster that was trained on an array without names.
 TENSOR_INPUT = "input"
@@ -23,9 +23,17 @@ class BoosterInputs:
         width: how many features there are.
         codes: the categories of those columns that have any, by name.
         dtype: float32 or float64, of the matrix.
+        sample: rows of the user, which say what a booster does not: that a column is true or false.
     """
 
-    def __init__(self, names: Sequence[str] | None, width: int, codes: Mapping[str, Codes], dtype: Any) -> None:
+    def __init__(
+        self,
+        names: Sequence[str] | None,
+        width: int,
+        codes: Mapping[str, Codes],
+        dtype: Any,
+        sample: Sequence[Mapping[str, Any]] | None,
+    ) -> None:
         self._names = names
         self._dtype = dtype
         self._build = None if names is None else MatrixBuilder(names, codes, dtype)
@@ -34,7 +42,7 @@ class BoosterInputs:
         if names is None:
             self.specs: tuple[TensorSpec, ...] = (TensorSpec(TENSOR_INPUT, "FP64", (-1, width)),)
         else:
-            self.specs = tuple(_column_spec(name, codes.get(name)) for name in names)
+            self.specs = tuple(_column_spec(name, codes.get(name), sample) for name in names)
         self.example = {
             name: coder.values[0] if coder.is_text else float(coder.values[0])
             for name, coder in codes.items()
@@ -52,9 +60,10 @@ class BoosterInputs:
             return np.ascontiguousarray(inputs[TENSOR_INPUT], dtype=self._dtype)
 
 
-def _column_spec(name: str, codes: Codes | None) -> TensorSpec:
+def _column_spec(name: str, codes: Codes | None, sample: Sequence[Mapping[str, Any]] | None) -> TensorSpec:
     if codes is None or not codes.is_text:
-        return TensorSpec(name, "FP64")
+        is_truth = datatype_from_sample(sample_values(sample, name)) == "BOOL"
+        return TensorSpec(name, "BOOL" if is_truth else "FP64")
     return TensorSpec(name, "BYTES", categories=tuple(codes.values))
 
 

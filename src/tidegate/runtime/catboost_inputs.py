@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tidegate.contract.errors import InvalidInput
-from tidegate.runtime.base import Array, Columns, Datatype, LoadOptions, TensorSpec
+from tidegate.contract.errors import InvalidInput, ValueRefused
+from tidegate.runtime.base import NUMPY_DTYPES, Array, Columns, Datatype, LoadOptions, TensorSpec
 from tidegate.runtime.boosters import TENSOR_INPUT
-from tidegate.runtime.columns import sample_values
+from tidegate.runtime.columns import datatype_from_sample, sample_values
 
 
 class CatboostInputs:
@@ -17,8 +17,8 @@ class CatboostInputs:
 
     Args:
         model: the loaded model.
-        options: `sample` says which categories are whole numbers, `settings["missingText"]` what stands for a
-            missing category.
+        options: `sample` says which categories are whole numbers and which columns are true or false,
+            `settings["missingText"]` what stands for a missing category.
 
     Raises:
         InvalidInput: the model takes embeddings, which no row has.
@@ -54,12 +54,14 @@ class CatboostInputs:
         self.example: dict[str, Any] = {}
 
     def _type(self, index: int, options: LoadOptions) -> Datatype:
-        if index not in self._words:
-            return "FP64"
         name = self._names[index]
         if options.signature is not None:
             return next(spec.datatype for spec in options.signature.inputs if spec.name == name)
         values = sample_values(options.sample, name)
+        if index not in self._texts and datatype_from_sample(values) == "BOOL":
+            return "BOOL"
+        if index not in self._words:
+            return "FP64"
         whole = bool(values) and all(type(value) is int for value in values)
         return "INT64" if whole and index in self._categories else "BYTES"
 
@@ -67,14 +69,14 @@ class CatboostInputs:
         """Return one row of ones and empty texts."""
         if self.is_tensor:
             return {TENSOR_INPUT: np.ones((1, self._width))}
-        words = {"BYTES": np.array([""], dtype=object), "INT64": np.ones(1, np.int64), "FP64": np.ones(1)}
-        return {spec.name: words[spec.datatype] for spec in self.specs}
+        words = {spec.name: np.ones(1, NUMPY_DTYPES[spec.datatype]) for spec in self.specs}
+        return {**words, **{spec.name: np.array([""], dtype=object) for spec in self.specs if spec.datatype == "BYTES"}}
 
     def pool(self, kind: Any, inputs: Columns, threads: int) -> Any:
         """Return a `catboost.Pool` of the rows.
 
         Raises:
-            InvalidInput: a category is missing and nobody said what stands for it.
+            ValueRefused: a category is missing and nobody said what stands for it.
         """
         if self.is_tensor:
             return kind(_float32(inputs[TENSOR_INPUT]), thread_count=threads)
@@ -94,10 +96,12 @@ class CatboostInputs:
         if column.dtype.kind != "O" or None not in (values := column.tolist()):
             return column
         if self._missing is None:
-            raise InvalidInput(
-                f"{name!r} is missing in row {values.index(None) + 1}, and CatBoost has no missing category.",
-                subject=name,
+            row = values.index(None)
+            raise ValueRefused(
+                f"field {name!r}, row {row}: CatBoost has no missing category",
+                subject=f"{name}[{row}]",
                 expected="a category",
+                got="null",
                 hint="If missing values were replaced by a text before the training, name it: "
                 'modelArtifact.settings.missingText, e.g. "nan".',
             )

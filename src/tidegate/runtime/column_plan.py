@@ -72,7 +72,8 @@ class ColumnPlan:
 
     Args:
         splitter: the fitted transformer.
-        specs, facts: the input columns.
+        specs: the input columns.
+        facts: of all columns that it was fitted on, in their order, which positions count.
         order: of the matrix in memory.
 
     Raises:
@@ -92,8 +93,8 @@ class ColumnPlan:
         if not is_splitter(splitter) or splitter.transformer_weights or output != "default":
             raise NotApplicableError
         datatypes = {spec.name: spec.datatype for spec in specs}
-        names = [spec.name for spec in specs]
-        self.first = names[0]
+        names = list(facts)
+        self.first = specs[0].name
         self.width = max((place.stop for place in splitter.output_indices_.values()), default=0)
         self._constants = np.zeros(self.width)
         self._texts: list[_Text] = []

@@ -14,7 +14,14 @@ from tidegate.runtime.base import Array, Columns, Datatype, LoadOptions, Signatu
 from tidegate.runtime.column_plan import ColumnPlan
 from tidegate.runtime.columns import datatype_from_sample, sample_values
 from tidegate.runtime.frames import FrameBuilder
-from tidegate.runtime.introspect import ColumnFacts, column_facts, feature_count, feature_names, takes_one_text
+from tidegate.runtime.introspect import (
+    ColumnFacts,
+    column_facts,
+    feature_count,
+    feature_names,
+    takes_one_text,
+    used_names,
+)
 from tidegate.runtime.refused_values import REFUSALS, refused_otherwise, refused_value
 from tidegate.runtime.rows import inputs_from_rows, made_up_row
 from tidegate.runtime.sklearn_answers import Answer, Final, RefusedError
@@ -201,7 +208,8 @@ def load_estimator(
     Args:
         estimator: the object from the file.
         options: as in `Runtime.load`.
-        facts: what the framework's own module knows about the columns; None to read it from the estimator.
+        facts: what the framework's own module knows about all columns that it was fitted on, in their order; None to
+            read it from the estimator.
 
     Raises:
         InvalidInput: the object is no fitted model, or its columns cannot be typed without a sample.
@@ -252,6 +260,7 @@ def _with_columns(
 ) -> EstimatorModel:
     if options.signature is not None:
         return _columns_model(estimator, options.signature.inputs, facts, options)
+    names = used_names(estimator, names)
     undecided = [name for name in names if facts[name].is_text is None and not sample_values(options.sample, name)]
     try:
         return _columns_model(estimator, _specs(names, facts, options, "FP64"), facts, options)
@@ -286,7 +295,7 @@ def _specs(
 def _columns_model(
     estimator: Any, specs: tuple[TensorSpec, ...], facts: Mapping[str, ColumnFacts], options: LoadOptions
 ) -> EstimatorModel:
-    example = {name: fact.example for name, fact in facts.items() if fact.example is not None}
+    example = {spec.name: facts[spec.name].example for spec in specs if facts[spec.name].example is not None}
     model = _finish(estimator, "columns", specs, FrameBuilder(specs, facts), options, example)
     model.hasten(facts, options.sample)
     return model

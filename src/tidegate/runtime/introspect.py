@@ -56,6 +56,26 @@ def feature_count(estimator: Any) -> int | None:
         return None
 
 
+def used_names(estimator: Any, names: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the columns that an estimator was fitted on without which it cannot answer.
+
+    A `ColumnTransformer` drops what none of its parts takes, and does not even ask whether it is there. Only one that
+    comes first is looked at, and a column that may be used counts as used.
+    """
+    first = estimator
+    while True:
+        steps = [step for _, step in getattr(first, "steps", None) or () if step not in (None, "passthrough")]
+        inner = steps[0] if steps else getattr(first, "best_estimator_", None)
+        if inner is None:
+            break
+        first = inner
+    if f"{type(first).__module__}.{type(first).__name__}" != "sklearn.compose._column_transformer.ColumnTransformer":
+        return tuple(names)
+    parts = [(part, chosen) for _, part, chosen in first.transformers_ if not isinstance(part, str) or part != "drop"]
+    taken = {name for _, chosen in parts for name in picked_columns(chosen, list(names))}
+    return tuple(name for name in names if name in taken) or tuple(names)
+
+
 def column_facts(estimator: Any, names: Sequence[str]) -> dict[str, ColumnFacts]:
     """Return what is known about each of the columns `names` of a fitted estimator or pipeline."""
     facts = {name: ColumnFacts() for name in names}

@@ -96,7 +96,7 @@ class LightgbmModel:
         named = not all(_UNNAMED.fullmatch(name) for name in names)
         header = _header(booster)
         codes = _codes(names, booster.pandas_categorical or [], header, options)
-        self._inputs = BoosterInputs(names if named else None, len(names), codes, np.float64)
+        self._inputs = BoosterInputs(names if named else None, len(names), codes, np.float64, options.sample)
         self._engine = or_none(lambda: engine_of(booster, self._inputs.coded, options.threads), "The LightGBM model")
         self._score, outputs = _scoring(header.get("objective", ""), header, classes, options.settings)
         self.signature: Signature = options.signature or self._inputs.signature(outputs)

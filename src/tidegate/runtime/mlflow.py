@@ -8,6 +8,7 @@ is loaded by `mlflow.pyfunc.load_model`, which runs code that the folder brings 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from tidegate.runtime.base import (
     LoadOptions,
     Model,
     Recognition,
+    Runtime,
     Signature,
 )
 from tidegate.runtime.frameworks import import_framework, limit_threads
@@ -156,18 +158,27 @@ def _load_native(folder: MlflowFolder, native: _Native, options: LoadOptions) ->
         return runtime.load(native.files, options)
     if rows:
         return _WithExample(runtime.load(native.files, replace(options, sample=rows)), rows[0])
+    row = _row_from_schema(folder)
+    if row is not None and any(isinstance(value, bool) for value in row.values()):
+        # The native file does not say which columns are true or false, and would have clients send numbers. A made-up
+        # text may be none that the model takes, though.
+        with contextlib.suppress(InvalidInput):
+            return _with_row(runtime, native, options, row)
     try:
         return runtime.load(native.files, options)
     except NotTrusted:
         raise
     except InvalidInput as first:
-        row = _row_from_schema(folder)
         if row is None:
             raise
         try:
-            return _WithExample(runtime.load(native.files, replace(options, sample=[row])), row)
+            return _with_row(runtime, native, options, row)
         except InvalidInput:
             raise first from None
+
+
+def _with_row(runtime: Runtime, native: _Native, options: LoadOptions, row: Mapping[str, Any]) -> Model:
+    return _WithExample(runtime.load(native.files, replace(options, sample=[row])), row)
 
 
 def _row_from_schema(folder: MlflowFolder) -> dict[str, Any] | None:

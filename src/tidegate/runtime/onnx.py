@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +82,18 @@ def _graph_file(files: ArtifactFiles) -> Path | None:
 
 
 class OnnxModel:
-    """A session. Inputs and outputs keep the graph's names; ONNX has no missing text, so None becomes ""."""
+    """A session. Inputs and outputs keep the graph's names; ONNX has no missing text, so None becomes "".
+
+    A graph for batches of a fixed size takes so many rows or a multiple, which it is given batch by batch.
+    """
 
     def __init__(self, session: Any, path: Path, options: LoadOptions) -> None:
         self._session = session
         nodes = session.get_inputs()
         self._inputs = tuple(_tensor(node, "input", path) for node in nodes)
-        is_table = all(_is_column(spec) for spec in self._inputs)
+        self._batch = _fixed_batch(nodes, path)
+        is_table = self._batch in (None, 1) and all(_is_column(spec) for spec in self._inputs)
         self._reshape = {spec.name: (-1, 1) for spec in self._inputs if is_table and len(spec.shape) == 2}
-        self._one_by_one = any(node.shape and node.shape[0] == 1 for node in nodes)
         self._wants_text = {spec.name for spec in self._inputs if spec.datatype == "BYTES"}
         self._output_names = [node.name for node in session.get_outputs()]
         if options.signature is not None:
@@ -97,6 +101,8 @@ class OnnxModel:
         else:
             inputs = tuple(TensorSpec(spec.name, spec.datatype) for spec in self._inputs) if is_table else self._inputs
             outputs = self._output_specs(inputs, path, options)
+            if self._batch not in (None, 1):
+                inputs, outputs = _of_rows(inputs, self._batch), _of_rows(outputs, self._batch)
             self.signature = Signature("columns" if is_table else "tensors", inputs, outputs)
         #: Sizes beyond the rows that the graph computed with first; None before that, or when it leaves none open.
         self._worked: dict[str, tuple[int, ...]] | None = None
@@ -107,8 +113,18 @@ class OnnxModel:
     def predict(self, inputs: Columns) -> Columns:
         feeds = {name: self._feed(name, inputs[name]) for name in self._names()}
         rows = len(next(iter(feeds.values())))
-        if self._one_by_one and rows != 1:
-            answers = [self._run({name: feed[row : row + 1] for name, feed in feeds.items()}) for row in range(rows)]
+        if self._batch is not None and rows != self._batch:
+            if rows % self._batch:
+                raise InvalidInput(
+                    f"The model was exported for batches of {self._batch} rows.",
+                    expected=f"{self._batch} rows, or a multiple",
+                    got=f"{rows} rows",
+                    hint="Export it with a dynamic first dimension.",
+                )
+            answers = [
+                self._run({name: feed[start : start + self._batch] for name, feed in feeds.items()})
+                for start in range(0, rows, self._batch)
+            ]
             return {name: np.concatenate([answer[name] for answer in answers]) for name in self._output_names}
         return self._run(feeds)
 
@@ -166,8 +182,8 @@ class OnnxModel:
         return tuple(_with_labels(spec, known, is_only=len(specs) == 1) for spec in specs)
 
     def _map_output(self, node: Any, inputs: Sequence[TensorSpec], options: LoadOptions) -> TensorSpec:
-        rows = [options.sample[0]] if options.sample else [made_up_row(inputs)]
-        typed = inputs_from_rows(inputs, rows)
+        row = options.sample[0] if options.sample else made_up_row(inputs)
+        typed = inputs_from_rows(inputs, [row] * (self._batch or 1))
         try:
             answer = self._session.run([node.name], {name: self._feed(name, typed[name]) for name in self._names()})
         except Exception as error:
@@ -197,6 +213,24 @@ def _tensor(node: Any, role: str, path: Path) -> TensorSpec:
             hint="Export the model with a first dimension that is the batch.",
         )
     return TensorSpec(node.name, datatype, (-1, *sizes[1:]))
+
+
+def _fixed_batch(nodes: Sequence[Any], path: Path) -> int | None:
+    """Return the number of rows that the inputs are fixed to, None when all of them leave it open."""
+    sizes = {node.shape[0] for node in nodes if node.shape and isinstance(node.shape[0], int) and node.shape[0] > 0}
+    if len(sizes) > 1:
+        raise InvalidInput(
+            f"The inputs of {path.name} differ in the number of rows that they take.",
+            subject=str(path),
+            expected="the same first dimension in all of them",
+            got=", ".join(f"{node.name} {node.shape}" for node in nodes),
+            hint="Export it with the same dynamic first dimension for every input.",
+        )
+    return next(iter(sizes), None)
+
+
+def _of_rows(specs: Sequence[TensorSpec], rows: int | None) -> tuple[TensorSpec, ...]:
+    return tuple(replace(spec, shape=(rows or -1, *spec.shape[1:])) for spec in specs)
 
 
 def _is_column(spec: TensorSpec) -> bool:

@@ -178,7 +178,11 @@ class XgboostModel:
         booster.set_param({"nthread": options.threads})
         # XGBoost turns every number into a float32 first thing.
         self._inputs = BoosterInputs(
-            booster.feature_names, booster.num_features(), category_codes(booster, options.settings), np.float32
+            booster.feature_names,
+            booster.num_features(),
+            category_codes(booster, options.settings),
+            np.float32,
+            options.sample,
         )
         self._few, self._many = self._engines() if self._in_place else (None, None)
         self._score, outputs = _scoring(objective, learner["learner_model_param"], classes, options.settings)
