@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.commands import decide, deploy, freeze, observe, serve, standalone
+from tidegate.cli.commands import decide, deploy, freeze, golden, observe, serve, standalone
 from tidegate.cli.exits import ExitCode
 from tidegate.cli.group import TidegateGroup
 from tidegate.cli.helptext import help_of
@@ -34,6 +34,7 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("abort", DECIDING, decide.abort),
     ("rollback", DECIDING, decide.rollback),
     ("delete", DECIDING, decide.delete),
+    ("golden record", DECIDING, golden.record),
     ("freeze add", DECIDING, freeze.add),
     ("freeze list", DECIDING, freeze.list_),
     ("freeze remove", DECIDING, freeze.remove),
@@ -80,7 +81,10 @@ def root(
 
 
 #: What the help says of each group.
-GROUPS = {"freeze": "Spans of time in which nothing is deployed: add, list, remove."}
+GROUPS = {
+    "freeze": "Spans of time in which nothing is deployed: add, list, remove.",
+    "golden": "Requests with the answers that candidates must give: record.",
+}
 
 
 def _group(name: str, panel: str) -> typer.Typer:

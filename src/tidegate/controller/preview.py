@@ -26,7 +26,7 @@ from tidegate.controller.freezing import Override, refuse_frozen
 from tidegate.controller.home import Home
 from tidegate.controller.readiness import Surroundings
 from tidegate.gate.compatibility import Comparison
-from tidegate.gate.readiness import refuse_unready, warnings
+from tidegate.gate.readiness import Finding, refuse_unready, warnings
 from tidegate.store import Store
 
 #: As folders of bundles are named that are being written: what a killed dry run leaves is swept like these.
@@ -81,12 +81,14 @@ async def _told(
             admission.refuse_breaking(comparison, stable, allowed=request.gates.allow_breaking)
         with refusals.noted():
             golden = await admission.golden_of(request, info)
-    findings = await readiness.examine(
-        surroundings, request, info.manifest if info is not None else None, override, now
-    )
+    findings: tuple[Finding, ...] = ()
+    manifest = info.manifest if info is not None else None
     with refusals.noted():
-        refuse_unready(request.name, [finding for finding in findings if finding.check not in _TOLD_BEFORE])
+        findings = await readiness.examine(surroundings, request, manifest, override, now)
     is_none = info is not None and admission.serves_already(stable, info.digest, request)
+    if not is_none:
+        with refusals.noted():
+            refuse_unready(request.name, [finding for finding in findings if finding.check not in _TOLD_BEFORE])
     action = "none" if is_none else "first" if stable is None else "rollout"
     short = planning.too_short_steps(request) if action == "rollout" else ()
     return {
