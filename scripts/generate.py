@@ -30,8 +30,10 @@ def schema_text(name: SchemaName) -> str:
 GENERATED: tuple[tuple[str, Callable[[], str]], ...] = (
     (f"{_SCHEMAS}/deployment-request.schema.json", partial(schema_text, "deployment-request")),
     (f"{_SCHEMAS}/deployment-result.schema.json", partial(schema_text, "deployment-result")),
+    (f"{_SCHEMAS}/golden-requests.schema.json", partial(schema_text, "golden-requests")),
     ("docs/reference/request.md", pages.request_page),
     ("docs/reference/result.md", pages.result_page),
+    ("docs/reference/golden-requests.md", pages.golden_page),
     ("docs/reference/metrics.md", pages.metrics_page),
     ("docs/reference/alerts.md", pages.alerts_page),
     ("docs/reference/errors.md", pages.errors_page),

@@ -66,6 +66,41 @@ def result_page() -> str:
     )
 
 
+_GOLDEN = {
+    "tolerances": {"probabilities": {"absolute": 0.02}},
+    "requests": [
+        {
+            "name": "an evening flight",
+            "predict": [{"distance": 800, "hour": 19}],
+            "expect": [{"prediction": "late", "probabilities": {"late": 0.81}}],
+        },
+        {
+            "infer": {"inputs": [{"name": "hour", "datatype": "FP64", "shape": [1], "data": [9]}]},
+            "expect": [{"name": "prediction", "data": ["on time"]}],
+        },
+    ],
+}
+
+
+def golden_page() -> str:
+    return _page(
+        "Golden requests",
+        """
+        The file that `gates.golden` of a [request document](request.md) or `--golden` names, as YAML or JSON: requests
+        with the answers that a candidate must give [before any user meets it](../how-to/gate-a-candidate.md). For
+        editors and programs there is a
+        [JSON Schema](../../src/tidegate/contract/schemas/golden-requests.schema.json).
+        """,
+        _yaml(_GOLDEN),
+        """
+        Text, labels, flags and missing values must be equal. A number may differ from the expected one by the larger
+        of the two tolerances of its output; where none is named, by 1e-6 and by the same share of it. What `expect`
+        does not say is free: other outputs, other labels. The rows or tensors that it lists must all be there.
+        """,
+        *_objects("golden-requests"),
+    )
+
+
 def metrics_page() -> str:
     return _page(
         "Metrics",

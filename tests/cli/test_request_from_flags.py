@@ -38,6 +38,7 @@ def test_every_flag_sets_its_field(model: Path, tmp_path: Path) -> None:
     sample = tmp_path / "rows.csv"
     sample.write_text("a\n1\n")
     (tmp_path / "golden.yaml").write_text("requests: []")
+    (tmp_path / "osv").mkdir()
     request = request_from(
         {
             "MODEL": "churn.skops",
@@ -57,6 +58,7 @@ def test_every_flag_sets_its_field(model: Path, tmp_path: Path) -> None:
             "--on-inconclusive": "rollback",
             "--golden": "golden.yaml",
             "--allow-breaking": True,
+            "--vulnerabilities": "osv",
             "--replicas": 3,
             "--workers": 4,
             "--threads": 2,
@@ -77,7 +79,11 @@ def test_every_flag_sets_its_field(model: Path, tmp_path: Path) -> None:
     assert request["servingRequirements"] == {"latencyP99": "50ms", "throughput": "200rps", "availability": "99.5%"}
     assert request["deploymentStrategy"] == "canary"
     assert request["steps"] == [10, 100]
-    assert request["gates"] == {"allowBreaking": True, "golden": str(tmp_path / "golden.yaml")}
+    assert request["gates"] == {
+        "allowBreaking": True,
+        "golden": str(tmp_path / "golden.yaml"),
+        "vulnerabilities": {"database": str(tmp_path / "osv"), "onFound": "warn", "ignore": []},
+    }
     analysis = request["analysis"]
     assert (analysis["stepDuration"], analysis["baseline"]) == ("2m", "1s")
     assert (analysis["minRequests"], analysis["onInconclusive"]) == (20, "rollback")
@@ -89,6 +95,8 @@ def test_every_flag_names_a_field_that_exists() -> None:
         schema = DeploymentRequest.model_json_schema()
         here: dict[str, Any] = schema
         for part in path.split("."):
+            # A part that may be absent is one of two: itself, or null.
+            here = next((choice for choice in here.get("anyOf", []) if "$ref" in choice), here)
             reference = here.get("$ref", "").rpartition("/")[2]
             here = (schema["$defs"][reference] if reference else here)["properties"][part]
         assert here, flag

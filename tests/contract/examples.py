@@ -44,7 +44,11 @@ VALID_REQUESTS: dict[str, dict[str, Any]] = {
             "onInconclusive": "rollback",
         },
         "healthChecks": {"readyWithin": "30s", "maxRestarts": 0},
-        "gates": {"allowBreaking": True, "golden": "golden.yaml"},
+        "gates": {
+            "allowBreaking": True,
+            "golden": "golden.yaml",
+            "vulnerabilities": {"database": "osv.zip", "onFound": "refuse", "ignore": ["CVE-2025-1"]},
+        },
         "traffic": {"timeout": "10s"},
     },
     "named steps": {**SMALLEST, "steps": "cautious"},

@@ -87,6 +87,11 @@ def test_the_page_on_own_code_runs(reader: Reader) -> None:
     reader.follow(read(HOW_TO / "serve-your-own-code.md"))
 
 
+def test_the_page_on_gates_runs(reader: Reader) -> None:
+    reader.follow(read(HOW_TO / "gate-a-candidate.md"))
+    assert reader.told.endswith("No freezes.\n")
+
+
 def test_the_page_on_grpc_calls_a_deployment(reader: Reader) -> None:
     reader.type(FORGET)
     reader.follow(read(HOW_TO / "grpc-clients.md"))

@@ -180,7 +180,6 @@ def fragile_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (OneHotEncoder(handle_unknown="ignore"), ["carrier"]), ("passthrough", ["distance", "hour", "month"])
     )
     model = make_pipeline(columns, LogisticRegression(max_iter=2000))
-    labels = ["late" if late else "on time" for late in models.late(frame)]
     path = tmp_path_factory.mktemp("fragile") / "fragile.skops"
-    models.write_pickled(model.fit(frame, labels), path, "skops")
+    models.write_pickled(model.fit(frame, models.late(frame)), path, "skops")
     return path

@@ -29,6 +29,7 @@ FIELD_OF_FLAG: dict[str, str] = {
     "--on-inconclusive": "analysis.onInconclusive",
     "--golden": "gates.golden",
     "--allow-breaking": "gates.allowBreaking",
+    "--vulnerabilities": "gates.vulnerabilities.database",
     "--replicas": "infrastructure.resources.replicas",
     "--workers": "infrastructure.resources.workers",
     "--threads": "infrastructure.resources.threads",
@@ -72,6 +73,8 @@ def request_from(flags: Mapping[str, Any], source: str | None, here: Path) -> di
         require_file("modelArtifact.sample", artifact.sample, given)
     if request.gates.golden is not None:
         require_file("gates.golden", request.gates.golden, given)
+    if request.gates.vulnerabilities is not None:
+        require_file("gates.vulnerabilities.database", request.gates.vulnerabilities.database, given)
     return request.as_document()
 
 
@@ -147,7 +150,7 @@ def _copy(value: Any) -> Any:
 def _field_value(flag: str, value: Any, here: Path) -> Any:
     if flag == "--steps":
         return parsed_steps(value)
-    if flag in {"MODEL", "--sample", "--golden"}:
+    if flag in {"MODEL", "--sample", "--golden", "--vulnerabilities"}:
         return str(here / Path(value).expanduser()) if value else value
     return value
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.commands import decide, deploy, foresee, freeze, observe, rejudge, serve, standalone, steps
+from tidegate.cli.commands import decide, deploy, foresee, freeze, golden, observe, rejudge, serve, standalone, steps
 from tidegate.cli.exits import ExitCode
 from tidegate.cli.group import TidegateGroup
 from tidegate.cli.helptext import help_of
@@ -34,6 +34,7 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("abort", DECIDING, decide.abort),
     ("rollback", DECIDING, decide.rollback),
     ("delete", DECIDING, decide.delete),
+    ("golden record", DECIDING, golden.record),
     ("freeze add", DECIDING, freeze.add),
     ("freeze list", DECIDING, freeze.list_),
     ("freeze remove", DECIDING, freeze.remove),
@@ -87,6 +88,7 @@ GROUPS = {
     "judge": "Ask the judge about what was recorded.",
     "freeze": "Spans of time in which nothing is deployed: add, list, remove.",
     "steps": "The stages of a rollout: what they ask for.",
+    "golden": "Requests with the answers that candidates must give: record.",
 }
 
 

@@ -78,7 +78,7 @@ def _contract(contract: Mapping[str, Any], action: str) -> Iterator[str]:
 
 
 def _readiness(findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    width = max(len(finding["check"]) for finding in findings)
+    width = max((len(finding["check"]) for finding in findings), default=0)
     for finding in findings:
         yield f"{finding['level']:<5}{finding['check']:<{width}}  {finding['reason']}"
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from tidegate.client.documents import Accepted, Event, Freeze, History, Rollout, RolloutId, Status
 from tidegate.client.follow import follow
 from tidegate.client.home import ControllerAddress, home_folder, read_address
-from tidegate.client.http import Transport, fetch_json
+from tidegate.client.http import Transport, fetch_json, post_json
 from tidegate.client.phases import is_terminal, is_waiting_for_person
 from tidegate.contract.errors import Unavailable
 
@@ -133,6 +133,16 @@ class Client:
         document = fetch_json(f"{self.status(name)['url'].rstrip('/')}/openapi.json", self._timeout_seconds)
         body = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
         return cast("Rows", body["example"])
+
+    def predict(self, name: str, rows: Rows) -> Rows:
+        """Return the predictions of the deployment for rows, as any user of its endpoint gets them.
+
+        Raises:
+            InvalidInput: the model refuses the rows.
+            Unavailable: the endpoint does not answer.
+        """
+        url = f"{self.status(name)['url'].rstrip('/')}/predict"
+        return cast("Rows", post_json(url, rows, self._timeout_seconds).get("predictions"))
 
     # What happens
 

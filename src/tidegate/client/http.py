@@ -165,6 +165,26 @@ def fetch_json(url: str, timeout_seconds: float) -> dict[str, Any]:
     return document
 
 
+def post_json(url: str, body: Any, timeout_seconds: float) -> dict[str, Any]:
+    """Ask a served model and return the JSON object that it answers with.
+
+    Raises:
+        InvalidInput: the model refuses the request; its own sentence is the message.
+        Unavailable: it does not answer, or not as a model does.
+    """
+    try:
+        response = httpx.post(url, json=body, timeout=timeout_seconds, trust_env=False, verify=needs_certificates(url))
+    except httpx.HTTPError as error:
+        raise Unavailable(f"{url} does not answer: {error}", subject=url, hint="Look with: tidegate doctor") from error
+    document = _decoded(response)
+    if response.is_client_error:
+        said = document.get("error") if isinstance(document, dict) else None
+        raise InvalidInput(f"the model refuses the request: {said or response.status_code}", subject=url)
+    if not response.is_success or not isinstance(document, dict):
+        raise Unavailable(f"{url} answers {response.status_code} {_phrase(response.status_code)}.", subject=url)
+    return document
+
+
 def _decoded(response: httpx.Response) -> Any:
     try:
         return response.json()

@@ -260,6 +260,19 @@ class StickyBy(Document):
         return self
 
 
+class Vulnerabilities(Document):
+    """Which known vulnerabilities of the packages that the model is served with are looked for; nothing is fetched."""
+
+    database: FilePath
+    """Records of OSV: a folder of JSON files, a ZIP of them (as OSV publishes one for PyPI), or one JSON file."""
+
+    on_found: Literal["warn", "refuse"] = "warn"
+    """What to do when one is found."""
+
+    ignore: Annotated[tuple[Text, ...], Field(max_length=1000)] = ()
+    """Ids (CVE, GHSA, PYSEC) of those that do no harm here."""
+
+
 class Gates(Document):
     """What a candidate must pass before any user meets it."""
 
@@ -270,9 +283,16 @@ class Gates(Document):
     """A file with golden requests, YAML or JSON: inputs with the answers that the candidate must give. It is copied
     when the rollout begins."""
 
+    vulnerabilities: Vulnerabilities | None = None
+    """Which known vulnerabilities are looked for; none when absent."""
+
     def anchored(self, folder: PurePath) -> Self:
-        """Return the gates with a relative path counted from `folder`."""
-        return self if self.golden is None else self.model_copy(update={"golden": str(folder / self.golden)})
+        """Return the gates with relative paths counted from `folder`."""
+        golden = None if self.golden is None else str(folder / self.golden)
+        known = self.vulnerabilities
+        if known is not None:
+            known = known.model_copy(update={"database": str(folder / known.database)})
+        return self.model_copy(update={"golden": golden, "vulnerabilities": known})
 
 
 class Traffic(Document):

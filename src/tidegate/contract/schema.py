@@ -1,4 +1,4 @@
-"""The published JSON Schemas of both documents, made from the models."""
+"""The published JSON Schemas of the documents, made from the models."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from tidegate.contract.golden import GoldenRequests
 from tidegate.contract.quantities import Quantity
 from tidegate.contract.request import DeploymentRequest
 from tidegate.contract.result import DeploymentResult
 
-SchemaName = Literal["deployment-request", "deployment-result"]
+SchemaName = Literal["deployment-request", "deployment-result", "golden-requests"]
 
 _MODELS: dict[SchemaName, type[BaseModel]] = {
     "deployment-request": DeploymentRequest,
     "deployment-result": DeploymentResult,
+    "golden-requests": GoldenRequests,
 }
 
 

@@ -75,7 +75,9 @@ def refuse_at_first_sight(request: DeploymentRequest, refusals: Refusals) -> Non
         refuse_unknown_sink(request.prediction_log.sink)
     with refusals.noted():
         artifact = request.model_artifact
-        refuse_relative(artifact.path, artifact.sample, request.gates.golden, request.prediction_log.path)
+        known = request.gates.vulnerabilities
+        database = known.database if known is not None else None
+        refuse_relative(artifact.path, artifact.sample, request.gates.golden, database, request.prediction_log.path)
 
 
 async def bundled(request: DeploymentRequest, bundles: Path) -> BundleInfo:

@@ -26,7 +26,7 @@ from tidegate.controller.freezing import Override, refuse_frozen
 from tidegate.controller.home import Home
 from tidegate.controller.readiness import Surroundings
 from tidegate.gate.compatibility import Comparison
-from tidegate.gate.readiness import refuse_unready, warnings
+from tidegate.gate.readiness import Finding, refuse_unready, warnings
 from tidegate.store import Store
 from tidegate.trial.rules import rules
 
@@ -76,18 +76,20 @@ async def _told(
     if info is not None:
         if info.manifest.signature["kind"] == "opaque":
             with refusals.noted():
-                planning.refuse_what_a_command_ignores(request)
+                admission.refuse_for_a_command(request, info)
         comparison = admission.compared(stable, surroundings.home.bundles, info)
         with refusals.noted():
             admission.refuse_breaking(comparison, stable, allowed=request.gates.allow_breaking)
         with refusals.noted():
             golden = await admission.golden_of(request, info)
-    findings = await readiness.examine(
-        surroundings, request, info.manifest if info is not None else None, override, now
-    )
+    findings: tuple[Finding, ...] = ()
+    manifest = info.manifest if info is not None else None
     with refusals.noted():
-        refuse_unready(request.name, [finding for finding in findings if finding.check not in _TOLD_BEFORE])
+        findings = await readiness.examine(surroundings, request, manifest, override, now)
     is_none = info is not None and admission.serves_already(stable, info.digest, request)
+    if not is_none:
+        with refusals.noted():
+            refuse_unready(request.name, [finding for finding in findings if finding.check not in _TOLD_BEFORE])
     action = "none" if is_none else "first" if stable is None else "rollout"
     short = planning.too_short_steps(request) if action == "rollout" else ()
     return {

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from tidegate.artifact.bundle import Manifest
 from tidegate.contract.errors import TidegateError
@@ -17,6 +18,7 @@ from tidegate.controller.reconcile import Seen
 from tidegate.gate import readiness
 from tidegate.gate.machine import measure
 from tidegate.gate.readiness import Finding
+from tidegate.gate.vulnerabilities import known_vulnerabilities
 from tidegate.store import FreezeRow, RevisionRow, Store
 from tidegate.target.base import RevisionHealth, Target
 
@@ -69,10 +71,14 @@ async def examine(
     """Make every check, in a fixed order; changes nothing.
 
     Args:
-        manifest: of the candidate's bundle; None when there is none, and then nothing is said of memory.
+        manifest: of the candidate's bundle; None when there is none, and then nothing is said of memory and packages.
+
+    Raises:
+        InvalidInput: the database of vulnerabilities cannot be read.
     """
     machine = await asyncio.to_thread(measure, surroundings.home.root)
     resources = request.infrastructure.resources
+    known = await _vulnerabilities(request, manifest)
     capacity = (
         ()
         if manifest is None
@@ -84,6 +90,7 @@ async def examine(
     health = surroundings.health.get(stable.number) if stable is not None else None
     holding = freezing.in_force(surroundings.freezes, request.name, now)
     return (
+        *known,
         *capacity,
         readiness.open_files(machine.open_files),
         readiness.disk(machine.free_disk_bytes, str(surroundings.home.root)),
@@ -96,6 +103,17 @@ async def examine(
         readiness.other_rollout(request.name, is_active=surroundings.is_active),
         readiness.freeze([freezing.told(freeze) for freeze in holding], is_overridden=override is not None),
     )
+
+
+async def _vulnerabilities(request: DeploymentRequest, manifest: Manifest | None) -> tuple[Finding, ...]:
+    """Look for what is known of the candidate's packages, where the request names a database."""
+    asked = request.gates.vulnerabilities
+    if asked is None or manifest is None:
+        return ()
+    packages = manifest.environment.packages
+    found = await asyncio.to_thread(known_vulnerabilities, packages, Path(asked.database), asked.ignore)
+    refuses = asked.on_found == "refuse"
+    return (readiness.vulnerabilities([str(one) for one in found], len(packages), refuses=refuses),)
 
 
 async def _gateway(surroundings: Surroundings, name: str) -> tuple[Finding, Finding]:

@@ -71,8 +71,9 @@ class Service:
             override: who deploys in spite of a freeze, and why; None: a freeze holds.
 
         Raises:
-            InvalidInput, NotTrusted: the request or the artifact is not right.
-            Conflict: a rollout of this deployment is under way, or a freeze holds.
+            InvalidInput, NotTrusted, BreakingChange: the request or the artifact is not right.
+            Conflict, Frozen, NotReady: a rollout of this deployment is under way, a freeze holds, or something that a
+                rollout needs is not there.
         """
         request = parse_request(document)
         refusals = Refusals()
@@ -84,9 +85,11 @@ class Service:
         info = await admission.bundled(request, self.home.bundles)
         if info.manifest.signature["kind"] == "opaque":
             admission.refuse_for_a_command(request, info)
+        around = self.surroundings(request.name)
+        comparison = admission.compared(around.stable, self.home.bundles, info)
+        admission.refuse_breaking(comparison, around.stable, allowed=request.gates.allow_breaking)
         golden = await admission.golden_of(request, info)
         findings: tuple[Finding, ...] = ()
-        around = self.surroundings(request.name)
         if not admission.serves_already(around.stable, info.digest, request):
             findings = await readiness.examine(around, request, info.manifest, override, datetime.now(UTC))
             refuse_unready(request.name, findings)
@@ -114,6 +117,7 @@ class Service:
         stable = self._stable(request.name)
         if stable is not None and admission.serves_already(stable, info.digest, request):
             return Accepted(request.name, stable.number, None, created=False, warnings=tuple(info.warnings))
+        # Once more: another rollout may have ended while the artifact was loaded.
         comparison = admission.compared(stable, self.home.bundles, info)
         admission.refuse_breaking(comparison, stable, allowed=request.gates.allow_breaking)
         request = admission.with_kept_golden(request, golden, self.home.golden)

@@ -19,6 +19,8 @@ MEMORY_WARN_SHARE = 0.8
 DISK_WARN_BYTES, DISK_FAIL_BYTES = 2 * 1024**3, 200 * 1024**2
 #: The gateway and each replica hold one open file per connection; below the second they cannot even start.
 FILES_WARN, FILES_FAIL = 4096, 256
+#: Vulnerabilities that a sentence lists.
+_MOST_TOLD = 5
 
 
 class Level(StrEnum):
@@ -147,6 +149,16 @@ def freeze(holding: Sequence[str], *, is_overridden: bool) -> Finding:
     if is_overridden:
         return Finding("freeze", Level.WARN, f"overridden: {told}")
     return Finding("freeze", Level.FAIL, told, 'wait, or say --override-freeze "why"')
+
+
+def vulnerabilities(found: Sequence[str], packages: int, *, refuses: bool) -> Finding:
+    """Judge the known vulnerabilities of the environment; `found` has a sentence for each."""
+    if not found:
+        return Finding("vulnerabilities", Level.PASS, f"none is known of {packages} packages")
+    more = len(found) - _MOST_TOLD
+    told = "; ".join(found[:_MOST_TOLD]) + (f"; and {more} more" if more > 0 else "")
+    fix = "install mended versions, or put what does no harm here into gates.vulnerabilities.ignore"
+    return Finding("vulnerabilities", Level.FAIL if refuses else Level.WARN, told, fix)
 
 
 def refuse_unready(name: str, findings: Sequence[Finding]) -> None:

@@ -153,6 +153,16 @@ def deploy(
             rich_help_panel=GATES,
         ),
     ] = None,
+    vulnerabilities: Annotated[
+        str | None,
+        typer.Option(
+            "--vulnerabilities",
+            metavar="PATH",
+            help="Records of OSV in which to look for the packages that the model is served with.",
+            show_default=False,
+            rich_help_panel=GATES,
+        ),
+    ] = None,
     override_freeze: Annotated[
         str | None,
         typer.Option(
@@ -212,7 +222,7 @@ def deploy(
     $ tidegate deploy churn-v2.skops --name churn --steps 10,50,100
     $ tidegate deploy model.joblib --trust --sample rows.csv
     $ tidegate deploy -f request.yaml --output json > result.json
-    $ tidegate deploy churn-v2.skops --name churn --dry-run
+    $ tidegate deploy churn-v2.skops --name churn --golden golden.json --dry-run
     """
     from tidegate.cli.document import request_from
 
@@ -234,6 +244,7 @@ def deploy(
         "--on-inconclusive": on_inconclusive,
         "--golden": golden,
         "--allow-breaking": allow_breaking,
+        "--vulnerabilities": vulnerabilities,
         "--replicas": replicas,
         "--workers": workers,
         "--threads": threads,
