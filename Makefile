@@ -45,7 +45,8 @@ check: setup  ## lint, format check, strict types, import layers, no model on th
 	$(BIN)/python -m scripts.check_loop
 	$(BIN)/python -m scripts.generate --check
 
-bench-judge: setup  ## false rollbacks and detection times of the judge and of what others do
+bench-judge: setup  ## false rollbacks and detection times of the judge, against the best possible and others; forecasts
+	$(BIN)/python -m benchmarks.judge.promises --full
 	$(BIN)/python -m benchmarks.judge --full
 
 bench-serving: setup  ## the server against MLServer, BentoML, LitServe, Ray Serve, KServe and plain FastAPI

@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 
 from benchmarks.judge.contest import A_MINUTE_OF_STABLE, CONTENDERS, DEFAULT, measured
 from benchmarks.judge.surroundings import RESULTS, machine
-from benchmarks.judge.traffic import SCENARIOS, SEED
+from benchmarks.judge.traffic import RATES, SCENARIOS, SEED, Scenario, at_rate
 from tidegate.judge import Tally, assess, begin, begin_step, observe
 
 
@@ -26,14 +27,26 @@ def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m benchmarks.judge", description=__doc__)
     arguments.add_argument("--full", action="store_true", help="enough runs for the docs; writes the results")
     full = arguments.parse_args().full
-    runs, slow_runs = (2_000, 400) if full else (100, 20)
+    runs, fewer = (2_000, 400) if full else (60, 10)
     started = time.perf_counter()
     rows = []
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        for number, contender in enumerate(CONTENDERS):
-            row = measured(number, slow_runs if contender.slow else runs, pool)
-            rows.append(row)
-            print(line(row), flush=True)
+        for number in range(len(CONTENDERS)):
+            rows.append(measured(number, runs, pool))
+            print(line(rows[-1], SCENARIOS), flush=True)
+        at_rates = {}
+        for rate in RATES:
+            numbers = range(len(CONTENDERS)) if full else range(2)
+            at_rates[f"{rate:g}"] = [
+                measured(number, fewer if CONTENDERS[number].fewer_runs else runs, pool, at_rate(rate))
+                for number in numbers
+            ]
+            print(
+                f"{rate:g} requests/s",
+                *(line(row, at_rate(rate)) for row in at_rates[f"{rate:g}"]),
+                sep="\n",
+                flush=True,
+            )
     report = {
         "command": "python -m benchmarks.judge" + (" --full" if full else ""),
         "machine": machine(),
@@ -42,8 +55,9 @@ def main() -> int:
         "seconds": round(time.perf_counter() - started, 1),
         "microseconds_per_look": time_of_a_look(),
         "rules": rows,
+        "at_rates": at_rates,
     }
-    print(json.dumps({key: value for key, value in report.items() if key != "rules"}, indent=2))
+    print(json.dumps({key: value for key, value in report.items() if key not in ("rules", "at_rates")}, indent=2))
     if full:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / "judge.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -65,10 +79,10 @@ def time_of_a_look(looks: int = 3_000) -> dict[str, float]:
     return {"median": round(float(np.median(spent)), 1), "p99": round(float(np.quantile(spent, 0.99)), 1)}
 
 
-def line(row: dict[str, Any]) -> str:
+def line(row: dict[str, Any], scenarios: Sequence[Scenario]) -> str:
     """Return a row of the table."""
     cells = [row["rule"]]
-    for scenario in SCENARIOS:
+    for scenario in scenarios:
         result = row["scenarios"][scenario.name]
         if not scenario.harmful:
             cells.append(f"{100.0 * result['false_rollback_rate']:.2f} %")
@@ -83,21 +97,28 @@ def line(row: dict[str, Any]) -> str:
 
 def as_markdown(report: dict[str, Any]) -> str:
     """Return the page under benchmarks/results."""
-    head = ["rule", *(scenario.name for scenario in SCENARIOS)]
-    runs = {row["runs"] for row in report["rules"]}
+    rows = [row for rows in report["at_rates"].values() for row in rows]
+    runs = {row["runs"] for row in (*report["rules"], *rows)}
     look, kind = report["microseconds_per_look"], report["machine"]
     explained = (
         f"Setting: {report['setting']}. First column: healthy candidates taken back. The others: median time from "
         "the start of the harm to the rollback, and the candidate's failed requests until then."
     )
     made = (
-        f"`{report['command']}`, {max(runs):,} runs of each ({min(runs):,} for a look every second), seed "
-        f"{report['seed']}, {report['seconds']:.0f} s on {kind['cpus']} CPUs ({kind['system']}), "
+        f"`{report['command']}`, {max(runs):,} runs of each ({min(runs):,} of the Mann-Whitney rule at other rates), "
+        f"seed {report['seed']}, {report['seconds']:.0f} s on {kind['cpus']} CPUs ({kind['system']}), "
         f"Python {kind['python']}, NumPy {kind['numpy']}, SciPy {kind['scipy']}. "
         f"One look at one signal takes {look['median']:.0f} µs (99th percentile {look['p99']:.0f} µs)."
     )
-    table = [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(line(row) for row in report["rules"])]
-    return "\n".join(["# Rules for taking a canary back", "", explained, "", *table, "", made, ""])
+    parts = ["# Rules for taking a canary back", "", explained, "", *table(report["rules"], SCENARIOS), ""]
+    for rate, rows in report["at_rates"].items():
+        parts += [f"## At {float(rate):,.0f} requests/s", "", *table(rows, at_rate(float(rate))), ""]
+    return "\n".join([*parts, made, ""])
+
+
+def table(rows: Sequence[dict[str, Any]], scenarios: Sequence[Scenario]) -> list[str]:
+    head = ["rule", *(scenario.name for scenario in scenarios)]
+    return [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(line(row, scenarios) for row in rows)]
 
 
 if __name__ == "__main__":

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
+from benchmarks.judge.crowds import until_failed
 from benchmarks.judge.traffic import Counts, Traffic
-from tidegate.judge import Policy, Tally, assess, begin, begin_step, observe
+from tidegate.judge import Policy, Tally
+from tidegate.judge.crowd_bets import Tallies
 
 Looks = npt.NDArray[np.int64]
 Rule = Callable[[Traffic], Looks]
@@ -85,21 +87,36 @@ def mann_whitney(least_points: int, look_seconds: int = 60) -> Rule:
 
 def judged(policy: Policy, baseline: Tally) -> Rule:
     """Return our judge as a rule, on a policy of one signal."""
-    name = policy.signals[0].name
-
-    def first_fail(looks: Iterable[tuple[int, int, int, int]]) -> int:
-        evidence = begin_step(policy, begin(policy, {name: baseline}))
-        for look, (n1, y1, n0, y0) in enumerate(looks):
-            evidence = observe(policy, evidence, {name: Tally(n1, y1)}, {name: Tally(n0, y0)})
-            if assess(policy, evidence).outcome == "fail":
-                return look
-        return -1
 
     def decide(traffic: Traffic) -> Looks:
         columns = (traffic.candidate, traffic.candidate_bad, traffic.stable, traffic.stable_bad)
-        return np.array(
-            [first_fail(zip(*(counts[run].tolist() for counts in columns), strict=True)) for run in range(traffic.runs)]
+
+        def looks() -> Iterator[tuple[Tallies, Tallies]]:
+            for at in range(traffic.candidate.shape[1]):
+                n1, y1, n0, y0 = (counts[:, at, None] for counts in columns)
+                yield Tallies(n1, y1), Tallies(n0, y0)
+
+        known = Tallies(np.array(baseline.requests), np.array(baseline.bad))
+        return until_failed(policy, traffic.runs, known, looks())
+
+    return decide
+
+
+def failed_checks(limit: float, checks: int, check_seconds: int = 60) -> Rule:
+    """Return the rule of Flagger and Argo: a limit on the rate of each interval, and so many intervals above it.
+
+    Flagger checks every 60 s and counts failed checks up to its `threshold`; Argo fails with the first measurement
+    beyond `failureLimit`, which is 0 unless told otherwise. An interval without requests is no failed check.
+    """
+
+    def decide(traffic: Traffic) -> Looks:
+        width = check_seconds // traffic.seconds
+        requests, bad = (
+            _last(counts, width)[:, width - 1 :: width] for counts in (traffic.candidate, traffic.candidate_bad)
         )
+        hits = (bad > limit * requests).cumsum(axis=1) >= checks
+        found = _first(hits)
+        return np.where(found >= 0, (found + 1) * width - 1, -1)
 
     return decide
 

@@ -37,6 +37,16 @@ SCENARIOS = (
     Scenario("1 % → 10 % after 15 min", 0.01, 0.10, onset_seconds=900),
 )
 
+#: Requests a second for the table at other rates than that of `SCENARIOS`.
+RATES = (1.0, 10.0, 1_000.0)
+
+
+def at_rate(requests_per_second: float) -> tuple[Scenario, ...]:
+    """Return a healthy candidate, and ones that are 2, 5 and 10 times as bad as stable."""
+    return tuple(
+        Scenario(f"{factor}×", 0.01, factor * 0.01, rate_per_second=requests_per_second) for factor in (1, 2, 5, 10)
+    )
+
 
 @dataclass(frozen=True)
 class Traffic:

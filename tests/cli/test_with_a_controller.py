@@ -292,6 +292,11 @@ def test_a_rollout_from_the_keyboard(tidegate: CommandLine, served: Answer, mode
     report = tidegate("report", rollout_id).out
     for said in ("campaign", "ada", "wrong file", "grace"):
         assert said in report
+    replayed = tidegate.json("judge", "replay", rollout_id, "--alpha", "0.1%")
+    assert replayed["settings"]["replayed"]["alpha"] == "0.1%"
+    assert replayed["happened"][-1]["phase"] == "aborted"
+    assert tidegate("judge", "replay", "arrivals").code == 0
+    assert tidegate("judge", "replay", "nobody").code == 5
 
 
 def kill_controller(tidegate: CommandLine) -> None:

@@ -97,3 +97,8 @@ def test_the_page_on_grpc_calls_a_deployment(reader: Reader) -> None:
     reader.follow(read(HOW_TO / "grpc-clients.md"))
     assert "ready: True True" in reader.told
     assert "prediction" in reader.told
+
+
+def test_the_page_on_forecasts_runs(reader: Reader) -> None:
+    reader.follow(read(HOW_TO / "forecast-and-replay.md"))
+    assert "None" not in reader.told

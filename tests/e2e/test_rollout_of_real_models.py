@@ -10,6 +10,8 @@ import pytest
 
 from tests.e2e.conftest import Tidegate
 from tidegate.contract.errors import Conflict, InvalidInput
+from tidegate.trial.recording import read
+from tidegate.trial.replay import replay
 
 pytestmark = pytest.mark.e2e
 
@@ -65,6 +67,12 @@ def test_a_good_candidate_is_promoted_and_a_bad_one_taken_back(
     assert taken_back["outcome"] == "rolled_back", taken_back["reason"]
     assert "rejected" in taken_back["reason"]
     assert taken_back["decided_by"] == "tidegate"
+    for report in (promoted, taken_back):
+        with tidegate.client as client:
+            told = replay(read(client.recording(report["rollout"]).splitlines(), "the recording"))
+        assert told["looks"] > 0
+        assert told["unlike_the_record"] == 0, told["verdicts"]
+    assert told["steps"][-1]["replayed_fail_at"] is not None
     status = tidegate.status(NAME)
     assert (status["stable"], status["split_asked"]) == (2, {"2": 100})
     records = traffic.stop()

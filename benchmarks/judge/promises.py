@@ -1,0 +1,324 @@
+"""What the judge promises, measured: false rollbacks, delays against the best possible, and forecasts.
+
+python -m benchmarks.judge.promises          a quick look, in about a minute; writes nothing
+python -m benchmarks.judge.promises --full   the figures of the docs; writes benchmarks/results/judge-promises.{md,json}
+
+Both look until the harm is found, however long that takes; nothing is cut off at the end of a step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.judge.crowds import until_failed
+from benchmarks.judge.surroundings import RESULTS, machine
+from benchmarks.judge.traffic import SEED
+from tidegate.judge import Policy, SignalPolicy
+from tidegate.judge.crowd_bets import Tallies
+from tidegate.judge.forecast import FACTORS, Setting, Stage, forecast
+
+#: Requests a second of both revisions together, and the time between two looks, in seconds: as often as a request comes
+#: to the candidate, so that the delay is the judge's and not the wait for a look.
+LOOKS = {1.0: 10.0, 10.0: 1.0, 1_000.0: 0.01}
+#: The candidate's share.
+SHARE = 0.1
+#: Above the objective, so that the comparison with stable alone protects a healthy candidate: the hardest case.
+RATE, OBJECTIVE = 0.01, 0.001
+#: The steps of a healthy rollout, each looked at every second to its end.
+STEPS, STEP_SECONDS = (0.05, 0.25, 0.5, 1.0), 300
+
+ERRORS = SignalPolicy("errors", OBJECTIVE)
+LATENCY = SignalPolicy("latency", OBJECTIVE, tempering=0.5, patience=3)
+REJECTIONS = SignalPolicy("rejections", OBJECTIVE, verb="were rejected")
+POLICIES = {
+    "errors": Policy((ERRORS,)),
+    "latency": Policy((LATENCY,)),
+    "all signals": Policy((ERRORS, LATENCY, REJECTIONS)),
+}
+GOAL, FORECAST_GOAL = 1.5, 0.2
+
+
+@dataclass(frozen=True)
+class Healthy:
+    """Rollouts of a candidate that is as good as stable."""
+
+    signals: str
+    requests_per_second: float
+    runs: int
+
+    def measure(self) -> dict[str, Any]:
+        rng = np.random.default_rng((SEED, 1, *map(ord, self.signals), int(self.requests_per_second)))
+        policy = POLICIES[self.signals]
+        signals = len(policy.signals)
+
+        def looks() -> Iterator[tuple[Tallies, Tallies] | None]:
+            for number, share in enumerate(STEPS):
+                if number:
+                    yield None
+                for _ in range(STEP_SECONDS):
+                    yield (
+                        grown(rng, (self.runs, signals), self.requests_per_second * share, RATE),
+                        grown(rng, (self.runs, signals), self.requests_per_second * (1.0 - share), RATE),
+                    )
+
+        baseline = grown(rng, (self.runs, signals), 60.0 * self.requests_per_second, RATE)
+        failed = until_failed(policy, self.runs, baseline, looks()) >= 0
+        return {
+            "signals": self.signals,
+            "requests_per_second": self.requests_per_second,
+            "runs": self.runs,
+            "false_rollbacks": int(failed.sum()),
+            "rate": float(failed.mean()),
+        }
+
+
+@dataclass(frozen=True)
+class Worse:
+    """A candidate that is `factor` times as bad as stable in one signal, from its first request on."""
+
+    signals: str
+    requests_per_second: float
+    factor: float
+    runs: int
+
+    def measure(self) -> dict[str, Any]:
+        rng = np.random.default_rng((SEED, 2, *map(ord, self.signals), int(self.requests_per_second), int(self.factor)))
+        policy, look = POLICIES[self.signals], LOOKS[self.requests_per_second]
+        signals = len(policy.signals)
+        rates = np.full(signals, RATE)
+        rates[0] = self.factor * RATE
+        least = bound(self.requests_per_second, SHARE, RATE, self.factor * RATE, policy.alpha)
+
+        def looks() -> Iterator[tuple[Tallies, Tallies]]:
+            for _ in range(math.ceil(12.0 * least / look) + 20):
+                yield (
+                    grown(rng, (self.runs, signals), self.requests_per_second * SHARE * look, rates),
+                    grown(rng, (self.runs, signals), self.requests_per_second * (1.0 - SHARE) * look, RATE),
+                )
+
+        baseline = grown(rng, (self.runs, signals), 60.0 * self.requests_per_second, RATE)
+        failed_at = until_failed(policy, self.runs, baseline, looks())
+        seconds = np.where(failed_at >= 0, (failed_at + 1) * look, np.inf)
+        median = float(np.quantile(seconds, 0.5, method="inverted_cdf"))
+        return {
+            "signals": self.signals,
+            "requests_per_second": self.requests_per_second,
+            "factor": self.factor,
+            "runs": self.runs,
+            "bound_seconds": least,
+            "median_seconds": median if math.isfinite(median) else None,
+            "mean_seconds": float(seconds.mean()) if np.isfinite(seconds).all() else None,
+            "over_bound": median / least if math.isfinite(median) else None,
+        }
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """A step of a rollout, and harm of one signal in it: the forecast's median against that of rollouts of its own."""
+
+    share: float
+    requests_per_second: float
+    rate: float
+    runs: int
+
+    def measure(self) -> dict[str, Any]:
+        policy = POLICIES["all signals"]
+        rates = {signal.name: self.rate for signal in policy.signals}
+        stages = (Stage(self.share, 300.0),)
+        told = forecast(Setting(policy, stages, self.requests_per_second, rates, baseline_seconds=60.0))
+        return {
+            "share": self.share,
+            "requests_per_second": self.requests_per_second,
+            "rate": self.rate,
+            "cells": [
+                self._cell(policy, at, worse.factor, worse.seconds)
+                for at in (0, 1)
+                for worse in told.steps[0].signals[at].regressions
+                if worse.seconds is not None
+            ],
+        }
+
+    def _cell(self, policy: Policy, at: int, factor: float, told: float) -> dict[str, Any]:
+        """Simulate with looks every second (or a fiftieth of the time foretold, where that is longer)."""
+        rng = np.random.default_rng((SEED, 3, at, int(factor), int(self.requests_per_second), int(100 * self.share)))
+        signals, look = len(policy.signals), max(1.0, round(told / 50.0))
+        rates = np.full(signals, self.rate)
+        rates[at] = min(1.0, factor * self.rate)
+
+        def looks() -> Iterator[tuple[Tallies, Tallies]]:
+            for _ in range(math.ceil(20.0 * told / look)):
+                yield (
+                    grown(rng, (self.runs, signals), self.requests_per_second * self.share * look, rates),
+                    grown(rng, (self.runs, signals), self.requests_per_second * (1.0 - self.share) * look, self.rate),
+                )
+
+        baseline = grown(rng, (self.runs, signals), 60.0 * self.requests_per_second, self.rate)
+        failed_at = until_failed(policy, self.runs, baseline, looks())
+        seconds = np.where(failed_at >= 0, (failed_at + 1) * look, np.inf)
+        median = float(np.quantile(seconds, 0.5, method="inverted_cdf"))
+        return {
+            "signal": policy.signals[at].name,
+            "factor": factor,
+            "foretold_seconds": told,
+            "simulated_seconds": median,
+            "off_by": told / median - 1.0,
+        }
+
+
+def grown(rng: np.random.Generator, shape: tuple[int, int], expected: float, rates: Any) -> Tallies:
+    """Return the growth of one revision: Poisson requests that all signals share, independent bad events."""
+    requests = np.broadcast_to(rng.poisson(expected, (shape[0], 1)), shape)
+    return Tallies(requests, rng.binomial(requests, rates))
+
+
+def bound(requests_per_second: float, share: float, stable: float, candidate: float, alpha: float) -> float:
+    """Return seconds that no rule of this alpha beats on average, not even one that knows both rates beforehand.
+
+    log(1/alpha) over the information rate n1·KL(p1‖p̄) + n0·KL(p0‖p̄), with p̄ the pooled rate.
+    """
+    pooled = share * candidate + (1.0 - share) * stable
+    information = share * divergence(candidate, pooled) + (1.0 - share) * divergence(stable, pooled)
+    return -math.log(alpha) / (requests_per_second * information)
+
+
+def divergence(a: float, b: float) -> float:
+    """Return KL of two Bernoulli distributions, in nats."""
+    return a * math.log(a / b) + (1.0 - a) * math.log((1.0 - a) / (1.0 - b))
+
+
+def measured(full: bool, pool: ProcessPoolExecutor | None) -> dict[str, Any]:
+    """Return all cells; None for the pool measures them here, one after the other."""
+    healthy_runs, runs = (2_000, 2_000) if full else (60, 60)
+    rates = tuple(LOOKS) if full else (10.0,)
+    healthy = [Healthy(signals, rate, healthy_runs) for signals in POLICIES for rate in rates]
+    worse = [Worse(signals, rate, factor, runs) for signals in POLICIES for rate in rates for factor in FACTORS]
+    settings = ((0.05, 50.0, 0.01), (0.25, 50.0, 0.01), (0.5, 1_000.0, 0.002), (0.1, 1.0, 0.02), (1.0, 50.0, 0.002))
+    foretold = [Foretold(*setting, runs=runs) for setting in (settings if full else settings[:1])]
+    each: Callable[..., Any] = pool.map if pool is not None else map
+    return {
+        "healthy": list(each(_measure, healthy)),
+        "worse": list(each(_measure, worse)),
+        "foretold": list(each(_measure, foretold)),
+    }
+
+
+def _measure(cell: Healthy | Worse | Foretold) -> dict[str, Any]:
+    return cell.measure()
+
+
+def as_markdown(report: dict[str, Any]) -> str:
+    """Return the page under benchmarks/results."""
+    kind, runs = report["machine"], report["healthy"][0]["runs"]
+    rates = sorted({row["requests_per_second"] for row in report["healthy"]})
+    made = (
+        f"`{report['command']}`, seed {SEED}, {report['seconds']:.0f} s on {kind['cpus']} CPUs ({kind['system']}), "
+        f"Python {kind['python']}, NumPy {kind['numpy']}."
+    )
+    setting = (
+        f"Whole rollouts of steps of {', '.join(f'{100 * share:g} %' for share in STEPS)}, {STEP_SECONDS} s each, "
+        f"a look every second, all of them. Both revisions are bad at {100 * RATE:g} % in every signal, above the "
+        f"objective of {100 * OBJECTIVE:g} %, so that the comparison with stable alone protects the candidate. "
+        "Alpha is 1 %."
+    )
+    compared = (
+        f"The candidate gets {100 * SHARE:g} % of the requests; stable is bad at {100 * RATE:g} %, and was watched for "
+        f"a minute before. Median of {runs:,} rollouts, its ratio to the sequential bound "
+        "log(1/alpha) / (n1·KL(p1‖p̄) + n0·KL(p0‖p̄)), and that bound. The harm is in the first signal."
+    )
+    foretold = (
+        "Median time until the judge fails a candidate whose harm begins with a step: `judge.forecast` against as many "
+        "rollouts with another seed, looked at every second, or fifty times in the time foretold where that is longer."
+    )
+    parts = [
+        "# What the judge promises, measured",
+        "",
+        f"## Healthy candidates taken back, of {runs:,}",
+        "",
+        setting,
+        "",
+        f"| signals | {' | '.join(f'{rate:,.0f} requests/s' for rate in rates)} |",
+        "|---|" + "---|" * len(rates),
+        *(_healthy_line(report, signals, rates) for signals in POLICIES),
+        "",
+        "## Time until harm is found, against the best possible",
+        "",
+        compared,
+        "",
+        "| signals | requests/s | " + " | ".join(f"{factor:g}×" for factor in FACTORS) + " |",
+        "|---|---|" + "---|" * len(FACTORS),
+        *(_worse_line(report, signals, rate) for signals in POLICIES for rate in rates),
+        "",
+        "## Forecasts against rollouts of their own",
+        "",
+        foretold,
+        "",
+        "| share, traffic, stable's rate | signal | worse | foretold | simulated | off by |",
+        "|---|---|---|---|---|---|",
+        *(_foretold_line(step, cell) for step in report["foretold"] for cell in step["cells"]),
+        "",
+        made,
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def _healthy_line(report: dict[str, Any], signals: str, rates: list[float]) -> str:
+    found = {row["requests_per_second"]: row for row in report["healthy"] if row["signals"] == signals}
+    return f"| {signals} | " + " | ".join(f"{100 * found[rate]['rate']:.2f} %" for rate in rates) + " |"
+
+
+def _worse_line(report: dict[str, Any], signals: str, rate: float) -> str:
+    cells = []
+    for row in report["worse"]:
+        if (row["signals"], row["requests_per_second"]) == (signals, rate):
+            ratio = row["over_bound"]
+            median = "never" if ratio is None else f"{_seconds(row['median_seconds'])}, {ratio:.2f}×"
+            cells.append(f"{median} of {_seconds(row['bound_seconds'])}")
+    return f"| {signals} | {rate:,.0f} | {' | '.join(cells)} |"
+
+
+def _foretold_line(step: dict[str, Any], cell: dict[str, Any]) -> str:
+    what = f"{100 * step['share']:g} %, {step['requests_per_second']:g} requests/s, {100 * step['rate']:g} %"
+    times = f"{_seconds(cell['foretold_seconds'])} | {_seconds(cell['simulated_seconds'])}"
+    return f"| {what} | {cell['signal']} | {cell['factor']:g}× | {times} | {100 * cell['off_by']:+.0f} % |"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:,.0f} s" if value >= 10.0 else f"{value:.2g} s"
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(prog="python -m benchmarks.judge.promises", description=__doc__)
+    arguments.add_argument("--full", action="store_true", help="enough runs for the docs; writes the results")
+    full = arguments.parse_args().full
+    started = time.perf_counter()
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        found = measured(full, pool)
+    report = {
+        "command": "python -m benchmarks.judge.promises" + (" --full" if full else ""),
+        "machine": machine(),
+        "seconds": round(time.perf_counter() - started, 1),
+        **found,
+    }
+    text = as_markdown(report)
+    print(text)
+    if full:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "judge-promises.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        (RESULTS / "judge-promises.md").write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

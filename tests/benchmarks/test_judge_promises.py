@@ -1,0 +1,71 @@
+"""The judge's benchmark on a small scale: the rules that it compares, the bound, and what it writes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.judge import promises
+from benchmarks.judge.contest import DEFAULT
+from benchmarks.judge.rules import failed_checks, judged
+from benchmarks.judge.traffic import SCENARIOS, Traffic, at_rate, simulate
+from tidegate.judge import Tally, assess, begin, begin_step, observe
+
+
+def test_the_bound_is_that_of_the_design_and_falls_with_traffic():
+    """1 % to 3 % with a tenth of the traffic, by hand: log(100) over KL of both to the pooled 1.2 %."""
+    seconds = promises.bound(50.0, 0.1, 0.01, 0.03, 0.01)
+    assert seconds * 5.0 == pytest.approx(409, rel=0.01)
+    assert promises.bound(500.0, 0.1, 0.01, 0.03, 0.01) == pytest.approx(seconds / 10.0)
+
+
+def test_the_judge_of_many_is_compared_as_the_judge_of_one_would_be():
+    traffic = simulate(SCENARIOS[2], 12, seed=3).every(10)
+    found = judged(DEFAULT, Tally(3_000, 30))(traffic)
+    for run in range(traffic.runs):
+        evidence = begin_step(DEFAULT, begin(DEFAULT, {"errors": Tally(3_000, 30)}))
+        columns = (traffic.candidate, traffic.candidate_bad, traffic.stable, traffic.stable_bad)
+        for look in range(int(found[run]) + 1):
+            n1, y1, n0, y0 = (int(counts[run, look]) for counts in columns)
+            evidence = observe(DEFAULT, evidence, {"errors": Tally(n1, y1)}, {"errors": Tally(n0, y0)})
+            assert (assess(DEFAULT, evidence).outcome == "fail") == (look == found[run])
+
+
+def test_failed_checks_are_counted_per_interval():
+    bad = np.zeros((2, 600), dtype=np.int64)
+    bad[0, [10, 70, 130]] = 5
+    requests = np.full((2, 600), 1, dtype=np.int64)
+    traffic = Traffic(requests * 5, bad, requests, bad * 0)
+    assert failed_checks(0.01, 3)(traffic).tolist() == [179, -1]
+    assert failed_checks(0.01, 1)(traffic).tolist() == [59, -1]
+    assert failed_checks(0.01, 4)(traffic).tolist() == [-1, -1]
+
+
+def test_scenarios_at_a_rate_are_a_healthy_candidate_and_three_worse_ones():
+    healthy, *worse = at_rate(10.0)
+    assert not healthy.harmful
+    assert [scenario.candidate for scenario in worse] == pytest.approx([0.02, 0.05, 0.1])
+
+
+def test_a_small_run_keeps_the_promises_about_and_makes_a_page():
+    healthy = promises.Healthy("errors", 10.0, runs=40).measure()
+    assert healthy["rate"] <= 0.05
+    worse = promises.Worse("errors", 10.0, 10.0, runs=40).measure()
+    assert 0.7 < worse["over_bound"] < 2.5
+    foretold = promises.Foretold(0.25, 50.0, 0.02, runs=60).measure()
+    assert len(foretold["cells"]) >= 4
+    assert all(abs(cell["off_by"]) < 0.6 for cell in foretold["cells"])
+    rows = [{**healthy, "signals": signals} for signals in promises.POLICIES]
+    cells = [{**worse, "signals": signals} for signals in promises.POLICIES]
+    page = promises.as_markdown(
+        {
+            "command": "a test",
+            "machine": {"cpus": 2, "system": "Linux", "python": "3", "numpy": "2"},
+            "seconds": 1.0,
+            "healthy": rows,
+            "worse": cells,
+            "foretold": [foretold],
+        }
+    )
+    assert "| errors |" in page
+    assert "of " in page
