@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.commands import decide, deploy, observe, serve, standalone
+from tidegate.cli.commands import decide, deploy, notify, observe, serve, standalone
 from tidegate.cli.exits import ExitCode
 from tidegate.cli.group import TidegateGroup
 from tidegate.cli.helptext import help_of
@@ -28,6 +28,7 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("history", DAILY, observe.history),
     ("logs", DAILY, observe.logs),
     ("report", DAILY, observe.report),
+    ("notifications", DAILY, notify.notifications),
     ("promote", DECIDING, decide.promote),
     ("pause", DECIDING, decide.pause),
     ("resume", DECIDING, decide.resume),

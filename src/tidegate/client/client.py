@@ -21,10 +21,13 @@ from tidegate.contract.errors import Unavailable
 Statuses = list[Status]
 Events = list[Event]
 Lines = list[str]
+Records = list[dict[str, Any]]
 Rows = list[dict[str, Any]]
 
 #: A deploy loads the model once to check it; large ones take their time.
 DEPLOY_TIMEOUT_SECONDS = 300.0
+#: A receiver has a minute at most.
+TEST_TIMEOUT_SECONDS = 75.0
 #: Added to the time that a long poll may take by itself.
 POLL_MARGIN_SECONDS = 10.0
 
@@ -117,6 +120,18 @@ class Client:
     def report_markdown(self, rollout_id: RolloutId) -> str:
         """Return the same report as a Markdown page."""
         return self._http.text(f"/v1/rollouts/{quote(str(rollout_id), safe='')}/report", params={"format": "markdown"})
+
+    def notifications(self, name: str) -> Records:
+        """Return the latest notifications of a deployment, newest last, each with its attempts."""
+        return cast("Records", self._http.json("GET", _deployment(name, "notifications"))["notifications"])
+
+    def test_notifications(self, name: str, *, by: str | None = None) -> Records:
+        """Send a test to everybody who is notified; return how each went, after a minute at most."""
+        body = {"by": by} if by is not None else {}
+        answer = self._http.json(
+            "POST", _deployment(name, "notifications/test"), body=body, timeout_seconds=TEST_TIMEOUT_SECONDS
+        )
+        return cast("Records", answer["tests"])
 
     def sample(self, name: str) -> Rows:
         """Return rows that the model takes, as its endpoint's own OpenAPI document has them; asks the gateway.

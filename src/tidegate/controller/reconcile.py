@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -20,6 +20,7 @@ from tidegate.contract.errors import TidegateError
 from tidegate.contract.request import DeploymentRequest
 from tidegate.controller import planning, report
 from tidegate.controller.evidence import Measured, Totals
+from tidegate.controller.gates import Gates
 from tidegate.controller.home import Home, write_atomically
 from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.protocols import answers_grpc
@@ -31,7 +32,6 @@ from tidegate.rollout import (
     SplitCheck,
     Transition,
     Verdict,
-    advance,
 )
 from tidegate.rollout.machine import actions
 from tidegate.store import DeploymentRow, NewEvent, RevisionRow, RolloutRow, Store
@@ -57,6 +57,7 @@ class Seen:
     looked_at: float = 0.0
     restarts: dict[int, int] = field(default_factory=dict)
     rollout: int | None = None
+    held: str | None = None
 
 
 class Reconciler:
@@ -71,6 +72,8 @@ class Reconciler:
         self._caught_up = False
         self._monitored: int | None = None
         self._ending: dict[int, asyncio.Task[None]] = {}
+        self._gates = Gates(store)
+        self._waited: int | None = None
         self.seen = Seen()
 
     async def tick(self) -> bool:
@@ -131,9 +134,17 @@ class Reconciler:
         request = planning.request_of(self._revision(deployment, rollout.plan.candidate))
         rules = planning.rules(request)
         # When going back, traffic comes first: users must not wait for a process to be looked after.
+        opening = self._gates.opening(row, rollout, request)
+        self.seen.held = self._gates.held
+        if opening.outcome == "hold":
+            await self._wait_to_start(deployment, row, rollout, request)
+            return
+        row, rollout = self._begun(row, rollout, measured)
+        refused = opening.reason if opening.outcome == "refuse" else None
         going_back = rollout.phase is Phase.ROLLING_BACK
         split_took = await self._put_split(rollout, request) if going_back else None
-        await self._ensure_all(deployment, row, rollout)
+        if refused is None:
+            await self._ensure_all(deployment, row, rollout)
         if not going_back:
             split_took = await self._put_split(rollout, request)
         for _ in range(MAX_EDGES):
@@ -141,7 +152,13 @@ class Reconciler:
             due = split_took is not None or rollout.phase is Phase.SHIFTING
             measured, looked = await self._look(rollout, measured, request, rules, due=due)
             now = datetime.now(UTC)
-            moved = advance(rollout, self._observation(rollout, measured, rules), now)
+            seen = replace(self._observation(rollout, measured, rules), refused=refused)
+            health = self.seen.health.get(rollout.plan.candidate)
+            self._gates.addresses = (
+                [one.address for one in health.replicas if one.ready and one.address] if health else []
+            )
+            moved = self._gates.advance(row, rollout, request, seen, now)
+            self.seen.held = self._gates.held
             if moved.transition is None:
                 if looked or moved.rollout != rollout:
                     self._store.save_look(row, moved.rollout.for_storage(), measured.for_storage())
@@ -165,6 +182,23 @@ class Reconciler:
             # Traffic at once: the replicas that it goes to were ensured at the start of this tick.
             split_took = await self._put_split(rollout, request)
         log.error("%s: more than %d edges in one tick", self._name, MAX_EDGES)
+
+    async def _wait_to_start(
+        self, deployment: DeploymentRow, row: RolloutRow, rollout: Rollout, request: DeploymentRequest
+    ) -> None:
+        """Serve as before while a hook holds the candidate's replicas back."""
+        self._waited = row.id
+        if rollout.plan.stable is not None:
+            await self._ensure(deployment, row.id, rollout.plan.stable, rollout.plan.stable_replicas)
+            await self._put_split(rollout, request)
+
+    def _begun(self, row: RolloutRow, rollout: Rollout, measured: Measured) -> tuple[RolloutRow, Rollout]:
+        """Let the time that the replicas have begin when they may start."""
+        if self._waited != row.id or rollout.phase is not Phase.PREPARING:
+            return row, rollout
+        self._waited = None
+        begun = rollout.evolve(phase_since=datetime.now(UTC))
+        return self._store.save_look(row, begun.for_storage(), measured.for_storage()), begun
 
     async def _ensure_all(self, deployment: DeploymentRow, row: RolloutRow, rollout: Rollout) -> None:
         for action in actions(rollout):

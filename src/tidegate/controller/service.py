@@ -17,7 +17,8 @@ from typing import Any
 from tidegate.artifact.build import BuildRequest, BundleInfo, build_bundle
 from tidegate.contract.errors import Conflict, InvalidInput, NotFound
 from tidegate.contract.request import DeploymentRequest, parse_request
-from tidegate.controller import planning
+from tidegate.controller import notifications, planning
+from tidegate.controller.courier import send_test
 from tidegate.controller.home import Home
 from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.supervisor import Supervisor
@@ -80,6 +81,8 @@ class Service:
         self._refuse_second_rollout(request.name)
         artifact = request.model_artifact
         _refuse_relative(artifact.path, artifact.sample, request.prediction_log.path)
+        _refuse_relative(*(one.url_from_file for one in (*request.notifications, *request.hooks)))
+        await notifications.refuse_undeliverable(request, os.environ)
         info = await build_bundle(
             BuildRequest(
                 path=Path(artifact.path),
@@ -100,7 +103,8 @@ class Service:
         artifact = request.model_artifact
         stable = self._stable(request.name)
         if stable is not None and stable.digest == info.digest and _same_settings(stable, request):
-            return Accepted(request.name, stable.number, None, created=False, warnings=tuple(info.warnings))
+            unheard = notifications.not_taken_over(request, planning.request_of(stable))
+            return Accepted(request.name, stable.number, None, created=False, warnings=(*info.warnings, *unheard))
         stables = {stable.number: stable} if stable is not None else {}
 
         def state(number: int | None, candidate: int) -> Mapping[str, Any]:
@@ -234,6 +238,30 @@ class Service:
             if found or asyncio.get_running_loop().time() >= deadline:
                 return found
             await asyncio.sleep(0.1)
+
+    def notifications(self, name: str) -> list[dict[str, Any]]:
+        """Return the latest notifications of a deployment with every attempt to deliver them, newest last."""
+        outbox = self.store.outbox
+        rows = outbox.latest(self.store.deployment(name).id)
+        return [notifications.view(row, outbox.attempts(row.id)) for row in rows]
+
+    async def test_notifications(self, name: str, *, by: str) -> list[dict[str, Any]]:
+        """Send a test to every receiver of notifications in the newest revision's request; return how each went.
+
+        Raises:
+            NotFound: no such deployment.
+            Conflict: its request names nobody.
+        """
+        newest = self.store.revisions(self.store.deployment(name).id)[-1]
+        found = newest.request.get("notifications", [])
+        if not found:
+            raise Conflict(
+                f"the request of {name!r} names nobody to notify",
+                subject=name,
+                hint="add `notifications` to the request document and deploy it",
+            )
+        attempts = await asyncio.gather(*(send_test(name, one, by) for one in found))
+        return [notifications.test_view(one, attempt) for one, attempt in zip(found, attempts, strict=True)]
 
     def logs(self, name: str, revision: int | None, replica: int | None, lines: int) -> list[str]:
         """Return the last lines that the replicas of a revision wrote, in the order of their times.

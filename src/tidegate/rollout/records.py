@@ -125,6 +125,8 @@ class Observation:
         split: what the gateway confirmed to be in force; None when it could not be asked.
         split_check: what its counters say since the split came into force.
         verdict: None when the signals could not be measured at this look: never a pass, never a fail.
+        held: why the rollout may not go forward now; it may still be paused and taken back. None: it may.
+        refused: why the candidate is to be taken back, by somebody who was asked; None: nobody said so.
     """
 
     candidate_ready: int
@@ -133,6 +135,8 @@ class Observation:
     split: Mapping[int, int] | None
     split_check: SplitCheck
     verdict: Verdict | None
+    held: str | None = None
+    refused: str | None = None
 
 
 @dataclass(frozen=True)

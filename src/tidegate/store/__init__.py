@@ -1,13 +1,27 @@
 """The store: deployments, revisions, rollouts and an append-only event log in one SQLite file."""
 
-from tidegate.store.records import DeploymentRow, Event, NewEvent, RevisionRow, RolloutRow
+from tidegate.store.outbox import Outbox
+from tidegate.store.records import (
+    Addressee,
+    AttemptRow,
+    DeploymentRow,
+    Event,
+    NewEvent,
+    NotificationRow,
+    RevisionRow,
+    RolloutRow,
+)
 from tidegate.store.store import ActiveRolloutExists, StaleState, Store
 
 __all__ = [
     "ActiveRolloutExists",
+    "Addressee",
+    "AttemptRow",
     "DeploymentRow",
     "Event",
     "NewEvent",
+    "NotificationRow",
+    "Outbox",
     "RevisionRow",
     "RolloutRow",
     "StaleState",
