@@ -202,6 +202,23 @@ def test_traffic_is_not_increased_before_each_step_is_confirmed(root: Path) -> N
     asyncio.run(main())
 
 
+def test_each_point_at_which_a_rollout_is_held_is_told_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "tidegate.controller.evidence.Measured.verdict", lambda *_: JudgeVerdict("pass", "all well", ())
+    )
+    monkeypatch.setattr("tidegate.controller.evidence.Measured.check_split", lambda *_: SplitCheck.CONFIRMED)
+
+    async def main() -> None:
+        trial = Trial(root)
+        with receiving([403, 403, 200, 403, 403, 200]) as receiver:
+            await trial.begin(receiver, "confirm-traffic-increase")
+            await trial.until(lambda: trial.now().phase == "promoted")
+        assert kinds(trial).count("held") == 2
+        assert [one.body["step"] for one in receiver.got] == [-1, -1, -1, 0, 0, 0]
+
+    asyncio.run(main())
+
+
 def test_a_failed_check_before_the_rollout_takes_the_candidate_back_without_traffic(root: Path) -> None:
     async def main() -> None:
         trial = Trial(root)

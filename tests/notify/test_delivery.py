@@ -156,6 +156,22 @@ def test_what_a_killed_controller_left_is_delivered_by_the_next_with_the_same_id
     run(main())
 
 
+def test_a_message_goes_through_apprise_and_says_what_happened(store: Store) -> None:
+    async def main() -> None:
+        with receiving([500, 200]) as receiver:
+            urls = {"TIDEGATE_CHAT": receiver.url.replace("http://", "json://")}
+            told = {"name": "chat", "urlFromEnv": "TIDEGATE_CHAT", "when": ["started"], "timeout": "10s"}
+            row = start(store, told)
+            async with delivering(store, urls):
+                await soon(lambda: of(store, row)[0].state == "delivered")
+        assert receiver.got[-1].body["title"] == "churn: rollout of revision 1 started"
+        assert receiver.got[-1].body["message"].splitlines() == ["begun", "Details: tidegate report 1"]
+        attempts = store.outbox.attempts(of(store, row)[0].id)
+        assert [one.detail for one in attempts] == ["the service did not take it", ""]
+
+    run(main())
+
+
 def test_a_secret_is_in_no_log_no_record_and_no_row(
     store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

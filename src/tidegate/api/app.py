@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tidegate import __version__
 from tidegate.api import errors
 from tidegate.contract.errors import InvalidInput
-from tidegate.controller import metrics, report, result, views
+from tidegate.controller import metrics, page, report, result, views
 from tidegate.controller.service import Accepted, Service, parse_rollout_id
 from tidegate.rollout import Command
 
@@ -170,11 +170,13 @@ def _reading(service: Service) -> APIRouter:
         return views.rollout_view(row, service.supervisor.seen(row.deployment) if row.ended_at is None else None)
 
     @router.get("/rollouts/{rollout_id}/report", summary="What happened in a rollout")
-    def rollout_report(rollout_id: str, format: Literal["json", "markdown"] = "json") -> Response:  # noqa: A002
+    def rollout_report(rollout_id: str, format: Literal["json", "markdown", "html"] = "json") -> Response:  # noqa: A002
         row = store.rollout(parse_rollout_id(rollout_id))
         candidate = store.revision(row.deployment_id, row.to_revision)
         events = store.events(row.deployment_id, rollout_id=row.id, limit=10_000)
-        built = report.build(row, candidate, events)
+        built = report.build(row, candidate, events, store.looks(row.id))
+        if format == "html":
+            return Response(page.html(built), media_type="text/html; charset=utf-8")
         if format == "markdown":
             return Response(report.markdown(built), media_type="text/markdown; charset=utf-8")
         return Response(json.dumps(built), media_type="application/json")

@@ -121,6 +121,10 @@ class Client:
         """Return the same report as a Markdown page."""
         return self._http.text(f"/v1/rollouts/{quote(str(rollout_id), safe='')}/report", params={"format": "markdown"})
 
+    def report_html(self, rollout_id: RolloutId) -> str:
+        """Return the same report as one HTML page with plots, which needs nothing else to be shown."""
+        return self._http.text(f"/v1/rollouts/{quote(str(rollout_id), safe='')}/report", params={"format": "html"})
+
     def notifications(self, name: str) -> Records:
         """Return the latest notifications of a deployment, newest last, each with its attempts."""
         return cast("Records", self._http.json("GET", _deployment(name, "notifications"))["notifications"])

@@ -46,7 +46,7 @@ class Gates:
         """Tie it to the store; `environ` is where URLs are looked up, the process's own when None."""
         self._store = store
         self._environ = os.environ if environ is None else environ
-        self._talks: dict[tuple[str, str, int], _Talk] = {}
+        self._talks: dict[tuple[str, str, int | None], _Talk] = {}
         self._rollout: int | None = None
         self.held: str | None = None
         #: Where the candidate's ready replicas answer, for those who want to try it.
@@ -99,24 +99,24 @@ class Gates:
         worst = GO
         for hook in asked:
             body = {**_body(hook, row, rollout, weight), "candidate_addresses": list(self.addresses)}
-            said = self._ruling(hook, rollout.step, body, once=once)
+            # Those that watch go on being asked from step to step; the others are asked anew before each.
+            key = (hook.type, hook.name, rollout.step if once else None)
+            talk = self._talks.setdefault(key, _Talk(since=time.monotonic()))
+            said = self._ruling(hook, talk, body, once=once)
             if said.outcome == "refuse":
                 return said
             if said.outcome == "hold":
-                self._tell_held(row, rollout, hook, said.reason)
+                self._tell_held(row, rollout, hook, talk, said.reason)
                 self.held = said.reason
                 worst = said
                 if once:
                     return said
         return worst
 
-    def _ruling(self, hook: Hook, step: int, body: Mapping[str, Any], *, once: bool) -> Ruling:
-        # Those that watch go on being asked from step to step; the others are asked anew before each.
-        key = (hook.type, hook.name, step if once else -1)
-        clock = time.monotonic()
-        talk = self._talks.setdefault(key, _Talk(since=clock))
+    def _ruling(self, hook: Hook, talk: _Talk, body: Mapping[str, Any], *, once: bool) -> Ruling:
         if talk.gone:
             return GO
+        clock = time.monotonic()
         if talk.task is not None and talk.task.done():
             talk.answers, talk.task = _heard(talk.answers, talk.task), None
         said = hooks.ruling(hook, replace(talk.answers, waited_seconds=clock - talk.since))
@@ -136,17 +136,9 @@ class Gates:
             return Outcome(delivered=False, detail=error.message)
         return await post_json(url, body, "application/json", hook.timeout.seconds)
 
-    def _tell_held(self, row: RolloutRow, rollout: Rollout, hook: Hook, reason: str) -> None:
+    def _tell_held(self, row: RolloutRow, rollout: Rollout, hook: Hook, talk: _Talk, reason: str) -> None:
         """Record, once per hook and point, that the rollout waits for it: not before it has said no."""
-        talk = next(
-            (
-                found
-                for (kind, name, step), found in self._talks.items()
-                if (kind, name) == (hook.type, hook.name) and step in (rollout.step, -1)
-            ),
-            None,
-        )
-        if talk is None or talk.told or talk.answers.calls == 0:
+        if talk.told or talk.answers.calls == 0:
             return
         talk.told = True
         data = {"hook": hook.name, "type": hook.type, "step": rollout.step}

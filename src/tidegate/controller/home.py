@@ -52,7 +52,7 @@ class Home:
         return self.logs / "controller.log"
 
     def report(self, deployment: str, rollout: int, suffix: str) -> Path:
-        """Return the file of a rollout's report; `suffix` is "json" or "md"."""
+        """Return the file of a rollout's report; `suffix` is "json", "md" or "html"."""
         return self.root / "reports" / deployment / f"{rollout}.{suffix}"
 
     def rules(self, deployment: str) -> Path:

@@ -18,7 +18,7 @@ from functools import partial
 from tidegate import judge
 from tidegate.contract.errors import TidegateError
 from tidegate.contract.request import DeploymentRequest
-from tidegate.controller import planning, report
+from tidegate.controller import page, planning, report, trail
 from tidegate.controller.evidence import Measured, Totals
 from tidegate.controller.gates import Gates
 from tidegate.controller.home import Home, write_atomically
@@ -55,6 +55,7 @@ class Seen:
     verdict: judge.Verdict | None = None
     measured: Measured | None = None
     looked_at: float = 0.0
+    kept_at: datetime | None = None
     restarts: dict[int, int] = field(default_factory=dict)
     rollout: int | None = None
     held: str | None = None
@@ -129,6 +130,7 @@ class Reconciler:
         if self.seen.rollout != row.id:
             # What was said of the candidate before must not be held against this one.
             self.seen.rollout, self.seen.verdict, self.seen.measured, self.seen.looked_at = row.id, None, None, 0.0
+            self.seen.kept_at = None
         rollout = Rollout.from_storage(row.state)
         measured = Measured.from_storage(row.evidence)
         request = planning.request_of(self._revision(deployment, rollout.plan.candidate))
@@ -152,6 +154,8 @@ class Reconciler:
             due = split_took is not None or rollout.phase is Phase.SHIFTING
             measured, looked = await self._look(rollout, measured, request, rules, due=due)
             now = datetime.now(UTC)
+            if looked:
+                self._keep_look(row, rollout, measured, now)
             seen = replace(self._observation(rollout, measured, rules), refused=refused)
             health = self.seen.health.get(rollout.plan.candidate)
             self._gates.addresses = (
@@ -241,6 +245,13 @@ class Reconciler:
         self.seen.measured = measured
         return measured, True
 
+    def _keep_look(self, row: RolloutRow, rollout: Rollout, measured: Measured, now: datetime) -> None:
+        """Keep what was seen for the report, the less often the longer the rollout has lasted."""
+        last = self.seen.kept_at if self.seen.kept_at is not None else row.started_at
+        if trail.is_due(row.started_at, last, now):
+            self._store.add_look(row.id, trail.entry(rollout, measured, self.seen.verdict), now)
+            self.seen.kept_at = now
+
     def _observation(self, rollout: Rollout, measured: Measured, rules: judge.Policy) -> Observation:
         plan = rollout.plan
         candidate = self.seen.health.get(plan.candidate)
@@ -320,7 +331,8 @@ class Reconciler:
         """Write the report of a rollout that has ended."""
         candidate = self._store.revision(row.deployment_id, row.to_revision)
         events = self._store.events(row.deployment_id, rollout_id=row.id, limit=MAX_REPORTED_EVENTS)
-        built = report.build(row, candidate, events)
+        built = report.build(row, candidate, events, self._store.looks(row.id))
+        write_atomically(self._home.report(self._name, row.id, "html"), page.html(built))
         write_atomically(self._home.report(self._name, row.id, "md"), report.markdown(built))
         write_atomically(self._home.report(self._name, row.id, "json"), json.dumps(built, indent=2) + "\n")
 

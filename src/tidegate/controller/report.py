@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,14 +10,16 @@ from tidegate.rollout import Phase, Rollout
 from tidegate.store import Event, RevisionRow, RolloutRow
 
 
-def build(row: RolloutRow, candidate: RevisionRow, events: Sequence[Event]) -> dict[str, Any]:
+def build(
+    row: RolloutRow, candidate: RevisionRow, events: Sequence[Event], looks: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
     """Return the report.
 
     Keys: `rollout`, `deployment`, `from_revision`, `to_revision`, `bundle`, `outcome` (None while it runs), `reason`,
     `decided_by` ("tidegate" or a person's name), `started_at`, `ended_at`, `duration_seconds`, `baseline` (stable's
     counts before the first step), `steps` (each with what was asked, what was observed, how long the split took to be
     in force, the counts per revision and the verdict), `rollback` (time from the verdict to 0 %, None when there was
-    none), `requests` (per revision over the rollout), `events`.
+    none), `requests` (per revision over the rollout), `looks` (what the judge saw on its way, thinned), `events`.
     """
     rollout = Rollout.from_storage(row.state)
     steps = _steps(rollout, events)
@@ -41,6 +43,7 @@ def build(row: RolloutRow, candidate: RevisionRow, events: Sequence[Event]) -> d
         "rollback": _rollback(rollout, events),
         "promotion_split_in_force_ms": _in_force(events, Phase.PROMOTED),
         "requests": _last_data(events, "requests"),
+        "looks": [dict(look) for look in looks],
         "events": [event.as_dict() for event in events],
     }
 
@@ -118,6 +121,7 @@ def _begun(event: Event) -> dict[str, Any]:
         "seconds": None,
         "ended_as": None,
         "requests": None,
+        "by_role": None,
         "observed_percent": None,
         "verdict": None,
     }
@@ -129,6 +133,8 @@ def _end(step: dict[str, Any], event: Event, rollout: Rollout) -> None:
     step["seconds"] = _seconds(datetime.fromisoformat(step["started_at"]), event.at)
     step["ended_as"] = event.kind
     step["requests"] = counts
+    plan = rollout.plan
+    step["by_role"] = {"candidate": counts.get(str(plan.candidate)), "stable": counts.get(str(plan.stable))}
     step["verdict"] = event.data.get("verdict")
     observed = event.data.get("split_observed")
     if observed:
