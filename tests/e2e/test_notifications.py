@@ -96,3 +96,28 @@ def test_the_commands_show_deliveries_and_send_a_test(
         assert page.startswith("<!doctype html>")
         code, table = run("notifications", "arrivals", "--test")
         assert (code, "answered 500" in table) == (6, True)
+
+
+def test_a_controller_that_is_killed_while_a_hook_holds_the_rollout_asks_again_and_goes_on(
+    place: Tidegate, good_model: Path, better_model: Path
+) -> None:
+    place.ended(place.deploy("arrivals", good_model))
+    with receiving([403]) as receiver:
+        hooks = [
+            {"name": "board", "type": "confirm-rollout", "url": receiver.url, "interval": "200ms"},
+            {"name": "undo", "type": "rollback", "url": receiver.url, "interval": "200ms"},
+        ]
+        rollout = place.deploy("arrivals", better_model, hooks=hooks)
+        why = "the hook board has not confirmed: answered 403"
+        eventually("it waits", lambda: place.status("arrivals")["rollout"]["waiting_for"] == why)
+        assert place.pids("arrivals", 2) == set()
+        kill(place.controller())
+        asked = len(receiver.got)
+        place.start()
+        eventually("it is asked again", lambda: len(receiver.got) > asked)
+        assert place.pids("arrivals", 2) == set()
+        receiver.answers[:] = [200]
+        report = place.ended(rollout)
+        assert {one.body["type"] for one in receiver.got} == {"confirm-rollout", "rollback"}
+    assert (report["outcome"], report["reason"]) == ("rolled_back", "the hook undo asked to take the candidate back")
+    assert place.status("arrivals")["split_asked"] == {"1": 100}

@@ -132,13 +132,14 @@ def _verdict(report: Report) -> Iterable[str]:
     if verdict is None:
         return
     yield f"<h2>Last verdict: {escape(str(verdict['outcome']))}</h2><ul>"
-    yield from (f"<li>{escape(str(signal['reason']))}</li>" for signal in verdict["signals"])
+    yield from (f"<li>{escape(_whole(str(signal['reason'])))}</li>" for signal in verdict["signals"])
     yield "</ul>"
 
 
 def _events(report: Report) -> Iterable[str]:
     rows = [
-        (_when(event["at"]), str(event["kind"]).replace("_", " "), str(event["message"])) for event in report["events"]
+        (_when(event["at"]), str(event["kind"]).replace("_", " "), _whole(str(event["message"])))
+        for event in report["events"]
     ]
     yield "<h2>Events</h2>"
     yield _table(("when (UTC)", "what", "why"), rows, ("fixed", "fixed", "words"), kind="stack")
@@ -173,8 +174,13 @@ _SENTENCES = {
 
 def _sentence(report: Report) -> str:
     begin = _SENTENCES.get(str(report["phase"]), "Revision {0} is on trial").format(report["to_revision"])
-    reason = str(report["reason"]).rstrip(".")
+    reason = _whole(str(report["reason"]).rstrip("."))
     return f"{begin}: {reason}." if reason else f"{begin}."
+
+
+def _whole(text: str) -> str:
+    """Keep a number and its percent sign on one line."""
+    return text.replace(" %", "\u00a0%")
 
 
 def _when(at: str) -> str:
