@@ -239,7 +239,7 @@ def test_a_check_that_fails_later_takes_the_candidate_back(root: Path) -> None:
         with receiving([200, 200, 500]) as receiver:
             await trial.begin(receiver, "rollout", retries=0)
             await trial.until(lambda: trial.now().phase == "rolled_back")
-        assert trial.now().state["reason"] == "the hook gate failed 1 times in a row: answered 500"
+        assert trial.now().state["reason"] == "the hook gate failed once: answered 500"
 
     asyncio.run(main())
 

@@ -61,7 +61,8 @@ def ruling(hook: Hook, said: Answers) -> Ruling:
             if went_well or (said.calls == 0 and hook.type == "rollout"):
                 return GO
             if said.failures > hook.retries:
-                return _used_up(hook, f"the hook {hook.name} failed {said.failures} times in a row: {last}")
+                often = f"{said.failures} times in a row" if said.failures > 1 else "once"
+                return _used_up(hook, f"the hook {hook.name} failed {often}: {last}")
             return Ruling("hold", f"the hook {hook.name} has not passed: {last}")
         case "rollback":
             return Ruling("refuse", f"the hook {hook.name} asked to take the candidate back") if went_well else GO
