@@ -60,6 +60,8 @@ def test_the_smallest_request_has_every_default() -> None:
         "batching": {"maxRequests": 128, "maxRows": 4096},
         "cache": {"store": "off", "ttl": "5m", "maxSize": "64Mi"},
         "predictionLog": {"sample": "100%"},
+        "notifications": [],
+        "hooks": [],
     }
 
 

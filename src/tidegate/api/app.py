@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tidegate import __version__
 from tidegate.api import errors, freezes
 from tidegate.contract.errors import InvalidInput
-from tidegate.controller import metrics, report, result, views
+from tidegate.controller import metrics, page, report, result, views
 from tidegate.controller.freezing import Override
 from tidegate.controller.service import Accepted, Service, parse_rollout_id
 from tidegate.rollout import Command
@@ -153,6 +153,10 @@ def _reading(service: Service) -> APIRouter:
         found = await service.events(name, after=after, rollout=chosen, wait=wait)
         return {"events": [views.event_view(event) for event in found]}
 
+    @router.get("/deployments/{name}/notifications", summary="The latest notifications and how they were delivered")
+    def notifications(name: str) -> dict[str, Any]:
+        return {"notifications": service.notifications(name)}
+
     @router.get("/deployments/{name}/logs", summary="The last lines that a replica wrote")
     def logs(
         name: str,
@@ -168,10 +172,13 @@ def _reading(service: Service) -> APIRouter:
         return views.rollout_view(row, service.supervisor.seen(row.deployment) if row.ended_at is None else None)
 
     @router.get("/rollouts/{rollout_id}/report", summary="What happened in a rollout")
-    def rollout_report(rollout_id: str, format: Literal["json", "markdown"] = "json") -> Response:  # noqa: A002
+    def rollout_report(rollout_id: str, format: Literal["json", "markdown", "html"] = "json") -> Response:  # noqa: A002
         row = store.rollout(parse_rollout_id(rollout_id))
         candidate = store.revision(row.deployment_id, row.to_revision)
-        built = report.build(row, candidate, store.events(row.deployment_id, rollout_id=row.id, limit=10_000))
+        events = store.events(row.deployment_id, rollout_id=row.id, limit=10_000)
+        built = report.build(row, candidate, events, store.looks(row.id))
+        if format == "html":
+            return Response(page.html(built), media_type="text/html; charset=utf-8")
         if format == "markdown":
             return Response(report.markdown(built), media_type="text/markdown; charset=utf-8")
         return Response(json.dumps(built), media_type="application/json")
@@ -215,6 +222,10 @@ def _changing(service: Service) -> APIRouter:
     async def rollback(name: str, decision: Annotated[RollbackDecision | None, Body()] = None) -> dict[str, Any]:
         decided = decision or RollbackDecision()
         return _accepted(await service.rollback(name, decided.to, by=decided.by, reason=decided.reason))
+
+    @router.post("/deployments/{name}/notifications/test", summary="Send a test to everybody who is notified")
+    async def test_notifications(name: str, decision: Annotated[Decision | None, Body()] = None) -> dict[str, Any]:
+        return {"tests": await service.test_notifications(name, by=(decision or Decision()).by)}
 
     def add(asked: Command, summary: str) -> None:
         @router.post(f"/deployments/{{name}}/{asked.value}", status_code=202, summary=summary, name=asked.value)

@@ -20,6 +20,7 @@ import uvicorn
 from tidegate.api.app import build_app
 from tidegate.contract.errors import Conflict, InvalidInput
 from tidegate.controller.home import Home, write_atomically
+from tidegate.controller.notifications import addressees
 from tidegate.controller.service import Service
 from tidegate.controller.supervisor import Supervisor
 from tidegate.gateway.envoy import EnvoyGateway
@@ -46,7 +47,7 @@ async def serve(home: Home, port: int, gateway_port: int) -> None:
     home.create()
     with _sole_controller(home):
         listener = _listen(port)
-        store = Store(home.database)
+        store = Store(home.database, addressees)
         gateway = EnvoyGateway(home.gateway, host=HOST, port=gateway_port)
         target = LocalTarget(home.root, gateway)
         supervisor = Supervisor(home, store, target)

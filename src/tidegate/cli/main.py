@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli.commands import decide, deploy, foresee, freeze, golden, observe, rejudge, serve, standalone, steps
+from tidegate.cli.commands import (
+    decide,
+    deploy,
+    foresee,
+    freeze,
+    golden,
+    notify,
+    observe,
+    rejudge,
+    serve,
+    standalone,
+    steps,
+)
 from tidegate.cli.exits import ExitCode
 from tidegate.cli.group import TidegateGroup
 from tidegate.cli.helptext import help_of
@@ -28,6 +40,7 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("history", DAILY, observe.history),
     ("logs", DAILY, observe.logs),
     ("report", DAILY, observe.report),
+    ("notifications", DAILY, notify.notifications),
     ("promote", DECIDING, decide.promote),
     ("pause", DECIDING, decide.pause),
     ("resume", DECIDING, decide.resume),

@@ -253,6 +253,47 @@ def freezes_table(freezes: Sequence[Mapping[str, Any]], now: datetime, *, boxed:
     return table
 
 
+def notifications_table(notifications: Sequence[Mapping[str, Any]], now: datetime, *, boxed: bool) -> Table:
+    """Return one line per notification, newest last: what, to whom, and where it stands."""
+    table = listing(boxed, "WHEN", "ROLLOUT", "MOMENT", "RECEIVER", "STATE", "ATTEMPTS", "LAST ANSWER", "NEXT")
+    for one in notifications:
+        attempts = one["attempts"]
+        table.add_row(
+            ago(one["created_at"], now),
+            _or_dash(one["rollout"]),
+            str(one["moment"]),
+            Text(f"{one['receiver']} ({one['destination']})", overflow="fold"),
+            Text(str(one["state"]).replace("_", " "), style=_DELIVERY_STYLES.get(one["state"], "")),
+            str(len(attempts)),
+            _answer(attempts[-1]) if attempts else "-",
+            clock(one["next_at"]) if one["next_at"] is not None and attempts else "-",
+        )
+    return table
+
+
+def tests_table(tests: Sequence[Mapping[str, Any]], *, boxed: bool) -> Table:
+    """Return one line per receiver of a test."""
+    table = listing(boxed, "RECEIVER", "STATE", "ANSWER", "TOOK")
+    for one in tests:
+        state = "delivered" if one["delivered"] else "failed"
+        table.add_row(
+            Text(f"{one['receiver']} ({one['destination']})", overflow="fold"),
+            Text(state, style=_DELIVERY_STYLES[state]),
+            _answer(one),
+            f"{one['took_ms']} ms",
+        )
+    return table
+
+
+_DELIVERY_STYLES = {"delivered": "green", "pending": "yellow", "given_up": "red", "failed": "red"}
+
+
+def _answer(attempt: Mapping[str, Any]) -> str:
+    if attempt["detail"]:
+        return str(attempt["detail"])
+    return f"answered {attempt['status']}" if attempt["status"] is not None else "taken"
+
+
 def event_line(event: Mapping[str, Any]) -> str:
     """Return an event as one line of a log: when, what kind, what happened."""
     weight = (event.get("data") or {}).get("weight")

@@ -23,10 +23,13 @@ Statuses = list[Status]
 Events = list[Event]
 Freezes = list[Freeze]
 Lines = list[str]
+Records = list[dict[str, Any]]
 Rows = list[dict[str, Any]]
 
 #: A deploy loads the model once to check it; large ones take their time.
 DEPLOY_TIMEOUT_SECONDS = 300.0
+#: A receiver has a minute at most.
+TEST_TIMEOUT_SECONDS = 75.0
 #: Added to the time that a long poll may take by itself.
 POLL_MARGIN_SECONDS = 10.0
 
@@ -123,6 +126,22 @@ class Client:
     def recording(self, rollout_id: RolloutId) -> str:
         """Return all that the judge was shown in a rollout, as JSON lines; NotFound when nothing was recorded."""
         return self._http.text(f"/v1/rollouts/{quote(str(rollout_id), safe='')}/recording")
+
+    def report_html(self, rollout_id: RolloutId) -> str:
+        """Return the same report as one HTML page with plots, which needs nothing else to be shown."""
+        return self._http.text(f"/v1/rollouts/{quote(str(rollout_id), safe='')}/report", params={"format": "html"})
+
+    def notifications(self, name: str) -> Records:
+        """Return the latest notifications of a deployment, newest last, each with its attempts."""
+        return cast("Records", self._http.json("GET", _deployment(name, "notifications"))["notifications"])
+
+    def test_notifications(self, name: str, *, by: str | None = None) -> Records:
+        """Send a test to everybody who is notified; return how each went, after a minute at most."""
+        body = {"by": by} if by is not None else {}
+        answer = self._http.json(
+            "POST", _deployment(name, "notifications/test"), body=body, timeout_seconds=TEST_TIMEOUT_SECONDS
+        )
+        return cast("Records", answer["tests"])
 
     def sample(self, name: str) -> Rows:
         """Return rows that the model takes, as its endpoint's own OpenAPI document has them; asks the gateway.

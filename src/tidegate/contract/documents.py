@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
@@ -179,5 +179,6 @@ def _all_paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         path = f"{prefix}{field.alias or name}"
         yield path
         inner = _model_in(field.annotation)
-        if inner is not None:
+        # What is in a list is no place to put a field that was found elsewhere.
+        if inner is not None and get_origin(field.annotation) is not tuple:
             yield from _all_paths(inner, f"{path}.")

@@ -24,6 +24,7 @@ from tidegate.contract.documents import Document, invalid_document
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.golden import Tolerance
 from tidegate.contract.names import NAME_PATTERN, RESERVED_NAMES, name_from_path, validated_name
+from tidegate.contract.notifications import Hook, Notification, Receiver
 from tidegate.contract.problems import problem, shown
 from tidegate.contract.quantities import Duration, Share, Throughput, between
 from tidegate.contract.serving import Batching, Cache, PredictionLog
@@ -370,6 +371,20 @@ class DeploymentRequest(Document):
     prediction_log: PredictionLog = PredictionLog()
     """Which predictions are written down."""
 
+    notifications: Annotated[tuple[Notification, ...], Field(max_length=20)] = ()
+    """Who is told of what happens."""
+
+    hooks: Annotated[tuple[Hook, ...], Field(max_length=40)] = ()
+    """Who is asked before a rollout goes on."""
+
+    @field_validator("notifications", "hooks")
+    @classmethod
+    def _named_once(cls, receivers: tuple[Receiver, ...]) -> tuple[Receiver, ...]:
+        names = [receiver.name for receiver in receivers]
+        if len(set(names)) != len(names):
+            raise problem("each name once", names)
+        return receivers
+
     @field_validator("steps")
     @classmethod
     def _in_order(cls, steps: tuple[Step, ...] | None) -> tuple[Step, ...] | None:
@@ -424,6 +439,8 @@ class DeploymentRequest(Document):
                 "model_artifact": artifact.model_copy(update=paths),
                 "gates": self.gates.anchored(folder),
                 "prediction_log": self.prediction_log.anchored(folder),
+                "notifications": tuple(one.anchored(folder) for one in self.notifications),
+                "hooks": tuple(one.anchored(folder) for one in self.hooks),
             }
         )
 

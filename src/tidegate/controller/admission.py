@@ -23,9 +23,9 @@ from tidegate.controller import planning
 from tidegate.gate.compatibility import Comparison, compare
 from tidegate.gate.golden import refuse_impossible
 from tidegate.gate.kept import keep, read_golden
-from tidegate.runtime.signatures import signature_from_dict
 from tidegate.runtime.base import ArtifactFiles
 from tidegate.runtime.settings_file import settings_of
+from tidegate.runtime.signatures import signature_from_dict
 from tidegate.store import RevisionRow
 from tidegate.target.process import CACHE_URL_VARIABLE
 
@@ -78,6 +78,8 @@ def refuse_at_first_sight(request: DeploymentRequest, refusals: Refusals) -> Non
         known = request.gates.vulnerabilities
         database = known.database if known is not None else None
         refuse_relative(artifact.path, artifact.sample, request.gates.golden, database, request.prediction_log.path)
+    with refusals.noted():
+        refuse_relative(*(one.url_from_file for one in (*request.notifications, *request.hooks)))
 
 
 async def bundled(request: DeploymentRequest, bundles: Path) -> BundleInfo:

@@ -57,7 +57,7 @@ class Home:
         return self.logs / "controller.log"
 
     def report(self, deployment: str, rollout: int, suffix: str) -> Path:
-        """Return the file of a rollout's report; `suffix` is "json", "md" or "looks.jsonl"."""
+        """Return the file of a rollout's report; `suffix` is "json", "md", "html" or "looks.jsonl"."""
         return self.root / "reports" / deployment / f"{rollout}.{suffix}"
 
     def recording(self, deployment: str, rollout: int) -> Path:

@@ -18,16 +18,18 @@ from functools import partial
 from tidegate import judge
 from tidegate.contract.errors import TidegateError
 from tidegate.contract.request import DeploymentRequest
-from tidegate.controller import planning, report
+from tidegate.controller import page, planning, report, trail
 from tidegate.controller.checking import Checks
 from tidegate.controller.comparing import Comparer
 from tidegate.controller.evidence import Measured, Totals
+from tidegate.controller.gates import Gates
 from tidegate.controller.home import Home, write_atomically
 from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.protocols import answers_grpc
 from tidegate.controller.recorder import Recorder
 from tidegate.gateway.base import Trial
 from tidegate.rollout import (
+    Advance,
     Checked,
     EnsureReplicas,
     Observation,
@@ -37,7 +39,6 @@ from tidegate.rollout import (
     SplitCheck,
     Transition,
     Verdict,
-    advance,
 )
 from tidegate.rollout.machine import actions
 from tidegate.store import DeploymentRow, NewEvent, RevisionRow, RolloutRow, Store
@@ -63,8 +64,10 @@ class Seen:
     verdict: judge.Verdict | None = None
     measured: Measured | None = None
     looked_at: float = 0.0
+    kept_at: datetime | None = None
     restarts: dict[int, int] = field(default_factory=dict)
     rollout: int | None = None
+    held: str | None = None
 
 
 class Reconciler:
@@ -82,6 +85,8 @@ class Reconciler:
         self._checks = Checks(name, home, store)
         self._comparer = Comparer(name, target)
         self._recorder = Recorder(home, name)
+        self._gates = Gates(store)
+        self._waited: int | None = None
         self.seen = Seen()
 
     async def tick(self) -> bool:
@@ -137,14 +142,23 @@ class Reconciler:
         if self.seen.rollout != row.id:
             # What was said of the candidate before must not be held against this one.
             self.seen.rollout, self.seen.verdict, self.seen.measured, self.seen.looked_at = row.id, None, None, 0.0
+            self.seen.kept_at = None
         rollout = Rollout.from_storage(row.state)
         measured = Measured.from_storage(row.evidence)
         request = planning.request_of(self._revision(deployment, rollout.plan.candidate))
         rules = rules_of(request)
         # When going back, traffic comes first: users must not wait for a process to be looked after.
+        opening = self._gates.opening(row, rollout, request)
+        self.seen.held = self._gates.held
+        if opening.outcome == "hold":
+            await self._wait_to_start(deployment, row, rollout, request)
+            return
+        row, rollout = self._begun(row, rollout, measured)
+        refused = opening.reason if opening.outcome == "refuse" else None
         going_back = rollout.phase is Phase.ROLLING_BACK
         split_took = await self._put_split(rollout, request) if going_back else None
-        await self._ensure_all(deployment, row, rollout)
+        if refused is None:
+            await self._ensure_all(deployment, row, rollout)
         if not going_back:
             split_took = await self._put_split(rollout, request)
         for _ in range(MAX_EDGES):
@@ -152,8 +166,9 @@ class Reconciler:
             due = split_took is not None or rollout.phase is Phase.SHIFTING
             measured, looked = await self._look(row, rollout, measured, request, rules, due=due)
             now = datetime.now(UTC)
-            checks = self._checks.look(row, rollout, request, self.seen.health.get(rollout.plan.candidate))
-            moved = advance(rollout, self._observation(rollout, measured, rules, checks), now)
+            if looked:
+                self._keep_look(row, rollout, measured, now)
+            moved = self._decide(row, rollout, measured, request, refused, now)
             if moved.transition is None:
                 if looked or moved.rollout != rollout:
                     self._store.save_look(row, moved.rollout.for_storage(), measured.for_storage())
@@ -190,9 +205,45 @@ class Reconciler:
                 return
         log.error("%s: more than %d edges in one tick", self._name, MAX_EDGES)
 
+    def _decide(
+        self,
+        row: RolloutRow,
+        rollout: Rollout,
+        measured: Measured,
+        request: DeploymentRequest,
+        refused: str | None,
+        now: datetime,
+    ) -> Advance:
+        """Return what the engine makes of all that is seen, as far as hooks allow."""
+        health = self.seen.health.get(rollout.plan.candidate)
+        checks = self._checks.look(row, rollout, request, health)
+        seen = replace(self._observation(rollout, measured, rules_of(request), checks), refused=refused)
+        addresses = [one.address for one in health.replicas if one.ready and one.address] if health else []
+        self._gates.addresses = addresses
+        moved = self._gates.advance(row, rollout, request, seen, now)
+        self.seen.held = self._gates.held
+        return moved
+
     def _record_look(self, row: RolloutRow, rollout: Rollout, measured: Measured, request: DeploymentRequest) -> None:
         verdict = self.seen.verdict.outcome if self.seen.verdict is not None else None
         self._recorder.looked(row, rollout, measured, verdict, request)
+
+    async def _wait_to_start(
+        self, deployment: DeploymentRow, row: RolloutRow, rollout: Rollout, request: DeploymentRequest
+    ) -> None:
+        """Serve as before while a hook holds the candidate's replicas back."""
+        self._waited = row.id
+        if rollout.plan.stable is not None:
+            await self._ensure(deployment, row.id, rollout.plan.stable, rollout.plan.stable_replicas)
+            await self._put_split(rollout, request)
+
+    def _begun(self, row: RolloutRow, rollout: Rollout, measured: Measured) -> tuple[RolloutRow, Rollout]:
+        """Let the time that the replicas have begin when they may start."""
+        if self._waited != row.id or rollout.phase is not Phase.PREPARING:
+            return row, rollout
+        self._waited = None
+        begun = rollout.evolve(phase_since=datetime.now(UTC))
+        return self._store.save_look(row, begun.for_storage(), measured.for_storage()), begun
 
     async def _ensure_all(self, deployment: DeploymentRow, row: RolloutRow, rollout: Rollout) -> None:
         for action in actions(rollout):
@@ -264,6 +315,13 @@ class Reconciler:
             plan.stable: replace(kept, compared=found.requests),
             plan.candidate: replace(tried, compared=found.requests, disagreed=found.disagreed),
         }
+
+    def _keep_look(self, row: RolloutRow, rollout: Rollout, measured: Measured, now: datetime) -> None:
+        """Keep what was seen for the report, the less often the longer the rollout has lasted."""
+        last = self.seen.kept_at if self.seen.kept_at is not None else row.started_at
+        if trail.is_due(row.started_at, last, now):
+            self._store.add_look(row.id, trail.entry(rollout, measured, self.seen.verdict), now)
+            self.seen.kept_at = now
 
     def _observation(
         self, rollout: Rollout, measured: Measured, rules: judge.Policy, checks: Checked | None
@@ -363,7 +421,8 @@ class Reconciler:
         """Write the report of a rollout that has ended."""
         candidate = self._store.revision(row.deployment_id, row.to_revision)
         events = self._store.events(row.deployment_id, rollout_id=row.id, limit=MAX_REPORTED_EVENTS)
-        built = report.build(row, candidate, events)
+        built = report.build(row, candidate, events, self._store.looks(row.id))
+        write_atomically(self._home.report(self._name, row.id, "html"), page.html(built))
         write_atomically(self._home.report(self._name, row.id, "md"), report.markdown(built))
         write_atomically(self._home.report(self._name, row.id, "json"), json.dumps(built, indent=2) + "\n")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,9 @@ from tidegate.rollout import Phase, Rollout
 from tidegate.store import Event, RevisionRow, RolloutRow
 
 
-def build(row: RolloutRow, candidate: RevisionRow, events: Sequence[Event]) -> dict[str, Any]:
+def build(
+    row: RolloutRow, candidate: RevisionRow, events: Sequence[Event], looks: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
     """Return the report.
 
     Keys: `rollout`, `deployment`, `from_revision`, `to_revision`, `bundle`, `outcome` (None while it runs), `reason`,
@@ -20,7 +22,7 @@ def build(row: RolloutRow, candidate: RevisionRow, events: Sequence[Event]) -> d
     (each with what was asked, what was observed, how long the split took to be in force, the counts per revision and
     the verdict), `rollback` (time from the verdict to 0 %, None when there was none), `disagreements` (the first
     copied requests that the candidate answered otherwise: id, output, both values), `requests` (per revision over the
-    rollout), `events`.
+    rollout), `looks` (what the judge saw on its way, thinned), `events`.
     """
     rollout = Rollout.from_storage(row.state)
     steps = _steps(rollout, events)
@@ -46,6 +48,7 @@ def build(row: RolloutRow, candidate: RevisionRow, events: Sequence[Event]) -> d
         "promotion_split_in_force_ms": _in_force(events, Phase.PROMOTED),
         "disagreements": _last_data(events, "disagreements") or [],
         "requests": _last_data(events, "requests"),
+        "looks": [dict(look) for look in looks],
         "events": [event.as_dict() for event in events],
     }
 
@@ -141,6 +144,7 @@ def _begun(event: Event) -> dict[str, Any]:
         "seconds": None,
         "ended_as": None,
         "requests": None,
+        "by_role": None,
         "observed_percent": None,
         "verdict": None,
     }
@@ -152,6 +156,8 @@ def _end(step: dict[str, Any], event: Event, rollout: Rollout) -> None:
     step["seconds"] = _seconds(datetime.fromisoformat(step["started_at"]), event.at)
     step["ended_as"] = event.kind
     step["requests"] = counts
+    plan = rollout.plan
+    step["by_role"] = {"candidate": counts.get(str(plan.candidate)), "stable": counts.get(str(plan.stable))}
     step["verdict"] = event.data.get("verdict")
     observed = event.data.get("split_observed")
     if observed:

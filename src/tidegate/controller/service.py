@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,8 +15,9 @@ from tidegate.artifact.build import BundleInfo
 from tidegate.contract.errors import Conflict, InvalidInput, NotFound
 from tidegate.contract.names import check_name
 from tidegate.contract.request import DeploymentRequest, parse_request
-from tidegate.controller import admission, freezing, planning, readiness
+from tidegate.controller import admission, freezing, notifications, planning, readiness
 from tidegate.controller.admission import Refusals
+from tidegate.controller.courier import send_test
 from tidegate.controller.evidence import Measured
 from tidegate.controller.freezing import Override
 from tidegate.controller.home import Home
@@ -82,6 +84,7 @@ class Service:
         # Before the artifact is loaded; the database says the first again when the rollout is recorded.
         admission.refuse_second_rollout(request.name, is_active=before.is_active)
         freezing.refuse_frozen(before.freezes, request.name, datetime.now(UTC), override)
+        await notifications.refuse_undeliverable(request, os.environ)
         info = await admission.bundled(request, self.home.bundles)
         if info.manifest.signature["kind"] == "opaque":
             admission.refuse_for_a_command(request, info)
@@ -116,7 +119,8 @@ class Service:
         artifact = request.model_artifact
         stable = self._stable(request.name)
         if stable is not None and admission.serves_already(stable, info.digest, request):
-            return Accepted(request.name, stable.number, None, created=False, warnings=tuple(info.warnings))
+            unheard = notifications.not_taken_over(request, planning.request_of(stable))
+            return Accepted(request.name, stable.number, None, created=False, warnings=(*info.warnings, *unheard))
         # Once more: another rollout may have ended while the artifact was loaded.
         comparison = admission.compared(stable, self.home.bundles, info)
         admission.refuse_breaking(comparison, stable, allowed=request.gates.allow_breaking)
@@ -297,6 +301,30 @@ class Service:
             if found or asyncio.get_running_loop().time() >= deadline:
                 return found
             await asyncio.sleep(0.1)
+
+    def notifications(self, name: str) -> list[dict[str, Any]]:
+        """Return the latest notifications of a deployment with every attempt to deliver them, newest last."""
+        outbox = self.store.outbox
+        rows = outbox.latest(self.store.deployment(name).id)
+        return [notifications.view(row, outbox.attempts(row.id)) for row in rows]
+
+    async def test_notifications(self, name: str, *, by: str) -> list[dict[str, Any]]:
+        """Send a test to every receiver of notifications in the newest revision's request; return how each went.
+
+        Raises:
+            NotFound: no such deployment.
+            Conflict: its request names nobody.
+        """
+        newest = self.store.revisions(self.store.deployment(name).id)[-1]
+        found = newest.request.get("notifications", [])
+        if not found:
+            raise Conflict(
+                f"the request of {name!r} names nobody to notify",
+                subject=name,
+                hint="add `notifications` to the request document and deploy it",
+            )
+        attempts = await asyncio.gather(*(send_test(name, one, by) for one in found))
+        return [notifications.test_view(one, attempt) for one, attempt in zip(found, attempts, strict=True)]
 
     def logs(self, name: str, revision: int | None, replica: int | None, lines: int) -> list[str]:
         """Return the last lines that the replicas of a revision wrote, in the order of their times.

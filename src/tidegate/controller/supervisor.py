@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tidegate.contract.errors import NotFound, TidegateError, Unavailable
+from tidegate.controller.courier import Courier
 from tidegate.controller.home import Home
 from tidegate.controller.reconcile import Reconciler, Seen
 from tidegate.store import StaleState, Store
@@ -50,6 +51,7 @@ class Supervisor:
         self._common = [
             asyncio.create_task(self._keep_target(), name="target"),
             asyncio.create_task(self._keep_clean(), name="leftovers"),
+            asyncio.create_task(Courier(self._store).run(), name="courier"),
         ]
         for deployment in self._store.deployments():
             self.adopt(deployment.name)

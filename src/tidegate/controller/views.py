@@ -40,7 +40,8 @@ def rollout_view(row: RolloutRow, seen: Seen | None) -> dict[str, Any]:
     rollout = Rollout.from_storage(row.state)
     measured = Measured.from_storage(row.evidence)
     verdict = seen.verdict if seen is not None else None
-    waiting = "a person" if rollout.phase is Phase.PAUSED else None
+    held = seen.held if seen is not None else None
+    waiting = "a person" if rollout.phase is Phase.PAUSED else held
     return {
         "id": str(row.id),
         "deployment": row.deployment,

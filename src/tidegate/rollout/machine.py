@@ -59,7 +59,7 @@ def advance(rollout: Rollout, seen: Observation, now: datetime) -> Advance:
     if rollout.is_terminal:
         return Advance(rollout, actions(rollout), None)
     noted = _note(rollout, seen, now)
-    moved = _HANDLERS[noted.phase](noted, seen, now)
+    moved = _as_far_as_allowed(noted, _HANDLERS[noted.phase](noted, seen, now), seen, now)
     return Advance(moved, actions(moved), _transition(noted, moved, None))
 
 
@@ -99,6 +99,16 @@ def actions(rollout: Rollout) -> tuple[Action, ...]:
     if rollout.phase is Phase.PROMOTED and plan.stable is not None:
         wanted.append(RemoveReplicas(plan.stable))
     return tuple(wanted)
+
+
+def _as_far_as_allowed(before: Rollout, after: Rollout, seen: Observation, now: datetime) -> Rollout:
+    """Return `after`, unless the edge to it is held back or the candidate was refused. A way back is never held."""
+    if before.phase in _DECIDED or after.phase is Phase.ROLLING_BACK:
+        return after
+    if seen.refused is not None:
+        return _roll_back(before, seen.refused, now)
+    forward = after.phase is Phase.PROMOTING or after.step > before.step
+    return before if seen.held is not None and forward else after
 
 
 def _note(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:

@@ -175,6 +175,8 @@ class Observation:
         split_check: what its counters say since the split came into force.
         verdict: None before the first; `error` when the signals could not be measured at this look.
         checks: what came of the checks before traffic; None while they have not been made.
+        held: why the rollout may not go forward now; it may still be paused and taken back. None: it may.
+        refused: why the candidate is to be taken back, by somebody who was asked; None: nobody said so.
     """
 
     candidate_ready: int
@@ -185,6 +187,8 @@ class Observation:
     verdict: Verdict | None
     mirror: float = 0
     checks: Checked | None = NOTHING_TO_CHECK
+    held: str | None = None
+    refused: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,29 @@
 """The store: deployments, revisions, rollouts, freezes and an append-only event log in one SQLite file."""
 
-from tidegate.store.records import DeploymentRow, Event, FreezeRow, NewEvent, RevisionRow, RolloutRow
+from tidegate.store.outbox import Outbox
+from tidegate.store.records import (
+    Addressee,
+    AttemptRow,
+    DeploymentRow,
+    Event,
+    FreezeRow,
+    NewEvent,
+    NotificationRow,
+    RevisionRow,
+    RolloutRow,
+)
 from tidegate.store.store import ActiveRolloutExists, StaleState, Store
 
 __all__ = [
     "ActiveRolloutExists",
+    "Addressee",
+    "AttemptRow",
     "DeploymentRow",
     "Event",
     "FreezeRow",
     "NewEvent",
+    "NotificationRow",
+    "Outbox",
     "RevisionRow",
     "RolloutRow",
     "StaleState",

@@ -9,8 +9,8 @@ from sqlalchemy import Engine, Row, insert, select, update
 
 from tidegate.contract.errors import Conflict, NotFound
 from tidegate.store.records import FreezeRow
+from tidegate.store.rows import time_of, time_text
 from tidegate.store.schema import freezes
-from tidegate.store.times import as_moment, as_text
 
 
 class Freezes:
@@ -34,9 +34,9 @@ class Freezes:
             "deployment": deployment,
             "reason": reason,
             "by": by,
-            "starts_at": as_text(starts_at),
-            "ends_at": as_text(ends_at),
-            "created_at": as_text(now),
+            "starts_at": time_text(starts_at),
+            "ends_at": time_text(ends_at),
+            "created_at": time_text(now),
         }
         with self._engine.begin() as db:
             row = db.execute(insert(freezes).values(**values).returning(freezes)).one()
@@ -58,7 +58,7 @@ class Freezes:
         wanted = freezes.c.id == freeze_id
         with self._engine.begin() as db:
             removed = update(freezes).where(wanted, freezes.c.removed_at.is_(None))
-            changed = db.execute(removed.values(removed_at=as_text(now), removed_by=by)).rowcount
+            changed = db.execute(removed.values(removed_at=time_text(now), removed_by=by)).rowcount
             row = db.execute(select(freezes).where(wanted)).one_or_none()
         if row is None:
             raise NotFound(f"there is no freeze {freeze_id}", hint="`tidegate freeze list` shows those that there are")
@@ -76,6 +76,6 @@ def _freeze(row: Row[Any]) -> FreezeRow:
         starts_at=datetime.fromisoformat(row.starts_at),
         ends_at=datetime.fromisoformat(row.ends_at),
         created_at=datetime.fromisoformat(row.created_at),
-        removed_at=as_moment(row.removed_at),
+        removed_at=time_of(row.removed_at),
         removed_by=row.removed_by,
     )

@@ -115,3 +115,54 @@ class Event:
             "message": self.message,
             "data": dict(self.data),
         }
+
+
+@dataclass(frozen=True)
+class Addressee:
+    """Somebody who is to be told of an event.
+
+    Attributes:
+        kind: "notification" or "hook".
+        receiver: its name, unique among those of its kind in a deployment's request.
+        moment: why it is told: a moment such as "promoted", or the type of a hook.
+        destination: its part of the request document; holds no secret.
+    """
+
+    kind: str
+    receiver: str
+    moment: str
+    destination: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class NotificationRow:
+    """One event on its way to one receiver.
+
+    Attributes:
+        event_id: the same for all receivers of the event, and for every attempt.
+        state: "pending", "delivered" or "given_up".
+        attempts: how many were made.
+        next_at: when it is tried next; None once it is settled.
+    """
+
+    id: int
+    event: Event
+    event_id: str
+    addressee: Addressee
+    state: str
+    attempts: int
+    created_at: datetime
+    next_at: datetime | None
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True)
+class AttemptRow:
+    """One attempt to deliver. `status` is that of HTTP, None when there was none."""
+
+    number: int
+    at: datetime
+    took_ms: int
+    delivered: bool
+    status: int | None
+    detail: str

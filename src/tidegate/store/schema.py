@@ -20,6 +20,8 @@ from sqlalchemy import (
 )
 
 #: Kept in SQLite's `user_version`. A file with a larger number was written by a newer Tidegate and is refused.
+#: Tables that are only added leave it as it is: each opening makes those that are missing, and an older Tidegate
+#: neither sees nor hurts them.
 SCHEMA_VERSION = 1
 
 metadata = MetaData()
@@ -100,7 +102,66 @@ freezes = Table(
     CheckConstraint("ends_at > starts_at", name="a_freeze_ends_after_its_start"),
 )
 
+# What the judge saw on its way, thinned; for plots, and never read by a decision.
+looks = Table(
+    "looks",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("rollout_id", Integer, ForeignKey("rollouts.id"), nullable=False),
+    Column("at", String, nullable=False),
+    Column("data", JSON, nullable=False),
+    Index("looks_of_a_rollout", "rollout_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+# The outbox: what is to be told to whom, written in the transaction of the event that it tells of.
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("event_seq", Integer, ForeignKey("events.seq"), nullable=False),
+    Column("event_id", String, nullable=False),
+    Column("deployment_id", Integer, ForeignKey("deployments.id"), nullable=False),
+    Column("kind", String, nullable=False),
+    Column("receiver", String, nullable=False),
+    Column("moment", String, nullable=False),
+    Column("destination", JSON, nullable=False),
+    Column("state", String, nullable=False, server_default=text("'pending'")),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("created_at", String, nullable=False),
+    Column("next_at", String),
+    Column("settled_at", String),
+    CheckConstraint("state IN ('pending', 'delivered', 'given_up')", name="states_of_a_notification"),
+    CheckConstraint(
+        "(state = 'pending') = (next_at IS NOT NULL) AND (state = 'pending') = (settled_at IS NULL)",
+        name="a_pending_notification_has_its_next_time_and_no_other_has",
+    ),
+    Index("one_notification_per_event_and_receiver", "event_seq", "kind", "receiver", unique=True),
+    Index("notifications_that_are_due", "next_at", sqlite_where=text("state = 'pending'")),
+    Index("notifications_of_a_deployment", "deployment_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+delivery_attempts = Table(
+    "delivery_attempts",
+    metadata,
+    Column("notification_id", Integer, ForeignKey("notifications.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("at", String, nullable=False),
+    Column("took_ms", Integer, nullable=False),
+    Column("delivered", Integer, nullable=False),
+    Column("status", Integer),
+    Column("detail", Text, nullable=False),
+)
+
 _TRIGGERS = (
+    (
+        notifications,
+        "settled_notifications_stay",
+        "BEFORE UPDATE ON notifications WHEN OLD.state != 'pending'",
+        "a notification is settled",
+    ),
+    (delivery_attempts, "attempts_never_change", "BEFORE UPDATE ON delivery_attempts", "attempts are append-only"),
     (rollouts, "ended_rollouts_stay", "BEFORE UPDATE ON rollouts WHEN OLD.ended_at IS NOT NULL", "a rollout has ended"),
     (revisions, "revisions_never_change", "BEFORE UPDATE ON revisions", "revisions are immutable"),
     (events, "events_never_change", "BEFORE UPDATE ON events", "events are append-only"),

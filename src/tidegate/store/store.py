@@ -12,10 +12,10 @@ from sqlalchemy.exc import IntegrityError
 
 from tidegate.contract.errors import Conflict, NotFound, Unavailable
 from tidegate.store.freezes import Freezes
+from tidegate.store.outbox import Addressees, Outbox, nobody, post
 from tidegate.store.records import DeploymentRow, Event, NewEvent, RevisionRow, RolloutRow
-from tidegate.store.schema import SCHEMA_VERSION, deployments, events, metadata, revisions, rollouts
-from tidegate.store.times import as_moment as _time
-from tidegate.store.times import as_text as _text
+from tidegate.store.rows import event_of, time_of, time_text
+from tidegate.store.schema import SCHEMA_VERSION, deployments, events, looks, metadata, revisions, rollouts
 
 
 class ActiveRolloutExists(Conflict):
@@ -29,13 +29,18 @@ class StaleState(Exception):  # noqa: N818  (named for what the caller has)
 class Store:
     """The store in one SQLite file; safe for several threads of one process."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, addressees: Addressees = nobody) -> None:
         """Open the file, creating it and its tables when there is none.
+
+        Args:
+            addressees: who is told of an event; what it returns goes to the outbox in the event's own transaction.
 
         Raises:
             Unavailable: the file was written by a newer Tidegate.
         """
         self._engine = _engine(path)
+        self._addressees = addressees
+        self.outbox = Outbox(self._engine)
         with self._engine.begin() as db:
             found = db.exec_driver_sql("PRAGMA user_version").scalar_one()
             if found > SCHEMA_VERSION:
@@ -119,7 +124,7 @@ class Store:
             with self._engine.begin() as db:
                 found = _living(db, name)
                 if found is None:
-                    created = db.execute(insert(deployments).values(name=name, created_at=_text(now)))
+                    created = db.execute(insert(deployments).values(name=name, created_at=time_text(now)))
                     deployment_id, stable = _new_id(created.inserted_primary_key), None
                 else:
                     deployment_id, stable = found.id, found.stable
@@ -132,7 +137,7 @@ class Store:
                             number=to_revision,
                             digest=digest,
                             request=dict(request),
-                            created_at=_text(now),
+                            created_at=time_text(now),
                         )
                     )
                 state = plan_state(stable, to_revision)
@@ -144,11 +149,11 @@ class Store:
                         phase=state["phase"],
                         state=dict(state),
                         evidence={},
-                        started_at=_text(now),
+                        started_at=time_text(now),
                     )
                 )
                 rollout_id = _new_id(added.inserted_primary_key)
-                _record(db, deployment_id, rollout_id, _with_revision(happened, to_revision), now)
+                self._record(db, deployment_id, rollout_id, _with_revision(happened, to_revision), now)
         except IntegrityError as error:
             if "rollouts.deployment_id" not in str(error.orig):
                 raise
@@ -177,8 +182,8 @@ class Store:
                     subject=name,
                     hint=f"end it first: `tidegate abort {name}`",
                 )
-            db.execute(update(deployments).where(deployments.c.id == found.id).values(deleted_at=_text(now)))
-            _record(db, found.id, None, happened, now)
+            db.execute(update(deployments).where(deployments.c.id == found.id).values(deleted_at=time_text(now)))
+            self._record(db, found.id, None, happened, now)
         return found
 
     # Rollouts
@@ -233,12 +238,12 @@ class Store:
         """
         with self._engine.begin() as db:
             changes = {"phase": state["phase"], "state": dict(state), "evidence": dict(evidence)}
-            _guarded_update(db, read, {**changes, "ended_at": _text(now) if ended else None})
+            _guarded_update(db, read, {**changes, "ended_at": time_text(now) if ended else None})
             if promoted:
                 done = update(deployments).where(deployments.c.id == read.deployment_id).values(stable=read.to_revision)
                 db.execute(done)
             for one in happened:
-                _record(db, read.deployment_id, read.id, _with_revision(one, read.to_revision), now)
+                self._record(db, read.deployment_id, read.id, _with_revision(one, read.to_revision), now)
         return self.rollout(read.id)
 
     def save_look(self, read: RolloutRow, state: Mapping[str, Any], evidence: Mapping[str, Any]) -> RolloutRow:
@@ -247,12 +252,23 @@ class Store:
             _guarded_update(db, read, {"state": dict(state), "evidence": dict(evidence)})
         return self.rollout(read.id)
 
+    def add_look(self, rollout_id: int, data: Mapping[str, Any], now: datetime) -> None:
+        """Keep what a look saw, for the report."""
+        with self._engine.begin() as db:
+            db.execute(insert(looks).values(rollout_id=rollout_id, at=time_text(now), data=dict(data)))
+
+    def looks(self, rollout_id: int) -> list[dict[str, Any]]:
+        """Return the looks that were kept, oldest first, each with its time as `at`."""
+        query = select(looks).where(looks.c.rollout_id == rollout_id).order_by(looks.c.id)
+        with self._engine.connect() as db:
+            return [{"at": row.at, **row.data} for row in db.execute(query)]
+
     # Events
 
     def add_event(self, deployment_id: int, rollout_id: int | None, happened: NewEvent, now: datetime) -> None:
         """Record something that changed no state."""
         with self._engine.begin() as db:
-            _record(db, deployment_id, rollout_id, happened, now)
+            self._record(db, deployment_id, rollout_id, happened, now)
 
     def events(
         self, deployment_id: int, *, after: int = 0, rollout_id: int | None = None, limit: int = 1000
@@ -268,7 +284,24 @@ class Store:
         if rollout_id is not None:
             query = query.where(events.c.rollout_id == rollout_id)
         with self._engine.connect() as db:
-            return [_event(row) for row in db.execute(query)]
+            return [event_of(row) for row in db.execute(query)]
+
+    def _record(
+        self, db: Connection, deployment_id: int, rollout_id: int | None, happened: NewEvent, now: datetime
+    ) -> None:
+        added = db.execute(
+            insert(events).values(
+                at=time_text(now),
+                deployment_id=deployment_id,
+                rollout_id=rollout_id,
+                revision=happened.revision,
+                kind=happened.kind,
+                message=happened.message,
+                data=dict(happened.data),
+            )
+        )
+        seq = _new_id(added.inserted_primary_key)
+        post(db, self._addressees, deployment_id=deployment_id, event_seq=seq, kind=happened.kind, now=now)
 
     def _rollouts(self, *conditions: Any) -> list[RolloutRow]:
         query = (
@@ -317,20 +350,6 @@ def _guarded_update(db: Connection, read: RolloutRow, values: Mapping[str, Any])
         raise StaleState(f"rollout {read.id} is no longer in version {read.version}")
 
 
-def _record(db: Connection, deployment_id: int, rollout_id: int | None, happened: NewEvent, now: datetime) -> None:
-    db.execute(
-        insert(events).values(
-            at=_text(now),
-            deployment_id=deployment_id,
-            rollout_id=rollout_id,
-            revision=happened.revision,
-            kind=happened.kind,
-            message=happened.message,
-            data=dict(happened.data),
-        )
-    )
-
-
 def _with_revision(happened: NewEvent, revision: int) -> NewEvent:
     if happened.revision is not None:
         return happened
@@ -347,7 +366,7 @@ def _deployment(row: Row[Any]) -> DeploymentRow:
         name=row.name,
         stable=row.stable,
         created_at=datetime.fromisoformat(row.created_at),
-        deleted_at=_time(row.deleted_at),
+        deleted_at=time_of(row.deleted_at),
     )
 
 
@@ -373,18 +392,5 @@ def _rollout(row: Row[Any]) -> RolloutRow:
         state=row.state,
         evidence=row.evidence,
         started_at=datetime.fromisoformat(row.started_at),
-        ended_at=_time(row.ended_at),
-    )
-
-
-def _event(row: Row[Any]) -> Event:
-    return Event(
-        seq=row.seq,
-        at=datetime.fromisoformat(row.at),
-        deployment=row.name,
-        rollout=row.rollout_id,
-        revision=row.revision,
-        kind=row.kind,
-        message=row.message,
-        data=row.data,
+        ended_at=time_of(row.ended_at),
     )

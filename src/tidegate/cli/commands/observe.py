@@ -23,6 +23,7 @@ class ReportFormat(StrEnum):
     """The form of a report."""
 
     MARKDOWN = "markdown"
+    HTML = "html"
     JSON = "json"
 
 
@@ -152,9 +153,9 @@ def report(
             show_default=False,
         ),
     ],
-    form: Annotated[ReportFormat, typer.Option("--format", help="markdown to read, json to compute with.")] = (
-        ReportFormat.MARKDOWN
-    ),
+    form: Annotated[
+        ReportFormat, typer.Option("--format", help="markdown to read, html with plots, json to compute with.")
+    ] = (ReportFormat.MARKDOWN),
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Tell what happened in a rollout.
@@ -162,12 +163,15 @@ def report(
     Steps, splits asked and observed, counts, verdicts, who decided, timings.
 
     $ tidegate report churn
+    $ tidegate report churn --format html > report.html
     $ tidegate report 17 --format json > rollout-17.json
     """
     with connect(ctx) as client:
         rollout_id = rollout_named(client, which)
         if form is ReportFormat.JSON or output is Output.JSON:
             print_json(client.report(rollout_id))
+        elif form is ReportFormat.HTML:
+            say(client.report_html(rollout_id).rstrip("\n"))
         else:
             say(client.report_markdown(rollout_id).rstrip("\n"))
 

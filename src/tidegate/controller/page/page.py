@@ -1,0 +1,196 @@
+"""The page: what happened and why, the plots, the steps and the events. Whatever it is given is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from html import escape
+from typing import Any
+
+from tidegate.controller.page import plots
+from tidegate.controller.page.style import CSS
+
+Report = Mapping[str, Any]
+
+_TONES = {"promoted": "good", "rolled_back": "bad", "failed": "bad", "aborted": "wait", "paused": "wait"}
+_TITLES = {"errors": "Errors", "latency": "Slow requests", "rejections": "Rejected requests"}
+_PERCENT = round(100 * (1 - plots.INTERVAL_DELTA))
+
+
+def html(report: Report) -> str:
+    """Return the report of `controller.report.build` as a page."""
+    title = f"Rollout {report['rollout']} of {report['deployment']}"
+    return "\n".join(
+        [
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            # Nothing may be loaded from anywhere: what is shown came in with requests and models.
+            "<meta http-equiv=\"content-security-policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
+            f"<title>{escape(title)}</title><style>{CSS}</style></head><body>",
+            *_head(report, title),
+            *_plots(report),
+            *_steps(report),
+            *_verdict(report),
+            *_events(report),
+            _footer(report),
+            "</body></html>",
+            "",
+        ]
+    )
+
+
+def _head(report: Report, title: str) -> Iterable[str]:
+    phase = str(report["phase"])
+    tone = _TONES.get(phase, "")
+    outcome = (report["outcome"] or f"under way: {phase}").replace("_", " ")
+    facts = [
+        ("revisions", f"{report['from_revision'] or 'none'} → {report['to_revision']}"),
+        ("decided by", report["decided_by"]),
+        ("started", f"{_when(report['started_at'])} UTC"),
+        ("ended", f"{_when(report['ended_at'])} UTC" if report["ended_at"] else "not yet"),
+        ("took", _seconds(report["duration_seconds"])),
+        ("artifact", report["artifact"]),
+        ("bundle", f"{report['bundle'][:19]}…"),
+    ]
+    back = report["rollback"]
+    if back is not None and back["split_in_force_ms"] is not None:
+        facts.insert(2, ("at 0 %", f"{back['split_in_force_ms']:.1f} ms after the decision"))
+    yield f'<header><h1>{escape(title)} <span class="outcome {tone}">{escape(outcome)}</span></h1>'
+    yield f'<p class="verdict {tone}">{escape(_sentence(report))}</p><dl>'
+    yield from (f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in facts)
+    yield "</dl></header>"
+
+
+def _footer(report: Report) -> str:
+    command = escape(f"tidegate report {report['rollout']} --format json")
+    return f"<footer>Written by Tidegate. The same report for programs: <code>{command}</code></footer>"
+
+
+def _plots(report: Report) -> Iterable[str]:
+    figures = []
+    if (split := plots.split_plot(report)) is not None:
+        legend = [("asked rule", "asked"), ("candidate", "observed")]
+        figures.append(_figure("The candidate's share of the requests", legend, split, ""))
+    roles = [("candidate", "candidate"), ("stable", "stable"), ("asked rule", "objective")]
+    for signal, name in _TITLES.items():
+        rates = plots.rates_plot(report, signal)
+        if rates is not None and (signal != "rejections" or _any_rejected(report)):
+            note = f"A row per step. Each interval holds at every look with {_PERCENT} %, for independent requests."
+            figures.append(_figure(name, roles, rates, note))
+    named = [(plots.style_of(report, signal), signal) for signal in plots.signal_names(report)]
+    for kind, name, note in (
+        ("harm", "Evidence against the candidate", "At 100 % the candidate is taken back."),
+        ("safety", "Evidence for the candidate", "Begun anew with each step, which passes when all are at 100 %."),
+    ):
+        if (drawn := plots.evidence_plot(report, kind)) is not None:
+            figures.append(_figure(name, [*named, ("asked rule", "needed")], drawn, note))
+    if figures:
+        yield '<h2>Plots</h2><div class="plots">'
+        yield from figures
+        yield "</div>"
+
+
+def _figure(title: str, legend: Sequence[tuple[str, str]], drawn: str, note: str) -> str:
+    items = "".join(f'<li><i class="{style}"></i>{escape(name)}</li>' for style, name in legend)
+    caption = f"<figcaption>{escape(note)}</figcaption>" if note else ""
+    return f'<figure><h3>{escape(title)}</h3><ul class="legend">{items}</ul>{drawn}{caption}</figure>'
+
+
+def _any_rejected(report: Report) -> bool:
+    return any(
+        counts["rejections"] for step in report["steps"] for counts in (step["by_role"] or {}).values() if counts
+    )
+
+
+def _steps(report: Report) -> Iterable[str]:
+    if not report["steps"]:
+        return
+    headings = ("step", "asked", "observed", "in force after", "time", "candidate", "stable", "verdict")
+    rows = []
+    for step in report["steps"]:
+        roles = step["by_role"] or {}
+        observed = step["observed_percent"]
+        took = step["split_in_force_ms"]
+        rows.append(
+            (
+                str(step["step"] + 1),
+                f"{step['weight']:g} %",
+                f"{observed:.1f} %" if observed is not None else "–",
+                f"{took:.1f} ms" if took is not None else "–",
+                _seconds(step["seconds"]),
+                _counted(roles.get("candidate")),
+                _counted(roles.get("stable")),
+                step["verdict"]["outcome"] if step["verdict"] else "–",
+            )
+        )
+    yield "<h2>Steps</h2>"
+    yield _table(headings, rows, ("fixed",) * 5 + ("", "", "fixed"))
+
+
+def _verdict(report: Report) -> Iterable[str]:
+    verdict = next((step["verdict"] for step in reversed(report["steps"]) if step["verdict"]), None)
+    if verdict is None:
+        return
+    yield f"<h2>Last verdict: {escape(str(verdict['outcome']))}</h2><ul>"
+    yield from (f"<li>{escape(_whole(str(signal['reason'])))}</li>" for signal in verdict["signals"])
+    yield "</ul>"
+
+
+def _events(report: Report) -> Iterable[str]:
+    rows = [
+        (_when(event["at"]), str(event["kind"]).replace("_", " "), _whole(str(event["message"])))
+        for event in report["events"]
+    ]
+    yield "<h2>Events</h2>"
+    yield _table(("when (UTC)", "what", "why"), rows, ("fixed", "fixed", "words"), kind="stack")
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], styles: Sequence[str], kind: str = "") -> str:
+    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
+    body = "".join(
+        "<tr>"
+        + "".join(f'<td class="{style}">{escape(cell)}</td>' for cell, style in zip(row, styles, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return f'<div class="table {kind}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _counted(counts: Mapping[str, int] | None) -> str:
+    if not counts:
+        return "–"
+    rejected = f", {counts['rejections']:,} rejected" if counts["rejections"] else ""
+    return f"{counts['requests']:,} requests, {counts['errors']:,} failed, {counts['slow']:,} slow{rejected}"
+
+
+_SENTENCES = {
+    "promoted": "Revision {0} was promoted",
+    "rolled_back": "Revision {0} was taken back",
+    "aborted": "Revision {0} was taken back",
+    "failed": "Revision {0} failed",
+    "paused": "Revision {0} waits for a person",
+}
+
+
+def _sentence(report: Report) -> str:
+    begin = _SENTENCES.get(str(report["phase"]), "Revision {0} is on trial").format(report["to_revision"])
+    reason = _whole(str(report["reason"]).rstrip("."))
+    return f"{begin}: {reason}." if reason else f"{begin}."
+
+
+def _whole(text: str) -> str:
+    """Keep a number and its percent sign on one line."""
+    return text.replace(" %", "\u00a0%")
+
+
+def _when(at: str) -> str:
+    return datetime.fromisoformat(at).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _seconds(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,32 @@
+"""An event as a message for people: a title of a few words, and a body that says why. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Tone = Literal["info", "success", "warning", "failure"]
+
+_TITLES: Mapping[str, tuple[str, Tone]] = {
+    "started": ("rollout of revision {revision} started", "info"),
+    "step": ("{weight} % of requests go to revision {revision}", "info"),
+    "waiting": ("rollout of revision {revision} waits", "warning"),
+    "failed": ("revision {revision} failed", "failure"),
+    "rolled-back": ("revision {revision} was rolled back", "failure"),
+    "aborted": ("rollout of revision {revision} was aborted", "warning"),
+    "promoted": ("revision {revision} was promoted", "success"),
+    "test": ("a test of this notification", "info"),
+}
+
+
+def message(event: Mapping[str, Any], moment: str) -> tuple[str, str, Tone]:
+    """Return title, body and tone."""
+    name, rollout = event["deployment"], event.get("rollout")
+    title, tone = _TITLES.get(moment, (moment, "info"))
+    facts = {"revision": event.get("revision"), "weight": event.get("data", {}).get("weight", "?")}
+    lines = [str(event["message"])]
+    if moment == "waiting":
+        lines.append(f"Decide with: tidegate promote {name}, tidegate resume {name} or tidegate abort {name}")
+    if rollout is not None:
+        lines.append(f"Details: tidegate report {rollout}")
+    return f"{name}: {title.format(**facts)}", "\n".join(lines), tone
