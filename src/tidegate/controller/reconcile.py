@@ -146,8 +146,6 @@ class Reconciler:
         rollout = Rollout.from_storage(row.state)
         measured = Measured.from_storage(row.evidence)
         request = planning.request_of(self._revision(deployment, rollout.plan.candidate))
-        rules = rules_of(request)
-        # When going back, traffic comes first: users must not wait for a process to be looked after.
         opening = self._gates.opening(row, rollout, request)
         self.seen.held = self._gates.held
         if opening.outcome == "hold":
@@ -155,12 +153,32 @@ class Reconciler:
             return
         row, rollout = self._begun(row, rollout, measured)
         refused = opening.reason if opening.outcome == "refuse" else None
+        # When going back, traffic comes first: users must not wait for a process to be looked after.
         going_back = rollout.phase is Phase.ROLLING_BACK
         split_took = await self._put_split(rollout, request) if going_back else None
         if refused is None:
             await self._ensure_all(deployment, row, rollout)
         if not going_back:
             split_took = await self._put_split(rollout, request)
+        await self._take_edges(row, measured, request, split_took, refused=refused)
+
+    async def _take_edges(
+        self,
+        row: RolloutRow,
+        measured: Measured,
+        request: DeploymentRequest,
+        split_took: float | None,
+        *,
+        refused: str | None,
+    ) -> None:
+        """Look, decide, store and move traffic until there is nothing more to decide now.
+
+        Args:
+            row: of the rollout as it is stored.
+            split_took: what `_put_split` said of the state's traffic.
+            refused: why a hook wants the candidate taken back, if one does.
+        """
+        rollout, rules = Rollout.from_storage(row.state), rules_of(request)
         for _ in range(MAX_EDGES):
             # Requests counted before the split came into force belong to the step before: look before the next begins.
             due = split_took is not None or rollout.phase is Phase.SHIFTING
@@ -168,7 +186,7 @@ class Reconciler:
             now = datetime.now(UTC)
             if looked:
                 self._keep_look(row, rollout, measured, now)
-            moved = self._decide(row, rollout, measured, request, refused, now)
+            moved = self._decide(row, rollout, measured, request, now, refused=refused)
             if moved.transition is None:
                 if looked or moved.rollout != rollout:
                     self._store.save_look(row, moved.rollout.for_storage(), measured.for_storage())
@@ -211,8 +229,9 @@ class Reconciler:
         rollout: Rollout,
         measured: Measured,
         request: DeploymentRequest,
-        refused: str | None,
         now: datetime,
+        *,
+        refused: str | None,
     ) -> Advance:
         """Return what the engine makes of all that is seen, as far as hooks allow."""
         health = self.seen.health.get(rollout.plan.candidate)
