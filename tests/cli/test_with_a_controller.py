@@ -413,15 +413,6 @@ def test_going_back_and_deleting(tidegate: CommandLine, served: Answer) -> None:
     assert tidegate("status", "arrivals").code == 5
 
 
-def test_down_ends_everything(tidegate: CommandLine) -> None:
-    stopped = tidegate.json("down")["stopped"]
-    assert any("controller" in what for what in stopped)
-    assert launch.running(tidegate.home) is None
-    assert tidegate("list").code == 6
-    left = [p for p in psutil.process_iter(["cmdline"]) if str(tidegate.home) in " ".join(p.info["cmdline"] or [])]
-    assert left == []
-
-
 def test_a_freeze_refuses_a_deploy_until_somebody_takes_it_upon_them(
     tidegate: CommandLine, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -495,5 +486,14 @@ def test_a_dry_run_needs_no_controller_and_starts_none(tmp_path: Path) -> None:
     assert answer.code == 0, answer.err
     assert "does not run yet" in answer.out
     assert not command.home.exists()
-    wrong = command("deploy", str(model), "--dry-run", "--strategy", "shadow", "--output", "json")
-    assert (wrong.code, wrong.document["error"]["subject"]) == (2, "deploymentStrategy")
+    wrong = command("deploy", str(model), "--dry-run", "--cache", "redis", "--output", "json")
+    assert (wrong.code, wrong.document["error"]["subject"]) == (2, "cache.store")
+
+
+def test_down_ends_everything(tidegate: CommandLine) -> None:
+    stopped = tidegate.json("down")["stopped"]
+    assert any("controller" in what for what in stopped)
+    assert launch.running(tidegate.home) is None
+    assert tidegate("list").code == 6
+    left = [p for p in psutil.process_iter(["cmdline"]) if str(tidegate.home) in " ".join(p.info["cmdline"] or [])]
+    assert left == []

@@ -204,7 +204,7 @@ def test_traffic_is_not_increased_before_each_step_is_confirmed(root: Path) -> N
 
 def test_each_point_at_which_a_rollout_is_held_is_told_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "tidegate.controller.evidence.Measured.verdict", lambda *_: JudgeVerdict("pass", "all well", ())
+        "tidegate.controller.evidence.Measured.verdict", lambda *_, **__: JudgeVerdict("pass", "all well", ())
     )
     monkeypatch.setattr("tidegate.controller.evidence.Measured.check_split", lambda *_: SplitCheck.CONFIRMED)
 
@@ -272,7 +272,7 @@ def test_a_hook_that_hangs_never_blocks_a_tick(root: Path) -> None:
 
 def test_the_judge_still_decides_while_a_promotion_waits(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = JudgeVerdict("pass", "all well", ())
-    monkeypatch.setattr("tidegate.controller.evidence.Measured.verdict", lambda *_: said)
+    monkeypatch.setattr("tidegate.controller.evidence.Measured.verdict", lambda *_, **__: said)
     monkeypatch.setattr("tidegate.controller.evidence.Measured.check_split", lambda *_: SplitCheck.CONFIRMED)
 
     async def main() -> None:
