@@ -40,6 +40,14 @@ def without_place(found: Frame) -> Frame:
     return found._replace(end=0)
 
 
+def test_of_a_ping_that_is_too_long_as_much_is_kept_however_it_is_cut() -> None:
+    sent = frame(PING, payload=bytes(range(20)))
+    for cut in range(len(sent)):
+        follower = Follower(is_client=False)
+        (found,) = follower.follow(sent[:cut]) + follower.follow(sent[cut:])
+        assert found.payload == bytes(range(8))
+
+
 @given(FRAMES, CUTS, st.booleans())
 def test_arbitrary_pieces_give_the_same_frames(
     sent: list[tuple[int, int, int, bytes]], cuts: list[int], is_client: bool

@@ -88,6 +88,7 @@ def test_who_watches_the_health_is_told_that_nothing_serves(running: Supervised,
 def test_what_stands_in_is_started_again_when_it_dies_and_ends_with_the_replica(
     running: Supervised, client: Client
 ) -> None:
+    wait_until(lambda: not standins(running), "the one that stood in during the start is gone")
     client.ask("RepositoryModelUnload", model_name="flights")
     (first,) = wait_until(lambda: standins(running), "one stands in")
     first.send_signal(signal.SIGKILL)

@@ -85,7 +85,7 @@ class Follower:
                 self._begin_frame()
             step = min(self._left, end - position)
             if self._kind == PING and len(self._payload) < PING_BYTES:
-                self._payload += data[position : position + min(step, PING_BYTES)]
+                self._payload += data[position : position + min(step, PING_BYTES - len(self._payload))]
             position += step
             self._left -= step
             if not self._left:
