@@ -120,9 +120,8 @@ def metrics_page() -> str:
         "## Served by each replica",
         """
         At `GET /metrics` of the replica itself, which the gateway serves at `/NAME/metrics` of one replica at a time.
-        All carry the labels `deployment` and `revision`, and but for those of several workers `model_version`. Beside
-        them are Prometheus' own `process_…`. With several workers the numbers are those of all together, and what
-        belongs to one process has a label `worker`.
+        All carry the labels `deployment` and `revision`, and but for those of several workers `model_version`. With
+        several workers the numbers are those of all together, and what belongs to one process has a label `worker`.
         """,
         _table(("Metric", "Kind", "Labels", "There", "Meaning"), _replica_metrics()),
     )

@@ -70,7 +70,7 @@ def test_what_is_served_is_told_in_labels(asked: InProcess, fragile_bundle: Bund
 
 
 def test_the_process_itself_is_measured(asked: InProcess) -> None:
-    assert "process_resident_memory_bytes" in {name for name, _ in samples(asked)}
+    assert key("process_resident_memory_bytes") in samples(asked)
 
 
 def test_openmetrics_is_given_to_who_asks_for_it(asked: InProcess) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 from pathlib import Path
@@ -32,7 +33,8 @@ def test_two_workers_serve_on_one_port_and_their_metrics_add_up(quick_bundle: Bu
         assert _value(metrics, "tidegate_server_request_duration_seconds_count{") == 40
         assert _value(metrics, "tidegate_server_workers{") == 2
         residents = [line for line in metrics.splitlines() if line.startswith("process_resident_memory_bytes{")]
-        assert [line.partition("}")[0].rpartition("{")[2] for line in residents] == ['worker="0"', 'worker="1"']
+        assert [re.findall(r'worker="(\d)"', line) for line in residents] == [["0"], ["1"]]
+        assert all('deployment="' in line and 'revision="' in line for line in residents)
         assert running.stop() == 0
     assert not _alive(tmp_path)
 

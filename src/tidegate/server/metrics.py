@@ -113,7 +113,7 @@ class ServerMetrics:
         self._info: dict[str, str] = {}
         self._sources: list[Source] = []
         self.registry.register(self)
-        ProcessCollector(registry=self.registry)
+        self._process = ProcessCollector(registry=None)
 
     def answered(self, protocol: str, status: int, seconds: float) -> None:
         """Count one answered request."""
@@ -184,6 +184,10 @@ class ServerMetrics:
         yield info
         for source in self._sources:
             yield from source(_OWN, self._own)
+        own = dict(zip(_OWN, self._own, strict=True))
+        for metric in self._process.collect():
+            metric.samples = [sample._replace(labels={**own, **sample.labels}) for sample in metric.samples]
+            yield metric
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Return the metrics and their content type: OpenMetrics to who asks for it, else Prometheus text."""
