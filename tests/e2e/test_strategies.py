@@ -50,6 +50,7 @@ def test_blue_green_shows_the_candidate_switches_all_users_at_once_and_can_be_ta
     with serving.client as client:
         client.resume(NAME, by="ada", reason="the preview looks right")
     eventually("all users on the candidate", lambda: serving.status(NAME)["split_asked"] == {str(candidate): 100})
+    eventually("users meet it", lambda: any(record.revision == candidate for record in traffic.records()))
     assert len(serving.pids(NAME, stable)) == 2, "stable stays warm"
     with serving.client as client:
         client.abort(NAME, by="ada", reason="to see the way back")
