@@ -15,7 +15,10 @@ from tests.server.processes import DEADLINE_SECONDS
 from tidegate.server.frames import (
     ACK,
     ANY_STREAM,
+    END_HEADERS,
+    END_STREAM,
     GOAWAY,
+    HEADERS,
     PING,
     PREFACE,
     SETTINGS,
@@ -201,12 +204,35 @@ def test_going_away_has_two_steps_also_for_clients_that_answer_no_ping(
             client.writer.write(frame(SETTINGS, ACK))
             leaving = asyncio.create_task(two.leave())
             assert frame(GOAWAY, payload=(await client.frame(GOAWAY))[1]) == go_away(ANY_STREAM)
-            flags, payload = await client.frame(PING)
-            assert not flags & ACK
-            if answers_pings:
-                client.writer.write(frame(PING, ACK, payload=payload))
+            for _ in range(2 if answers_pings else 1):
+                flags, payload = await client.frame(PING)
+                assert not flags & ACK
+                if answers_pings:
+                    client.writer.write(frame(PING, ACK, payload=payload))
             assert frame(GOAWAY, payload=(await client.frame(GOAWAY))[1]) == go_away(0)
             await client.ended()
+            await leaving
+
+    run(story)
+
+
+def test_a_call_that_was_begun_before_its_client_read_goaway_is_among_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients answer a PING before they write what they began; else it would be answered here and begun elsewhere."""
+    monkeypatch.setattr(relayed, "_CONNECT_SECONDS", 0.05)
+    monkeypatch.setattr(relayed, "_PING_SECONDS", 60.0)
+
+    async def story(two: Two) -> None:
+        async with raw(two) as client:
+            client.writer.write(frame(SETTINGS, ACK))
+            leaving = asyncio.create_task(two.leave())
+            assert frame(GOAWAY, payload=(await client.frame(GOAWAY))[1]) == go_away(ANY_STREAM)
+            _, payload = await client.frame(PING)
+            begun = frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x82")  # ":method: GET" of the static table
+            client.writer.write(frame(PING, ACK, payload=payload) + begun)
+            _, payload = await client.frame(PING)
+            client.writer.write(frame(PING, ACK, payload=payload))
+            assert frame(GOAWAY, payload=(await client.frame(GOAWAY))[1]) == go_away(1)
+            client.writer.close()
             await leaving
 
     run(story)

@@ -1,7 +1,10 @@
 """One connection of gRPC that passes through a worker, and how its client is sent away.
 
 Source: RFC 9113, section 6.8, for the end in two steps: a first GOAWAY that names no stream, and one that names the
-last stream as soon as a PING came back, since then the client has read the first.
+last stream as soon as a PING came back, since then the client has read the first. It is asked a second time: clients
+write answers to a PING before what else they have to write, so streams that were begun before GOAWAY was read may come
+behind the first answer. A client begins those again elsewhere that are above the last stream, and this side would have
+answered them, too.
 """
 
 from __future__ import annotations
@@ -26,11 +29,12 @@ from tidegate.server.frames import (
 _CONNECT_SECONDS = 1.0
 #: After this time one that did not counts as nobody's.
 _LONGEST_CONNECT_SECONDS = 5.0
-#: A client that does not answer a PING within this time is told the last stream without.
+#: A client that does not answer both PINGs within this time is told the last stream without.
 _PING_SECONDS = 1.0
 #: For a client to close a connection on which all is said.
 _LINGER_SECONDS = 1.0
-_OUR_PING = b"tidegate"
+#: One after the other.
+_OUR_PINGS = (b"tidegate", b"tidegat2")
 
 
 class Relayed:
@@ -46,6 +50,7 @@ class Relayed:
         self._last_stream = 0
         self._to_say = b""
         self._is_to_leave = self._has_said_first = self._has_said_last = False
+        self._pings_left = list(_OUR_PINGS)
         self._has_settled = False
         self._loop = asyncio.get_running_loop()
         self._made_at = self._loop.time()
@@ -80,7 +85,7 @@ class Relayed:
     def _say_first(self) -> None:
         if not self._has_said_first:
             self._has_said_first = True
-            self._say(go_away(ANY_STREAM) + frame(PING, payload=_OUR_PING))
+            self._say(go_away(ANY_STREAM) + frame(PING, payload=self._pings_left[0]))
             self._wait(_PING_SECONDS, self._say_last)
 
     def close(self) -> None:
@@ -102,8 +107,8 @@ class Relayed:
                 self._streams.discard(seen.stream)
             elif seen.kind == SETTINGS:
                 self._has_settled = self._has_settled or bool(seen.flags & ACK)
-            elif seen.kind == PING and self._has_said_first and seen.flags & ACK and seen.payload == _OUR_PING:
-                self._say_last()  # the gRPC server gets this answer, too, and leaves out of account what it did not ask
+            elif seen.kind == PING and self._has_said_first and seen.flags & ACK:
+                self._ping_came_back(seen.payload)  # the gRPC server gets it, too, and ignores what it did not ask
         self.server.write(data)
         if self._is_to_leave and self._last_stream:
             self._say_first()
@@ -128,6 +133,14 @@ class Relayed:
             self.client.write(ours)
         else:
             self._to_say += ours
+
+    def _ping_came_back(self, payload: bytes) -> None:
+        if self._pings_left and payload == self._pings_left[0]:
+            del self._pings_left[0]
+            if self._pings_left:
+                self._say(frame(PING, payload=self._pings_left[0]))
+            else:
+                self._say_last()
 
     def _say_last(self) -> None:
         if not self._has_said_last:
