@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 from collections.abc import Iterator
@@ -112,6 +113,23 @@ def test_while_the_first_model_is_being_loaded_its_clients_are_told_so(tmp_path:
             )
             worker.resume()
             wait_until(lambda: health(client, "") == 1, "the model serves")
+
+
+def test_what_was_to_stand_in_never_begins_when_a_worker_serves_before_it_has_started(
+    tmp_path: Path, quick_bundle: Bundle
+) -> None:
+    options = ("--bundle", str(quick_bundle.folder), "--grpc-port", "0")
+    with supervised(tmp_path / "run", *options, serving=False) as running:
+        (worker,) = wait_until(running.workers, "a worker loads")
+        worker.suspend()
+        (standin,) = wait_until(lambda: standins(running), "one starts to stand in")
+        standin.suspend()
+        worker.resume()
+        running.event("serving")
+        with contextlib.suppress(psutil.NoSuchProcess):
+            standin.resume()
+        wait_until(lambda: not standins(running), "it is gone")
+        assert "standing in" not in (tmp_path / "run" / "log").read_text()
 
 
 def test_what_stands_in_ends_when_its_supervisor_is_killed(running: Supervised, client: Client) -> None:

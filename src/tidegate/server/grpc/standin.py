@@ -94,16 +94,25 @@ class _StandIn:
             asyncio.get_running_loop().add_signal_handler(number, self._end.set)
         listening = asyncio.create_task(self._channel.run())
         listening.add_done_callback(lambda _: self._end.set())
-        await self._server.start_behind(self._listener)
-        log.info("standing in over gRPC", extra={"fields": {"pid": os.getpid()}})
-        await self._end.wait()
-        await self._server.stop()
+        if await self._is_wanted():
+            await self._server.start_behind(self._listener)
+            log.info("standing in over gRPC", extra={"fields": {"pid": os.getpid()}})
+            await self._end.wait()
+            await self._server.stop()
         listening.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await listening
 
+    async def _is_wanted(self) -> bool:
+        """Ask whether a worker has begun to serve while this process started."""
+        try:
+            return bool((await self._channel.ask("begin", _REASON_SECONDS))["wanted"])
+        except Unavailable:
+            return False
+
     async def _told(self, message: Document) -> None:
         if message["kind"] == "leave":
+            await self._server.let_go()
             self._end.set()
         else:
             log.error("the supervisor says %r, which nobody knows who stands in", message["kind"])

@@ -11,11 +11,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 from typing import Any
 
+from tidegate.contract.errors import Unavailable
 from tidegate.server.channel import Channel, Document
 from tidegate.server.supervisor.backoff import next_delay
 
 #: A worker that starts is there sooner than a process that stands in for it; what calls meanwhile waits.
 _DELAY_SECONDS = 2.0
+#: For sending its clients away; it gives itself less.
+_LET_GO_SECONDS = 5.0
 #: Beyond the time that the process gives itself to end.
 _MARGIN_SECONDS = 5.0
 
@@ -35,6 +38,8 @@ class GrpcStandIn:
         self._answer = answer
         self._leave: asyncio.Event | None = None
         self._lives: set[asyncio.Task[None]] = set()
+        #: Of each process that takes connections: set when it does no more.
+        self._let_go: set[asyncio.Event] = set()
 
     def open(self, *, at_once: bool) -> None:
         """Stand in: at once where no worker is on its way, else only when that takes a while."""
@@ -49,6 +54,11 @@ class GrpcStandIn:
         if self._leave is not None:
             self._leave.set()
             self._leave = None
+
+    async def has_let_go(self) -> None:
+        """Wait, after `close`, until clients that begin a call begin it on a worker."""
+        for gone in list(self._let_go):
+            await gone.wait()
 
     async def end(self) -> None:
         """Close, and wait for the end."""
@@ -84,15 +94,28 @@ class GrpcStandIn:
             except OSError:
                 ours.close()
                 raise
-        channel = Channel(ours, self._answer)
+        gone = asyncio.Event()
+
+        async def hear(message: Document) -> Mapping[str, Any] | None:
+            if message["kind"] != "begin":
+                return await self._answer(message)
+            if not leave.is_set():
+                self._let_go.add(gone)
+            return {"wanted": not leave.is_set()}
+
+        channel = Channel(ours, hear)
         listening = asyncio.create_task(channel.run())
         ended, told = asyncio.create_task(process.wait()), asyncio.create_task(leave.wait())
         try:
             await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
-            if told.done():
-                channel.tell("leave")
+            if gone in self._let_go and told.done():  # else it has no clients, and ends with what follows
+                with contextlib.suppress(Unavailable):  # it ended meanwhile, or is too busy to say so
+                    await channel.ask("leave", _LET_GO_SECONDS)
+                gone.set()
                 await asyncio.wait({ended}, timeout=self._longest_end)
         finally:
+            gone.set()
+            self._let_go.discard(gone)
             told.cancel()
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):

@@ -236,6 +236,8 @@ class Supervisor:
         await generation.serve()
         old, self._current = self._current, generation
         self._workers_changed()
+        if self._grpc_standin is not None:
+            await self._grpc_standin.has_let_go()
         if self._is_ending:
             generation.drain()
         if old is not None:
@@ -248,8 +250,9 @@ class Supervisor:
         self._swaps["done"] += 1
         facts = {"version": served.version, "bundle": served.bundle.name, "seconds": seconds}
         log.info("serving", extra={"fields": {**facts, "load_seconds": load_seconds}})
-        self._announce("serving", **facts, load_seconds=load_seconds, sample=_sample_of(served))
         await self._builder.forget([served.bundle, *(old.served.bundle for old in self._leaving)])
+        # Last: who hears it may ask for the next change at once.
+        self._announce("serving", **facts, load_seconds=load_seconds, sample=_sample_of(served))
 
     async def _retire(self, generation: Generation) -> None:
         """Have a generation end; return when nothing new is begun on it."""
