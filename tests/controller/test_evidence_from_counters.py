@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.controller.evidence import Measured, Totals
+from tidegate.controller.evidence import Measured
 from tidegate.gateway.base import Counts, DurationBucket
+from tidegate.judge import Tally
 from tidegate.rollout import Phase, Plan, Rollout, SplitCheck, Step
 from tidegate.target.base import Reading
+from tidegate.trial.counting import Totals
 from tidegate.trial.rules import policy
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -104,10 +107,12 @@ def test_copies_are_checked_against_their_share_of_stables_requests() -> None:
     assert measured.check_split(watching(0, 90)) is SplitCheck.CONTRADICTED
 
 
+tallies = st.builds(lambda good, bad: Tally(good + bad, bad), st.integers(0, 50), st.integers(0, 9))
 totals = st.builds(
-    lambda requests, parts: Totals(requests, *(min(requests, part) for part in parts)),
+    lambda requests, parts, further: Totals(requests, *(min(requests, part) for part in parts), further),
     st.integers(0, 200),
     st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(0, 20)),
+    st.dictionaries(st.sampled_from(["disagreement", "outcomes"]), tallies, max_size=2),
 )
 
 
@@ -124,8 +129,58 @@ def test_what_is_stored_is_what_is_read(looks: list[tuple[Totals, Totals]], step
 @given(st.lists(totals, max_size=10))
 def test_growth_adds_up_to_the_last_counters(steps: list[Totals]) -> None:
     counted, measured = Totals(), Measured().look(reading(r1=counts(0)), 50.0)[0]
-    for step in steps:
+    for number, step in enumerate(steps):
         counted = counted + step
         now = counts(counted.requests, counted.errors, counted.rejections, counted.slow)
-        measured, _ = measured.look(reading(r1=now), 50.0)
+        measured, growth = measured.look(reading(r1=now), 50.0)
+        measured, growth = measured.include("a source", {1: step.further}, number, growth)
+        assert growth[1].further == step.further
+        assert measured.memories == {"a source": number}
     assert measured.total.get(1, Totals()) == counted
+
+
+@given(earlier=totals, growth=totals)
+def test_growth_is_the_difference_of_two_totals(earlier: Totals, growth: Totals) -> None:
+    grown = (earlier + growth).since(earlier)
+    assert (grown.requests, grown.errors, grown.rejections, grown.slow) == (
+        growth.requests, growth.errors, growth.rejections, growth.slow,
+    )  # fmt: skip
+    assert all(grown.of(name) == growth.of(name) for name in {*earlier.further, *growth.further})
+
+
+def test_what_an_earlier_version_stored_is_read() -> None:
+    measured = Measured().enter_step(0, RULES)
+    counted = {"requests": 90, "errors": 1, "rejections": 0, "slow": 2}
+    compared = {**counted, "compared": 40, "disagreed": 3}
+    stored = {
+        **measured.for_storage(),
+        "epoch": "a",
+        "last": {"1": {**counted, "compared": 0, "disagreed": 0}},
+        "total": {"1": compared},
+        "baseline": {**counted, "compared": 0, "disagreed": 0},
+        "in_step": {"1": compared},
+    }
+    del stored["version"], stored["memories"]
+    read = Measured.from_storage(stored)
+    assert read.total == {1: Totals(90, 1, 0, 2, {"disagreement": Tally(40, 3)})}
+    assert read.baseline == Totals(90, 1, 0, 2)
+    assert read.in_step == read.total
+    assert Measured.from_storage(read.for_storage()) == read
+
+
+def test_what_a_later_version_stored_is_refused() -> None:
+    with pytest.raises(ValueError, match="version 99"):
+        Measured.from_storage({**Measured().for_storage(), "version": 99})
+
+
+def test_a_signal_that_could_not_be_measured_holds_a_pass_back_and_no_fail() -> None:
+    measured = Measured().enter_step(0, RULES)
+    good = {2: Totals(requests=900), 1: Totals(requests=900)}
+    passed = measured.observe(RULES, watching(50), good)
+    assert passed.verdict(RULES).outcome == "pass"  # type: ignore[union-attr]
+    told = passed.verdict(RULES, unmeasured={"latency": "no answer"})
+    assert told is not None
+    assert told.outcome == "error"
+    assert told.reason == "latency: could not be measured: no answer"
+    failed = measured.observe(RULES, watching(50), {2: Totals(requests=50, errors=40), 1: Totals(requests=50)})
+    assert failed.verdict(RULES, unmeasured={"errors": "no answer"}).outcome == "fail"  # type: ignore[union-attr]

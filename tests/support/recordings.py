@@ -7,7 +7,8 @@ import numpy as np
 from tidegate import judge
 from tidegate.contract.request import parse_request
 from tidegate.trial import recording
-from tidegate.trial.rules import rules, tallies
+from tidegate.trial.counting import Totals
+from tidegate.trial.rules import rules
 
 REQUEST = parse_request(
     {"name": "churn", "modelArtifact": {"path": "/m.onnx"}, "servingRequirements": {}, "steps": [10, 100]}
@@ -17,31 +18,32 @@ REQUEST = parse_request(
 def recorded(rate: float, *, looks: int = 60, seed: int = 1) -> list[str]:
     """Return the lines of a rollout at 50 requests/s, judged as it goes on; its candidate fails at `rate`."""
     rng, policy = np.random.default_rng(seed), rules(parse_request(REQUEST))
-    baseline = (250, 0, 0, 2)
+    baseline = Totals(250, 0, 0, 2)
     lines = [
         recording.first_line(
             rollout="7", deployment="churn", from_revision=1, to_revision=2, started_at="2026-03-01", request=REQUEST
         )
     ]
-    evidence = judge.begin(policy, tallies(*baseline))
-    totals = {"candidate": np.zeros(4, int), "stable": np.array(baseline)}
+    evidence = judge.begin(policy, baseline.tallies(policy))
+    totals = {"candidate": Totals(), "stable": baseline}
     at = 5.0
     for step, weight in enumerate((10, 100)):
         evidence = judge.begin_step(policy, evidence)
-        counts = {side: counted.tolist() for side, counted in totals.items()}
-        lines.append(recording.line("step", at, step=step, weight=weight, baseline=baseline, **counts))
+        counts = {side: counted.as_dict() for side, counted in totals.items()}
+        begun = {"step": step, "weight": weight, "mirror": 0, "baseline": baseline.as_dict()}
+        lines.append(recording.line("step", at, **begun, **counts))
         lines.append(recording.line("phase", at, phase="analyzing", reason="traffic"))
         for _ in range(looks):
             at += 1.0
             grown = {}
             for side, share, bad in (("candidate", weight, rate), ("stable", 100 - weight, 0.001)):
                 requests = int(rng.poisson(0.5 * share))
-                grown[side] = np.array([requests, *(int(rng.binomial(requests, each)) for each in (bad, 0.0, 0.01))])
-                totals[side] += grown[side]
-            growth = (tallies(*grown[side].tolist()) for side in ("candidate", "stable"))
+                grown[side] = Totals(requests, *(int(rng.binomial(requests, each)) for each in (bad, 0.0, 0.01)))
+                totals[side] = totals[side] + grown[side]
+            growth = (grown[side].tallies(policy) for side in ("candidate", "stable"))
             evidence = judge.observe(policy, evidence, *growth)
             said = judge.assess(policy, evidence).outcome
-            counts = {side: counted.tolist() for side, counted in totals.items()}
+            counts = {side: counted.as_dict() for side, counted in totals.items()}
             lines.append(recording.line("look", at, **counts, verdict=said))
             if said == "fail":
                 return [*lines, recording.line("phase", at, phase="rolling_back", reason="harm")]

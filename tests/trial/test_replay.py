@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from tests.support.recordings import recorded
+from tests.support.recordings import REQUEST, recorded
+from tidegate import judge
 from tidegate.contract.errors import InvalidInput
 from tidegate.trial import recording
+from tidegate.trial.counting import Totals
 from tidegate.trial.replay import replay
 
 
@@ -70,6 +73,47 @@ def test_what_follows_the_bound_is_left_out():
     assert told["looks"] < replayed(lines)["looks"]
 
 
+def test_a_recording_of_the_first_format_is_judged_again_as_well():
+    told = replayed([in_format_1(text) for text in recorded(0.3)])
+    assert told["looks"] > 0
+    assert told["unlike_the_record"] == 0
+    assert told["steps"][0]["recorded_fail_at"] == told["steps"][0]["replayed_fail_at"] is not None
+
+
+def in_format_1(text: str) -> str:
+    entry = json.loads(text)
+    if entry["kind"] == "rollout":
+        entry["format"] = 1
+    entry.pop("mirror", None)
+    for side in ("candidate", "stable", "baseline"):
+        if side in entry:
+            entry[side] = [entry[side][name] for name in ("requests", "errors", "rejections", "slow")]
+    return json.dumps(entry)
+
+
+@pytest.mark.parametrize("disagreed", [0, 9])
+def test_what_other_sources_counted_is_judged_again_too(disagreed):
+    request = {**REQUEST, "deploymentStrategy": "shadow", "steps": [{"shadow": 100}, 100]}
+    request["analysis"] = {**REQUEST["analysis"], "disagreement": "1%"}
+    first = json.loads(recorded(0.0)[0]) | {"request": request}
+    nothing, lines = Totals().as_dict(), [json.dumps(first)]
+    lines.append(
+        recording.line("step", 0.0, step=0, weight=0, mirror=100, baseline=nothing, candidate=nothing, stable=nothing)
+    )
+    for look in range(1, 11):
+        sides = {"candidate": judge.Tally(40 * look, disagreed * look), "stable": judge.Tally(40 * look)}
+        counts = {side: Totals(400 * look, further={"disagreement": tally}) for side, tally in sides.items()}
+        said = "fail" if disagreed and look > 1 else None
+        lines.append(
+            recording.line("look", look, verdict=said, **{side: counted.as_dict() for side, counted in counts.items()})
+        )
+    told = replayed(lines)
+    assert told["unlike_the_record"] == 0
+    assert told["verdicts"][-1]["replayed"] == ("fail" if disagreed else "pass")
+    if disagreed:
+        assert "answered otherwise than by stable" in told["verdicts"][-1]["reason"]
+
+
 @pytest.mark.parametrize(
     "lines",
     [
@@ -80,6 +124,8 @@ def test_what_follows_the_bound_is_left_out():
         ['{"kind": "rollout", "format": 1}'],
         [recorded(0.0)[0], '{"kind": "look", "at": 1.0, "candidate": [1, 2], "stable": [1]}'],
         [recorded(0.0)[0], '{"kind": "look"}'],
+        [recorded(0.0)[0], '{"kind": "look", "at": 1, "candidate": {"requests": 1}, "stable": {}}'],
+        [recorded(0.0)[0], recorded(0.0)[1].replace('"requests"', '"further":[],"requests"')],
     ],
 )
 def test_what_is_no_recording_is_refused_with_its_name(lines):

@@ -9,17 +9,22 @@ from typing import Any
 
 from tidegate.contract.errors import TidegateError
 from tidegate.contract.request import DeploymentRequest
-from tidegate.controller.shadowing import Compared, Comparison
+from tidegate.controller.shadowing import Comparison
+from tidegate.controller.sources import Found, Look, Pair
 from tidegate.gateway.base import RevisionRef
+from tidegate.judge import Tally
 from tidegate.judge.agreement import Allowed
-from tidegate.rollout import Rollout
 from tidegate.target.base import Target
+from tidegate.trial.counting import Totals
+from tidegate.trial.rules import DISAGREEMENT
 
 log = logging.getLogger(__name__)
 
 
 class Comparer:
-    """The comparisons of one deployment's rollouts; each in its turn."""
+    """The comparisons of one deployment's rollouts, each in its turn: a source of disagreements."""
+
+    name = "comparisons"
 
     def __init__(self, deployment: str, target: Target) -> None:
         self._deployment = deployment
@@ -32,29 +37,26 @@ class Comparer:
         """The first disagreements of the rollout that was looked at last."""
         return self._comparison.examples
 
-    async def look(
-        self, rollout_id: int, rollout: Rollout, request: DeploymentRequest, requests_per_second: float
-    ) -> Compared:
-        """Return what was compared since the last look; nothing while no requests are copied.
-
-        Args:
-            requests_per_second: that stable answers now.
-        """
+    async def grown(self, look: Look) -> Found:
+        """Return what was compared since the last look; nothing while no requests are copied."""
+        rollout = look.rollout
         if rollout.plan.stable is None or not rollout.mirror:
-            return Compared()
-        if self._rollout != rollout_id:
-            self._rollout, self._comparison = rollout_id, Comparison(_tolerances(request))
+            return Found()
+        if self._rollout != look.rollout_id:
+            self._rollout, self._comparison = look.rollout_id, Comparison(_tolerances(look.request))
         stable = RevisionRef(self._deployment, rollout.plan.stable)
         candidate = RevisionRef(self._deployment, rollout.plan.candidate)
-        share = self._comparison.aim(requests_per_second)
+        answered = look.growth.get(rollout.plan.stable, Totals()).requests
+        share = self._comparison.aim(answered / max(look.seconds, 0.001))
         try:
             for ref in (stable, candidate):
                 await self._target.note_answers(ref, share)
             kept, tried = await self._target.noted(stable), await self._target.noted(candidate)
         except (TidegateError, OSError) as error:
             log.warning("%s: answers could not be compared: %s", self._deployment, error)
-            return Compared()
-        return self._comparison.take(kept, tried, time.monotonic())
+            return Found(unmeasured={DISAGREEMENT: f"answers could not be compared: {error}"})
+        found = self._comparison.take(kept, tried, time.monotonic())
+        return Found({DISAGREEMENT: Pair(Tally(found.requests, found.disagreed), Tally(found.requests))})
 
 
 def _tolerances(request: DeploymentRequest) -> Callable[[str], Allowed]:

@@ -8,48 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any
 
 from tidegate import judge
 from tidegate.gateway.base import Counts
 from tidegate.rollout import Rollout, SplitCheck, check_mirror, check_split
 from tidegate.target.base import Reading
-from tidegate.trial.rules import DISAGREEMENT, tallies
+from tidegate.trial.counting import Totals
+from tidegate.trial.rules import idle
 
-
-@dataclass(frozen=True)
-class Totals:
-    """Counts of one revision over some span of time."""
-
-    requests: int = 0
-    errors: int = 0
-    rejections: int = 0
-    slow: int = 0
-    #: Requests that were copied and answered by both revisions, and those that this one answered otherwise.
-    compared: int = 0
-    disagreed: int = 0
-
-    @classmethod
-    def of(cls, counts: Counts, objective_ms: float) -> Self:
-        return cls(counts.requests, counts.errors, counts.rejections, counts.slower_than(objective_ms))
-
-    def __add__(self, other: Totals) -> Totals:
-        return Totals(*(getattr(self, name) + getattr(other, name) for name in _TOTALS))
-
-    def since(self, earlier: Totals) -> Totals:
-        """Return the growth from `earlier` to this; never negative."""
-        return Totals(*(max(0, getattr(self, name) - getattr(earlier, name)) for name in _TOTALS))
-
-    def tallies(self) -> dict[str, judge.Tally]:
-        """Return one tally per signal; every signal is a number of bad events among all requests."""
-        seen = self.requests, self.errors, self.rejections, self.slow
-        return tallies(*seen, compared=self.compared, disagreed=self.disagreed)
-
-    def as_dict(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in _TOTALS}
-
-
-_TOTALS = ("requests", "errors", "rejections", "slow", "compared", "disagreed")
+#: Of the stored form; the first had no version.
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -66,6 +35,7 @@ class Measured:
         window: per revision, what the split is checked on: as `in_step`, but begun anew whenever it disagreed with the
             weight. Requests are counted when they are answered, so that those sent by an earlier split come in late.
         evidence: the judge's, in its storage form; None before the first step.
+        memories: what each source of further counts wants to know at the next look, by its name; plain JSON values.
     """
 
     epoch: str | None = None
@@ -76,10 +46,11 @@ class Measured:
     in_step: Mapping[int, Totals] = field(default_factory=dict)
     window: Mapping[int, Totals] = field(default_factory=dict)
     evidence: Mapping[str, Any] | None = None
+    memories: Mapping[str, Any] = field(default_factory=dict)
 
     def look(self, reading: Reading, objective_ms: float) -> tuple[Measured, dict[int, Totals]]:
         """Take a reading in; return what is known now and the growth of each revision since the last look."""
-        now = {revision: Totals.of(counts, objective_ms) for revision, counts in reading.counts.items()}
+        now = {revision: _counted(counts, objective_ms) for revision, counts in reading.counts.items()}
         if self.epoch is None:
             growth = {revision: Totals() for revision in now}
         elif self.epoch == reading.epoch:
@@ -89,6 +60,23 @@ class Measured:
         total = {revision: self.total.get(revision, Totals()) + grown for revision, grown in growth.items()}
         return replace(self, epoch=reading.epoch, last=now, total={**self.total, **total}), growth
 
+    def include(
+        self, source: str, found: Mapping[int, Mapping[str, judge.Tally]], memory: Any, growth: Mapping[int, Totals]
+    ) -> tuple[Measured, dict[int, Totals]]:
+        """Take in what another source counted in the time of the last look; return what is known, and all growth.
+
+        Args:
+            source: its name.
+            found: growth per revision and signal.
+            memory: what the source wants to know at the next look.
+            growth: of each revision since the look before, as far as it is known.
+        """
+        more = {revision: Totals(further=counted) for revision, counted in found.items() if counted}
+        total = {revision: self.total.get(revision, Totals()) + grown for revision, grown in more.items()}
+        together = {revision: growth.get(revision, Totals()) + grown for revision, grown in more.items()}
+        known = replace(self, total={**self.total, **total}, memories={**self.memories, source: memory})
+        return known, {**growth, **together}
+
     def add_baseline(self, grown: Totals) -> Measured:
         return replace(self, baseline=self.baseline + grown)
 
@@ -97,7 +85,7 @@ class Measured:
         if self.step == step:
             return self
         if self.evidence is None:
-            begun = judge.begin(rules, self.baseline.tallies())
+            begun = judge.begin(rules, self.baseline.tallies(rules))
         else:
             begun = judge.Evidence.from_storage(dict(self.evidence))
         return replace(self, step=step, in_step={}, window={}, evidence=judge.begin_step(rules, begun).for_storage())
@@ -109,7 +97,7 @@ class Measured:
             return self
         tried, kept = growth.get(candidate, Totals()), growth.get(stable, Totals())
         before = judge.Evidence.from_storage(dict(self.evidence))
-        after = judge.observe(rules, before, tried.tallies(), kept.tallies())
+        after = judge.observe(rules, before, tried.tallies(rules), kept.tallies(rules))
         disagreed = self.check_split(rollout) is SplitCheck.CONTRADICTED
         return replace(
             self,
@@ -135,19 +123,23 @@ class Measured:
             return None
         return {str(number): round(100 * counted.requests / total, 2) for number, counted in self.window.items()}
 
-    def verdict(self, rules: judge.Policy, *, is_mirrored: bool = False) -> judge.Verdict | None:
+    def verdict(
+        self, rules: judge.Policy, *, mirror: float = 0, unmeasured: Mapping[str, str] | None = None
+    ) -> judge.Verdict | None:
         """Return what the judge says now; None before the first step.
 
         Args:
-            is_mirrored: whether requests are copied in this step, so that answers are compared.
+            mirror: percent of the requests that are copied in this step.
+            unmeasured: by signal, why it could not be measured at the last look.
         """
         if self.evidence is None:
             return None
-        idle = () if is_mirrored else (DISAGREEMENT,)
-        return judge.assess(rules, judge.Evidence.from_storage(dict(self.evidence)), idle)
+        known = judge.Evidence.from_storage(dict(self.evidence))
+        return judge.assess(rules, known, idle(mirror=mirror), unmeasured or {})
 
     def for_storage(self) -> dict[str, Any]:
         return {
+            "version": VERSION,
             "epoch": self.epoch,
             "last": _stored(self.last),
             "total": _stored(self.total),
@@ -156,23 +148,34 @@ class Measured:
             "in_step": _stored(self.in_step),
             "window": _stored(self.window),
             "evidence": dict(self.evidence) if self.evidence is not None else None,
+            "memories": dict(self.memories),
         }
 
     @classmethod
     def from_storage(cls, stored: Mapping[str, Any]) -> Measured:
-        """Rebuild what `for_storage` gave; an empty mapping gives a rollout that has measured nothing."""
+        """Rebuild what `for_storage` gave, in this version or an earlier one.
+
+        An empty mapping gives a rollout that has measured nothing. Raises ValueError on a form of a later version.
+        """
         if not stored:
             return cls()
+        if stored.get("version", 1) > VERSION:
+            raise ValueError(f"measurements were stored as version {stored['version']}, known up to {VERSION}")
         return cls(
             epoch=stored["epoch"],
             last=_read(stored["last"]),
             total=_read(stored["total"]),
-            baseline=Totals(**stored["baseline"]),
+            baseline=Totals.from_dict(stored["baseline"]),
             step=stored["step"],
             in_step=_read(stored["in_step"]),
             window=_read(stored["window"]),
             evidence=stored["evidence"],
+            memories=stored.get("memories", {}),
         )
+
+
+def _counted(counts: Counts, objective_ms: float) -> Totals:
+    return Totals(counts.requests, counts.errors, counts.rejections, counts.slower_than(objective_ms))
 
 
 def _added(
@@ -181,9 +184,9 @@ def _added(
     return {number: before.get(number, Totals()) + growth.get(number, Totals()) for number in (candidate, stable)}
 
 
-def _stored(totals: Mapping[int, Totals]) -> dict[str, dict[str, int]]:
+def _stored(totals: Mapping[int, Totals]) -> dict[str, dict[str, Any]]:
     return {str(revision): counted.as_dict() for revision, counted in totals.items()}
 
 
-def _read(stored: Mapping[str, Mapping[str, int]]) -> dict[int, Totals]:
-    return {int(revision): Totals(**counted) for revision, counted in stored.items()}
+def _read(stored: Mapping[str, Mapping[str, Any]]) -> dict[int, Totals]:
+    return {int(revision): Totals.from_dict(counted) for revision, counted in stored.items()}

@@ -21,12 +21,13 @@ from tidegate.contract.request import DeploymentRequest
 from tidegate.controller import page, planning, report, trail
 from tidegate.controller.checking import Checks
 from tidegate.controller.comparing import Comparer
-from tidegate.controller.evidence import Measured, Totals
+from tidegate.controller.evidence import Measured
 from tidegate.controller.gates import Gates
 from tidegate.controller.home import Home, write_atomically
 from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.protocols import answers_grpc
 from tidegate.controller.recorder import Recorder
+from tidegate.controller.sources import Found, Look, Source, by_revision, unmeasured
 from tidegate.gateway.base import Trial
 from tidegate.rollout import (
     Advance,
@@ -43,6 +44,7 @@ from tidegate.rollout import (
 from tidegate.rollout.machine import actions
 from tidegate.store import DeploymentRow, NewEvent, RevisionRow, RolloutRow, Store
 from tidegate.target.base import RevisionHealth, Target
+from tidegate.trial.counting import Totals
 from tidegate.trial.rules import rules as rules_of
 
 log = logging.getLogger(__name__)
@@ -84,6 +86,7 @@ class Reconciler:
         self._ending: dict[int, asyncio.Task[None]] = {}
         self._checks = Checks(name, home, store)
         self._comparer = Comparer(name, target)
+        self._sources: tuple[Source, ...] = (self._comparer,)
         self._recorder = Recorder(home, name)
         self._gates = Gates(store)
         self._waited: int | None = None
@@ -307,33 +310,26 @@ class Reconciler:
             return measured, False
         objective_ms = request.serving_requirements.latency_p99.ms
         measured, growth = measured.look(reading, objective_ms)
+        look = Look(row.id, rollout, request, growth, since, self.seen.health)
+        measured, growth, founds = await self._ask_sources(measured, look, rollout.plan.stable)
         if rollout.phase is Phase.BASELINE:
             measured = measured.add_baseline(growth.get(rollout.plan.stable, Totals()))
-        growth = await self._compared(row, rollout, request, growth, since)
         measured = measured.observe(rules, rollout, growth)
-        self.seen.verdict = measured.verdict(rules, is_mirrored=rollout.mirror > 0)
+        self.seen.verdict = measured.verdict(rules, mirror=rollout.mirror, unmeasured=unmeasured(founds))
         self.seen.measured = measured
         return measured, True
 
-    async def _compared(
-        self,
-        row: RolloutRow,
-        rollout: Rollout,
-        request: DeploymentRequest,
-        growth: dict[int, Totals],
-        seconds: float,
-    ) -> dict[int, Totals]:
-        """Return the growth with what was compared of copied requests since the last look."""
-        plan = rollout.plan
-        if plan.stable is None or not rollout.mirror:
-            return growth
-        kept, tried = growth.get(plan.stable, Totals()), growth.get(plan.candidate, Totals())
-        found = await self._comparer.look(row.id, rollout, request, kept.requests / max(seconds, 0.001))
-        return {
-            **growth,
-            plan.stable: replace(kept, compared=found.requests),
-            plan.candidate: replace(tried, compared=found.requests, disagreed=found.disagreed),
-        }
+    async def _ask_sources(
+        self, measured: Measured, look: Look, stable: int
+    ) -> tuple[Measured, dict[int, Totals], list[Found]]:
+        """Return what is known and all growth, with what the sources counted since the last look."""
+        growth, founds = dict(look.growth), []
+        for source in self._sources:
+            found = await source.grown(replace(look, memory=measured.memories.get(source.name)))
+            pairs = by_revision(found.grown, look.rollout.plan.candidate, stable)
+            measured, growth = measured.include(source.name, pairs, found.memory, growth)
+            founds.append(found)
+        return measured, growth, founds
 
     def _keep_look(self, row: RolloutRow, rollout: Rollout, measured: Measured, now: datetime) -> None:
         """Keep what was seen for the report, the less often the longer the rollout has lasted."""
@@ -352,7 +348,7 @@ class Reconciler:
         # there is no verdict: what could not be measured is neither pass nor fail.
         said = self.seen.verdict
         if not self.seen.looked_at:
-            said = measured.verdict(rules, is_mirrored=rollout.mirror > 0)
+            said = measured.verdict(rules, mirror=rollout.mirror)
         check = SplitCheck.UNKNOWN
         if measured.step == rollout.step and plan.stable is not None:
             check = measured.check_split(rollout)

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tidegate.contract.request import DeploymentRequest
-from tidegate.controller.evidence import Measured, Totals
+from tidegate.controller.evidence import Measured
 from tidegate.controller.home import Home
 from tidegate.rollout import Rollout
 from tidegate.store import RolloutRow
 from tidegate.trial import recording
+from tidegate.trial.counting import Totals
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +58,9 @@ class Recorder:
             return
         if after.step != before.step:
             self._last = None
-            fields = {"step": after.step, "weight": rollout.weight, "baseline": _plain(after.baseline)}
-            self._write(row, request, recording.line("step", _at(row), **fields, **_counts(rollout, after)))
+            fields = {"step": after.step, "weight": rollout.weight, "mirror": rollout.mirror}
+            counts = {"baseline": after.baseline.as_dict(), **_counts(rollout, after)}
+            self._write(row, request, recording.line("step", _at(row), **fields, **counts))
         phase = recording.line("phase", _at(row), phase=rollout.phase.value, reason=rollout.reason)
         self._write(row, request, phase)
 
@@ -102,11 +104,7 @@ def _at(row: RolloutRow) -> float:
     return (datetime.now(UTC) - row.started_at).total_seconds()
 
 
-def _counts(rollout: Rollout, measured: Measured) -> dict[str, list[int]]:
+def _counts(rollout: Rollout, measured: Measured) -> dict[str, dict[str, Any]]:
     plan = rollout.plan
     stable = measured.total.get(plan.stable, Totals()) if plan.stable is not None else Totals()
-    return {"candidate": _plain(measured.total.get(plan.candidate, Totals())), "stable": _plain(stable)}
-
-
-def _plain(totals: Totals) -> list[int]:
-    return [totals.requests, totals.errors, totals.rejections, totals.slow]
+    return {"candidate": measured.total.get(plan.candidate, Totals()).as_dict(), "stable": stable.as_dict()}

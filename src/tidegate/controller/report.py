@@ -9,6 +9,7 @@ from typing import Any
 from tidegate.controller.checking import CHECKED
 from tidegate.rollout import Phase, Rollout
 from tidegate.store import Event, RevisionRow, RolloutRow
+from tidegate.trial.counting import Totals
 
 
 def build(
@@ -112,14 +113,15 @@ def _row(step: dict[str, Any], report: dict[str, Any]) -> str:
     )
 
 
-def _counted(counts: dict[str, int] | None) -> str:
+def _counted(counts: Mapping[str, Any] | None) -> str:
     if not counts:
         return "–"
-    rejected = f", {counts['rejections']} rejected" if counts["rejections"] else ""
-    otherwise = ""
-    if counts.get("compared") and counts.get("disagreed"):
-        otherwise = f", {counts['disagreed']} of {counts['compared']} answered otherwise than by stable"
-    return f"{counts['requests']} requests, {counts['errors']} failed, {counts['slow']} slow{rejected}{otherwise}"
+    counted = Totals.from_dict(counts)
+    rejected = f", {counted.rejections} rejected" if counted.rejections else ""
+    further = "".join(
+        f", {name} {tally.bad} of {tally.requests}" for name, tally in counted.further.items() if tally.bad
+    )
+    return f"{counted.requests} requests, {counted.errors} failed, {counted.slow} slow{rejected}{further}"
 
 
 def _steps(rollout: Rollout, events: Sequence[Event]) -> list[dict[str, Any]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 
 from tidegate.judge import bernoulli
 from tidegate.judge.evidence import Evidence, SignalEvidence
@@ -13,15 +15,22 @@ from tidegate.judge.records import Outcome, Policy, SignalPolicy, SignalVerdict,
 #: Fewer bad events than this never fail a candidate, whatever the numbers say.
 LEAST_BAD_EVENTS = 3
 
+_MEASURED: Mapping[str, str] = MappingProxyType({})
 
-def assess(policy: Policy, evidence: Evidence, idle: Collection[str] = ()) -> Verdict:
+
+def assess(
+    policy: Policy, evidence: Evidence, idle: Collection[str] = (), unmeasured: Mapping[str, str] = _MEASURED
+) -> Verdict:
     """Return what the evidence says now. Looking changes nothing, and may happen at any time.
 
     Args:
         idle: signals that are not measured in this step. What they showed before can still fail the candidate; they
             do not hold it back from passing.
+        unmeasured: by signal, why it could not be measured at the last look. What it showed before can still fail the
+            candidate; it does not pass.
     """
-    signals = tuple(_assess(policy, signal, evidence.of(signal.name)) for signal in policy.signals)
+    judged = (_assess(policy, signal, evidence.of(signal.name)) for signal in policy.signals)
+    signals = tuple(_unmeasured(said, unmeasured.get(said.signal)) for said in judged)
     counted = [(held, said) for held, said in zip(policy.signals, signals, strict=True) if not held.is_dry_run]
     failed = [said for held, said in counted if said.outcome == "fail" and held.is_critical]
     if failed:
@@ -29,6 +38,9 @@ def assess(policy: Policy, evidence: Evidence, idle: Collection[str] = ()) -> Ve
     score = _score(counted)
     # What failed in an earlier step is told in every later one.
     measured = [said for held, said in counted if held.name not in idle or said.outcome == "fail"]
+    broken = [said for said in measured if said.outcome == "error"]
+    if broken:
+        return Verdict("error", _together(broken), signals, score)
     undecided = [said for said in measured if said.outcome == "inconclusive"]
     if undecided or not measured:
         return Verdict("inconclusive", _together(undecided) or "nothing is measured in this step", signals, score)
@@ -36,6 +48,12 @@ def assess(policy: Policy, evidence: Evidence, idle: Collection[str] = ()) -> Ve
     if warned:
         return Verdict("warning", _together(warned), signals, score)
     return Verdict("pass", _together(measured), signals, score)
+
+
+def _unmeasured(said: SignalVerdict, why: str | None) -> SignalVerdict:
+    if why is None or said.outcome == "fail":
+        return said
+    return replace(said, outcome="error", reason=f"{said.signal}: could not be measured: {why}")
 
 
 def _score(counted: Sequence[tuple[SignalPolicy, SignalVerdict]]) -> int:

@@ -4,14 +4,16 @@ A line is one object with `kind` and, but for the first, `at`, seconds since the
 
 - `rollout`, the first: `format`, `rollout`, `deployment`, `from_revision`, `to_revision`, `started_at`, `request` (the
   candidate's document, every default filled in).
-- `step`: the evidence of a step begins: `step` (from 0), `weight`, counts of `candidate` and `stable` so far, and
-  `baseline`, stable's counts from before the first step.
+- `step`: the evidence of a step begins: `step` (from 0), `weight`, `mirror`, counts of `candidate` and `stable` so far,
+  and `baseline`, stable's counts from before the first step.
 - `look`: counts of `candidate` and `stable` so far, and `verdict`, what was said then.
 - `phase`: the rollout went on to `phase`, because of `reason`.
 - `full`: the file has reached its bound; nothing follows.
 
-Counts are `[requests, errors, rejections, slow]`, since the rollout began. They are totals, not growth: a line that was
-lost with a killed controller makes two looks one, and one that was written twice adds nothing.
+Counts are an object with `requests`, `errors`, `rejections` and `slow`, and `further` where other sources than the
+gateway count: by signal, `requests` (events of its kind) and `bad`. They are since the rollout began, not growth: a
+line that was lost with a killed controller makes two looks one, and one that was written twice adds nothing. In format
+1, which is still read, counts were `[requests, errors, rejections, slow]`.
 """
 
 from __future__ import annotations
@@ -22,11 +24,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.contract.errors import InvalidInput
+from tidegate.trial.counting import Totals
 
-FORMAT = 1
-
-Counts = tuple[int, int, int, int]
-NONE: Counts = (0, 0, 0, 0)
+FORMAT = 2
+_READ = (1, FORMAT)
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,11 @@ def read(lines: Iterable[str], source: str) -> Recording:
     if not documents or documents[0].get("kind") != "rollout":
         raise _not_a_recording(source, "a first line of the kind rollout", "none")
     first, entries = documents[0], documents[1:]
-    if first.get("format") != FORMAT:
+    if first.get("format") not in _READ:
         raise InvalidInput(
             f"{source} is a recording of a form that this version does not know",
             subject=source,
-            expected=f"format {FORMAT}",
+            expected=f"format {' or '.join(map(str, _READ))}",
             got=f"format {first.get('format')}",
         )
     try:
@@ -87,7 +88,7 @@ def read(lines: Iterable[str], source: str) -> Recording:
             request=first["request"],
             entries=tuple(_checked(entry) for entry in entries),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _not_a_recording(source, "lines as the controller writes them", repr(error)) from error
 
 
@@ -117,13 +118,20 @@ def _checked(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     checked: dict[str, Any] = {**entry, "at": float(entry["at"])}
     names = {"step": ("candidate", "stable", "baseline"), "look": ("candidate", "stable")}.get(entry["kind"], ())
     for name in names:
-        requests, errors, rejections, slow = entry[name]
-        checked[name] = (int(requests), int(errors), int(rejections), int(slow))
+        checked[name] = _totals(entry[name])
     if entry["kind"] == "step":
-        checked |= {"step": int(entry["step"]), "weight": float(entry["weight"])}
+        checked |= {name: float(entry.get(name, 0)) for name in ("weight", "mirror")}
+        checked["step"] = int(entry["step"])
     if entry["kind"] == "phase":
         checked |= {"phase": str(entry["phase"]), "reason": str(entry["reason"])}
     return checked
+
+
+def _totals(counts: Any) -> Totals:
+    if isinstance(counts, Mapping):
+        return Totals.from_dict(counts)
+    requests, errors, rejections, slow = counts
+    return Totals(int(requests), int(errors), int(rejections), int(slow))
 
 
 def _not_a_recording(source: str, expected: str, got: str) -> InvalidInput:

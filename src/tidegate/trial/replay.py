@@ -8,8 +8,9 @@ from typing import Any
 
 from tidegate import judge
 from tidegate.contract.request import DeploymentRequest, parse_request
-from tidegate.trial.recording import NONE, Counts, Recording
-from tidegate.trial.rules import rules, tallies
+from tidegate.trial.counting import Totals
+from tidegate.trial.recording import Recording
+from tidegate.trial.rules import idle, rules
 
 #: Fields of the request that can be told otherwise afterwards, by the names that people use for them. What counted as
 #: slow was counted at the time, so the latency objective is not among them.
@@ -29,7 +30,7 @@ class Said:
     step: int
     outcome: str
     reason: str
-    candidate: Counts
+    candidate: Totals
 
 
 @dataclass(frozen=True)
@@ -107,29 +108,19 @@ def _settings(request: DeploymentRequest) -> dict[str, Any]:
 
 def _judged(recording: Recording, policy: judge.Policy) -> Iterator[Said]:
     """Yield the verdict at every look; nothing is judged before the first step."""
-    evidence, step = None, -1
-    candidate, stable = NONE, NONE
+    evidence, step, unmeasured = None, -1, idle(mirror=0)
+    candidate, stable = Totals(), Totals()
     for entry in recording.entries:
         if entry["kind"] == "step":
-            begun = evidence if evidence is not None else judge.begin(policy, tallies(*entry["baseline"]))
+            begun = evidence if evidence is not None else judge.begin(policy, entry["baseline"].tallies(policy))
             evidence, step = judge.begin_step(policy, begun), entry["step"]
-            candidate, stable = entry["candidate"], entry["stable"]
+            candidate, stable, unmeasured = entry["candidate"], entry["stable"], idle(mirror=entry["mirror"])
         elif entry["kind"] == "look" and evidence is not None:
-            grown = tallies(*_since(entry["candidate"], candidate)), tallies(*_since(entry["stable"], stable))
+            grown = (entry[side].since(before) for side, before in (("candidate", candidate), ("stable", stable)))
             candidate, stable = entry["candidate"], entry["stable"]
-            evidence = judge.observe(policy, evidence, *grown)
-            verdict = judge.assess(policy, evidence)
+            evidence = judge.observe(policy, evidence, *(growth.tallies(policy) for growth in grown))
+            verdict = judge.assess(policy, evidence, unmeasured)
             yield Said(entry["at"], step, verdict.outcome, verdict.reason, candidate)
-
-
-def _since(now: Counts, before: Counts) -> Counts:
-    """Return the growth; never negative."""
-    return (
-        max(0, now[0] - before[0]),
-        max(0, now[1] - before[1]),
-        max(0, now[2] - before[2]),
-        max(0, now[3] - before[3]),
-    )
 
 
 def _spans(recording: Recording, told: list[str | None], replayed: list[Said]) -> list[StepSpan]:
@@ -188,7 +179,7 @@ def _differences(steps: list[StepSpan], told: list[str | None], replayed: list[S
         yield f"the candidate would not have been taken back at {was.at:.1f} s, nor later in what was recorded"
     elif failed is not None and was is not None and failed.at != was.at:
         when, more = ("sooner", "fewer") if failed.at < was.at else ("later", "more")
-        requests = abs(was.candidate[0] - failed.candidate[0])
+        requests = abs(was.candidate.requests - failed.candidate.requests)
         yield (
             f"the candidate would have been taken back {abs(was.at - failed.at):.1f} s {when}, at {failed.at:.1f} s, "
             f"after {requests:,} {more} of its requests"

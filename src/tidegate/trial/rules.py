@@ -88,10 +88,16 @@ def _as_set(signal: judge.SignalPolicy, settings: SignalSettings) -> judge.Signa
     )
 
 
-def tallies(
-    requests: int, errors: int, rejections: int, slow: int, *, compared: int = 0, disagreed: int = 0
-) -> dict[str, judge.Tally]:
-    """Return one tally per signal: a number of bad events among all requests, or among those that were compared."""
+def tallies(requests: int, errors: int, rejections: int, slow: int) -> dict[str, judge.Tally]:
+    """Return one tally for each signal that the gateway counts: a number of bad events among all requests."""
     bad = {"errors": errors, "latency": slow, "rejections": rejections}
-    usual = {name: judge.Tally(requests, min(bad[name], requests)) for name in SIGNALS}
-    return {**usual, DISAGREEMENT: judge.Tally(compared, disagreed)}
+    return {name: judge.Tally(requests, min(bad[name], requests)) for name in SIGNALS}
+
+
+def idle(*, mirror: float) -> tuple[str, ...]:
+    """Return the signals that are not measured in a step, so that they do not hold it back.
+
+    Args:
+        mirror: percent of the requests that are copied in the step.
+    """
+    return () if mirror else (DISAGREEMENT,)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tidegate.controller.page import plots
 from tidegate.controller.page.style import CSS
+from tidegate.trial.counting import Totals
 
 Report = Mapping[str, Any]
 
@@ -72,7 +73,8 @@ def _plots(report: Report) -> Iterable[str]:
         legend = [("asked rule", "asked"), ("candidate", "observed")]
         figures.append(_figure("The candidate's share of the requests", legend, split, ""))
     roles = [("candidate", "candidate"), ("stable", "stable"), ("asked rule", "objective")]
-    for signal, name in _TITLES.items():
+    further = {name: name.capitalize() for name in plots.further_signals(report)}
+    for signal, name in {**_TITLES, **further}.items():
         rates = plots.rates_plot(report, signal)
         if rates is not None and (signal != "rejections" or _any_rejected(report)):
             note = f"A row per step. Each interval holds at every look with {_PERCENT} %, for independent requests."
@@ -156,11 +158,15 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], styles: Seque
     return f'<div class="table {kind}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _counted(counts: Mapping[str, int] | None) -> str:
+def _counted(counts: Mapping[str, Any] | None) -> str:
     if not counts:
         return "–"
-    rejected = f", {counts['rejections']:,} rejected" if counts["rejections"] else ""
-    return f"{counts['requests']:,} requests, {counts['errors']:,} failed, {counts['slow']:,} slow{rejected}"
+    counted = Totals.from_dict(counts)
+    rejected = f", {counted.rejections:,} rejected" if counted.rejections else ""
+    further = "".join(
+        f", {name} {tally.bad:,} of {tally.requests:,}" for name, tally in counted.further.items() if tally.bad
+    )
+    return f"{counted.requests:,} requests, {counted.errors:,} failed, {counted.slow:,} slow{rejected}{further}"
 
 
 _SENTENCES = {

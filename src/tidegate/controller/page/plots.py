@@ -25,6 +25,8 @@ from tidegate.controller.page.axes import (
 )
 from tidegate.judge import Tally
 from tidegate.judge.bernoulli import lower_bound, upper_bound
+from tidegate.trial.counting import Totals
+from tidegate.trial.rules import tallies
 
 #: Of the intervals, each side half of it: the true rate is ever outside with at most this probability.
 INTERVAL_DELTA = 0.05
@@ -143,15 +145,25 @@ def style_of(report: Report, signal: str) -> str:
     return _SIGNAL_STYLES[signal_names(report).index(signal)]
 
 
-_COUNTED = {"errors": "errors", "latency": "slow", "rejections": "rejections"}
+def further_signals(report: Report) -> list[str]:
+    """Return the signals that other sources than the gateway counted."""
+    found: dict[str, None] = {}
+    for step in report["steps"]:
+        for counts in (step["by_role"] or {}).values():
+            found |= dict.fromkeys(Totals.from_dict(counts).further if counts else ())
+    return list(found)
 
 
 def _tallies(step: Mapping[str, Any], signal: str) -> dict[str, Tally]:
-    key = _COUNTED.get(signal)
     found = {}
     for role, counts in (step["by_role"] or {}).items():
-        if key is not None and counts and counts["requests"]:
-            found[role] = Tally(counts["requests"], min(counts[key], counts["requests"]))
+        if not counts:
+            continue
+        counted = Totals.from_dict(counts)
+        usual = tallies(counted.requests, counted.errors, counted.rejections, counted.slow)
+        tally = usual.get(signal, counted.of(signal))
+        if tally.requests:
+            found[role] = tally
     return found
 
 
@@ -200,4 +212,13 @@ def _since(start: datetime, at: str) -> float:
     return max(0.0, (datetime.fromisoformat(at) - start).total_seconds())
 
 
-__all__ = ["HEIGHT", "INTERVAL_DELTA", "evidence_plot", "rates_plot", "signal_names", "split_plot", "style_of"]
+__all__ = [
+    "HEIGHT",
+    "INTERVAL_DELTA",
+    "evidence_plot",
+    "further_signals",
+    "rates_plot",
+    "signal_names",
+    "split_plot",
+    "style_of",
+]
