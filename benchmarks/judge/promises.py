@@ -38,8 +38,8 @@ RATE, OBJECTIVE = 0.01, 0.001
 #: The steps of a healthy rollout, each looked at every second to its end.
 STEPS, STEP_SECONDS = (0.05, 0.25, 0.5, 1.0), 300
 
-ERRORS = SignalPolicy("errors", OBJECTIVE)
-LATENCY = SignalPolicy("latency", OBJECTIVE, tempering=0.5, patience=3)
+ERRORS = SignalPolicy("errors", OBJECTIVE, alpha_share=4.0)
+LATENCY = SignalPolicy("latency", OBJECTIVE, tempering=0.5, patience=3, alpha_share=2.0)
 REJECTIONS = SignalPolicy("rejections", OBJECTIVE, verb="were rejected")
 POLICIES = {
     "errors": Policy((ERRORS,)),

@@ -16,7 +16,7 @@ from tidegate.judge.crowd_bets import Tallies, log_gamma
 POLICY = judge.Policy(
     (
         judge.SignalPolicy("errors", 0.001),
-        judge.SignalPolicy("latency", 0.01, tempering=0.5, patience=3, margin=0.01),
+        judge.SignalPolicy("latency", 0.01, tempering=0.5, patience=3, margin=0.01, alpha_share=2.0),
         judge.SignalPolicy("mostly bad", 0.3, min_requests=5, margin=0.3),
     )
 )

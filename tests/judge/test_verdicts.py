@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tidegate.judge import Policy, SignalPolicy, Tally, assess, begin, begin_step, observe
 
@@ -261,6 +263,22 @@ def test_more_signals_ask_for_more_evidence_each():
     assert 0.0 < harm(many) < harm(few)
 
 
+@given(st.lists(st.floats(0.1, 50.0), min_size=1, max_size=9), st.floats(0.0001, 0.2))
+def test_signals_divide_alpha_by_their_shares_and_spend_no_more_than_all_of_it(shares, alpha):
+    signals = tuple(SignalPolicy(f"s{number}", 0.01, alpha_share=share) for number, share in enumerate(shares))
+    policy = Policy(signals, alpha=alpha)
+    spent = [policy.alpha_of(signal) for signal in signals]
+    assert sum(spent) == pytest.approx(alpha)
+    assert [part / spent[0] for part in spent] == pytest.approx([share / shares[0] for share in shares])
+
+
+def test_a_signal_that_cannot_fail_a_candidate_takes_nothing_of_alpha_from_those_that_can():
+    errors, latency = SignalPolicy("errors", 0.001, alpha_share=3.0), SignalPolicy("latency", 0.01)
+    for other in (SignalPolicy("shown", 0.1, is_dry_run=True), SignalPolicy("warns", 0.1, is_critical=False)):
+        policy = Policy((errors, latency, other))
+        assert [policy.alpha_of(signal) for signal in policy.signals] == pytest.approx([0.0075, 0.0025, 0.002])
+
+
 @pytest.mark.parametrize(
     ("build", "says"),
     [
@@ -270,6 +288,7 @@ def test_more_signals_ask_for_more_evidence_each():
         (lambda: SignalPolicy("errors", 1.0), "errors: objective must satisfy 0 <= objective < 1, got 1.0"),
         (lambda: SignalPolicy("errors", 0.1, margin=0.0), "margin"),
         (lambda: SignalPolicy("errors", 0.1, min_requests=0), "min_requests"),
+        (lambda: SignalPolicy("errors", 0.1, alpha_share=0.0), "errors: alpha_share must satisfy alpha_share > 0"),
         (lambda: SignalPolicy("errors", 0.1, tempering=1.5), "tempering"),
         (lambda: Policy(()), "at least one signal"),
         (lambda: Policy((SignalPolicy("a", 0.1), SignalPolicy("a", 0.2))), "names must differ, got a, a"),

@@ -34,23 +34,29 @@ class Terms:
     min_requests: Floats
     tempering: Floats
     most_per_look: Floats
-    fail: float
+    fail: Floats
     passed: float
-    reference_fail: float
+    reference_fail: Floats
     reference_pass: float
 
     @classmethod
     def of(cls, policy: Policy) -> Self:
-        fail, signals = looks.fail_threshold(policy), policy.signals
+        signals = policy.signals
+        fail = np.array([looks.fail_threshold(policy, signal) for signal in signals])
         return cls(
             objective=np.array([signal.objective for signal in signals]),
             margin=np.array([signal.margin for signal in signals]),
             min_requests=np.array([float(signal.min_requests) for signal in signals]),
             tempering=np.array([signal.tempering for signal in signals]),
-            most_per_look=np.array([fail / s.patience if s.patience > 1 else math.inf for s in signals]),
+            most_per_look=np.array(
+                [
+                    most / held.patience if held.patience > 1 else math.inf
+                    for held, most in zip(signals, fail, strict=True)
+                ]
+            ),
             fail=fail,
             passed=looks.pass_threshold(policy),
-            reference_fail=looks.REFERENCE_SHARE * policy.alpha_per_signal,
+            reference_fail=looks.REFERENCE_SHARE * np.array([policy.alpha_of(signal) for signal in signals]),
             reference_pass=looks.REFERENCE_SHARE * policy.beta,
         )
 
@@ -64,6 +70,8 @@ class Terms:
             min_requests=self.min_requests[chosen],
             tempering=self.tempering[chosen],
             most_per_look=self.most_per_look[chosen],
+            fail=self.fail[chosen],
+            reference_fail=self.reference_fail[chosen],
         )
 
 
@@ -85,7 +93,7 @@ class Purses:
     def log(self) -> Floats:
         return _log_sum(np.concatenate((self.reserve[None], self.bets)))
 
-    def after(self, factors: Floats, requests: npt.NDArray[Any], ceiling: float) -> Purses:
+    def after(self, factors: Floats, requests: npt.NDArray[Any], ceiling: Floats | float) -> Purses:
         start = wealth.DRIP_START
         fed = self._fed(wealth.DRIP * np.log((self.requests + start) / (self.requests + requests + start)))
         laid = fed.bets + factors

@@ -140,11 +140,11 @@ class _Edge:
         return self.n1 * d1 + self.n0 * d0, second1 + second0
 
 
-def upper_bound(tallies: Tallies, delta: float, tempering: Floats) -> Floats:
+def upper_bound(tallies: Tallies, delta: Floats | float, tempering: Floats) -> Floats:
     """Return `bernoulli.upper_bound` of each."""
     n, y = tallies.requests, tallies.bad
     bad, good = tempering * y, tempering * (n - y)
-    bar = _log_beta(bad + 0.5, good + 0.5) - math.log(math.pi) + math.log(delta)
+    bar = _log_beta(bad + 0.5, good + 0.5) - math.log(math.pi) + np.log(delta)
     low, high = y / np.maximum(n, 1), np.ones(n.shape)
     going = np.ones(n.shape, dtype=bool)
     for _ in range(_ROOT_STEPS):

@@ -81,9 +81,9 @@ def observe(
     )
 
 
-def fail_threshold(policy: Policy) -> float:
+def fail_threshold(policy: Policy, signal: SignalPolicy) -> float:
     """Return the log e-value at which a signal fails."""
-    return -math.log((1.0 - REFERENCE_SHARE) * policy.alpha_per_signal)
+    return -math.log((1.0 - REFERENCE_SHARE) * policy.alpha_of(signal))
 
 
 def pass_threshold(policy: Policy) -> float:
@@ -165,8 +165,9 @@ def _settled(policy: Policy, signal: SignalPolicy, seen: SignalEvidence, *, alon
     else:
         worse = bets.against_stable(y1, y0, base, guess, tempering=tempering)
         safe = bets.for_safety(signal, y1, y0, base, guess, tempering=tempering)
-    most = fail_threshold(policy) / signal.patience if signal.patience > 1 else math.inf
-    ceiling = fail_threshold(policy) + HEADROOM
+    enough = fail_threshold(policy, signal)
+    most = enough / signal.patience if signal.patience > 1 else math.inf
+    ceiling = enough + HEADROOM
     return replace(
         _learn_stable(seen),
         worse=seen.worse.after([min(factor, most) for factor in worse], y1.requests, ceiling),
@@ -192,7 +193,7 @@ def _most_tolerated(policy: Policy, signal: SignalPolicy, seen: SignalEvidence, 
     objective = bernoulli.clip(signal.objective)
     if seen.known_stable.requests < KNOWN_STABLE:
         return objective
-    delta = REFERENCE_SHARE * policy.alpha_per_signal
+    delta = REFERENCE_SHARE * policy.alpha_of(signal)
     return max(objective, bernoulli.clip(bernoulli.upper_bound(seen.known_stable, delta, tempering)))
 
 

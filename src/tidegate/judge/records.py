@@ -52,6 +52,8 @@ class SignalPolicy:
         patience: least number of looks with evidence that a fail takes; one look counts for 1/patience of it at most.
             1 lets a single look fail a candidate; more where a stall as long as a look is no reason to.
         weight: share of the score that the signal has beside the others, above 0.
+        alpha_share: part of the policy's alpha that the signal may spend, in proportion to those of the others, above
+            0: the larger, the sooner its harm is found, and the later that of the others.
         is_critical: whether harm on this signal fails the candidate; else it is a warning.
         is_dry_run: whether the signal is shown and counts for nothing.
         verb: what the bad requests did, as the reasons say it: "14 of 210 candidate requests *failed*".
@@ -65,8 +67,13 @@ class SignalPolicy:
     patience: int = 1
     verb: str = "failed"
     weight: float = 1.0
+    alpha_share: float = 1.0
     is_critical: bool = True
     is_dry_run: bool = False
+
+    @property
+    def fails_candidates(self) -> bool:
+        return self.is_critical and not self.is_dry_run
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -77,6 +84,7 @@ class SignalPolicy:
         _within(f"{self.name}: tempering", self.tempering, 0.0 < self.tempering <= 1.0, "0 < tempering <= 1")
         _within(f"{self.name}: patience", self.patience, self.patience >= 1, "patience >= 1")
         _within(f"{self.name}: weight", self.weight, self.weight > 0.0, "weight > 0")
+        _within(f"{self.name}: alpha_share", self.alpha_share, self.alpha_share > 0.0, "alpha_share > 0")
 
 
 @dataclass(frozen=True)
@@ -103,10 +111,14 @@ class Policy:
         _within("alpha", self.alpha, 0.0 < self.alpha < 1.0, "0 < alpha < 1")
         _within("beta", self.beta, 0.0 < self.beta < 1.0, "0 < beta < 1")
 
-    @property
-    def alpha_per_signal(self) -> float:
-        """Bonferroni: the signals of one rollout are dependent in ways that nobody knows."""
-        return self.alpha / len(self.signals)
+    def alpha_of(self, signal: SignalPolicy) -> float:
+        """Return the probability that a healthy candidate ever fails on this signal.
+
+        A weighted Bonferroni: the signals of one rollout are dependent in ways that nobody knows. Only those that can
+        fail a candidate divide alpha among them; the others are held to as much as if they were one of these.
+        """
+        shares = sum(each.alpha_share for each in self.signals if each.fails_candidates)
+        return self.alpha * signal.alpha_share / (shares if signal.fails_candidates else shares + signal.alpha_share)
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def _together(signals: Sequence[SignalVerdict]) -> str:
 
 
 def _assess(policy: Policy, signal: SignalPolicy, known: SignalEvidence) -> SignalVerdict:
-    harm = min(known.worse.log, known.outside.log) / fail_threshold(policy)
+    harm = min(known.worse.log, known.outside.log) / fail_threshold(policy, signal)
     safety = known.safe.log / pass_threshold(policy)
     outcome: Outcome = "inconclusive"
     if harm >= 1.0 and known.candidate.bad >= LEAST_BAD_EVENTS:

@@ -15,6 +15,9 @@ P99_BUDGET = 0.01
 LATENCY_TEMPERING = 0.5
 LATENCY_PATIENCE = 3
 
+#: Of alpha, beside 1 for every other signal: what harms users most often is to be found soonest.
+ALPHA_SHARES = {"errors": 4.0, "latency": 2.0}
+
 SIGNALS = ("errors", "latency", "rejections")
 #: Measured while requests are copied: those on which the candidate answered otherwise than stable.
 DISAGREEMENT = "disagreement"
@@ -31,7 +34,9 @@ def policy(*, budget: float, latency: str, alpha: float, margin: float, min_requ
     """
     return judge.Policy(
         signals=(
-            judge.SignalPolicy("errors", objective=budget, margin=margin, min_requests=min_requests),
+            judge.SignalPolicy(
+                "errors", objective=budget, margin=margin, min_requests=min_requests, alpha_share=ALPHA_SHARES["errors"]
+            ),
             judge.SignalPolicy(
                 "latency",
                 objective=P99_BUDGET,
@@ -39,6 +44,7 @@ def policy(*, budget: float, latency: str, alpha: float, margin: float, min_requ
                 min_requests=min_requests,
                 tempering=LATENCY_TEMPERING,
                 patience=LATENCY_PATIENCE,
+                alpha_share=ALPHA_SHARES["latency"],
                 verb=f"took {latency} or longer",
             ),
             judge.SignalPolicy(
