@@ -1,0 +1,11 @@
+"""What every test may rely on, however the suite was started."""
+
+from __future__ import annotations
+
+import signal
+
+# A shell without job control starts a command in the background with SIGINT ignored, and every process below inherits
+# that: a command that a test interrupts would never notice. A handler of Python's is not inherited, so what tests start
+# takes Ctrl-C as it does at a keyboard.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
