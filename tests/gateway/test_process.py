@@ -179,6 +179,6 @@ def test_files_of_the_gateway_name_its_process(run: Run[Any], gateway: EnvoyGate
     folder = GatewayFolder(gateway._folder.root)
     record = read_json(folder.record)
     assert record is not None
-    assert set(record) == {"pid", "create_time", "admin_port", "host", "port"}
-    assert OsProcess(record["pid"], record["create_time"]).is_alive()
-    assert not OsProcess(record["pid"], record["create_time"] - 60).is_alive()
+    assert set(record) == {"pid", "born", "admin_port", "host", "port"}
+    assert OsProcess(record["pid"], record["born"]).is_alive()
+    assert not OsProcess(record["pid"], f"1{record['born']}").is_alive()

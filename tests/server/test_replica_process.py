@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from tests.server.bundles import slow_request, write_bundle_of
 from tests.server.processes import DEADLINE_SECONDS, replica, spawn, wait_until
 from tests.support import models
 from tidegate.artifact.bundle import Bundle
+from tidegate.boot import birth_of
 from tidegate.runtime.registry import runtime_names
 
 # Each of these starts a process of its own: on one worker they do not start all at once.
@@ -65,7 +65,7 @@ def test_state_file_lock_and_headers(quick_bundle: Bundle, tmp_path: Path) -> No
     with replica(quick_bundle.folder, tmp_path) as running:
         state = json.loads((tmp_path / "state.json").read_bytes())
         assert state["pid"] == running.process.pid
-        assert state["create_time"] == psutil.Process(running.process.pid).create_time()
+        assert state["born"] == birth_of(running.process.pid)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "log", "state.json"]
 
         answer = running.client.post("/predict", json=list(quick_bundle.sample), headers={"x-request-id": "r-1"})

@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
+from tidegate.boot import birth_of
 
 TAKEN = 75
 
@@ -157,7 +157,7 @@ async def _run(options: argparse.Namespace) -> None:
     else:
         state = {
             "pid": os.getpid(),
-            "create_time": psutil.Process().create_time(),
+            "born": birth_of(os.getpid()),
             "host": host,
             "port": port,
             "started_at": time.time(),

@@ -49,6 +49,16 @@ def install(app: FastAPI) -> None:
         body = {"error": {"code": code, "message": str(error.detail)}}
         return JSONResponse(body, error.status_code, headers=error.headers)
 
+    @app.exception_handler(OSError)
+    async def _refused(request: Request, error: OSError) -> JSONResponse:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        told = Unavailable(
+            f"the controller's files cannot be written or read: {error.strerror or error}",
+            subject=str(error.filename) if error.filename is not None else None,
+            hint="make room on the disk, or see what else is wrong with: tidegate doctor",
+        )
+        return JSONResponse({"error": told.as_dict()}, status_of(told))
+
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)

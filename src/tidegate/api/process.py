@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psutil
 import uvicorn
 
 from tidegate.api.app import build_app
+from tidegate.boot import birth_of
 from tidegate.contract.errors import Conflict, InvalidInput
 from tidegate.controller.home import Home, write_atomically
 from tidegate.controller.notifications import addressees
@@ -113,7 +113,7 @@ def _announce(home: Home, url: str, gateway_url: str) -> None:
     """Write where the controller is; a reader of this file finds everything up."""
     address = {
         "pid": os.getpid(),
-        "create_time": psutil.Process().create_time(),
+        "born": birth_of(os.getpid()),
         "port": urlsplit(url).port,
         "url": url,
         "gateway_port": urlsplit(gateway_url).port,

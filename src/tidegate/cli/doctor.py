@@ -226,6 +226,11 @@ def check_deployments(client: Client) -> Iterator[Finding]:
     """Compare ready and wanted replicas of each deployment."""
     for status in client.list():
         name = status["name"]
+        if status.get("trouble"):
+            yield Finding(
+                f"deployment {name}", Level.FAIL, str(status["trouble"]), "Mend that; the rest goes on by itself"
+            )
+            continue
         replicas = status.get("replicas", {})
         told = ", ".join(
             f"revision {revision}: {health['ready']} of {health['wanted']} replicas ready"
@@ -282,7 +287,7 @@ def newest_change(home: Path) -> float:
 
 
 def check_clock(now: float, newest: float) -> Finding:
-    """Steps and reports are timed by the wall clock; state from the future means that it was set back."""
+    """Events and reports are dated by the clock; state from the future means that it was set back."""
     behind = newest - now
     if behind > CLOCK_WARN_SECONDS:
         fix = "Set it right (timedatectl set-ntp true), then: tidegate doctor"

@@ -112,6 +112,8 @@ def status_view(status: Mapping[str, Any], now: datetime) -> RenderableType:
         ]
     )
     parts: list[RenderableType] = [head, Text(), revisions_view(status)]
+    if status.get("trouble"):
+        parts += [Text(), Text(f"trouble: {status['trouble']}", style="bold red")]
     if rollout:
         parts += [Text(), rollout_view(rollout, now)]
     return Group(*parts)

@@ -85,6 +85,8 @@ class Status(TypedDict, total=False):
     split_observed: dict[str, float] | None
     replicas: dict[str, dict[str, Any]]
     rollout: Rollout | None
+    #: What keeps the controller from going on with this deployment; None: nothing.
+    trouble: str | None
 
 
 class History(TypedDict, total=False):

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import psutil
 
+from tidegate.boot import birth_of
 from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 from tidegate.controller.home import Home, read_json, write_atomically
 
@@ -248,7 +249,7 @@ def _process(address: dict[str, Any]) -> psutil.Process | None:
     try:
         process = psutil.Process(address["pid"])
         alive = process.status() != psutil.STATUS_ZOMBIE
-        same = abs(process.create_time() - address["create_time"]) < 1.0
+        same = birth_of(process.pid) == address["born"]
     except (psutil.NoSuchProcess, KeyError):
         return None
     return process if alive and same else None

@@ -20,6 +20,7 @@ from tidegate.contract.errors import TidegateError
 from tidegate.contract.request import DeploymentRequest
 from tidegate.controller import page, planning, report, trail
 from tidegate.controller.checking import Checks
+from tidegate.controller.clock import Clock
 from tidegate.controller.comparing import Comparer
 from tidegate.controller.evidence import Measured
 from tidegate.controller.gates import Gates
@@ -52,6 +53,8 @@ log = logging.getLogger(__name__)
 #: Edges taken in one tick at most; a chain longer than this would be a machine that runs in circles.
 MAX_EDGES = 8
 MAX_REPORTED_EVENTS = 10_000
+#: Between two attempts at files that could not be written.
+FILES_RETRY_SECONDS = 5.0
 
 _WATCHED = (Phase.BASELINE, Phase.SCALING, Phase.SHIFTING, Phase.ANALYZING, Phase.PAUSED, Phase.PROMOTING)
 
@@ -70,6 +73,7 @@ class Seen:
     restarts: dict[int, int] = field(default_factory=dict)
     rollout: int | None = None
     held: str | None = None
+    trouble: str | None = None
 
 
 class Reconciler:
@@ -90,6 +94,8 @@ class Reconciler:
         self._recorder = Recorder(home, name)
         self._gates = Gates(store)
         self._waited: int | None = None
+        self._clock = Clock()
+        self._files_failed_at = float("-inf")
         self.seen = Seen()
 
     async def tick(self) -> bool:
@@ -107,6 +113,8 @@ class Reconciler:
 
     def _keep_files(self, deployment: DeploymentRow) -> None:
         """Write what people and Prometheus read. It comes last, so that its failure stops nothing else."""
+        if time.monotonic() - self._files_failed_at < FILES_RETRY_SECONDS:
+            return
         caught_up, self._caught_up = self._caught_up, True
         row = self._store.active_rollout(deployment.id)
         number = deployment.stable if deployment.stable is not None else (row.to_revision if row is not None else None)
@@ -118,7 +126,8 @@ class Reconciler:
             if not caught_up:
                 self._catch_up(deployment)
         except Exception:
-            log.exception("%s: reports or monitoring files could not be written", self._name)
+            log.exception("%s: reports or monitoring files could not be written; trying again", self._name)
+            self._files_failed_at, self._caught_up, self._monitored = time.monotonic(), False, None
 
     def _catch_up(self, deployment: DeploymentRow) -> None:
         """Write the reports that an earlier controller was killed before writing."""
@@ -146,7 +155,7 @@ class Reconciler:
             # What was said of the candidate before must not be held against this one.
             self.seen.rollout, self.seen.verdict, self.seen.measured, self.seen.looked_at = row.id, None, None, 0.0
             self.seen.kept_at = None
-        rollout = Rollout.from_storage(row.state)
+        rollout = Rollout.from_storage(row.state).on_clock(self._clock.look())
         measured = Measured.from_storage(row.evidence)
         request = planning.request_of(self._revision(deployment, rollout.plan.candidate))
         opening = self._gates.opening(row, rollout, request)
@@ -163,11 +172,12 @@ class Reconciler:
             await self._ensure_all(deployment, row, rollout)
         if not going_back:
             split_took = await self._put_split(rollout, request)
-        await self._take_edges(row, measured, request, split_took, refused=refused)
+        await self._take_edges(row, rollout, measured, request, split_took, refused=refused)
 
     async def _take_edges(
         self,
         row: RolloutRow,
+        rollout: Rollout,
         measured: Measured,
         request: DeploymentRequest,
         split_took: float | None,
@@ -177,16 +187,16 @@ class Reconciler:
         """Look, decide, store and move traffic until there is nothing more to decide now.
 
         Args:
-            row: of the rollout as it is stored.
+            row, rollout: the rollout as it is stored, with its times on the clock of this tick.
             split_took: what `_put_split` said of the state's traffic.
             refused: why a hook wants the candidate taken back, if one does.
         """
-        rollout, rules = Rollout.from_storage(row.state), rules_of(request)
+        rules = rules_of(request)
         for _ in range(MAX_EDGES):
             # Requests counted before the split came into force belong to the step before: look before the next begins.
             due = split_took is not None or rollout.phase is Phase.SHIFTING
             measured, looked = await self._look(row, rollout, measured, request, rules, due=due)
-            now = datetime.now(UTC)
+            now = self._clock.now()
             if looked:
                 self._keep_look(row, rollout, measured, now)
             moved = self._decide(row, rollout, measured, request, now, refused=refused)
@@ -264,7 +274,7 @@ class Reconciler:
         if self._waited != row.id or rollout.phase is not Phase.PREPARING:
             return row, rollout
         self._waited = None
-        begun = rollout.evolve(phase_since=datetime.now(UTC))
+        begun = rollout.evolve(phase_since=self._clock.now())
         return self._store.save_look(row, begun.for_storage(), measured.for_storage()), begun
 
     async def _ensure_all(self, deployment: DeploymentRow, row: RolloutRow, rollout: Rollout) -> None:
@@ -281,7 +291,7 @@ class Reconciler:
             force; None when the split was in force before, or nobody can say.
         """
         changed = await self._set_split(rollout.traffic(), request)
-        return (datetime.now(UTC) - rollout.phase_since).total_seconds() if changed else None
+        return (self._clock.now() - rollout.phase_since).total_seconds() if changed else None
 
     async def _look(
         self,

@@ -17,6 +17,7 @@ from tidegate.contract.names import check_name
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.controller import admission, freezing, notifications, planning, readiness
 from tidegate.controller.admission import Refusals
+from tidegate.controller.clock import Clock
 from tidegate.controller.courier import send_test
 from tidegate.controller.evidence import Measured
 from tidegate.controller.freezing import Override
@@ -126,10 +127,11 @@ class Service:
         admission.refuse_breaking(comparison, stable, allowed=request.gates.allow_breaking)
         request = admission.with_kept_golden(request, golden, self.home.golden)
         stables = {stable.number: stable} if stable is not None else {}
+        clock = Clock()
 
         def state(number: int | None, candidate: int) -> Mapping[str, Any]:
             plan = planning.plan_trial(request, stables[number] if number is not None else None, candidate)
-            return Rollout.begin(plan, datetime.now(UTC)).for_storage()
+            return Rollout.begin(plan, clock.now(), clock.setting).for_storage()
 
         message = f"revision on trial: {artifact.path}" if stable is not None else f"first revision: {artifact.path}"
         short = planning.too_short_steps(request) if stable is not None else ()
@@ -188,13 +190,13 @@ class Service:
             )
         if not (self.home.bundles / target.digest).exists():
             raise Conflict(f"the bundle of revision {number} is no longer there", subject=target.digest)
-        request = planning.request_of(target)
+        request, clock = planning.request_of(target), Clock()
 
         def state(found: int | None, candidate: int) -> Mapping[str, Any]:
             if found != stable.number:
                 raise Conflict(f"the stable revision of {name!r} has just changed", subject=name, hint="try again")
             plan: Plan = planning.plan_return(request, stable, candidate)
-            return Rollout.begin(plan, datetime.now(UTC)).for_storage()
+            return Rollout.begin(plan, clock.now(), clock.setting).for_storage()
 
         message = f"{by} asked to return to revision {number}" + (f": {reason}" if reason else "")
         row = self.store.start_rollout(
@@ -225,9 +227,11 @@ class Service:
                 )
             if asked is Command.PROMOTE and row.phase not in _PROMOTE_IS_REFUSED:
                 self._refuse_unready(name, row.to_revision)
-            now = datetime.now(UTC)
+            clock = Clock()
+            now = clock.now()
             try:
-                moved = command(Rollout.from_storage(row.state), asked, now, by=by, reason=reason)
+                stands = Rollout.from_storage(row.state).on_clock(clock.setting)
+                moved = command(stands, asked, now, by=by, reason=reason)
             except NotAllowed as refused:
                 raise Conflict(str(refused), subject=name) from refused
             phase = moved.rollout.phase.value

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tidegate.contract.errors import NotFound, TidegateError, Unavailable
+from tidegate.controller import trouble
 from tidegate.controller.courier import Courier
 from tidegate.controller.home import Home
 from tidegate.controller.reconcile import Reconciler, Seen
@@ -152,13 +153,15 @@ class Supervisor:
             waker.clear()
             try:
                 pause = TICK_SECONDS if await reconciler.tick() else IDLE_SECONDS
+                reconciler.seen.trouble = None
             except StaleState:
                 continue  # a person's command came in between: decide again from what is stored now
             except NotFound:
                 log.info("%s is no longer deployed", name)
                 return
-            except Exception:  # one broken deployment must not end the loop of the controller
+            except Exception as error:  # one broken deployment must not end the loop of the controller
                 log.exception("%s: a tick failed; trying again", name)
+                reconciler.seen.trouble = trouble.sentence(error, self._home.root)
                 pause = RETRY_SECONDS
             try:
                 await asyncio.wait_for(waker.wait(), pause)

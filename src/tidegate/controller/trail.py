@@ -15,8 +15,12 @@ SHARE = 0.01
 
 
 def is_due(started_at: datetime, last: datetime, now: datetime) -> bool:
-    """Say whether a look is to be kept; `last` is when one was kept before, or the start."""
-    return (now - last).total_seconds() >= SHARE * (now - started_at).total_seconds()
+    """Say whether a look is to be kept; `last` is when one was kept before, or the start.
+
+    One that was kept later than now is from before the clock was set back.
+    """
+    since = (now - last).total_seconds()
+    return since < 0 or since >= SHARE * (now - started_at).total_seconds()
 
 
 def entry(rollout: Rollout, measured: Measured, verdict: judge.Verdict | None) -> dict[str, Any]:

@@ -31,6 +31,7 @@ def status(deployment: DeploymentRow, last: RolloutRow | None, seen: Seen, url: 
         "split_observed": Measured.from_storage(active.evidence).observed_percent() if active is not None else None,
         "replicas": {str(number): _health(health) for number, health in sorted(seen.health.items())},
         "rollout": rollout_view(last, seen if active is not None else None) if last is not None else None,
+        "trouble": seen.trouble,
         "created_at": deployment.created_at.isoformat(),
     }
 

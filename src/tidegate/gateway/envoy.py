@@ -78,7 +78,7 @@ class EnvoyGateway:
             if found is None:
                 await self._start()
             else:
-                await self._adopt(found.pid, found.create_time, await self._admin_port(found))
+                await self._adopt(found.pid, found.born, await self._admin_port(found))
         await self.apply(self.snapshot())
 
     def _is_running(self) -> bool:
@@ -109,7 +109,7 @@ class EnvoyGateway:
         found = OsProcess.of(child.pid)
         if found is None:
             raise process.ended_at_start(self._folder, self._host, port, child.poll())
-        await self._adopt(found.pid, found.create_time, admin_port)
+        await self._adopt(found.pid, found.born, admin_port)
 
     def _earlier_port(self) -> int:
         """Return the port that the system chose before, 0 when it is to choose another."""
@@ -132,7 +132,7 @@ class EnvoyGateway:
                 got="\n".join(process.last_lines(self._folder.log, 5)) or None,
             )
 
-    async def _adopt(self, pid: int, create_time: float, admin_port: int) -> None:
+    async def _adopt(self, pid: int, born: str, admin_port: int) -> None:
         admin = Admin(admin_port)
         try:
             listener = await self._listener(admin)
@@ -141,7 +141,7 @@ class EnvoyGateway:
             await admin.close()
             raise
         self._admin = admin
-        self._record = EnvoyRecord(pid, create_time, admin_port, *listener)
+        self._record = EnvoyRecord(pid, born, admin_port, *listener)
         if process.load_record(self._folder) != self._record:
             process.save_record(self._folder, self._record)
 

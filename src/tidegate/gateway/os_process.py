@@ -10,27 +10,24 @@ from typing import Self
 
 import psutil
 
-#: `psutil` computes creation times from the boot time, which the kernel rounds and clock adjustments move a little.
-_SAME_SECONDS = 2.0
+from tidegate.boot import birth_of
 
 _POLL_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
 class OsProcess:
-    """A process known by pid and creation time (seconds since 1970, as `psutil` gives it)."""
+    """A process known by its pid and its birth (`boot.birth_of`)."""
 
     pid: int
-    create_time: float
+    born: str
 
     @classmethod
     def of(cls, pid: int) -> Self | None:
         """Return the living process with this pid, None when there is none."""
-        try:
-            found = cls(pid, psutil.Process(pid).create_time())
-        except psutil.Error:
-            return None
-        return found if found.is_alive() else None
+        born = birth_of(pid)
+        found = cls(pid, born) if born is not None else None
+        return found if found is not None and found.is_alive() else None
 
     def is_alive(self) -> bool:
         """Say whether this very process runs; a zombie, once its last thread has ended, does not."""
@@ -65,9 +62,7 @@ class OsProcess:
     def _process(self) -> psutil.Process | None:
         try:
             process = psutil.Process(self.pid)
-            if abs(process.create_time() - self.create_time) > _SAME_SECONDS:
-                return None
-            return None if _is_dead(process) else process
+            return None if birth_of(self.pid) != self.born or _is_dead(process) else process
         except psutil.Error:
             return None
 
@@ -83,8 +78,9 @@ def find_by_argument(*arguments: str) -> list[OsProcess]:
     Takes some milliseconds per hundred processes: for when the record of a process was lost, not for a loop.
     """
     found = []
-    for process in psutil.process_iter(["pid", "create_time", "cmdline", "status"]):
+    for process in psutil.process_iter(["pid", "cmdline", "status"]):
         info = process.info
         if set(arguments) <= set(info["cmdline"] or ()) and info["status"] != psutil.STATUS_ZOMBIE:
-            found.append(OsProcess(info["pid"], info["create_time"]))
+            born = birth_of(info["pid"])
+            found += [OsProcess(info["pid"], born)] if born is not None else []
     return found

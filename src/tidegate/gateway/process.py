@@ -33,19 +33,19 @@ class EnvoyRecord:
     """What `envoy.json` says of the process."""
 
     pid: int
-    create_time: float
+    born: str
     admin_port: int
     host: str
     port: int
 
     @property
     def process(self) -> OsProcess:
-        return OsProcess(self.pid, self.create_time)
+        return OsProcess(self.pid, self.born)
 
     @property
     def epoch(self) -> str:
         """Name of this process, unlike that of any other before or after."""
-        return f"{self.pid}@{self.create_time:.2f}"
+        return f"{self.pid}@{self.born}"
 
 
 def load_record(folder: GatewayFolder) -> EnvoyRecord | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, Self
 
@@ -234,6 +234,21 @@ class Transition:
     by: str | None = None
 
 
+#: A clock that is kept right by small corrections is not moved by more than this between two looks at it.
+CORRECTED_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class ClockSetting:
+    """How the clock is set: in this boot of the machine, which began at `booted_at` (seconds since 1970) according to it.
+
+    It stays what it is as time passes, and changes when somebody sets the clock.
+    """
+
+    boot: str
+    booted_at: float
+
+
 @dataclass(frozen=True)
 class Rollout:
     """Where a rollout stands.
@@ -251,6 +266,7 @@ class Rollout:
             the promotion.
         stable_kept: replicas that stable is down to; None while it has all of them.
         held_weight: for ROLLING_BACK, percent that the candidate keeps until stable has replicas for it again.
+        clock: how the clock was set by which the times above are; None where nobody said so.
     """
 
     plan: Plan
@@ -265,11 +281,28 @@ class Rollout:
     scaling_to: int | None = None
     stable_kept: int | None = None
     held_weight: float = 0
+    clock: ClockSetting | None = None
 
     @classmethod
-    def begin(cls, plan: Plan, now: datetime) -> Self:
+    def begin(cls, plan: Plan, now: datetime, clock: ClockSetting | None = None) -> Self:
         """Return the state in which every rollout starts."""
-        return cls(plan=plan, phase=Phase.PREPARING, phase_since=now, reason="the candidate's replicas are starting")
+        reason = "the candidate's replicas are starting"
+        return cls(plan=plan, phase=Phase.PREPARING, phase_since=now, reason=reason, clock=clock)
+
+    def on_clock(self, clock: ClockSetting) -> Self:
+        """Return this state with its times as the clock tells them now.
+
+        When the clock was set meanwhile, they move along with it, so that as much time has gone by as before: a step
+        is neither over at once nor without an end. What went by over a reboot is known from the clock alone.
+        """
+        if self.clock is None or self.clock.boot != clock.boot:
+            return self.evolve(clock=clock)
+        moved = clock.booted_at - self.clock.booted_at
+        if abs(moved) < CORRECTED_SECONDS:
+            return self
+        by = timedelta(seconds=moved)
+        unready_since = self.unready_since + by if self.unready_since is not None else None
+        return self.evolve(clock=clock, phase_since=self.phase_since + by, unready_since=unready_since)
 
     @property
     def is_terminal(self) -> bool:
@@ -353,6 +386,7 @@ class Rollout:
             "scaling_to": self.scaling_to,
             "stable_kept": self.stable_kept,
             "held_weight": self.held_weight,
+            "clock": vars(self.clock) if self.clock is not None else None,
         }
 
     @classmethod
@@ -374,6 +408,7 @@ class Rollout:
             scaling_to=stored.get("scaling_to"),
             stable_kept=stored.get("stable_kept"),
             held_weight=stored.get("held_weight", 0),
+            clock=ClockSetting(**stored["clock"]) if stored.get("clock") else None,
         )
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO
 
 import orjson
-import psutil
 
+from tidegate.boot import birth_of
 from tidegate.contract.errors import Conflict
 
 LOCK_NAME = "lock"
@@ -41,7 +41,7 @@ def write_state(run_dir: Path, host: str, port: int, grpc_port: int | None = Non
     pid = os.getpid()
     state = {
         "pid": pid,
-        "create_time": psutil.Process(pid).create_time(),
+        "born": birth_of(pid),
         "host": host,
         "port": port,
         "started_at": datetime.now(UTC).isoformat(),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, create_engine, event, func, insert, select, update
+from sqlalchemy import Connection, Engine, ExceptionContext, Row, create_engine, event, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from tidegate.contract.errors import Conflict, NotFound, Unavailable
@@ -16,6 +17,9 @@ from tidegate.store.outbox import Addressees, Outbox, nobody, post
 from tidegate.store.records import DeploymentRow, Event, NewEvent, RevisionRow, RolloutRow
 from tidegate.store.rows import event_of, time_of, time_text
 from tidegate.store.schema import SCHEMA_VERSION, deployments, events, looks, metadata, revisions, rollouts
+
+#: How the names of SQLite's errors begin that a file, a disk or another process is the reason of.
+_REFUSALS = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_BUSY")
 
 
 class ActiveRolloutExists(Conflict):
@@ -52,7 +56,8 @@ class Store:
                     hint="upgrade this installation, or point TIDEGATE_HOME at another folder",
                 )
             metadata.create_all(db)
-            db.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            if found != SCHEMA_VERSION:  # else nothing is written: a controller can start on a disk that is full
+                db.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self.freezes = Freezes(self._engine)
 
     def close(self) -> None:
@@ -326,6 +331,16 @@ def _engine(path: Path) -> Engine:
         connection.isolation_level = None
         for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "handle_error")
+    def _refused(context: ExceptionContext) -> None:
+        error = context.original_exception
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorname.startswith(_REFUSALS):
+            raise Unavailable(
+                f"the store cannot be used: {error}",
+                subject=str(path),
+                hint="make room on its disk, or see what else is wrong with: tidegate doctor",
+            ) from error
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

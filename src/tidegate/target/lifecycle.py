@@ -29,11 +29,11 @@ EXIT_LOCKED = 75
 
 @dataclass(frozen=True)
 class SlotRecord:
-    """What is known of a replica beyond its process; kept in its folder. Times are seconds since 1970.
+    """What is known of a replica beyond its process; kept in its folder. Times are seconds since the machine booted.
 
     Attributes:
         spawned_at: when the process was started; None when none was, or when its death is already counted.
-        pid: of the process that was started, None when not known.
+        pid, born: of the process that was started (`boot.birth_of`), None when not known.
         restarts: deaths that were not asked for, of workers too once their replica died.
         early_deaths: how many of the latest deaths in a row came before `SETTLED_SECONDS`.
         not_before: no new process before this time.
@@ -44,6 +44,7 @@ class SlotRecord:
 
     spawned_at: float | None = None
     pid: int | None = None
+    born: str | None = None
     restarts: int = 0
     early_deaths: int = 0
     not_before: float = 0.0
@@ -111,9 +112,27 @@ def _ending(record: SlotRecord, alive: bool, now: float, grace_seconds: float) -
     return Step.WAIT
 
 
-def spawned(record: SlotRecord, pid: int | None, now: float) -> SlotRecord:
+def spawned(record: SlotRecord, pid: int | None, now: float, born: str | None = None) -> SlotRecord:
     """Return the record of a replica whose process was just started, or found running without a record."""
-    return replace(record, spawned_at=now, pid=pid, killed_because=None)
+    return replace(record, spawned_at=now, pid=pid, born=born, killed_because=None)
+
+
+def after_reboot(record: SlotRecord) -> SlotRecord:
+    """Return a record of an earlier boot with its times at the beginning of this one; its process died in between."""
+
+    def begun(moment: float | None) -> float | None:
+        return None if moment is None else 0.0
+
+    return replace(
+        record,
+        spawned_at=begun(record.spawned_at),
+        pid=None,
+        born=None,
+        not_before=0.0,
+        draining_since=begun(record.draining_since),
+        asked_to_end_at=begun(record.asked_to_end_at),
+        killed_at=begun(record.killed_at),
+    )
 
 
 def buried(record: SlotRecord, exit_code: int | None, now: float, *, worker_deaths: int = 0) -> SlotRecord:
@@ -129,6 +148,7 @@ def buried(record: SlotRecord, exit_code: int | None, now: float, *, worker_deat
             record,
             spawned_at=None,
             pid=None,
+            born=None,
             not_before=now + 1.0,
             last_exit="another process holds the lock of this replica",
         )
@@ -138,6 +158,7 @@ def buried(record: SlotRecord, exit_code: int | None, now: float, *, worker_deat
         record,
         spawned_at=None,
         pid=None,
+        born=None,
         restarts=record.restarts + 1 + worker_deaths,
         early_deaths=early_deaths,
         not_before=now + delay_seconds(early_deaths),

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from tidegate.boot import birth_of, seconds_since_boot
 from tidegate.contract.errors import InvalidInput, Unavailable
 from tidegate.gateway.base import Applied, Endpoint, RevisionRef, Snapshot, Sticky, Trial
 from tidegate.gateway.envoy import EnvoyGateway
@@ -46,8 +47,6 @@ _ROUNDING = 1e-6
 #: How long the gateway's own view of the replicas is used again.
 _VIEW_SECONDS = 0.1
 _POLL_SECONDS = 0.02
-#: Between the start of a process and our note of it.
-_SAME_START_SECONDS = 5.0
 
 #: From SIGTERM to SIGKILL, beyond what the gateway gives to a request of the deployment.
 _GRACE_SECONDS = 5.0
@@ -66,7 +65,7 @@ class LocalTarget:
         gateway: the Envoy in front of them.
         command: returns the command line of a replica, by default that of Tidegate's own server.
         silent_seconds: how long a process may live without answering before it is killed and replaced.
-        clock: seconds since 1970.
+        clock: seconds since the machine booted.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class LocalTarget:
         *,
         command: Command = server_command,
         silent_seconds: float = SILENT_SECONDS,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = seconds_since_boot,
     ) -> None:
         self._home = home.absolute()
         self._gateway = gateway
@@ -182,7 +181,7 @@ class LocalTarget:
 
     async def note_answers(self, ref: RevisionRef, share: float) -> None:
         """See `Target.note_answers`."""
-        now = self._clock()
+        now = time.time()
         for slot in slots_of(self._home, ref).values():
             self._readers.setdefault(slot.folder, notes.NotesReader(slot.folder))
             notes.ask(slot.folder, share, now + _NOTES_SECONDS, now)
@@ -285,7 +284,7 @@ class LocalTarget:
             return
         if child is not None:
             self._children[slot.folder] = child
-            slot.save(lifecycle.spawned(record, child.pid, self._clock()))
+            slot.save(lifecycle.spawned(record, child.pid, self._clock(), birth_of(child.pid)))
 
     def _watch(self, slot: Slot, record: SlotRecord) -> Endpoint | None:
         """Look after a living replica that is wanted: note it, ask how it is, kill it when it hangs."""
@@ -399,9 +398,9 @@ def _processes(slot: Slot) -> list[OsProcess]:
     state, record = slot.state(), slot.record()
     if state is not None and state.process.is_alive():
         return [state.process]
-    if record.pid is not None and record.spawned_at is not None:
-        started = OsProcess.of(record.pid)
-        if started is not None and abs(started.create_time - record.spawned_at) < _SAME_START_SECONDS:
+    if record.pid is not None and record.born is not None:
+        started = OsProcess(record.pid, record.born)
+        if started.is_alive():
             return [started]
     return find_by_argument(str(slot.folder))
 

@@ -26,9 +26,10 @@ def ask(folder: Path, share: float, until: float, now: float) -> None:
 
     The file is written again only when the wish is another one, or is about to lapse.
     """
-    wish = read_json(folder / WISH_NAME)
-    is_asked = wish is not None and wish.get("share") == share
-    if wish is None or not is_asked or wish.get("until", 0.0) - now < (until - now) / 2:
+    wish = read_json(folder / WISH_NAME) or {}
+    # One that lapses later than any wish of ours is from before the clock was set back.
+    is_fresh = (until - now) / 2 <= wish.get("until", 0.0) - now <= until - now
+    if wish.get("share") != share or not is_fresh:
         write_json(folder / WISH_NAME, {"share": share, "until": until})
 
 

@@ -22,10 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tidegate.boot import boot_id
 from tidegate.gateway.base import Endpoint, RevisionRef
 from tidegate.gateway.files import read_json, write_json
 from tidegate.gateway.os_process import OsProcess
-from tidegate.target.lifecycle import SlotRecord
+from tidegate.target.lifecycle import SlotRecord, after_reboot
 
 #: A log larger than this is set aside when the process is started again; one earlier log is kept.
 _LOG_BYTES = 5_000_000
@@ -88,7 +89,7 @@ class Slot:
         if document is None:
             return None
         return ReplicaState(
-            OsProcess(document["pid"], document["create_time"]),
+            OsProcess(document["pid"], document["born"]),
             Endpoint(document["host"], document["port"], document.get("grpc_port")),
         )
 
@@ -104,10 +105,13 @@ class Slot:
 
     def record(self) -> SlotRecord:
         document = read_json(self.folder / "slot.json")
-        return SlotRecord() if document is None else SlotRecord.from_dict(document)
+        if document is None:
+            return SlotRecord()
+        record = SlotRecord.from_dict(document)
+        return record if document.get("boot") == boot_id() else after_reboot(record)
 
     def save(self, record: SlotRecord) -> None:
-        write_json(self.folder / "slot.json", record.as_dict())
+        write_json(self.folder / "slot.json", {"boot": boot_id(), **record.as_dict()})
 
     def clear(self) -> None:
         """Remove the folder of a replica that is gone, and keep its log."""
