@@ -1,4 +1,4 @@
-.PHONY: setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge bench-serving bench-swap bench-metrics clean
+.PHONY: setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos clean
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-stamp
@@ -57,6 +57,9 @@ bench-swap: setup  ## one 300 MB forest swapped for another, and a broken file r
 
 bench-metrics: setup  ## the server with and without its metrics
 	$(BIN)/python -m benchmarks.metrics $(BENCH_ARGS)
+
+bench-chaos: setup  ## 200 rollouts under SIGKILL, a full disk and a clock that is set; half an hour, as root
+	$(BIN)/python -m benchmarks.chaos $(BENCH_ARGS)
 
 fmt: setup
 	$(BIN)/ruff format .

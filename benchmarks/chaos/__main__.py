@@ -1,7 +1,9 @@
-"""`python -m benchmarks.chaos`: rollouts under SIGKILL of controller, gateway and replicas at random moments.
+"""`python -m benchmarks.chaos`: rollouts under SIGKILL, a full disk and a clock that is set, at random moments.
 
-Good and harmful candidates of one deployment are tried in turn, under steady traffic, while up to three processes are
-killed in each rollout. Expected: a good candidate is promoted, a harmful one is rolled back; no transition is lost or
+Good and harmful candidates of one deployment are tried in turn, under steady traffic, while up to five of these
+happen in each rollout: SIGKILL of the controller, of the gateway, of a replica of stable or of the candidate, SIGKILL
+of the controller in the middle of a write of the store, a disk without a free byte for some seconds, a clock that is
+set by up to a day. Expected: a good candidate is promoted, a harmful one is rolled back; no transition is lost or
 doubled; nothing is left running; and every request that a user lost is one that the harmful candidate failed, or that
 a killed process held. Writes benchmarks/results/chaos.json and .md.
 """
@@ -17,15 +19,18 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos import models
+from benchmarks.chaos import explain, models
+from benchmarks.chaos.disk import Disk, mounted
+from benchmarks.chaos.faults import Faults
 from benchmarks.chaos.killer import KINDS, Kill, keep_controller, kill_one, kind_of, processes
-from examples.flights.load import Record, read_records
+from examples.flights.load import read_records
 from tidegate.client import Client
 from tidegate.contract.errors import TidegateError
 from tidegate.controller import launch
@@ -33,22 +38,30 @@ from tidegate.controller import launch
 _ROOT = Path(__file__).parents[2]
 _NAME = "prices"
 _RATE = 60.0
+_REPLICAS = 2
 #: A rollout that takes longer has not ended as it should.
 _LONGEST_SECONDS = 120.0
-#: A request that was under way this long before or after a kill may have been held by what was killed.
-_KILL_WINDOW_SECONDS = 3.0
-_MOST_KILLS = 3
+_MOST_FAULTS = 5
+#: How the clock is set, in seconds.
+_JUMPS = (-86400.0, -3600.0, -60.0, 60.0, 3600.0, 86400.0)
 _ENDS = {True: "promoted", False: "rolled_back"}
+ALL = (*KINDS, "store", "disk", "clock")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
     parser.add_argument("--rollouts", type=int, default=200)
     parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--without", action="append", choices=ALL, default=[], help="leave a kind of fault out")
     parser.add_argument("--results", type=Path, default=_ROOT / "benchmarks" / "results")
     given = parser.parse_args()
+    kinds = [kind for kind in ALL if kind not in given.without]
     with tempfile.TemporaryDirectory(prefix="tidegate-chaos-") as folder:
-        result = run(Path(folder), given.rollouts, given.seed)
+        home = Path(folder) / "home"
+        with mounted(home) if "disk" in kinds else nullcontext() as disk:
+            scene = Scene(home, Faults(Path(folder)), disk, kinds, random.Random(given.seed))
+            result = run(Path(folder), scene, given.rollouts)
+    result["command"] = f"python -m benchmarks.chaos --rollouts {given.rollouts} --seed {given.seed}"
     given.results.mkdir(parents=True, exist_ok=True)
     (given.results / "chaos.json").write_text(json.dumps(result, indent=1) + "\n")
     (given.results / "chaos.md").write_text(page(result))
@@ -56,63 +69,108 @@ def main() -> int:
     return 0 if result["as_it_should"] else 1
 
 
-def run(folder: Path, rollouts: int, seed: int) -> dict[str, Any]:
+@dataclass
+class Scene:
+    """One home and what is done to it."""
+
+    home: Path
+    faults: Faults
+    disk: Disk | None
+    kinds: Sequence[str]
+    chance: random.Random
+    kills: list[Kill] = field(default_factory=list)
+    #: When the fault that lasts ends, in the time of `monotonic`: no controller is started before.
+    down_until: float = 0.0
+    full_until: float = 0.0
+
+    def strike(self) -> str | None:
+        """Let one fault happen; return its kind, None when there was nothing to strike."""
+        kind = self.chance.choice(self.kinds)
+        match kind:
+            case "disk" if self.disk is not None:
+                self.disk.fill()
+                self.full_until = time.monotonic() + self.chance.uniform(0.5, 5.0)
+            case "clock":
+                self.faults.move_clock(self.chance.choice(_JUMPS))
+            case "store":
+                self.faults.kill_in_store_write(self.chance.randint(1, 12))
+            case _:
+                killed = kill_one(self.home, kind, *revisions(self.home), self.chance)
+                if killed is None:
+                    return None
+                self.kills.append(killed)
+                if kind == "controller":
+                    self.down_until = time.monotonic() + self.chance.uniform(0.0, 2.0)
+        return kind
+
+    def mend(self) -> None:
+        """End what has lasted long enough, and start a controller that is gone."""
+        if self.disk is not None and time.monotonic() >= self.full_until:
+            self.disk.free()
+        if time.monotonic() >= self.down_until:
+            keep_controller(self.home, self.faults)
+
+    def calm(self) -> None:
+        """End every fault that lasts."""
+        self.faults.kill_in_store_write(0)
+        self.full_until = self.down_until = 0.0
+        self.mend()
+
+
+def run(folder: Path, scene: Scene, rollouts: int) -> dict[str, Any]:
     """Try the candidates and return what is written down."""
-    home, chance = folder / "home", random.Random(seed)
-    launch.ensure_running(home, 0, 0)
+    home = scene.home
+    with scene.faults.for_children():
+        launch.ensure_running(home, 0, 0)
     begun = time.time()
     try:
-        first = models.write(folder / "m0", harm=0.0, factor=4000.0)
-        _ended(home, _deploy(home, first))
+        _ended(scene, _deploy(scene, models.write(folder / "m0", harm=0.0, factor=4000.0)))
         out, traffic = _traffic(home, folder, seconds=rollouts * _LONGEST_SECONDS)
-        tried, kills = [], []
+        tried = []
         for number in range(1, rollouts + 1):
-            keep_controller(home)
-            good = chance.random() < 0.6
+            scene.calm()
+            good = scene.chance.random() < 0.6
             artifact = models.write(folder / f"m{number}", harm=0.0 if good else models.HARM, factor=4000.0 + number)
-            told, killed = _one(home, artifact, chance)
-            kills += killed
-            tried.append({"good": good, **told, "kills": [kill.kind for kill in killed]})
+            tried.append({"good": good, **_one(scene, artifact)})
             sys.stderr.write(
-                f"{number}/{rollouts} {'good' if good else 'harmful'} {told['outcome']} {tried[-1]['kills']}\n"
+                f"{number}/{rollouts} {'good' if good else 'harmful'} {tried[-1]['outcome']} "
+                f"{tried[-1]['seconds']} s {tried[-1]['faults']}\n"
             )
-        keep_controller(home)
+        scene.calm()
         orphans = _settle(home)
         traffic.terminate()
         traffic.wait(30)
         records = read_records(out)
     finally:
+        scene.calm()
         launch.stop(home)
     left = _left(home)
     harmful = {one["revision"] for one in tried if not one["good"]}
-    unexplained = [record for record in records if record.failed and not _explained(record, harmful, kills)]
+    failed = list(explain.reasons(records, scene.kills, harmful, _REPLICAS))
+    unexplained = [vars(record) for record, reason in failed if reason == explain.UNEXPLAINED]
+    outages = [end - begin for begin, end in explain.gateway_outages(records, scene.kills)]
     wrong = [one for one in tried if one["outcome"] != _ENDS[one["good"]]]
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": f"python -m benchmarks.chaos --rollouts {rollouts} --seed {seed}",
         "seconds": round(time.time() - begun, 1),
         "rollouts": rollouts,
         "good": sum(one["good"] for one in tried),
-        "kills": dict(Counter(kill.kind for kill in kills)),
+        "faults": dict(Counter(kind for one in tried for kind in one["faults"])),
         "outcomes": dict(Counter(f"{'good' if one['good'] else 'harmful'}, {one['outcome']}" for one in tried)),
         "not_as_it_should": wrong,
         "doubled_or_lost": [one for one in tried if one["flaws"]],
         "requests": len(records),
-        "failed": sum(record.failed for record in records),
-        "failed_by_a_harmful_candidate": sum(record.failed and record.revision in harmful for record in records),
-        "failed_around_a_kill": sum(
-            record.failed and record.revision not in harmful and _explained(record, harmful, kills)
-            for record in records
-        ),
-        "unexplained": [vars(record) for record in unexplained[:20]],
-        "unexplained_count": len(unexplained),
+        "failed": dict(Counter(reason for _, reason in failed)),
+        "unexplained": unexplained[:50],
+        "longest_gateway_outage_seconds": round(max(outages, default=0.0), 2),
         "orphans": orphans,
         "left_after_down": left,
         "as_it_should": not (wrong or unexplained or orphans or left or any(one["flaws"] for one in tried)),
+        "tried": tried,
     }
 
 
-def _deploy(home: Path, artifact: Path) -> str:
+def _deploy(scene: Scene, artifact: Path) -> str:
     document = {
         "name": _NAME,
         "modelArtifact": {"path": str(artifact), "trust": True},
@@ -127,16 +185,23 @@ def _deploy(home: Path, artifact: Path) -> str:
         },
         "healthChecks": {"maxRestarts": 5},
     }
+    deadline = time.monotonic() + _LONGEST_SECONDS
     while True:
-        with suppress(TidegateError), Client.connect(home) as client:
-            accepted = client.deploy(document)
+        try:
+            with Client.connect(scene.home) as client:
+                accepted = client.deploy(document)
+        except TidegateError as error:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{artifact} could not be deployed: {error}") from error
+        else:
             if accepted["rollout"] is None:
                 raise RuntimeError(f"{artifact} is what serves")
             return str(accepted["rollout"])
-        keep_controller(home)
-        found = _active(home)
+        scene.mend()
+        found = _active(scene.home)
         if found is not None:  # the controller was killed between the decision and its answer
             return found
+        time.sleep(0.2)
 
 
 def _active(home: Path) -> str | None:
@@ -147,30 +212,35 @@ def _active(home: Path) -> str | None:
     return None
 
 
-def _one(home: Path, artifact: Path, chance: random.Random) -> tuple[dict[str, Any], list[Kill]]:
-    """Try one candidate, with kills; return how it ended and who was killed."""
-    rollout = _deploy(home, artifact)
-    begun, kills = time.monotonic(), []
-    due = sorted(chance.uniform(0.0, 8.0) for _ in range(chance.randint(0, _MOST_KILLS)))
-    down_until = 0.0
+def _one(scene: Scene, artifact: Path) -> dict[str, Any]:
+    """Try one candidate, with faults; return how it ended and what happened to it."""
+    rollout = _deploy(scene, artifact)
+    begun, struck = time.monotonic(), []
+    due = sorted(scene.chance.uniform(0.0, 6.0) for _ in range(scene.chance.randint(0, _MOST_FAULTS)))
     while time.monotonic() - begun < _LONGEST_SECONDS:
         if due and time.monotonic() - begun >= due[0]:
             due.pop(0)
-            killed = kill_one(home, chance.choice(KINDS), *_revisions(home), chance)
-            if killed is not None:
-                kills.append(killed)
-                if killed.kind == "controller":
-                    down_until = time.monotonic() + chance.uniform(0.0, 2.0)
-        if time.monotonic() >= down_until:
-            keep_controller(home)
-            report = _report_of(home, rollout)
-            if report is not None:
-                return _told(report), kills
+            kind = scene.strike()
+            struck += [] if kind is None else [kind]
+        scene.mend()
+        report = _report_of(scene.home, rollout)
+        if report is not None:
+            return {**_told(report), "seconds": round(time.monotonic() - begun, 1), "faults": struck}
         time.sleep(0.05)
-    return {"outcome": "not ended", "revision": None, "seconds": None, "flaws": []}, kills
+    told = {"outcome": "not ended", "revision": None, "reason": _status(scene.home), "flaws": []}
+    return {**told, "seconds": _LONGEST_SECONDS, "faults": struck}
 
 
-def _revisions(home: Path) -> tuple[int | None, int | None]:
+def _status(home: Path) -> str:
+    try:
+        with Client.connect(home) as client:
+            return json.dumps(client.status(_NAME))
+    except TidegateError as error:
+        return str(error)
+
+
+def revisions(home: Path) -> tuple[int | None, int | None]:
+    """Return the stable revision and the one on trial, None for what cannot be told."""
     with suppress(TidegateError), Client.connect(home) as client:
         status = client.status(_NAME)
         return status.get("stable"), status.get("candidate")
@@ -184,10 +254,10 @@ def _report_of(home: Path, rollout: str) -> dict[str, Any] | None:
     return None
 
 
-def _ended(home: Path, rollout: str) -> dict[str, Any]:
+def _ended(scene: Scene, rollout: str) -> dict[str, Any]:
     deadline = time.monotonic() + _LONGEST_SECONDS
     while time.monotonic() < deadline:
-        report = _report_of(home, rollout)
+        report = _report_of(scene.home, rollout)
         if report is not None:
             return report
         time.sleep(0.05)
@@ -199,7 +269,6 @@ def _told(report: dict[str, Any]) -> dict[str, Any]:
         "outcome": report["outcome"],
         "reason": report["reason"],
         "revision": report["to_revision"],
-        "seconds": report["duration_seconds"],
         "flaws": flaws(report["events"]),
     }
 
@@ -235,9 +304,9 @@ def _settle(home: Path) -> list[str]:
     """Return the processes that are one too many once nothing is to be done any more."""
     deadline = time.monotonic() + 60.0
     while True:
-        stable, _ = _revisions(home)
+        stable, _ = revisions(home)
         found = Counter(kind_of(process, stable, None) or "other" for process in processes(home))
-        wanted = {"controller": 1, "gateway": 1, "stable": 2}
+        wanted = {"controller": 1, "gateway": 1, "stable": _REPLICAS}
         if found == wanted:
             return []
         if time.monotonic() > deadline:
@@ -252,44 +321,47 @@ def _left(home: Path) -> list[str]:
     return left
 
 
-def _explained(record: Record, harmful: set[int], kills: Sequence[Kill]) -> bool:
-    """Say whether a failed request is one that had to be: of a harmful candidate, or held by what was killed."""
-    if record.revision in harmful:
-        return True
-    ended = record.intended_at + record.latency_ms / 1000
-    return any(
-        record.intended_at - _KILL_WINDOW_SECONDS <= kill.at <= ended for kill in kills if kill.kind != "controller"
-    )
-
-
 def page(result: dict[str, Any]) -> str:
     """Return the page for people."""
     told = (
         f"`{result['command']}`, {result['at']}, {result['seconds']:.0f} s: {result['rollouts']} rollouts, of which "
-        f"{result['good']} with a good candidate, at {_RATE:g} requests/s."
+        f"{result['good']} with a good candidate, at {_RATE:g} requests/s, each revision with {_REPLICAS} replicas."
     )
-    window, around = f"{_KILL_WINDOW_SECONDS:g} s", result["failed_around_a_kill"]
     lines = [
-        "# Rollouts under SIGKILL",
+        "# Rollouts under SIGKILL, a full disk and a clock that is set",
         "",
         told,
         "",
         "| What | How many |",
         "|---|---|",
-        *(f"| killed: {kind} | {count} |" for kind, count in sorted(result["kills"].items())),
+        *(f"| {_FAULTS[kind]} | {count} |" for kind, count in sorted(result["faults"].items())),
         *(f"| ended: {outcome} | {count} |" for outcome, count in sorted(result["outcomes"].items())),
         f"| rollouts that did not end as they should | {len(result['not_as_it_should'])} |",
         f"| rollouts with a lost or doubled transition | {len(result['doubled_or_lost'])} |",
         f"| requests | {result['requests']:,} |",
-        f"| failed by a harmful candidate | {result['failed_by_a_harmful_candidate']:,} |",
-        f"| failed within {window} of a kill of a replica or the gateway | {around:,} |",
-        f"| failed for no such reason | {result['unexplained_count']:,} |",
+        *(f"| failed: {reason} | {count:,} |" for reason, count in sorted(result["failed"].items())),
+        f"| failed: {explain.UNEXPLAINED} | {len(result['unexplained'])} |" if not result["unexplained"] else None,
+        f"| longest time without the gateway | {result['longest_gateway_outage_seconds']:g} s |",
         f"| processes too many when all was over | {len(result['orphans'])} |",
         f"| processes left after `tidegate down` | {len(result['left_after_down'])} |",
         "",
         "As it should be." if result["as_it_should"] else "Not as it should be; chaos.json has the details.",
+        "",
+        "The disk is a tmpfs under the home. The clock is that of the controller and its replicas, moved by a library",
+        "that is preloaded: what they ask of the time of day moves; the kernel's own clock, which dates files, stays.",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(line for line in lines if line is not None) + "\n"
+
+
+_FAULTS = {
+    "controller": "SIGKILL of the controller",
+    "store": "SIGKILL of the controller set for the middle of a store write",
+    "gateway": "SIGKILL of the gateway",
+    "stable": "SIGKILL of a replica of stable",
+    "candidate": "SIGKILL of a replica of the candidate",
+    "disk": "the disk full for 0.5 to 5 s",
+    "clock": "the clock set by a minute, an hour or a day, forward or back",
+}
 
 
 if __name__ == "__main__":

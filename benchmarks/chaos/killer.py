@@ -6,11 +6,14 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from benchmarks.chaos.faults import Faults
+from tidegate.contract.errors import TidegateError
 from tidegate.controller import launch
 
 KINDS = ("controller", "gateway", "stable", "candidate")
@@ -18,11 +21,12 @@ KINDS = ("controller", "gateway", "stable", "candidate")
 
 @dataclass(frozen=True)
 class Kill:
-    """One SIGKILL: of what, and when in seconds since 1970."""
+    """One SIGKILL: of what, when in seconds since 1970, and of which revision where it was a replica."""
 
     kind: str
     at: float
     pid: int
+    revision: int | None = None
 
 
 def processes(home: Path) -> Iterator[psutil.Process]:
@@ -59,10 +63,11 @@ def kill_one(home: Path, kind: str, stable: int | None, candidate: int | None, c
         victim.send_signal(signal.SIGKILL)
     except psutil.NoSuchProcess:
         return None
-    return Kill(kind, time.time(), victim.pid)
+    return Kill(kind, time.time(), victim.pid, {"stable": stable, "candidate": candidate}.get(kind))
 
 
-def keep_controller(home: Path) -> None:
-    """Start the controller when it is gone, as a service manager would."""
+def keep_controller(home: Path, faults: Faults) -> None:
+    """Start the controller when it is gone, as a service manager would: again and again, until it stays."""
     if launch.running(home) is None:
-        launch.ensure_running(home, None, None)
+        with faults.for_children(), suppress(TidegateError):
+            launch.ensure_running(home, None, None)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from tidegate.artifact.build import BundleInfo
 from tidegate.artifact.bundle import Environment, Manifest, Origin
 from tidegate.contract.errors import Conflict, Unavailable
 from tidegate.contract.request import DeploymentRequest, parse_request
-from tidegate.controller import planning
+from tidegate.controller import planning, views
+from tidegate.controller.clock import Clock
 from tidegate.controller.home import Home, read_json
 from tidegate.controller.reconcile import Reconciler
 from tidegate.controller.service import Service
@@ -351,3 +353,65 @@ def test_an_address_file_that_was_cut_short_is_as_good_as_none(root: Path) -> No
     home = Place(root).home
     home.address_file.write_text('{"pid": 12')
     assert read_json(home.address_file) is None
+
+
+def test_a_full_disk_is_said_by_status_until_it_is_over(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.controller.supervisor.RETRY_SECONDS", 0.01)
+
+    async def story() -> None:
+        place = Place(root)
+        await place.serve_first()
+        await place.supervisor.start()
+        full = OSError(28, "No space left on device")
+        told = place.target.ensure_replicas
+
+        async def refuse(*_: Any) -> RevisionHealth:
+            raise full
+
+        monkeypatch.setattr(place.target, "ensure_replicas", refuse)
+        place.supervisor.wake(NAME)
+        await soon(lambda: place.supervisor.seen(NAME).trouble is not None)
+        deployment = place.store.deployment(NAME)
+        shown = views.status(deployment, None, place.supervisor.seen(NAME), "http://127.0.0.1:1")
+        stays = "nothing is decided, and the split stays as it is, until that is over"
+        assert shown["trouble"] == f"no room is left on the disk of {root}: {stays}"
+        monkeypatch.setattr(place.target, "ensure_replicas", told)
+        await soon(lambda: place.supervisor.seen(NAME).trouble is None)
+        await place.supervisor.stop()
+
+    asyncio.run(story())
+
+
+def test_reports_that_could_not_be_written_are_tried_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.controller.reconcile.FILES_RETRY_SECONDS", 0.0)
+
+    async def story() -> None:
+        place = Place(root)
+        (root / "reports").write_text("no folder can be made here")
+        await place.serve_first()
+        report = place.home.report(NAME, 1, "json")
+        await place.reconciler.tick()
+        assert not report.parent.exists()
+        (root / "reports").unlink()
+        await place.until(report.exists)
+
+    asyncio.run(story())
+
+
+def test_a_step_goes_on_when_the_clock_is_set_by_a_day(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        place = Place(root)
+        await place.serve_first()
+        row = place.begin("b" * 64, steps=[50, 100], analysis={"stepDuration": "1h", "baseline": "0s"})
+        await place.until(lambda: place.store.rollout(row.id).phase == "analyzing")
+        before = Rollout.from_storage(place.store.rollout(row.id).state)
+        real = time.time
+        for day in (86400.0, -86400.0):
+            monkeypatch.setattr("tidegate.boot.time.time", lambda day=day: real() + day)
+            for _ in range(3):
+                await place.reconciler.tick()
+            assert place.store.rollout(row.id).phase == "analyzing"
+            moved = before.on_clock(Clock().look())
+            assert abs(Clock().now() - moved.phase_since) < timedelta(minutes=5)
+
+    asyncio.run(story())

@@ -16,6 +16,7 @@ from tidegate.target.lifecycle import (
     SETTLED_SECONDS,
     SlotRecord,
     Step,
+    after_reboot,
     buried,
     delay_seconds,
     exit_text,
@@ -141,3 +142,14 @@ def test_a_record_can_be_written_and_read_back(record: SlotRecord) -> None:
 
 def test_a_record_of_another_version_is_read_as_far_as_it_is_known() -> None:
     assert SlotRecord.from_dict({"restarts": 3, "colour": "red"}) == SlotRecord(restarts=3)
+
+
+def test_a_record_of_an_earlier_boot_holds_nothing_back() -> None:
+    """Seconds since that boot mean nothing in this one: a replica must not wait for days, or be let live for them."""
+    died = after_reboot(SlotRecord(spawned_at=500_000.0, pid=7, born="1@a", restarts=2, not_before=500_005.0))
+    assert (died.pid, died.born, died.restarts) == (None, None, 2)
+    assert step(died, alive=False, wanted=True, now=20.0) is Step.BURY
+    waiting = after_reboot(SlotRecord(not_before=500_005.0))
+    assert step(waiting, alive=False, wanted=True, now=20.0) is Step.SPAWN
+    leaving = after_reboot(SlotRecord(spawned_at=1.0, draining_since=500_000.0, asked_to_end_at=500_001.0))
+    assert step(leaving, alive=False, wanted=False, now=20.0) is Step.CLEAR

@@ -70,3 +70,10 @@ def test_a_wish_is_written_again_only_when_it_is_another_one_or_about_to_lapse(t
     assert json.loads(file.read_bytes())["until"] == 116.0
     notes.ask(tmp_path, 0.5, until=116.0, now=106.0)
     assert json.loads(file.read_bytes())["share"] == 0.5
+
+
+def test_a_wish_from_before_the_clock_was_set_back_is_written_anew(tmp_path: Path) -> None:
+    """Else a replica would go on noting for as long as the clock was set back, when nobody asks any more."""
+    notes.ask(tmp_path, 0.5, until=5010.0, now=5000.0)
+    notes.ask(tmp_path, 0.5, until=1410.0, now=1400.0)
+    assert json.loads((tmp_path / "compare.json").read_text()) == {"share": 0.5, "until": 1410.0}

@@ -227,9 +227,8 @@ def check_deployments(client: Client) -> Iterator[Finding]:
     for status in client.list():
         name = status["name"]
         if status.get("trouble"):
-            yield Finding(
-                f"deployment {name}", Level.FAIL, str(status["trouble"]), "Mend that; the rest goes on by itself"
-            )
+            fix = "Mend that; the controller tries again by itself"
+            yield Finding(f"deployment {name}", Level.FAIL, str(status["trouble"]), fix)
             continue
         replicas = status.get("replicas", {})
         told = ", ".join(

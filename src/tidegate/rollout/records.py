@@ -240,7 +240,7 @@ CORRECTED_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class ClockSetting:
-    """How the clock is set: in this boot of the machine, which began at `booted_at` (seconds since 1970) according to it.
+    """How the clock is set: when this boot of the machine began according to it, in seconds since 1970.
 
     It stays what it is as time passes, and changes when somebody sets the clock.
     """

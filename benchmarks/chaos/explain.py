@@ -1,0 +1,75 @@
+"""Why a request failed: because of what was killed, of a harmful candidate, or for no such reason. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
+
+from benchmarks.chaos.killer import Kill
+from examples.flights.load import Record
+
+#: Between a SIGKILL and our note of it.
+_NOTED_SECONDS = 0.05
+#: A revision whose replicas were all killed within this time may have been without any.
+_START_SECONDS = 10.0
+
+HARMFUL = "a harmful candidate answered"
+HELD = "held by a replica when it was killed"
+AWAY = "the gateway had been killed and was not back"
+NONE_LEFT = "every replica of the revision had been killed"
+UNEXPLAINED = "for no such reason"
+
+
+def reasons(
+    records: Sequence[Record], kills: Sequence[Kill], harmful: Collection[int], replicas: int
+) -> Iterator[tuple[Record, str]]:
+    """Yield every request that failed, with the reason.
+
+    Args:
+        harmful: revisions that fail requests.
+        replicas: of each revision.
+    """
+    outages = list(gateway_outages(records, kills))
+    bare = list(without_replicas(kills, replicas))
+    for record in records:
+        if record.failed:
+            yield record, _reason(record, kills, harmful, outages, bare)
+
+
+def _reason(
+    record: Record,
+    kills: Sequence[Kill],
+    harmful: Collection[int],
+    outages: Sequence[tuple[float, float]],
+    bare: Sequence[tuple[float, float]],
+) -> str:
+    ended = record.intended_at + record.latency_ms / 1000
+    if record.revision in harmful:
+        return HARMFUL
+    if any(begin - _NOTED_SECONDS <= ended and record.intended_at <= end for begin, end in outages):
+        return AWAY
+    replica_kills = (kill.at for kill in kills if kill.revision is not None)
+    if any(record.intended_at - _NOTED_SECONDS <= at <= ended + _NOTED_SECONDS for at in replica_kills):
+        return HELD
+    if record.status == 503 and any(begin <= ended and record.intended_at <= end for begin, end in bare):
+        return NONE_LEFT
+    return UNEXPLAINED
+
+
+def gateway_outages(records: Sequence[Record], kills: Sequence[Kill]) -> Iterator[tuple[float, float]]:
+    """Yield from when to when nobody was answered because the gateway was killed: to the next request that was."""
+    answered = sorted(record.intended_at for record in records if record.status is not None)
+    for kill in kills:
+        if kill.kind == "gateway":
+            yield kill.at, next((at for at in answered if at > kill.at), float("inf"))
+
+
+def without_replicas(kills: Sequence[Kill], replicas: int) -> Iterator[tuple[float, float]]:
+    """Yield from when to when a revision may have been without a replica, since as many as it has were killed."""
+    by_revision: dict[int, list[float]] = {}
+    for kill in kills:
+        if kill.revision is not None:
+            by_revision.setdefault(kill.revision, []).append(kill.at)
+    for times in by_revision.values():
+        rows = [times] if replicas == 1 else [list(pair) for pair in pairwise(sorted(times))]
+        yield from ((row[-1], row[-1] + _START_SECONDS) for row in rows if row[-1] - row[0] < _START_SECONDS)
