@@ -92,6 +92,11 @@ def test_the_page_on_gates_runs(reader: Reader) -> None:
     assert reader.told.endswith("No freezes.\n")
 
 
+def test_the_page_on_health_runs(reader: Reader) -> None:
+    reader.type(FORGET)
+    reader.follow(read(HOW_TO / "check-health.md"))
+
+
 def test_the_page_on_grpc_calls_a_deployment(reader: Reader) -> None:
     reader.type(FORGET)
     reader.follow(read(HOW_TO / "grpc-clients.md"))

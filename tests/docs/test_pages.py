@@ -26,7 +26,7 @@ SHELLS = ("bash", "console")
 #: Whom the pages may send a reader to, beside this machine.
 HOSTS = {
     *("127.0.0.1", "arxiv.org", "doi.org", "docs.astral.sh", "github.com", "keepachangelog.com", "semver.org"),
-    *("json-schema.org", "grafana.com", "prometheus.io", "www.envoyproxy.io"),
+    *("json-schema.org", "grafana.com", "kubernetes.io", "prometheus.io", "www.envoyproxy.io"),
 }
 #: Written from the code by scripts/generate.py, whose own check compares them.
 GENERATED = DOCS / "reference"

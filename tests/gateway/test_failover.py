@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,5 +98,34 @@ def test_a_replica_gets_requests_only_once_it_is_ready_and_none_while_it_drains(
             await load.more(100, of="old")
             assert load.answers.names["new"] <= at_rest
         assert load.answers.failed == 0
+
+    run(observe())
+
+
+def test_a_replica_that_is_declared_unready_gets_no_requests_however_well_its_server_is(
+    run: Run[Any], gateway: EnvoyGateway, tiny: Callable[..., Tiny]
+) -> None:
+    one, two = tiny("one"), tiny("two")
+    both = snapshot(one, two)
+    without = replace(both, unready={REF: frozenset({one.endpoint})})
+
+    async def observe() -> None:
+        await gateway.apply(both)
+        await until(gateway.healthy, lambda healthy: healthy[REF] == {one.endpoint, two.endpoint})
+        async with Load(f"{gateway.url}/churn/x", clients=4) as load:
+            await load.more(20, of="one")
+            await gateway.apply(without)
+            await until(gateway.healthy, lambda healthy: healthy[REF] == {two.endpoint})
+            at_rest = load.answers.names["one"] + 4  # those that were on their way
+            await load.more(200, of="two")
+            assert load.answers.names["one"] <= at_rest
+            await gateway.apply(both)
+            await until(gateway.healthy, lambda healthy: len(healthy[REF]) == 2)
+            await load.more(20, of="one")
+        assert load.answers.failed == 0
+        await gateway.apply(replace(both, unready={REF: frozenset({one.endpoint, two.endpoint})}))
+        # With nobody left the user is told; nobody is asked against its will.
+        assert (await send_many(f"{gateway.url}/churn/x", 20)).statuses == {503: 20}
+        await gateway.apply(both)
 
     run(observe())

@@ -51,12 +51,12 @@ def test_the_cluster_of_a_revision_for_grpc() -> None:
 
 
 def test_the_endpoints_of_a_revision_are_sorted() -> None:
-    golden("endpoints.json", resources.load_assignment(ClusterKey(STABLE), CANARY.endpoints[STABLE]))
+    golden("endpoints.json", resources.load_assignment(ClusterKey(STABLE), CANARY.replicas(STABLE)))
 
 
 def test_the_endpoints_for_grpc_are_those_that_answer_it() -> None:
     key = ClusterKey(STABLE, Kind.GRPC)
-    golden("endpoints-grpc.json", resources.load_assignment(key, CANARY.endpoints[STABLE]))
+    golden("endpoints-grpc.json", resources.load_assignment(key, CANARY.replicas(STABLE)))
 
 
 def test_the_bootstrap() -> None:
@@ -158,7 +158,7 @@ def test_a_change_of_split_changes_the_routes_alone(tmp_path: Path) -> None:
     changed = Snapshot(CANARY.endpoints, {"churn": {3: 50, 4: 50}}, CANARY.timeout_seconds)
     for snapshot in (CANARY, changed):
         keys = resources.clusters_of(resources.revisions(snapshot))
-        puts = [folder.put_endpoints(key, snapshot.endpoints[key.ref]) for key in keys]
+        puts = [folder.put_endpoints(key, snapshot.replicas(key.ref)) for key in keys]
         puts.append(folder.put_clusters(resources.revisions(snapshot)))
         routes = folder.put_routes(snapshot)
     assert not any(put.changed for put in puts)

@@ -130,11 +130,57 @@ def test_the_baseline_is_measured_before_the_first_step() -> None:
     assert SetSplit({2: 10, 1: 90}, trial=2) in moved.actions
 
 
-def test_a_candidate_that_died_while_stable_was_measured_gets_no_traffic_before_it_is_back() -> None:
+@pytest.mark.parametrize("ready", [0, 1])
+def test_a_candidate_that_died_while_stable_was_measured_gets_no_traffic_before_all_of_it_is_back(ready: int) -> None:
     measuring = in_phase(Phase.BASELINE, step=-1)
-    assert advance(measuring, seen(candidate_ready=0), at(64)).transition is None
-    assert advance(measuring, seen(candidate_ready=1), at(64)).rollout.phase is Phase.SHIFTING
-    assert advance(measuring, seen(candidate_ready=0), at(65)).rollout.phase is Phase.ROLLING_BACK
+    waiting = advance(measuring, seen(candidate_ready=ready), at(5)).rollout
+    assert (waiting.phase, waiting.weight) == (Phase.SCALING, 0)
+    assert advance(waiting, seen(candidate_ready=ready), at(64)).transition is None
+    assert advance(waiting, seen(candidate_ready=2), at(64)).rollout.phase is Phase.SHIFTING
+    late = advance(waiting, seen(candidate_ready=ready, unwell="replica 1: smoke fails"), at(65)).rollout
+    assert late.phase is Phase.ROLLING_BACK
+    assert late.reason == f"{ready} of 2 replicas were ready after 60 s (replica 1: smoke fails)"
+
+
+@pytest.mark.parametrize("verdict", [PASS, UNSURE])
+def test_traffic_grows_only_onto_replicas_that_are_all_ready(verdict: Verdict) -> None:
+    analyzing = Rollout(plan=plan(on_inconclusive="continue"), phase=Phase.ANALYZING, phase_since=START, step=0)
+    analyzing = analyzing.evolve(restarts_before=0)
+    short = advance(analyzing, seen(candidate_ready=1, split={1: 90, 2: 10}, verdict=verdict), at(31)).rollout
+    assert (short.phase, short.weight) == (Phase.SCALING, 10)
+    full = advance(short, seen(candidate_ready=2, split={1: 90, 2: 10}, verdict=verdict), at(40)).rollout
+    assert (full.phase, full.weight) == (Phase.SHIFTING, 50)
+
+
+def test_a_promotion_that_brings_more_traffic_waits_for_all_replicas_and_one_that_does_not_does_not() -> None:
+    half = Rollout(plan=plan(steps=(Step(50, 30.0),)), phase=Phase.ANALYZING, phase_since=START, step=0)
+    split = {1: 50, 2: 50}
+    short = advance(half.evolve(restarts_before=0), seen(candidate_ready=1, split=split, verdict=PASS), at(1)).rollout
+    assert (short.phase, short.weight) == (Phase.SCALING, 50)
+    assert advance(short, seen(candidate_ready=2, split=split), at(2)).rollout.phase is Phase.PROMOTING
+    all_of_it = in_phase(Phase.ANALYZING, step=2)
+    done = advance(all_of_it, seen(candidate_ready=1, split={2: 100}, verdict=PASS), at(1)).rollout
+    assert done.phase is Phase.PROMOTING
+
+
+@pytest.mark.parametrize("phase", [Phase.PREPARING, Phase.BASELINE, Phase.ANALYZING, Phase.PAUSED, Phase.PROMOTING])
+def test_a_critical_check_that_fails_takes_the_candidate_back_in_every_phase(phase: Phase) -> None:
+    moved = advance(in_phase(phase), seen(critical="the critical check smoke fails"), at(1))
+    assert moved.rollout.phase is Phase.ROLLING_BACK
+    assert moved.rollout.reason == "the critical check smoke fails"
+
+
+def test_a_critical_check_ends_a_first_revision_and_holds_up_no_return() -> None:
+    first = Rollout.begin(plan(stable=None, steps=(), stable_replicas=0), START)
+    failed = advance(first, seen(critical="smoke fails", stable_ready=0, split={}), at(1)).rollout
+    assert (failed.phase, failed.end) == (Phase.ROLLING_BACK, Phase.FAILED)
+    back = Rollout.begin(plan(steps=()), START)
+    assert advance(back, seen(critical="smoke fails"), at(1)).rollout.phase is Phase.PROMOTING
+
+
+def test_what_checks_say_is_told_with_the_deaths_that_end_a_rollout() -> None:
+    dying = advance(in_phase(Phase.ANALYZING), seen(candidate_restarts=4, unwell="replica 0: smoke fails"), at(1))
+    assert dying.rollout.reason.endswith("more than the 3 that are tolerated (replica 0: smoke fails)")
 
 
 def test_the_judge_watches_only_once_the_gateway_has_confirmed_the_split() -> None:

@@ -24,6 +24,7 @@ from tidegate.controller.notifications import addressees
 from tidegate.controller.service import Service
 from tidegate.controller.supervisor import Supervisor
 from tidegate.gateway.envoy import EnvoyGateway
+from tidegate.health.attempts import RealAttempts
 from tidegate.store import Store
 from tidegate.target.local import LocalTarget
 
@@ -49,7 +50,7 @@ async def serve(home: Home, port: int, gateway_port: int) -> None:
         listener = _listen(port)
         store = Store(home.database, addressees)
         gateway = EnvoyGateway(home.gateway, host=HOST, port=gateway_port)
-        target = LocalTarget(home.root, gateway)
+        target = LocalTarget(home.root, gateway, attempts=RealAttempts())
         supervisor = Supervisor(home, store, target)
         url = f"http://{HOST}:{listener.getsockname()[1]}"
         service = Service(home, url, store, target, supervisor)

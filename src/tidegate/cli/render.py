@@ -111,7 +111,7 @@ def status_view(status: Mapping[str, Any], now: datetime) -> RenderableType:
             ("url", Text(status.get("url") or "")),
         ]
     )
-    parts: list[RenderableType] = [head, Text(), revisions_view(status)]
+    parts: list[RenderableType] = [head, Text(), revisions_view(status), *unwell_lines(status)]
     if status.get("trouble"):
         parts += [Text(), Text(f"trouble: {status['trouble']}", style="bold red")]
     if rollout:
@@ -146,6 +146,21 @@ def revisions_view(status: Mapping[str, Any]) -> Table:
             *(count(counted[key]) if key in counted else "-" for key in ("requests", "errors", "slow", "rejections")),
         )
     return table
+
+
+def unwell_lines(status: Mapping[str, Any]) -> list[Text]:
+    """Return a line for each replica that checks do not find well, and for each other check that fails."""
+    lines = []
+    for revision, health in in_order(status.get("replicas") or {}):
+        for replica in health.get("replicas") or []:
+            told = [replica["unwell"]] if replica.get("unwell") else []
+            told += [
+                f"the check {check['name']} fails: {check['detail']}"
+                for check in replica.get("checks") or []
+                if check["passing"] is False and check["affects"] == "nothing"
+            ]
+            lines += [Text(f"revision {revision}, replica {replica['index']}: {one}", style="yellow") for one in told]
+    return [Text(), *lines] if lines else []
 
 
 def rollout_view(rollout: Mapping[str, Any], now: datetime) -> RenderableType:

@@ -23,6 +23,7 @@ from pydantic import (
 from tidegate.contract.documents import Document, invalid_document
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.golden import Tolerance
+from tidegate.contract.health import HealthChecks
 from tidegate.contract.names import NAME_PATTERN, RESERVED_NAMES, name_from_path, validated_name
 from tidegate.contract.notifications import Hook, Notification, Receiver
 from tidegate.contract.problems import problem, shown
@@ -235,16 +236,6 @@ class Analysis(Document):
     """The same for single outputs, by name."""
 
 
-class HealthChecks(Document):
-    """When a replica counts as broken."""
-
-    ready_within: Annotated[Duration, between("1s", "1h", Duration)] = Duration.parse("60s")
-    """Time that a revision's replicas have to become ready."""
-
-    max_restarts: Annotated[Whole, Field(ge=0, le=1000)] = 3
-    """Deaths of a candidate's replicas that are borne before it is rolled back."""
-
-
 class StickyBy(Document):
     """What users are told apart by; one of the two."""
 
@@ -438,6 +429,7 @@ class DeploymentRequest(Document):
             update={
                 "model_artifact": artifact.model_copy(update=paths),
                 "gates": self.gates.anchored(folder),
+                "health_checks": self.health_checks.anchored(folder),
                 "prediction_log": self.prediction_log.anchored(folder),
                 "notifications": tuple(one.anchored(folder) for one in self.notifications),
                 "hooks": tuple(one.anchored(folder) for one in self.hooks),

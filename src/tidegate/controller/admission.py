@@ -165,6 +165,7 @@ def serves_already(stable: RevisionRow | None, digest: str, request: DeploymentR
         and serving.batching == request.batching
         and serving.cache == request.cache
         and serving.prediction_log == request.prediction_log
+        and serving.health_checks.every() == request.health_checks.every()
         and serving.model_artifact.version == request.model_artifact.version
     )
 

@@ -11,6 +11,7 @@ from tidegate.contract.errors import InvalidInput
 from tidegate.contract.quantities import Duration
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.contract.serving import Batching
+from tidegate.controller.health import checks_of
 from tidegate.gateway.base import RevisionRef, Sticky
 from tidegate.rollout import Plan, Step, strategies
 from tidegate.store import RevisionRow
@@ -215,8 +216,14 @@ def too_short_steps(request: DeploymentRequest) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def spec(name: str, revision: RevisionRow, bundle: Path, *, grpc: bool) -> RevisionSpec:
-    """Return what it takes to run the revision, of which this is the bundle; `grpc` says whether it answers that."""
+def spec(name: str, revision: RevisionRow, bundle: Path, golden: Path, *, grpc: bool) -> RevisionSpec:
+    """Return what it takes to run the revision.
+
+    Args:
+        bundle: its bundle.
+        golden: the folder with the copies of golden requests.
+        grpc: whether it answers gRPC.
+    """
     request = request_of(revision)
     return RevisionSpec(
         ref=RevisionRef(name, revision.number),
@@ -228,6 +235,7 @@ def spec(name: str, revision: RevisionRow, bundle: Path, *, grpc: bool) -> Revis
         answering=answering(request),
         workers=request.infrastructure.resources.workers,
         grpc=grpc,
+        checks=checks_of(request, golden),
     )
 
 

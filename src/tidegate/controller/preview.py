@@ -20,7 +20,7 @@ from typing import Any
 from tidegate.artifact.build import BundleInfo
 from tidegate.contract.errors import TidegateError
 from tidegate.contract.request import DeploymentRequest, parse_request
-from tidegate.controller import admission, planning, readiness
+from tidegate.controller import admission, health_admission, planning, readiness
 from tidegate.controller.admission import Refusals
 from tidegate.controller.freezing import Override, refuse_frozen
 from tidegate.controller.home import Home
@@ -54,6 +54,8 @@ async def preview(document: Mapping[str, Any], surroundings: Surroundings, overr
         admission.refuse_second_rollout(request.name, is_active=surroundings.is_active)
     with refusals.noted():
         refuse_frozen(surroundings.freezes, request.name, now, override)
+    with refusals.noted():
+        await health_admission.refuse_unrunnable(request)
     bundles = surroundings.home.bundles
     with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=bundles if bundles.is_dir() else None) as scratch:
         info = None
@@ -82,6 +84,9 @@ async def _told(
             admission.refuse_breaking(comparison, stable, allowed=request.gates.allow_breaking)
         with refusals.noted():
             golden = await admission.golden_of(request, info)
+        with refusals.noted():
+            home = surroundings.home
+            request = await health_admission.with_kept_goldens(request, info, home.golden, write=False)
     findings: tuple[Finding, ...] = ()
     manifest = info.manifest if info is not None else None
     with refusals.noted():

@@ -18,6 +18,7 @@ from functools import partial
 from tidegate import judge
 from tidegate.contract.errors import TidegateError
 from tidegate.contract.request import DeploymentRequest
+from tidegate.controller import health as wellness
 from tidegate.controller import page, planning, report, trail
 from tidegate.controller.checking import Checks
 from tidegate.controller.clock import Clock
@@ -71,6 +72,7 @@ class Seen:
     looked_at: float = 0.0
     kept_at: datetime | None = None
     restarts: dict[int, int] = field(default_factory=dict)
+    checks: dict[int, wellness.Known] = field(default_factory=dict)
     rollout: int | None = None
     held: str | None = None
     trouble: str | None = None
@@ -374,6 +376,8 @@ class Reconciler:
             verdict=verdict,
             mirror=self.seen.mirror,
             checks=checks,
+            unwell=wellness.unwell(candidate),
+            critical=wellness.critical_failure(candidate, stable),
         )
 
     def _told(
@@ -410,9 +414,10 @@ class Reconciler:
     async def _ensure(self, deployment: DeploymentRow, rollout_id: int | None, number: int, count: int) -> None:
         revision = self._revision(deployment, number)
         bundle = self._home.bundles / revision.digest
-        spec = planning.spec(self._name, revision, bundle, grpc=answers_grpc(bundle))
+        spec = planning.spec(self._name, revision, bundle, self._home.golden, grpc=answers_grpc(bundle))
         health = await self._target.ensure_replicas(spec, count)
         self.seen.health[number] = health
+        self._tell_checks(deployment, rollout_id, number, health)
         known = self.seen.restarts.get(number)
         self.seen.restarts[number] = health.restarts
         if known is not None and health.restarts > known:
@@ -423,6 +428,15 @@ class Reconciler:
             data = {"restarts": health.restarts}
             happened = NewEvent("replica_died", message, number, data)
             self._store.add_event(deployment.id, rollout_id, happened, datetime.now(UTC))
+
+    def _tell_checks(
+        self, deployment: DeploymentRow, rollout_id: int | None, number: int, health: RevisionHealth
+    ) -> None:
+        """Record what checks say otherwise than before."""
+        known = self.seen.checks.get(number, {})
+        for happened in wellness.happened(number, health, known):
+            self._store.add_event(deployment.id, rollout_id, happened, datetime.now(UTC))
+        self.seen.checks[number] = {**known, **wellness.said(health)}
 
     async def _set_split(self, traffic: SetSplit, request: DeploymentRequest | None) -> bool:
         """Return whether the traffic was changed and is in force.
@@ -470,6 +484,7 @@ class Reconciler:
             return
         self.seen.health.pop(number, None)
         self.seen.restarts.pop(number, None)
+        self.seen.checks.pop(number, None)
 
     def _revision(self, deployment: DeploymentRow, number: int) -> RevisionRow:
         known = self._revisions.get(number)

@@ -43,7 +43,7 @@ def build(service: Service, name: str) -> dict[str, Any]:
     revision = store.revision(deployment.id, number)
     request = planning.request_of(revision)
     bundle = home.bundles / revision.digest
-    spec = planning.spec(name, revision, bundle, grpc=answers_grpc(bundle))
+    spec = planning.spec(name, revision, bundle, home.golden, grpc=answers_grpc(bundle))
     manifest = read_bundle(bundle).manifest
     url = service.target.url(name)
     health = service.supervisor.seen(name).health.get(number)

@@ -15,7 +15,7 @@ from tidegate.artifact.build import BundleInfo
 from tidegate.contract.errors import Conflict, InvalidInput, NotFound
 from tidegate.contract.names import check_name
 from tidegate.contract.request import DeploymentRequest, parse_request
-from tidegate.controller import admission, freezing, notifications, planning, readiness
+from tidegate.controller import admission, freezing, health_admission, notifications, planning, readiness
 from tidegate.controller.admission import Refusals
 from tidegate.controller.clock import Clock
 from tidegate.controller.courier import send_test
@@ -86,6 +86,7 @@ class Service:
         admission.refuse_second_rollout(request.name, is_active=before.is_active)
         freezing.refuse_frozen(before.freezes, request.name, datetime.now(UTC), override)
         await notifications.refuse_undeliverable(request, os.environ)
+        await health_admission.refuse_unrunnable(request)
         info = await admission.bundled(request, self.home.bundles)
         if info.manifest.signature["kind"] == "opaque":
             admission.refuse_for_a_command(request, info)
@@ -93,6 +94,7 @@ class Service:
         comparison = admission.compared(around.stable, self.home.bundles, info)
         admission.refuse_breaking(comparison, around.stable, allowed=request.gates.allow_breaking)
         golden = await admission.golden_of(request, info)
+        request = await health_admission.with_kept_goldens(request, info, self.home.golden, write=True)
         findings: tuple[Finding, ...] = ()
         if not admission.serves_already(around.stable, info.digest, request):
             findings = await readiness.examine(around, request, info.manifest, override, datetime.now(UTC))

@@ -9,7 +9,7 @@ from tidegate.controller.evidence import Measured
 from tidegate.controller.reconcile import Seen
 from tidegate.rollout import Phase, Rollout
 from tidegate.store import DeploymentRow, Event, RevisionRow, RolloutRow
-from tidegate.target.base import RevisionHealth
+from tidegate.target.base import CheckHealth, RevisionHealth
 
 
 def status(deployment: DeploymentRow, last: RolloutRow | None, seen: Seen, url: str) -> dict[str, Any]:
@@ -94,6 +94,17 @@ def event_view(event: Event) -> dict[str, Any]:
     return {**event.as_dict(), "rollout": str(event.rollout) if event.rollout is not None else None}
 
 
+def _check(check: CheckHealth) -> dict[str, Any]:
+    return {
+        "name": check.name,
+        "affects": check.affects,
+        "critical": check.critical,
+        "passing": check.passing,
+        "detail": check.detail,
+        "seconds": None if check.seconds is None else round(check.seconds, 1),
+    }
+
+
 def _health(health: RevisionHealth) -> dict[str, Any]:
     return {
         "wanted": len(health.replicas),
@@ -108,6 +119,8 @@ def _health(health: RevisionHealth) -> dict[str, Any]:
                 "ready": replica.ready,
                 "restarts": replica.restarts,
                 "last_exit": replica.last_exit,
+                "unwell": replica.unwell,
+                "checks": [_check(check) for check in replica.checks],
             }
             for replica in health.replicas
         ],

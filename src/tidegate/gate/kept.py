@@ -29,6 +29,11 @@ def read_golden(path: Path) -> tuple[GoldenRequests, bytes]:
     return parse_golden(_text(path, content), str(path)), content
 
 
+def kept_path(content: bytes, suffix: str, folder: Path) -> Path:
+    """Return where `keep` keeps these bytes."""
+    return folder / f"{hashlib.sha256(content).hexdigest()}{'.json' if suffix == '.json' else '.yaml'}"
+
+
 def keep(content: bytes, suffix: str, folder: Path) -> Path:
     """Keep the bytes of a file below `folder`; the same bytes are kept once. Return the copy, which never changes.
 
@@ -38,7 +43,7 @@ def keep(content: bytes, suffix: str, folder: Path) -> Path:
     Raises:
         Unavailable: the disk refuses.
     """
-    kept = folder / f"{hashlib.sha256(content).hexdigest()}{'.json' if suffix == '.json' else '.yaml'}"
+    kept = kept_path(content, suffix, folder)
     if kept.exists():
         return kept
     try:

@@ -60,6 +60,7 @@ class Snapshot:
         timeout_seconds: per deployment, how long one request may take in all before the gateway answers 504.
         trials: per deployment, the revision on trial; deployments without a rollout have none.
         sticky: per deployment, what users are told apart by; the split is drawn for each request where there is none.
+        unready: of the endpoints, those that get no requests whatever they say of themselves.
     """
 
     endpoints: Mapping[RevisionRef, tuple[Endpoint, ...]]
@@ -67,6 +68,12 @@ class Snapshot:
     timeout_seconds: Mapping[str, float]
     trials: Mapping[str, Trial] = field(default_factory=dict)
     sticky: Mapping[str, Sticky] = field(default_factory=dict)
+    unready: Mapping[RevisionRef, frozenset[Endpoint]] = field(default_factory=dict)
+
+    def replicas(self, ref: RevisionRef) -> tuple[tuple[Endpoint, bool], ...]:
+        """Return the endpoints of a revision, each with whether it may get requests."""
+        unready = self.unready.get(ref, frozenset())
+        return tuple((endpoint, endpoint not in unready) for endpoint in self.endpoints.get(ref, ()))
 
 
 @dataclass(frozen=True)

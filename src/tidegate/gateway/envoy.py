@@ -272,11 +272,11 @@ class EnvoyGateway:
     def _put_endpoints(self, snapshot: Snapshot, before: Snapshot | None, refs: set[RevisionRef]) -> dict[str, Put]:
         """Write the endpoints that differ; return them by the name under which Envoy reports their version."""
         return {
-            f"cluster.{resources.cluster_name(key)}.version_text": self._folder.put_endpoints(key, endpoints)
+            f"cluster.{resources.cluster_name(key)}.version_text": self._folder.put_endpoints(key, replicas)
             for key in resources.clusters_of(refs)
-            for endpoints in [snapshot.endpoints.get(key.ref, ())]
+            for replicas in [snapshot.replicas(key.ref)]
             # A cluster reads its endpoints as soon as it is made, so they are there first, be there none.
-            if before is None or before.endpoints.get(key.ref) != endpoints
+            if before is None or key.ref not in before.endpoints or before.replicas(key.ref) != replicas
         }
 
     async def _in_force(self, admin: Admin, puts: Mapping[str, Put]) -> None:

@@ -77,9 +77,9 @@ class GatewayFolder:
     def put_clusters(self, refs: Collection[RevisionRef]) -> Put:
         return _put(self.clusters, [resources.cluster(key, self.endpoints) for key in resources.clusters_of(refs)])
 
-    def put_endpoints(self, key: ClusterKey, endpoints: Collection[Endpoint]) -> Put:
+    def put_endpoints(self, key: ClusterKey, replicas: Collection[tuple[Endpoint, bool]]) -> Put:
         path = self.endpoints / resources.endpoints_file(key)
-        return _put(path, [resources.load_assignment(key, endpoints)])
+        return _put(path, [resources.load_assignment(key, replicas)])
 
     def drop_endpoints(self, ref: RevisionRef) -> None:
         for key in resources.clusters_of([ref]):
@@ -121,9 +121,9 @@ def snapshot_as_dict(snapshot: Snapshot) -> dict[str, Any]:
             {
                 "deployment": ref.deployment,
                 "revision": ref.revision,
-                "replicas": [_endpoint_as_dict(endpoint) for endpoint in listed],
+                "replicas": [_replica_as_dict(*replica) for replica in snapshot.replicas(ref)],
             }
-            for ref, listed in sorted(snapshot.endpoints.items())
+            for ref in sorted(snapshot.endpoints)
         ],
         "splits": {
             name: {str(revision): weight for revision, weight in sorted(split.items())}
@@ -140,18 +140,21 @@ def snapshot_as_dict(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _endpoint_as_dict(endpoint: Endpoint) -> dict[str, Any]:
+def _replica_as_dict(endpoint: Endpoint, is_ready: bool) -> dict[str, Any]:
     grpc = {} if endpoint.grpc_port is None else {"grpc_port": endpoint.grpc_port}
-    return {"host": endpoint.host, "port": endpoint.port, **grpc}
+    unready = {} if is_ready else {"unready": True}
+    return {"host": endpoint.host, "port": endpoint.port, **grpc, **unready}
+
+
+def _endpoint_of(replica: Mapping[str, Any]) -> Endpoint:
+    return Endpoint(replica["host"], replica["port"], replica.get("grpc_port"))
 
 
 def snapshot_from_dict(document: Mapping[str, Any]) -> Snapshot:
     """Read the JSON form of a snapshot."""
     return Snapshot(
         endpoints={
-            RevisionRef(item["deployment"], item["revision"]): tuple(
-                Endpoint(replica["host"], replica["port"], replica.get("grpc_port")) for replica in item["replicas"]
-            )
+            RevisionRef(item["deployment"], item["revision"]): tuple(map(_endpoint_of, item["replicas"]))
             for item in document["endpoints"]
         },
         splits={
@@ -161,4 +164,9 @@ def snapshot_from_dict(document: Mapping[str, Any]) -> Snapshot:
         timeout_seconds=dict(document["timeout_seconds"]),
         trials={name: Trial(**trial) for name, trial in document.get("trials", {}).items()},
         sticky={name: Sticky(**sticky) for name, sticky in document.get("sticky", {}).items()},
+        unready={
+            RevisionRef(item["deployment"], item["revision"]): unready
+            for item in document["endpoints"]
+            if (unready := frozenset(_endpoint_of(replica) for replica in item["replicas"] if replica.get("unready")))
+        },
     )

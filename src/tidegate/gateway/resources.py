@@ -348,28 +348,36 @@ def _outlier_detection() -> Resource:
     }
 
 
-def load_assignment(key: ClusterKey, endpoints: Iterable[Endpoint]) -> Resource:
+def load_assignment(key: ClusterKey, replicas: Iterable[tuple[Endpoint, bool]]) -> Resource:
     """Return where the replicas of a cluster listen, in a fixed order; those for gRPC alone that answer it.
 
     The health checks of all clusters ask at the port for HTTP.
+
+    Args:
+        replicas: each with whether it may get requests. One that may not gets none, however well its server is.
     """
+    is_ready = dict(replicas)
+    listed: list[Resource] = []
     if key.kind is Kind.GRPC:
-        listed = [
-            {
-                "endpoint": {
-                    "address": _address(endpoint.host, grpc_port),
-                    "health_check_config": {"port_value": endpoint.port},
-                }
+        for endpoint, grpc_port in grpc_routes.grpc_endpoints(is_ready):
+            at = {
+                "address": _address(endpoint.host, grpc_port),
+                "health_check_config": {"port_value": endpoint.port},
             }
-            for endpoint, grpc_port in grpc_routes.grpc_endpoints(endpoints)
-        ]
+            listed.append({"endpoint": at, **_health_status(is_ready[endpoint])})
     else:
-        listed = [{"endpoint": {"address": _address(endpoint.host, endpoint.port)}} for endpoint in sorted(endpoints)]
+        for endpoint in sorted(is_ready):
+            at = {"address": _address(endpoint.host, endpoint.port)}
+            listed.append({"endpoint": at, **_health_status(is_ready[endpoint])})
     return {
         "@type": ENDPOINT_TYPE,
         "cluster_name": cluster_name(key),
         "endpoints": [{"lb_endpoints": listed}] if listed else [],
     }
+
+
+def _health_status(is_ready: bool) -> Resource:
+    return {} if is_ready else {"health_status": "UNHEALTHY"}
 
 
 # -- the process -----------------------------------------------------------------------------------------------------

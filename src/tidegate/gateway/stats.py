@@ -184,4 +184,5 @@ def _grpc(key: ClusterKey) -> ClusterKey:
 
 def _gets_requests(health: Mapping[str, Any]) -> bool:
     failures = ("failed_active_health_check", "failed_outlier_check", "pending_active_hc", "active_hc_timeout")
-    return not any(health.get(failure) for failure in failures)
+    told = health.get("eds_health_status", "HEALTHY")
+    return told in ("HEALTHY", "UNKNOWN") and not any(health.get(failure) for failure in failures)

@@ -155,11 +155,16 @@ def _broken(rollout: Rollout, seen: Observation, now: datetime) -> str | None:
     plan = rollout.plan
     deaths = seen.candidate_restarts - (rollout.restarts_before or 0)
     if deaths > plan.max_restarts:
-        return f"the candidate's replicas died {deaths} times, more than the {plan.max_restarts} that are tolerated"
+        told = f"the candidate's replicas died {deaths} times, more than the {plan.max_restarts} that are tolerated"
+        return f"{told} ({seen.unwell})" if seen.unwell else told
+    # Nobody holds up a return to a revision that was stable.
+    if seen.critical is not None and (plan.steps or plan.stable is None):
+        return seen.critical
     if rollout.unready_since is not None:
         down = (now - rollout.unready_since) / timedelta(seconds=1)
         if down >= plan.unready_seconds:
-            return f"no replica of the candidate was ready for {down:.1f} s while it carried traffic"
+            told = f"no replica of the candidate was ready for {down:.1f} s while it carried traffic"
+            return f"{told} ({seen.unwell})" if seen.unwell else told
     return None
 
 
@@ -186,36 +191,39 @@ def _preparing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
 
 def _not_ready(rollout: Rollout, seen: Observation) -> str:
     found = f"{seen.candidate_ready} of {rollout.replicas} replicas were ready"
-    return f"{found} after {rollout.plan.ready_within_seconds:g} s"
+    told = f"{found} after {rollout.plan.ready_within_seconds:g} s"
+    return f"{told} ({seen.unwell})" if seen.unwell else told
 
 
 def _baseline(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
     if reason := _broken(rollout, seen, now):
         return _roll_back(rollout, reason, now)
-    plan, elapsed = rollout.plan, _elapsed(rollout, now)
-    if elapsed < plan.baseline_seconds:
+    if _elapsed(rollout, now) < rollout.plan.baseline_seconds:
         return rollout
-    if seen.candidate_ready > 0:
-        return _next_step(rollout, "baseline captured", now)
-    # Its replicas died since: traffic would only be failed by the gateway.
-    if elapsed >= plan.baseline_seconds + plan.ready_within_seconds:
-        return _roll_back(rollout, f"no replica was ready {plan.ready_within_seconds:g} s after the baseline", now)
-    return rollout
+    return _next_step(rollout, "baseline captured", now, seen.candidate_ready)
 
 
-def _next_step(rollout: Rollout, reason: str, now: datetime) -> Rollout:
+def _next_step(rollout: Rollout, reason: str, now: datetime, ready: int | None = None) -> Rollout:
+    """Go to the next step, after the replicas for it where some are missing.
+
+    Args:
+        ready: how many of the candidate's replicas are; None where nobody looked.
+    """
     step = rollout.step + 1
     if step >= len(rollout.plan.steps):
-        return _promote(rollout, reason, now)
+        return _promote(rollout, reason, now, ready)
     following = _enter(rollout, Phase.SHIFTING, reason, now, step=step, resume_to=None)
-    if following.replicas > rollout.replicas:
+    gets_more = following.weight > rollout.weight or following.mirror > rollout.mirror
+    is_short = gets_more and ready is not None and ready < following.replicas
+    if following.replicas > rollout.replicas or is_short:
         return _enter(rollout, Phase.SCALING, reason, now, scaling_to=step, resume_to=None)
     return following
 
 
-def _promote(rollout: Rollout, reason: str, now: datetime) -> Rollout:
-    """Go to 100 %, after the replicas for it where there are fewer."""
-    if rollout.scaling_to is not None or rollout.replicas < rollout.plan.replicas:
+def _promote(rollout: Rollout, reason: str, now: datetime, ready: int | None = None) -> Rollout:
+    """Go to 100 %, after the replicas for it where there are fewer, or fewer are ready for more than they get now."""
+    is_short = rollout.weight < 100 and ready is not None and ready < rollout.plan.replicas
+    if rollout.scaling_to is not None or rollout.replicas < rollout.plan.replicas or is_short:
         return _enter(rollout, Phase.SCALING, reason, now, scaling_to=len(rollout.plan.steps), resume_to=None)
     return _enter(rollout, Phase.PROMOTING, reason, now, resume_to=None)
 
@@ -267,7 +275,7 @@ def _analyzing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
     verdict, step = seen.verdict, rollout.plan.steps[rollout.step]
     if verdict is not None and seen.split_check is SplitCheck.CONFIRMED and step.until == "pass":
         if verdict.outcome == "pass" or (verdict.outcome == "warning" and rollout.plan.on_warning == "continue"):
-            return _next_step(rollout, verdict.reason, now)
+            return _next_step(rollout, verdict.reason, now, seen.candidate_ready)
         if verdict.outcome == "warning":
             # Who resumes has seen it: the same evidence would only pause the same step again.
             return _enter(rollout, Phase.PAUSED, f"a warning: {verdict.reason}", now, resume_to=None)
@@ -278,14 +286,14 @@ def _analyzing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
         reason = f"the requests counted by the gateway do not agree with the {asked:g} % that were asked for"
         return _pause(rollout, reason, now)
     if step.until == "time":
-        return _next_step(rollout, f"no harm was seen in {step.duration_seconds:g} s", now)
+        return _next_step(rollout, f"no harm was seen in {step.duration_seconds:g} s", now, seen.candidate_ready)
     said = verdict.reason if verdict is not None else "the signals could not be measured"
     reason = f"the step's time is up without a verdict: {said}"
     match rollout.plan.on_inconclusive:
         case "rollback":
             return _roll_back(rollout, reason, now)
         case "continue":
-            return _next_step(rollout, reason, now)
+            return _next_step(rollout, reason, now, seen.candidate_ready)
         case "pause":
             return _pause(rollout, reason, now)
 

@@ -177,6 +177,8 @@ class Observation:
         checks: what came of the checks before traffic; None while they have not been made.
         held: why the rollout may not go forward now; it may still be paused and taken back. None: it may.
         refused: why the candidate is to be taken back, by somebody who was asked; None: nobody said so.
+        unwell: what checks of running replicas say against one of the candidate, for messages; None: nothing.
+        critical: why one of them takes the candidate back; None: none does.
     """
 
     candidate_ready: int
@@ -189,6 +191,8 @@ class Observation:
     checks: Checked | None = NOTHING_TO_CHECK
     held: str | None = None
     refused: str | None = None
+    unwell: str | None = None
+    critical: str | None = None
 
 
 @dataclass(frozen=True)

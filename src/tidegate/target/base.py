@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from tidegate.gateway.base import Counts, RevisionRef, Sticky, Trial
+from tidegate.health.base import Affects, Check
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class RevisionSpec:
         answering: everything else that its replicas are told.
         workers: processes per replica that share its ports. With several, one more looks after them.
         grpc: whether they answer gRPC, too, on a port of its own.
+        checks: of each of its replicas, beside what its server says of itself.
     """
 
     ref: RevisionRef
@@ -60,11 +62,37 @@ class RevisionSpec:
     answering: Answering = Answering()
     workers: int = 1
     grpc: bool = False
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True)
+class CheckHealth:
+    """What one check of one replica says.
+
+    Attributes:
+        critical: whether its failure takes a candidate back.
+        passing: None before its thresholds were reached for the first time.
+        detail: of the last attempt; empty before the first.
+        seconds: for how long `passing` has been so; None before it changed for the first time.
+    """
+
+    name: str
+    affects: Affects
+    critical: bool
+    passing: bool | None
+    detail: str
+    seconds: float | None
 
 
 @dataclass(frozen=True)
 class ReplicaHealth:
-    """One replica. `address` and `pid` are None while it is not running, `grpc_address` also where it has no gRPC."""
+    """One replica. `address` and `pid` are None while it is not running, `grpc_address` also where it has no gRPC.
+
+    Attributes:
+        ready: whether it gets requests.
+        unwell: why, by its checks, it gets none or is to be restarted; a sentence, None where they find it well.
+        checks: those that were asked for.
+    """
 
     index: int
     address: str | None
@@ -73,6 +101,8 @@ class ReplicaHealth:
     restarts: int
     last_exit: str | None
     grpc_address: str | None = None
+    unwell: str | None = None
+    checks: tuple[CheckHealth, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class SlotRecord:
         last_exit: how the last process ended.
         killed_because: why we killed the process, None when we did not.
         draining_since, asked_to_end_at, killed_at: how far the ending of a replica that is not wanted has come.
+        not_live_kills: how often in a row it was killed because it was not live, without being well since.
+        not_live_killed_at: the last time; None where it was well since.
     """
 
     spawned_at: float | None = None
@@ -53,6 +55,8 @@ class SlotRecord:
     draining_since: float | None = None
     asked_to_end_at: float | None = None
     killed_at: float | None = None
+    not_live_kills: int = 0
+    not_live_killed_at: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -132,6 +136,7 @@ def after_reboot(record: SlotRecord) -> SlotRecord:
         draining_since=begun(record.draining_since),
         asked_to_end_at=begun(record.asked_to_end_at),
         killed_at=begun(record.killed_at),
+        not_live_killed_at=begun(record.not_live_killed_at),
     )
 
 
@@ -165,6 +170,12 @@ def buried(record: SlotRecord, exit_code: int | None, now: float, *, worker_deat
         last_exit=record.killed_because or exit_text(exit_code),
         killed_because=None,
     )
+
+
+def killed_as_not_live(record: SlotRecord, reason: str, now: float) -> SlotRecord:
+    """Return the record of a replica that is killed because it is not live, so that it is started again."""
+    killed = replace(record, not_live_kills=record.not_live_kills + 1, not_live_killed_at=now)
+    return replace(killed, killed_because=f"killed: {reason}")
 
 
 def delay_seconds(early_deaths: int) -> float:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -24,12 +24,14 @@ from tidegate.gateway.base import Applied, Endpoint, RevisionRef, Snapshot, Stic
 from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.gateway.os_process import OsProcess, find_by_argument
 from tidegate.gateway.resources import DEFAULT_TIMEOUT_SECONDS, PREVIEW
+from tidegate.health.base import Attempts
 from tidegate.target import lifecycle, notes, process
 from tidegate.target.base import Noted, Reading, ReplicaHealth, RevisionHealth, RevisionSpec, SplitChange
 from tidegate.target.lifecycle import SlotRecord, Step
-from tidegate.target.probes import Prober
 from tidegate.target.process import Command, server_command
+from tidegate.target.restarts import Restarted, may_restart
 from tidegate.target.slots import ReplicaState, Slot, revisions_of, slots_of
+from tidegate.target.watching import Watched, Watcher, untried
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ class LocalTarget:
         home: Tidegate's home; replicas live in its folder `replicas`, the logs of past ones in `logs/replicas`.
         gateway: the Envoy in front of them.
         command: returns the command line of a replica, by default that of Tidegate's own server.
+        attempts: makes those of the checks that a revision asks for; None for a target that runs none with checks.
         silent_seconds: how long a process may live without answering before it is killed and replaced.
         clock: seconds since the machine booted.
     """
@@ -74,18 +77,19 @@ class LocalTarget:
         gateway: EnvoyGateway,
         *,
         command: Command = server_command,
+        attempts: Attempts | None = None,
         silent_seconds: float = SILENT_SECONDS,
         clock: Callable[[], float] = seconds_since_boot,
     ) -> None:
         self._home = home.absolute()
         self._gateway = gateway
         self._command = command
-        self._silent_seconds = silent_seconds
         self._clock = clock
-        self._prober = Prober()
+        self._watcher = Watcher(attempts, silent_seconds, clock)
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
         self._readers: dict[Path, notes.NotesReader] = {}
         self._busy: defaultdict[RevisionRef, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._helped_at: dict[RevisionRef, float] = {}
         self._changing = asyncio.Lock()
         self._view: Mapping[RevisionRef, frozenset[Endpoint]] | None = None
         self._viewed_at = float("-inf")
@@ -102,7 +106,7 @@ class LocalTarget:
 
     async def stop(self) -> None:
         """See `Target.stop`. Logs of the replicas stay."""
-        await self._prober.close()
+        await self._watcher.close()
         await self._gateway.stop()
         refs = revisions_of(self._home)
         slots = [slot for ref in refs for slot in slots_of(self._home, ref).values()]
@@ -113,11 +117,11 @@ class LocalTarget:
             self._reap(slot)
             slot.clear()
         snapshot = self._gateway.snapshot()
-        self._gateway.remember(replace(snapshot, endpoints={}))
+        self._gateway.remember(replace(snapshot, endpoints={}, unready={}))
 
     async def close(self) -> None:
         """Let go of everything and leave it running."""
-        await self._prober.close()
+        await self._watcher.close()
         await self._gateway.close()
 
     async def running(self) -> Sequence[RevisionRef]:
@@ -206,12 +210,12 @@ class LocalTarget:
         async with self._busy[spec.ref]:
             slots = slots_of(self._home, spec.ref)
             slots.update({index: Slot(self._home, spec.ref, index) for index in range(count) if index not in slots})
-            endpoints = []
-            for index, slot in sorted(slots.items()):
-                endpoint = self._advance(slot, spec if index < count else None)
-                endpoints += [] if endpoint is None else [endpoint]
-            await self._set_endpoints(spec.ref, tuple(sorted(endpoints)))
-            return await self._health([slots[index] for index in range(count)])
+            watched = {
+                index: self._advance(slot, spec if index < count else None) for index, slot in sorted(slots.items())
+            }
+            self._restart_one({slots[index]: found for index, found in watched.items() if index < count})
+            await self._set_endpoints(spec.ref, watched.values())
+            return await self._health({slots[index]: watched[index] for index in range(count)})
 
     async def remove_revision(self, ref: RevisionRef) -> None:
         """See `Target.remove_revision`. Returns when the last process is gone, after the requests that it was at."""
@@ -230,14 +234,16 @@ class LocalTarget:
                     )
                 await asyncio.sleep(_POLL_SECONDS)
             self._readers = {folder: reader for folder, reader in self._readers.items() if folder.exists()}
+            self._helped_at.pop(ref, None)
             await self._forget(ref)
 
-    def _advance(self, slot: Slot, spec: RevisionSpec | None) -> Endpoint | None:
-        """Take every step that is due; return where the replica takes requests, None when it must get none.
+    def _advance(self, slot: Slot, spec: RevisionSpec | None) -> Watched:
+        """Take every step that is due; return what is found.
 
         Args:
             spec: what to run; None when the replica is not wanted.
         """
+        away = Watched(checks=() if spec is None else untried(spec))
         while True:
             record, alive, now = slot.record(), slot.is_alive(), self._clock()
             grace = self._grace_seconds(slot.ref)
@@ -253,23 +259,25 @@ class LocalTarget:
                     _end_orphans(slot)
                     slot.clear()
                     if spec is None:
-                        return None
+                        return away
                 case Step.SPAWN if spec is not None:
                     self._spawn(slot, record, spec)
-                    return None
+                    return away
                 case Step.DRAIN:
                     slot.save(replace(record, draining_since=now))
-                    return None
+                    return away
                 case Step.ASK:
                     self._signal(slot, signal.SIGTERM)
                     slot.save(replace(record, asked_to_end_at=now))
-                    return None
+                    return away
                 case Step.KILL:
                     self._signal(slot, signal.SIGKILL)
                     slot.save(replace(record, killed_at=now))
-                    return None
+                    return away
                 case Step.WAIT:
-                    return self._watch(slot, record) if alive and record.draining_since is None else None
+                    if spec is None or not alive or record.draining_since is not None:
+                        return away
+                    return self._watch(slot, record, spec)
 
     def _grace_seconds(self, ref: RevisionRef) -> float:
         timeouts = self._gateway.snapshot().timeout_seconds
@@ -286,27 +294,48 @@ class LocalTarget:
             self._children[slot.folder] = child
             slot.save(lifecycle.spawned(record, child.pid, self._clock(), birth_of(child.pid)))
 
-    def _watch(self, slot: Slot, record: SlotRecord) -> Endpoint | None:
-        """Look after a living replica that is wanted: note it, ask how it is, kill it when it hangs."""
-        now = self._clock()
+    def _watch(self, slot: Slot, record: SlotRecord, spec: RevisionSpec) -> Watched:
+        """Look after a living replica that is wanted: note it, ask how it is, kill it when it does not start."""
         if record.spawned_at is None:
             # The controller that started it was killed before it could write this down.
-            record = lifecycle.spawned(record, None, now)
+            record = lifecycle.spawned(record, None, self._clock())
             slot.save(record)
-        state = slot.state()
-        if state is None:
-            if now - (record.spawned_at or now) > lifecycle.START_SECONDS:
-                self._kill(slot, record, f"did not listen within {lifecycle.START_SECONDS:.0f} s")
-            return None
-        self._prober.ask(state, state.endpoint)
-        if self._prober.last(state).silent_seconds(time.monotonic()) > self._silent_seconds:
-            self._kill(slot, record, f"did not answer for {self._silent_seconds:g} s")
-            return None
-        return state.endpoint
+        watched = self._watcher.look(slot, record, spec)
+        if watched.not_started is not None:
+            self._kill(slot, replace(record, killed_because=f"killed: {watched.not_started}"))
+            return replace(watched, endpoint=None)
+        if record.not_live_kills and watched.is_well_again:
+            slot.save(replace(record, not_live_kills=0, not_live_killed_at=None))
+            self._helped_at[slot.ref] = self._clock()
+        return watched
 
-    def _kill(self, slot: Slot, record: SlotRecord, reason: str) -> None:
-        log.warning("%s replica %d %s and is killed", slot.ref, slot.index, reason)
-        slot.save(replace(record, killed_because=f"killed: it {reason}"))
+    def _restart_one(self, found: Mapping[Slot, Watched]) -> None:
+        """Kill at most one replica that is not live, if one may be restarted now; see `target.restarts`."""
+        now = self._clock()
+        # When a restart has just helped, so may what mended that one have mended this one: ask it again first.
+        ill = [
+            slot
+            for slot, watched in found.items()
+            if watched.not_live_at is not None and watched.not_live_at > self._helped_at.get(slot.ref, 0.0)
+        ]
+        if not ill:
+            return
+        records = {slot: slot.record() for slot in found}
+        unhelpful = [
+            Restarted(record.not_live_kills, record.not_live_killed_at, is_back=found[slot].says_ready)
+            for slot, record in records.items()
+            if record.not_live_killed_at is not None
+        ]
+        if not may_restart(unhelpful, now):
+            return
+        slot = min(ill, key=lambda slot: (records[slot].not_live_kills, slot.index))
+        told = found[slot].not_live or ""
+        self._kill(slot, lifecycle.killed_as_not_live(records[slot], told, now))
+
+    def _kill(self, slot: Slot, record: SlotRecord) -> None:
+        """Kill the process of a replica; the record says why, and is saved before."""
+        log.warning("%s replica %d is %s", slot.ref, slot.index, record.killed_because)
+        slot.save(record)
         self._signal(slot, signal.SIGKILL)
 
     def _signal(self, slot: Slot, sent: signal.Signals) -> None:
@@ -319,9 +348,7 @@ class LocalTarget:
 
     def _reap(self, slot: Slot) -> int | None:
         """Return the exit code of the slot's process when it was our child, else None; it is gone."""
-        state = slot.state()
-        if state is not None:
-            self._prober.forget(state)
+        self._watcher.forget(slot)
         child = self._children.pop(slot.folder, None)
         if child is None:
             return None
@@ -330,12 +357,24 @@ class LocalTarget:
         except subprocess.TimeoutExpired:
             return None
 
-    async def _set_endpoints(self, ref: RevisionRef, endpoints: tuple[Endpoint, ...]) -> None:
-        before = self._gateway.snapshot().endpoints.get(ref)
+    async def _set_endpoints(self, ref: RevisionRef, watched: Collection[Watched]) -> None:
+        endpoints = tuple(sorted(found.endpoint for found in watched if found.endpoint is not None))
+        ready = {found.endpoint for found in watched if found.gets_requests}
+        unready = frozenset(endpoints) - ready
+
+        def change(snapshot: Snapshot) -> Snapshot:
+            others = {other: kept for other, kept in snapshot.unready.items() if other != ref}
+            return replace(
+                snapshot,
+                endpoints={**snapshot.endpoints, ref: endpoints},
+                unready={**others, ref: unready} if unready else others,
+            )
+
+        before = self._gateway.snapshot()
         try:
             # Even if that is what was last asked for: it may have failed. To apply what is in force costs nothing.
-            await self._apply(lambda snapshot: replace(snapshot, endpoints={**snapshot.endpoints, ref: endpoints}))
-            if before != endpoints:
+            await self._apply(change)
+            if (before.endpoints.get(ref), before.unready.get(ref, frozenset())) != (endpoints, unready):
                 self._viewed_at = float("-inf")
         except Unavailable as error:
             # The processes are looked after all the same; the gateway reads this when it is back.
@@ -346,7 +385,11 @@ class LocalTarget:
             return
 
         def change(snapshot: Snapshot) -> Snapshot:
-            return replace(snapshot, endpoints={other: at for other, at in snapshot.endpoints.items() if other != ref})
+            return replace(
+                snapshot,
+                endpoints={other: at for other, at in snapshot.endpoints.items() if other != ref},
+                unready={other: at for other, at in snapshot.unready.items() if other != ref},
+            )
 
         try:
             await self._apply(change)
@@ -355,11 +398,13 @@ class LocalTarget:
 
     # -- health ------------------------------------------------------------------------------------------------------
 
-    async def _health(self, slots: Sequence[Slot]) -> RevisionHealth:
+    async def _health(self, found: Mapping[Slot, Watched]) -> RevisionHealth:
         view = await self._gateway_view()
-        return RevisionHealth(tuple(self._replica_health(slot, view) for slot in slots))
+        return RevisionHealth(tuple(self._replica_health(slot, watched, view) for slot, watched in found.items()))
 
-    def _replica_health(self, slot: Slot, view: Mapping[RevisionRef, frozenset[Endpoint]] | None) -> ReplicaHealth:
+    def _replica_health(
+        self, slot: Slot, watched: Watched, view: Mapping[RevisionRef, frozenset[Endpoint]] | None
+    ) -> ReplicaHealth:
         record, worker_deaths = slot.record(), slot.worker_deaths()
         state = slot.state() if slot.is_alive() else None
         return ReplicaHealth(
@@ -369,16 +414,18 @@ class LocalTarget:
             if state is None or state.endpoint.grpc_port is None
             else f"{state.endpoint.host}:{state.endpoint.grpc_port}",
             pid=None if state is None else state.process.pid,
-            ready=state is not None and record.draining_since is None and self._is_ready(slot, state, view),
+            ready=watched.gets_requests and state is not None and self._is_ready(slot, state, view),
             restarts=record.restarts + worker_deaths,
             last_exit="a worker died" if worker_deaths else record.last_exit,
+            unwell=watched.unwell,
+            checks=watched.checks,
         )
 
     def _is_ready(
         self, slot: Slot, state: ReplicaState, view: Mapping[RevisionRef, frozenset[Endpoint]] | None
     ) -> bool:
         if view is None:
-            return self._prober.last(state).ready
+            return self._watcher.says_ready(state)
         return state.endpoint in view.get(slot.ref, ())
 
     async def _gateway_view(self) -> Mapping[RevisionRef, frozenset[Endpoint]] | None:

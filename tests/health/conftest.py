@@ -1,0 +1,5 @@
+"""Tiny replicas to ask."""
+
+from tests.gateway.conftest import tiny
+
+__all__ = ["tiny"]
