@@ -51,10 +51,11 @@ def test_the_smallest_request_has_every_default() -> None:
                 name: {"weight": 1.0, "critical": True, "dryRun": False}
                 for name in ("errors", "latency", "rejections", "disagreement")
             },
+            "metrics": [],
             "tolerance": {"absolute": 1e-06, "relative": 0.01},
             "tolerances": {},
         },
-        "healthChecks": {"readyWithin": "1m", "maxRestarts": 3},
+        "healthChecks": {"readyWithin": "1m", "maxRestarts": 3, "custom": []},
         "gates": {"allowBreaking": False},
         "traffic": {"timeout": "30s"},
         "batching": {"maxRequests": 128, "maxRows": 4096},

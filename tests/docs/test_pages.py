@@ -136,7 +136,7 @@ def test_environment_variables_that_are_named_exist(page: Page) -> None:
     root: Any = get_command(app)
     options = [option for command in (root, *root.commands.values()) for option in command.params]
     known = {option.envvar for option in options if isinstance(option.envvar, str)} | {CACHE_URL_VARIABLE}
-    known |= set(re.findall(r"urlFromEnv: (TIDEGATE_[A-Z_]+)", page.text))  # these are the reader's own
+    known |= set(re.findall(r"(?:url|value)FromEnv: (TIDEGATE_[A-Z_]+)", page.text))  # these are the reader's own
     for name in re.findall(r"\bTIDEGATE_[A-Z_]+\b", page.text):
         assert name in known, f"{page.name}: {name}"
 

@@ -1,4 +1,4 @@
-"""promtool, Prometheus' own checker: from PATH, or from .tools/ where `scripts/get_promtool.sh` puts it."""
+"""promtool, Prometheus' own checker: from PATH, or from .tools/ where `scripts/get_prometheus.sh` puts it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def promtool() -> Promtool:
     own = ROOT / ".tools" / "promtool"
     path = shutil.which("promtool") or (str(own) if own.exists() else None)
     if path is None:
-        reason = "promtool is neither on PATH nor in .tools/; scripts/get_promtool.sh fetches it"
+        reason = "promtool is neither on PATH nor in .tools/; scripts/get_prometheus.sh fetches it"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)

@@ -110,6 +110,14 @@ def _judge(judge: Mapping[str, Any]) -> Iterator[str]:
             f"  {signal['signal']}: requests that {signal['verb']}; objective {percent(signal['objective'] * 100)}, "
             f"margin {percent(signal['margin'] * 100)}, {signal['min_requests']} requests at least"
         )
+    for metric in judge.get("metrics", ()):
+        then = "takes it back" if metric["critical"] else "a warning"
+        then = "only shown" if metric["dry_run"] else then
+        yield (
+            f"  {metric['metric']}: measured every {duration(metric['interval_seconds'])}; "
+            f"{then} when more than {metric['failure_limit']} measurements fail: "
+            f"{metric['fails_when']}"
+        )
     yield f"lets it pass a step after {judge['requests_to_pass']} good requests at the earliest"
 
 

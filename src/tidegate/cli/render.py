@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tidegate.cli.humanize import ago, clock, count, duration, moment, percent
-from tidegate.cli.signals import signals_table
+from tidegate.cli.signals import metrics_table, signals_table
 
 PHASE_STYLES = {
     "serving": "green",
@@ -184,6 +184,8 @@ def rollout_view(rollout: Mapping[str, Any], now: datetime) -> RenderableType:
     parts: list[RenderableType] = [pairs(rows)]
     if signals:
         parts.append(signals_table(signals))
+    if metrics := verdict.get("metrics"):
+        parts += [Text(), metrics_table(metrics)]
     return Group(*parts)
 
 

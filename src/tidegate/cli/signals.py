@@ -32,6 +32,26 @@ def signals_table(signals: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def metrics_table(metrics: Sequence[Mapping[str, Any]]) -> Table:
+    """Return one line per metric with a threshold of the user's own."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("metric", "measured", "failed", "verdict", "harm", "safety"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("last", overflow="fold")
+    for metric in metrics:
+        outcome = str(metric.get("outcome", "-"))
+        table.add_row(
+            str(metric.get("signal", "-")),
+            count(metric.get("measurements", 0)),
+            count(metric.get("failures", 0)),
+            Text(outcome, style=OUTCOME_STYLES.get(outcome, "")),
+            Text(meter(metric.get("harm")), style="red"),
+            Text(meter(metric.get("safety")), style="green"),
+            Text(str(metric.get("last") or "-")),
+        )
+    return table
+
+
 def tally_text(tally: Mapping[str, int] | None) -> str:
     """Return bad events of all events and their share: "14/210 (6.7 %)"; a dash without requests."""
     if not tally or not tally.get("requests"):

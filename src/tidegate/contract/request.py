@@ -24,6 +24,7 @@ from tidegate.contract.documents import Document, invalid_document
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.golden import Tolerance
 from tidegate.contract.health import HealthChecks
+from tidegate.contract.metrics import Metric, each_named_once
 from tidegate.contract.names import NAME_PATTERN, RESERVED_NAMES, name_from_path, validated_name
 from tidegate.contract.notifications import Hook, Notification, Receiver
 from tidegate.contract.problems import problem, shown
@@ -225,6 +226,9 @@ class Analysis(Document):
     signals: Signals = Signals()
     """How single signals are judged."""
 
+    metrics: Annotated[tuple[Metric, ...], Field(max_length=50)] = ()
+    """Signals of your own: a Prometheus query, a JSON document over HTTP, or a Python function."""
+
     disagreement: Annotated[Share, between("0.01%", "100%", Share)] | None = None
     """The share of copied requests that the candidate may answer otherwise than stable in a `shadow` step, and pass.
     When absent, they are counted and reported and condemn nobody: a new model is meant to answer otherwise at times."""
@@ -234,6 +238,16 @@ class Analysis(Document):
 
     tolerances: dict[str, Tolerance] = Field(default={}, max_length=100)
     """The same for single outputs, by name."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_are_named_once(cls, metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
+        each_named_once(metrics)
+        return metrics
+
+    def anchored(self, folder: PurePath) -> Self:
+        """Return the analysis with relative paths counted from `folder`."""
+        return self.model_copy(update={"metrics": tuple(metric.anchored(folder) for metric in self.metrics)})
 
 
 class StickyBy(Document):
@@ -428,6 +442,7 @@ class DeploymentRequest(Document):
         return self.model_copy(
             update={
                 "model_artifact": artifact.model_copy(update=paths),
+                "analysis": self.analysis.anchored(folder),
                 "gates": self.gates.anchored(folder),
                 "health_checks": self.health_checks.anchored(folder),
                 "prediction_log": self.prediction_log.anchored(folder),

@@ -80,6 +80,7 @@ def refuse_at_first_sight(request: DeploymentRequest, refusals: Refusals) -> Non
         refuse_relative(artifact.path, artifact.sample, request.gates.golden, database, request.prediction_log.path)
     with refusals.noted():
         refuse_relative(*(one.url_from_file for one in (*request.notifications, *request.hooks)))
+        refuse_relative(*(metric.python.path for metric in request.analysis.metrics if metric.python is not None))
 
 
 async def bundled(request: DeploymentRequest, bundles: Path) -> BundleInfo:

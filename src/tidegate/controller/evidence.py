@@ -6,7 +6,7 @@ started anew (another epoch) its counters began at zero, so all that they show i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from tidegate.gateway.base import Counts
 from tidegate.rollout import Rollout, SplitCheck, check_mirror, check_split
 from tidegate.target.base import Reading
 from tidegate.trial.counting import Totals
+from tidegate.trial.measurements import Measurement
 from tidegate.trial.rules import idle
 
 #: Of the stored form; the first had no version.
@@ -35,6 +36,7 @@ class Measured:
         window: per revision, what the split is checked on: as `in_step`, but begun anew whenever it disagreed with the
             weight. Requests are counted when they are answered, so that those sent by an earlier split come in late.
         evidence: the judge's, in its storage form; None before the first step.
+        measurements: what those of metrics with a threshold came to, by name.
         memories: what each source of further counts wants to know at the next look, by its name; plain JSON values.
     """
 
@@ -46,6 +48,7 @@ class Measured:
     in_step: Mapping[int, Totals] = field(default_factory=dict)
     window: Mapping[int, Totals] = field(default_factory=dict)
     evidence: Mapping[str, Any] | None = None
+    measurements: Mapping[str, judge.Measurements] = field(default_factory=dict)
     memories: Mapping[str, Any] = field(default_factory=dict)
 
     def look(self, reading: Reading, objective_ms: float) -> tuple[Measured, dict[int, Totals]]:
@@ -77,6 +80,14 @@ class Measured:
         known = replace(self, total={**self.total, **total}, memories={**self.memories, source: memory})
         return known, {**growth, **together}
 
+    def measure(self, taken: Mapping[str, Sequence[Measurement]]) -> Measured:
+        """Take in what came of measurements that ended since the last look."""
+        measurements = dict(self.measurements)
+        for name, several in taken.items():
+            for one in several:
+                measurements[name] = measurements.get(name, judge.Measurements()).after(one.went, one.detail)
+        return replace(self, measurements=measurements)
+
     def add_baseline(self, grown: Totals) -> Measured:
         return replace(self, baseline=self.baseline + grown)
 
@@ -88,7 +99,9 @@ class Measured:
             begun = judge.begin(rules, self.baseline.tallies(rules))
         else:
             begun = judge.Evidence.from_storage(dict(self.evidence))
-        return replace(self, step=step, in_step={}, window={}, evidence=judge.begin_step(rules, begun).for_storage())
+        evidence = judge.begin_step(rules, begun).for_storage()
+        measurements = {name: seen.at_new_step() for name, seen in self.measurements.items()}
+        return replace(self, step=step, in_step={}, window={}, evidence=evidence, measurements=measurements)
 
     def observe(self, rules: judge.Policy, rollout: Rollout, growth: Mapping[int, Totals]) -> Measured:
         """Give the judge what one look brought; does nothing before the first step or without a stable revision."""
@@ -135,7 +148,7 @@ class Measured:
         if self.evidence is None:
             return None
         known = judge.Evidence.from_storage(dict(self.evidence))
-        return judge.assess(rules, known, idle(mirror=mirror), unmeasured or {})
+        return judge.assess(rules, known, idle(mirror=mirror), unmeasured or {}, self.measurements)
 
     def for_storage(self) -> dict[str, Any]:
         return {
@@ -148,6 +161,7 @@ class Measured:
             "in_step": _stored(self.in_step),
             "window": _stored(self.window),
             "evidence": dict(self.evidence) if self.evidence is not None else None,
+            "measurements": {name: seen.for_storage() for name, seen in self.measurements.items()},
             "memories": dict(self.memories),
         }
 
@@ -170,6 +184,9 @@ class Measured:
             in_step=_read(stored["in_step"]),
             window=_read(stored["window"]),
             evidence=stored["evidence"],
+            measurements={
+                name: judge.Measurements.from_storage(seen) for name, seen in stored.get("measurements", {}).items()
+            },
             memories=stored.get("memories", {}),
         )
 

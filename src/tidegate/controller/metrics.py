@@ -58,7 +58,7 @@ async def _deployment(service: Service, deployment: DeploymentRow) -> tuple[Depl
         revisions=_revisions(deployment, active, seen, counts, objective_ms),
         phase=last.phase if last is not None else None,
         rollouts=store.outcomes(deployment.id),
-        harm={signal.signal: signal.harm for signal in verdict.signals} if verdict is not None else {},
+        harm={one.signal: one.harm for one in verdict.said} if verdict is not None else {},
     )
     return metrics, known
 

@@ -28,6 +28,7 @@ from tidegate.controller.readiness import Surroundings
 from tidegate.gate.compatibility import Comparison
 from tidegate.gate.readiness import Finding, refuse_unready, warnings
 from tidegate.store import Store
+from tidegate.trial.measurements import failing
 from tidegate.trial.rules import rules
 
 #: As folders of bundles are named that are being written: what a killed dry run leaves is swept like these.
@@ -161,6 +162,18 @@ def _judge(request: DeploymentRequest) -> dict[str, Any]:
                 "min_requests": signal.min_requests,
             }
             for signal in policy.signals
+        ],
+        "metrics": [
+            {
+                "metric": metric.name,
+                "fails_when": failing(metric),
+                "failure_limit": metric.failure_limit,
+                "critical": metric.critical,
+                "dry_run": metric.dry_run,
+                "interval_seconds": metric.interval.seconds,
+            }
+            for metric in request.analysis.metrics
+            if metric.counted is None
         ],
     }
 

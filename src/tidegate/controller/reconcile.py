@@ -26,6 +26,7 @@ from tidegate.controller.comparing import Comparer
 from tidegate.controller.evidence import Measured
 from tidegate.controller.gates import Gates
 from tidegate.controller.home import Home, write_atomically
+from tidegate.controller.measuring import MetricSource
 from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.protocols import answers_grpc
 from tidegate.controller.recorder import Recorder
@@ -92,7 +93,7 @@ class Reconciler:
         self._ending: dict[int, asyncio.Task[None]] = {}
         self._checks = Checks(name, home, store)
         self._comparer = Comparer(name, target)
-        self._sources: tuple[Source, ...] = (self._comparer,)
+        self._sources: tuple[Source, ...] = (self._comparer, MetricSource(name))
         self._recorder = Recorder(home, name)
         self._gates = Gates(store)
         self._waited: int | None = None
@@ -259,8 +260,9 @@ class Reconciler:
         return moved
 
     def _record_look(self, row: RolloutRow, rollout: Rollout, measured: Measured, request: DeploymentRequest) -> None:
-        verdict = self.seen.verdict.outcome if self.seen.verdict is not None else None
-        self._recorder.looked(row, rollout, measured, verdict, request)
+        # A recording holds what was counted, so that is what it can be judged by again.
+        counted = measured.verdict(replace(rules_of(request), metrics=()), mirror=rollout.mirror)
+        self._recorder.looked(row, rollout, measured, counted.outcome if counted is not None else None, request)
 
     async def _wait_to_start(
         self, deployment: DeploymentRow, row: RolloutRow, rollout: Rollout, request: DeploymentRequest
@@ -339,7 +341,7 @@ class Reconciler:
         for source in self._sources:
             found = await source.grown(replace(look, memory=measured.memories.get(source.name)))
             pairs = by_revision(found.grown, look.rollout.plan.candidate, stable)
-            measured, growth = measured.include(source.name, pairs, found.memory, growth)
+            measured, growth = measured.measure(found.measurements).include(source.name, pairs, found.memory, growth)
             founds.append(found)
         return measured, growth, founds
 

@@ -23,7 +23,8 @@ def build(
     (each with what was asked, what was observed, how long the split took to be in force, the counts per revision and
     the verdict), `rollback` (time from the verdict to 0 %, None when there was none), `disagreements` (the first
     copied requests that the candidate answered otherwise: id, output, both values), `requests` (per revision over the
-    rollout), `looks` (what the judge saw on its way, thinned), `events`.
+    rollout), `promise` (how seldom a healthy candidate is taken back, and what that does not cover), `looks` (what the
+    judge saw on its way, thinned), `events`.
     """
     rollout = Rollout.from_storage(row.state)
     steps = _steps(rollout, events)
@@ -49,6 +50,7 @@ def build(
         "promotion_split_in_force_ms": _in_force(events, Phase.PROMOTED),
         "disagreements": _last_data(events, "disagreements") or [],
         "requests": _last_data(events, "requests"),
+        "promise": promise(steps, str(candidate.request.get("analysis", {}).get("alpha", ""))),
         "looks": [dict(look) for look in looks],
         "events": [event.as_dict() for event in events],
     }
@@ -82,7 +84,8 @@ def markdown(report: dict[str, Any]) -> str:
     verdict = next((step["verdict"] for step in reversed(report["steps"]) if step["verdict"]), None)
     if verdict is not None:
         lines += ["", "## Last verdict", "", f"**{verdict['outcome']}**: {verdict['reason']}", ""]
-        lines += [f"- {signal['reason']}" for signal in verdict["signals"]]
+        lines += [f"- {said['reason']}" for said in (*verdict["signals"], *verdict.get("metrics", ()))]
+        lines += ["", report["promise"]]
     if report["disagreements"]:
         lines += [
             "",
@@ -98,6 +101,28 @@ def markdown(report: dict[str, Any]) -> str:
     lines += ["", "## Events", ""]
     lines += [f"- {event['at']} **{event['kind']}** {event['message']}" for event in report["events"]]
     return "\n".join(lines) + "\n"
+
+
+def promise(steps: Sequence[Mapping[str, Any]], alpha: str) -> str:
+    """Return the sentence on false alarms: which signals `alpha` covers, and which it does not; empty without any."""
+    verdict = next((step["verdict"] for step in reversed(steps) if step["verdict"]), None)
+    if verdict is None or not alpha:
+        return ""
+    counted = _listed([signal["signal"] for signal in verdict["signals"] if "signal" in signal])
+    told = (
+        f"A healthy candidate is taken back with a chance of {alpha} at most over the whole rollout, for {counted} "
+        "together, however often one looks."
+    )
+    limited = [metric["signal"] for metric in verdict.get("metrics", ())]
+    if not limited:
+        return told
+    are = "is held to a threshold" if len(limited) == 1 else "are held to thresholds"
+    return f"{told} {_listed(limited)} {are} of the request's own, which that does not cover."
+
+
+def _listed(words: Sequence[str]) -> str:
+    *first, last = words or ("nothing",)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _row(step: dict[str, Any], report: dict[str, Any]) -> str:

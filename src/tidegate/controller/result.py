@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tidegate.artifact.bundle import read_bundle
+from tidegate.contract.metrics import Metric
 from tidegate.contract.quantities import Duration, Memory
 from tidegate.contract.request import DeploymentRequest
 from tidegate.contract.result import (
@@ -27,6 +28,7 @@ from tidegate.observe.catalogue import metric_names
 from tidegate.rollout import Rollout, Step
 from tidegate.store import RolloutRow
 from tidegate.target.base import RevisionHealth
+from tidegate.trial.measurements import failing
 from tidegate.trial.rules import DISAGREEMENT, rules
 
 
@@ -131,6 +133,7 @@ def _triggers(request: DeploymentRequest) -> tuple[RollbackTrigger, ...]:
         "latency": f"answers slower than {request.serving_requirements.latency_p99}",
         "rejections": "4xx answers",
         DISAGREEMENT: "copied requests that are answered otherwise than by stable",
+        **{metric.name: "what it counts as bad" for metric in request.analysis.metrics},
     }
     judged = (
         RollbackTrigger(
@@ -144,6 +147,7 @@ def _triggers(request: DeploymentRequest) -> tuple[RollbackTrigger, ...]:
     )
     return (
         *judged,
+        *(_limit(metric) for metric in request.analysis.metrics if _takes_back(metric)),
         RollbackTrigger(
             signal="restarts",
             condition=f"the candidate's replicas die more than {checks.max_restarts} times",
@@ -155,6 +159,18 @@ def _triggers(request: DeploymentRequest) -> tuple[RollbackTrigger, ...]:
             f"{planning.UNREADY_SECONDS:g} s while they carry traffic",
             threshold=checks.ready_within.seconds,
         ),
+    )
+
+
+def _takes_back(metric: Metric) -> bool:
+    return metric.critical and not metric.dry_run and metric.counted is None
+
+
+def _limit(metric: Metric) -> RollbackTrigger:
+    return RollbackTrigger(
+        signal=metric.name,
+        condition=f"more than {metric.failure_limit} measurements fail: {failing(metric)}",
+        threshold=float(metric.failure_limit),
     )
 
 

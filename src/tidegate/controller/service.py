@@ -22,6 +22,7 @@ from tidegate.controller.courier import send_test
 from tidegate.controller.evidence import Measured
 from tidegate.controller.freezing import Override
 from tidegate.controller.home import Home
+from tidegate.controller.measuring import refuse_unmeasurable
 from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.preview import preview
 from tidegate.controller.readiness import Surroundings
@@ -87,6 +88,7 @@ class Service:
         freezing.refuse_frozen(before.freezes, request.name, datetime.now(UTC), override)
         await notifications.refuse_undeliverable(request, os.environ)
         await health_admission.refuse_unrunnable(request)
+        await refuse_unmeasurable(request, os.environ)
         info = await admission.bundled(request, self.home.bundles)
         if info.manifest.signature["kind"] == "opaque":
             admission.refuse_for_a_command(request, info)

@@ -8,7 +8,7 @@ the same loop takes a harmful candidate back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -17,6 +17,7 @@ from tidegate.judge import Tally
 from tidegate.rollout import Rollout
 from tidegate.target.base import RevisionHealth
 from tidegate.trial.counting import Totals
+from tidegate.trial.measurements import Measurement
 
 
 class Pair(NamedTuple):
@@ -55,12 +56,14 @@ class Found:
     Attributes:
         grown: by signal. One that is missing grew by nothing.
         unmeasured: by signal, why it could not be measured now. A candidate does not pass while there is one.
+        measurements: of metrics with a threshold, by name: what came of those that ended since the last look.
         memory: plain JSON values, stored together with what was counted: what is remembered of a cumulative counter
             here is neither lost nor counted twice when the controller is killed.
     """
 
     grown: Mapping[str, Pair] = field(default_factory=dict)
     unmeasured: Mapping[str, str] = field(default_factory=dict)
+    measurements: Mapping[str, Sequence[Measurement]] = field(default_factory=dict)
     memory: Any = None
 
 

@@ -26,7 +26,7 @@ def is_due(started_at: datetime, last: datetime, now: datetime) -> bool:
 def entry(rollout: Rollout, measured: Measured, verdict: judge.Verdict | None) -> dict[str, Any]:
     """Return what is kept of one look."""
     observed = measured.observed_percent() or {}
-    signals = verdict.signals if verdict is not None else ()
+    signals = verdict.said if verdict is not None else ()
     return {
         "phase": rollout.phase.value,
         "step": rollout.step,

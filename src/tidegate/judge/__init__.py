@@ -13,18 +13,33 @@ figures: docs/explanation/judge.md.
 
 from tidegate.judge.evidence import Evidence
 from tidegate.judge.looks import begin, begin_step, observe
-from tidegate.judge.records import Outcome, Policy, SignalPolicy, SignalVerdict, Tally, Verdict
+from tidegate.judge.metrics import Measurements, Went, assess_metric
+from tidegate.judge.records import (
+    MetricPolicy,
+    MetricVerdict,
+    Outcome,
+    Policy,
+    SignalPolicy,
+    SignalVerdict,
+    Tally,
+    Verdict,
+)
 from tidegate.judge.verdicts import assess
 
 __all__ = [
     "Evidence",
+    "Measurements",
+    "MetricPolicy",
+    "MetricVerdict",
     "Outcome",
     "Policy",
     "SignalPolicy",
     "SignalVerdict",
     "Tally",
     "Verdict",
+    "Went",
     "assess",
+    "assess_metric",
     "begin",
     "begin_step",
     "observe",

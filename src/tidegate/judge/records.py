@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 #: `error`: the signals could not be measured, which is no word on the candidate.
@@ -88,23 +88,56 @@ class SignalPolicy:
 
 
 @dataclass(frozen=True)
+class MetricPolicy:
+    """How the measurements of a metric with a threshold of the user's own are judged; limits as in Argo Rollouts.
+
+    Attributes:
+        name: unique among metrics and signals.
+        failure_limit: failed measurements that are borne over the rollout.
+        inconclusive_limit: measurements that neither passed nor failed and are borne in a step.
+        consecutive_error_limit: errors in a row that are borne.
+        successes: measurements that must pass in a step before the step can.
+        weight, is_critical, is_dry_run: as of a signal.
+    """
+
+    name: str
+    failure_limit: int = 0
+    inconclusive_limit: int = 0
+    consecutive_error_limit: int = 4
+    successes: int = 1
+    weight: float = 1.0
+    is_critical: bool = True
+    is_dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("a metric needs a name")
+        for what in ("failure_limit", "inconclusive_limit", "consecutive_error_limit"):
+            _within(f"{self.name}: {what}", getattr(self, what), getattr(self, what) >= 0, f"{what} >= 0")
+        _within(f"{self.name}: successes", self.successes, self.successes >= 1, "successes >= 1")
+        _within(f"{self.name}: weight", self.weight, self.weight > 0.0, "weight > 0")
+
+
+@dataclass(frozen=True)
 class Policy:
     """How a whole rollout is judged.
 
     Attributes:
         signals: at least one.
-        alpha: probability that a healthy candidate is ever failed, over the whole rollout, all signals together,
-            however often one looks.
+        alpha: probability that a healthy candidate is ever failed by a signal, over the whole rollout, all signals
+            together, however often one looks.
+        metrics: with thresholds of the user's own; `alpha` does not cover them.
         beta: probability that a step ever passes while the candidate is worse than the margin allows.
     """
 
     signals: tuple[SignalPolicy, ...]
     alpha: float = 0.01
     beta: float = 0.05
+    metrics: tuple[MetricPolicy, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [signal.name for signal in self.signals]
-        if not names:
+        names = [*(signal.name for signal in self.signals), *(metric.name for metric in self.metrics)]
+        if not self.signals:
             raise ValueError("a policy needs at least one signal")
         if len(set(names)) != len(names):
             raise ValueError(f"signal names must differ, got {', '.join(names)}")
@@ -178,20 +211,55 @@ class SignalVerdict:
 
 
 @dataclass(frozen=True)
+class MetricVerdict:
+    """The judgement on one metric with a threshold of the user's own.
+
+    Attributes:
+        harm: failures as a share of those that fail the candidate, 0 to 1.
+        safety: measurements that passed in this step, as a share of those needed, 0 to 1.
+        measurements, failures: over the rollout.
+        errors_in_a_row: up to now.
+        last: the last measurement in words.
+    """
+
+    signal: str
+    outcome: Outcome
+    reason: str
+    harm: float
+    safety: float
+    measurements: int
+    failures: int
+    errors_in_a_row: int
+    last: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The judgement on a candidate: fail if any critical signal fails, pass if all pass, else inconclusive.
 
-    A warning is a pass but for signals that are not critical; an error is a look that measured nothing.
+    A warning is a pass but for signals that are not critical; an error says that something could not be measured.
 
     Attributes:
+        signals: counted, with a promise about false alarms.
         score: 0 to 100: how far all signals together are from a fail, by their weights; 0 for a fail, None where
             nothing was measured.
+        metrics: with thresholds of the user's own.
     """
 
     outcome: Outcome
     reason: str
     signals: tuple[SignalVerdict, ...]
     score: int | None = 100
+    metrics: tuple[MetricVerdict, ...] = ()
+
+    @property
+    def said(self) -> tuple[SignalVerdict | MetricVerdict, ...]:
+        """Everything that was judged, counted or with a threshold."""
+        return (*self.signals, *self.metrics)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -200,6 +268,7 @@ class Verdict:
             "reason": self.reason,
             "score": self.score,
             "signals": [signal.as_dict() for signal in self.signals],
+            "metrics": [metric.as_dict() for metric in self.metrics],
         }
 
 

@@ -6,20 +6,37 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 from tidegate.judge import bernoulli
 from tidegate.judge.evidence import Evidence, SignalEvidence
 from tidegate.judge.looks import fail_threshold, pass_threshold, stable_guess
-from tidegate.judge.records import Outcome, Policy, SignalPolicy, SignalVerdict, Tally, Verdict
+from tidegate.judge.metrics import Measurements, assess_metric
+from tidegate.judge.records import (
+    MetricPolicy,
+    MetricVerdict,
+    Outcome,
+    Policy,
+    SignalPolicy,
+    SignalVerdict,
+    Tally,
+    Verdict,
+)
 
 #: Fewer bad events than this never fail a candidate, whatever the numbers say.
 LEAST_BAD_EVENTS = 3
 
-_MEASURED: Mapping[str, str] = MappingProxyType({})
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+Said = tuple[SignalPolicy | MetricPolicy, SignalVerdict | MetricVerdict]
 
 
 def assess(
-    policy: Policy, evidence: Evidence, idle: Collection[str] = (), unmeasured: Mapping[str, str] = _MEASURED
+    policy: Policy,
+    evidence: Evidence,
+    idle: Collection[str] = (),
+    unmeasured: Mapping[str, str] = _NOTHING,
+    measurements: Mapping[str, Measurements] = _NOTHING,
 ) -> Verdict:
     """Return what the evidence says now. Looking changes nothing, and may happen at any time.
 
@@ -28,26 +45,33 @@ def assess(
             do not hold it back from passing.
         unmeasured: by signal, why it could not be measured at the last look. What it showed before can still fail the
             candidate; it does not pass.
+        measurements: of the policy's metrics, by name; one that is missing was never measured.
     """
     judged = (_assess(policy, signal, evidence.of(signal.name)) for signal in policy.signals)
     signals = tuple(_unmeasured(said, unmeasured.get(said.signal)) for said in judged)
-    counted = [(held, said) for held, said in zip(policy.signals, signals, strict=True) if not held.is_dry_run]
+    metrics = tuple(assess_metric(held, measurements.get(held.name, Measurements())) for held in policy.metrics)
+    said: list[Said] = [*zip(policy.signals, signals, strict=True), *zip(policy.metrics, metrics, strict=True)]
+    outcome, reason, score = _together([(held, one) for held, one in said if not held.is_dry_run], idle)
+    return Verdict(outcome, reason, signals, score, metrics)
+
+
+def _together(counted: Sequence[Said], idle: Collection[str]) -> tuple[Outcome, str, int]:
+    """Return the worst of what counts, why, and the score."""
     failed = [said for held, said in counted if said.outcome == "fail" and held.is_critical]
     if failed:
-        return Verdict("fail", _together(failed), signals, 0)
+        return "fail", _sentence(failed), 0
     score = _score(counted)
     # What failed in an earlier step is told in every later one.
     measured = [said for held, said in counted if held.name not in idle or said.outcome == "fail"]
-    broken = [said for said in measured if said.outcome == "error"]
-    if broken:
-        return Verdict("error", _together(broken), signals, score)
-    undecided = [said for said in measured if said.outcome == "inconclusive"]
-    if undecided or not measured:
-        return Verdict("inconclusive", _together(undecided) or "nothing is measured in this step", signals, score)
+    if not measured:
+        return "inconclusive", "nothing is measured in this step", score
+    for outcome in ("error", "inconclusive"):
+        if found := [said for said in measured if said.outcome == outcome]:
+            return found[0].outcome, _sentence(found), score
     warned = [said for said in measured if said.outcome == "fail"]
     if warned:
-        return Verdict("warning", _together(warned), signals, score)
-    return Verdict("pass", _together(measured), signals, score)
+        return "warning", _sentence(warned), score
+    return "pass", _sentence(measured), score
 
 
 def _unmeasured(said: SignalVerdict, why: str | None) -> SignalVerdict:
@@ -56,14 +80,14 @@ def _unmeasured(said: SignalVerdict, why: str | None) -> SignalVerdict:
     return replace(said, outcome="error", reason=f"{said.signal}: could not be measured: {why}")
 
 
-def _score(counted: Sequence[tuple[SignalPolicy, SignalVerdict]]) -> int:
+def _score(counted: Sequence[Said]) -> int:
     """Return 100 without any evidence of harm, less the further each signal is on its way to a fail."""
     weights = sum(held.weight for held, _ in counted)
     harm = sum(held.weight * min(1.0, said.harm) for held, said in counted)
     return round(100 * (1 - harm / weights)) if weights else 100
 
 
-def _together(signals: Sequence[SignalVerdict]) -> str:
+def _sentence(signals: Sequence[SignalVerdict | MetricVerdict]) -> str:
     """Return one sentence for several signals; what is true of more than one is said once."""
     names: dict[str, list[str]] = {}
     for signal in signals:

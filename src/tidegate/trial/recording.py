@@ -6,7 +6,7 @@ A line is one object with `kind` and, but for the first, `at`, seconds since the
   candidate's document, every default filled in).
 - `step`: the evidence of a step begins: `step` (from 0), `weight`, `mirror`, counts of `candidate` and `stable` so far,
   and `baseline`, stable's counts from before the first step.
-- `look`: counts of `candidate` and `stable` so far, and `verdict`, what was said then.
+- `look`: counts of `candidate` and `stable` so far, and `verdict`, what was said of them then.
 - `phase`: the rollout went on to `phase`, because of `reason`.
 - `full`: the file has reached its bound; nothing follows.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tidegate import judge
@@ -107,7 +107,11 @@ def _settings(request: DeploymentRequest) -> dict[str, Any]:
 
 
 def _judged(recording: Recording, policy: judge.Policy) -> Iterator[Said]:
-    """Yield the verdict at every look; nothing is judged before the first step."""
+    """Yield the verdict at every look; nothing is judged before the first step.
+
+    Metrics with a threshold are not judged again: what they measured is not in a recording.
+    """
+    policy = replace(policy, metrics=())
     evidence, step, unmeasured = None, -1, idle(mirror=0)
     candidate, stable = Totals(), Totals()
     for entry in recording.entries:

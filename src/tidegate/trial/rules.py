@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tidegate import judge
-from tidegate.contract.request import DeploymentRequest, SignalSettings
+from tidegate.contract.metrics import Counted, Metric
+from tidegate.contract.request import Analysis, DeploymentRequest, SignalSettings
 
 #: The share of requests that a p99 objective allows to be slower.
 P99_BUDGET = 0.01
@@ -78,7 +79,40 @@ def rules(request: DeploymentRequest) -> judge.Policy:
             verb="were answered otherwise than by stable",
         )
         signals = (*signals, disagreement)
-    return replace(usual, signals=tuple(_as_set(signal, getattr(analysis.signals, signal.name)) for signal in signals))
+    judged = tuple(_as_set(signal, getattr(analysis.signals, signal.name)) for signal in signals)
+    counted = tuple(
+        _counted(metric, metric.counted, analysis) for metric in analysis.metrics if metric.counted is not None
+    )
+    limited = tuple(_limited(metric) for metric in analysis.metrics if metric.counted is None)
+    return replace(usual, signals=(*judged, *counted), metrics=limited)
+
+
+def _counted(metric: Metric, counted: Counted, analysis: Analysis) -> judge.SignalPolicy:
+    """Return how a metric that counts bad events is judged."""
+    return judge.SignalPolicy(
+        metric.name,
+        objective=counted.objective.ratio,
+        margin=(counted.margin or analysis.margin).ratio,
+        min_requests=counted.min_requests or analysis.min_requests,
+        verb="were counted as bad",
+        weight=metric.weight,
+        is_critical=metric.critical,
+        is_dry_run=metric.dry_run,
+    )
+
+
+def _limited(metric: Metric) -> judge.MetricPolicy:
+    """Return how a metric with a threshold is judged."""
+    return judge.MetricPolicy(
+        metric.name,
+        failure_limit=metric.failure_limit,
+        inconclusive_limit=metric.inconclusive_limit,
+        consecutive_error_limit=metric.consecutive_error_limit,
+        successes=metric.count,
+        weight=metric.weight,
+        is_critical=metric.critical,
+        is_dry_run=metric.dry_run,
+    )
 
 
 def _as_set(signal: judge.SignalPolicy, settings: SignalSettings) -> judge.SignalPolicy:

@@ -134,8 +134,9 @@ def _verdict(report: Report) -> Iterable[str]:
     if verdict is None:
         return
     yield f"<h2>Last verdict: {escape(str(verdict['outcome']))}</h2><ul>"
-    yield from (f"<li>{escape(_whole(str(signal['reason'])))}</li>" for signal in verdict["signals"])
-    yield "</ul>"
+    said = (*verdict["signals"], *verdict.get("metrics", ()))
+    yield from (f"<li>{escape(_whole(str(one['reason'])))}</li>" for one in said)
+    yield f"</ul><p>{escape(str(report.get('promise', '')))}</p>"
 
 
 def _events(report: Report) -> Iterable[str]:

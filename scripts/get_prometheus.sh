@@ -1,23 +1,24 @@
 #!/usr/bin/env bash
-# Print the path of promtool: PATH's, or one taken from Debian's package `prometheus` into .tools/, without root.
+# Print the folder with prometheus and promtool: PATH's, or .tools/, taken from Debian's package without root.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-if command -v promtool; then
+if command -v promtool >/dev/null && command -v prometheus >/dev/null; then
+  dirname "$(command -v prometheus)"
   exit 0
 fi
-tool="$PWD/.tools/promtool"
-if [[ -x $tool ]]; then
-  echo "$tool"
+tools="$PWD/.tools"
+if [[ -x $tools/promtool && -x $tools/prometheus ]]; then
+  echo "$tools"
   exit 0
 fi
 if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
-  echo "promtool is not on PATH, and this is no Debian system to take it from; install Prometheus" >&2
+  echo "prometheus and promtool are not on PATH, and this is no Debian system to take it from; install Prometheus" >&2
   exit 1
 fi
 
 mkdir -p .tools
-work=$(mktemp -d "$PWD/.tools/promtool.XXXXXX")
+work=$(mktemp -d "$PWD/.tools/prometheus.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
 
@@ -34,5 +35,5 @@ if ! fetch 2>/dev/null; then
 fi
 dpkg-deb -x "$work"/prometheus_*.deb "$work/unpacked"
 # Renamed into place, so that two at once do no harm.
-mv "$work/unpacked/usr/bin/promtool" "$tool"
-echo "$tool"
+mv "$work"/unpacked/usr/bin/{promtool,prometheus} "$tools/"
+echo "$tools"
