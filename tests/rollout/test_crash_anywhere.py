@@ -7,8 +7,9 @@ controller of the test stores a state before it acts, as the real one does, and 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,6 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.rollout import (
+    Arm,
+    ArmSeen,
     Command,
     EnsureReplicas,
     NotAllowed,
@@ -31,6 +34,8 @@ from tidegate.rollout import (
     advance,
     check_split,
     command,
+    reweigh,
+    strategies,
 )
 from tidegate.rollout.machine import actions
 
@@ -70,7 +75,28 @@ def all_plans(draw: st.DrawFn) -> Plan:
     )
 
 
-plans = all_plans()
+@st.composite
+def all_tests(draw: st.DrawFn) -> Plan:
+    """A/B tests with one to four challengers."""
+    weights = draw(st.lists(st.sampled_from([0.5, 5, 20, 25]), min_size=1, max_size=4))
+    arms = tuple(Arm(CANDIDATE + at, weight, "bcde"[at]) for at, weight in enumerate(weights))
+    return Plan(
+        candidate=CANDIDATE,
+        stable=STABLE,
+        steps=strategies.ab_test(sum(weights)),
+        replicas=draw(st.integers(1, 3)),
+        stable_replicas=draw(st.integers(1, 3)),
+        baseline_seconds=draw(st.sampled_from([0.0, 5.0])),
+        ready_within_seconds=60.0,
+        unready_seconds=5.0,
+        max_restarts=draw(st.integers(0, 3)),
+        on_inconclusive="pause",
+        arms=arms,
+    )
+
+
+tests = all_tests()
+plans = all_plans() | tests
 verdicts = st.sampled_from(
     [
         None,
@@ -95,8 +121,12 @@ class Tick:
     seconds: float
     asked: Command | None
     killed_after: int | None
+    arm: str | None = None
+    weights: Mapping[str, float] | None = None
+    others: tuple[ArmSeen, ...] = (ArmSeen(3, 0, None),) * 3
 
 
+others = st.builds(ArmSeen, ready=st.integers(0, 3), restarts=st.integers(0, 1), verdict=verdicts)
 ticks = st.builds(
     Tick,
     ready=st.integers(0, 3),
@@ -108,6 +138,9 @@ ticks = st.builds(
     seconds=st.floats(-5.0, 40.0),
     asked=st.none() | st.none() | st.none() | st.sampled_from(list(Command)),
     killed_after=st.none() | st.integers(0, 4),
+    arm=st.none() | st.sampled_from("bcde"),
+    weights=st.none() | st.none() | st.dictionaries(st.sampled_from("bcde"), st.sampled_from([0, 1, 10, 30, 60])),
+    others=st.tuples(others, others, others),
 )
 
 
@@ -138,6 +171,7 @@ class Controller:
     world: World
     now: datetime = START
     deaths: int = 0
+    others_deaths: list[int] = field(default_factory=lambda: [0, 0, 0])
     phases: list[Phase] = field(default_factory=list)
 
     def turn(self, tick: Tick) -> None:
@@ -146,7 +180,11 @@ class Controller:
         rollout = Rollout.from_storage(json.loads(self.stored))
         if tick.asked is not None:
             with suppress(NotAllowed):
-                rollout = command(rollout, tick.asked, self.now, by="ada", reason="").rollout
+                rollout = command(rollout, tick.asked, self.now, by="ada", reason="", arm=tick.arm).rollout
+            self.store(rollout)
+        if tick.weights is not None:
+            with suppress(NotAllowed, ValueError):
+                rollout = reweigh(rollout, tick.weights, self.now, by="ada", reason="").rollout
             self.store(rollout)
         for done, action in enumerate(actions(rollout)):
             if done == tick.killed_after:
@@ -160,6 +198,7 @@ class Controller:
             split_check=tick.check,
             verdict=tick.verdict,
             mirror=self.world.mirror,
+            arms=self.arms(tick),
         )
         moved = advance(rollout, seen, self.now)
         self.store(moved.rollout)
@@ -167,6 +206,18 @@ class Controller:
             if tick.killed_after is not None and done + 4 == tick.killed_after:
                 return
             self.world.perform(action)
+
+    def arms(self, tick: Tick) -> dict[int, ArmSeen]:
+        """What is seen of each challenger: the first is the candidate of the tick."""
+        first = ArmSeen(tick.ready, self.deaths, tick.verdict)
+        self.others_deaths = [
+            deaths + arm.restarts for deaths, arm in zip(self.others_deaths, tick.others, strict=True)
+        ]
+        seen = (first, *(replace(arm, restarts=n) for arm, n in zip(tick.others, self.others_deaths, strict=True)))
+        return {
+            CANDIDATE + at: replace(arm, ready=min(arm.ready, self.world.replicas.get(CANDIDATE + at, 0)))
+            for at, arm in enumerate(seen)
+        }
 
     def store(self, rollout: Rollout) -> None:
         self.stored = json.dumps(rollout.for_storage())
@@ -235,7 +286,7 @@ def test_a_failed_candidate_is_never_given_traffic_again_and_a_decision_is_final
             assert after == before
         if after.phase in (Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED):
             assert after.weight == 0
-            assert CANDIDATE not in after.split()
+            assert after.split() == {STABLE: 100}
 
 
 @settings(max_examples=100, deadline=None)
@@ -248,7 +299,7 @@ def test_from_any_state_a_harmful_candidate_ends_without_traffic_or_was_made_sta
         controller.turn(tick)
     promoted = controller.rollout.phase is Phase.PROMOTED
     bad = Tick(3, 3, 0, gateway_answers=True, check=SplitCheck.CONFIRMED, verdict=Verdict("fail", "harm"), seconds=1.0,
-               asked=None, killed_after=None)  # fmt: skip
+               asked=None, killed_after=None, others=(ArmSeen(3, 0, Verdict("fail", "harm")),) * 3)  # fmt: skip
     for _ in range(40):
         controller.turn(bad)
     ended = controller.rollout
@@ -269,8 +320,53 @@ def test_kills_change_nothing_about_where_a_story_ends(plan: Plan, story: list[T
                 asked=None, killed_after=None)  # fmt: skip
     for _ in range(60):
         controller.turn(calm)
-    assert controller.rollout.is_terminal or controller.rollout.phase is Phase.PAUSED
-    assert controller.world.split == controller.rollout.split()
+    rollout = controller.rollout
+    assert rollout.is_terminal or rollout.phase is Phase.PAUSED
+    assert controller.world.split == rollout.split()
+    serving = {rollout.plan.candidate if rollout.phase is Phase.PROMOTED else STABLE}
+    assert set(controller.world.replicas) == (serving if rollout.is_terminal else serving | {*rollout.on_trial})
+
+
+@settings(max_examples=150, deadline=None)
+@given(plan=tests, story=st.lists(ticks, max_size=40))
+def test_an_arm_that_is_out_never_comes_back_and_takes_nobody_from_the_others(plan: Plan, story: list[Tick]) -> None:
+    controller = begin(plan)
+    for tick in story:
+        before = controller.rollout
+        controller.turn(replace(tick, weights=None))
+        after = controller.rollout
+        assert set(after.on_trial) <= set(before.on_trial)
+        assert not {arm.name for arm in after.arms} & set(after.gone) or len(after.gone) == len(plan.arms)
+        if after.phase in (Phase.SHIFTING, Phase.PAUSED) and after.step >= 0:
+            kept = {arm.revision: arm.weight for arm in plan.arms if arm.revision in after.on_trial}
+            assert {revision: share for revision, share in after.split().items() if revision != STABLE} == kept
+
+
+@settings(max_examples=100, deadline=None)
+@given(plan=tests, story=st.lists(ticks, max_size=20), bad=st.integers(0, 3))
+def test_one_harmful_arm_goes_and_the_others_stay_with_what_they_had(plan: Plan, story: list[Tick], bad: int) -> None:
+    """Whatever came before, where two arms are in the test and one does harm, the other one goes on."""
+    controller = begin(plan)
+    for tick in story:
+        controller.turn(tick)
+    before = controller.rollout
+    if len(before.arms) < 2 or before.phase in (Phase.PREPARING, Phase.ROLLING_BACK) or before.is_terminal:
+        return
+    harmful = before.arms[bad % len(before.arms)]
+    said = [Verdict("fail", "harm") if harmful.revision == CANDIDATE + at else None for at in range(4)]
+    controller.deaths, controller.others_deaths = 0, [0, 0, 0]
+    tick = Tick(3, 3, 0, gateway_answers=True, check=SplitCheck.UNKNOWN, verdict=said[0], seconds=0.5, asked=None,
+                killed_after=None, others=tuple(ArmSeen(3, 0, one) for one in said[1:]))  # fmt: skip
+    for _ in range(60):
+        controller.turn(tick)
+    after = controller.rollout
+    assert controller.world.split == after.split()
+    if before.phase is not Phase.PAUSED or before.step >= 0:
+        assert harmful.name in after.gone
+        assert after.phase is Phase.PAUSED
+        assert after.arms
+        assert harmful.revision not in after.on_trial
+        assert [arm.weight for arm in after.arms] == [arm.weight for arm in before.arms if arm.name != harmful.name]
 
 
 @given(plan=plans, story=st.lists(ticks, max_size=15))

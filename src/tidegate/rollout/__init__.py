@@ -4,11 +4,13 @@ Nothing here does I/O or knows where replicas run. The controller observes, call
 performs the actions, each of which may be performed again after a crash without harm.
 """
 
-from tidegate.rollout.machine import Advance, NotAllowed, advance, command
+from tidegate.rollout.machine import Advance, NotAllowed, advance, command, reweigh
 from tidegate.rollout.records import (
     NOTHING_TO_CHECK,
     TERMINAL,
     Action,
+    Arm,
+    ArmSeen,
     Checked,
     ClockSetting,
     Command,
@@ -25,13 +27,15 @@ from tidegate.rollout.records import (
     Until,
     Verdict,
 )
-from tidegate.rollout.split import check_mirror, check_split
+from tidegate.rollout.split import check_mirror, check_shares, check_split
 
 __all__ = [
     "NOTHING_TO_CHECK",
     "TERMINAL",
     "Action",
     "Advance",
+    "Arm",
+    "ArmSeen",
     "Checked",
     "ClockSetting",
     "Command",
@@ -50,6 +54,8 @@ __all__ = [
     "Verdict",
     "advance",
     "check_mirror",
+    "check_shares",
     "check_split",
     "command",
+    "reweigh",
 ]

@@ -12,18 +12,23 @@ Traffic moves only onto replicas that are ready: a step that needs more of the c
 stable gives up replicas only after the split that does without them is in force, and a rollback to a stable that gave
 some up moves as much as those that are ready can take, and the rest as they come.
 
+An A/B test with several challengers takes the same edges (`arms`): harm takes out the arm that does it, and the last
+one out rolls the test back.
+
 `advance` takes at most one edge. Its actions are those that the *resulting* state needs, all of them, every time: a
 controller that crashed between two of them performs them again, and the world ends up as the state says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from tidegate.rollout import arms
 from tidegate.rollout.records import (
     Action,
+    Arm,
     Command,
     EnsureReplicas,
     Observation,
@@ -39,7 +44,7 @@ from tidegate.rollout.records import (
 class NotAllowed(Exception):  # noqa: N818  (named for what the caller is told)
     """The command makes no sense in the phase that the rollout is in; nothing was changed."""
 
-    def __init__(self, asked: Command, phase: Phase, why: str) -> None:
+    def __init__(self, asked: str, phase: Phase, why: str) -> None:
         super().__init__(f"cannot {asked} a rollout that is {phase}: {why}")
         self.asked = asked
         self.phase = phase
@@ -58,24 +63,75 @@ def advance(rollout: Rollout, seen: Observation, now: datetime) -> Advance:
     """Take the edge that the observation calls for, if any, and return the actions that the new state needs."""
     if rollout.is_terminal:
         return Advance(rollout, actions(rollout), None)
-    noted = _note(rollout, seen, now)
-    moved = _as_far_as_allowed(noted, _HANDLERS[noted.phase](noted, seen, now), seen, now)
+    in_step = rollout.arms and rollout.phase is not Phase.ROLLING_BACK
+    noted, moved = arms.together(rollout, seen, now, _alone) if in_step else _alone(rollout, seen, now)
     return Advance(moved, actions(moved), _transition(noted, moved, None))
 
 
-def command(rollout: Rollout, asked: Command, now: datetime, *, by: str, reason: str) -> Advance:
+def _alone(rollout: Rollout, seen: Observation, now: datetime) -> tuple[Rollout, Rollout]:
+    """Return the state with what the look noted, and the state that follows."""
+    noted = _note(rollout, seen, now)
+    return noted, _as_far_as_allowed(noted, _HANDLERS[noted.phase](noted, seen, now), seen, now)
+
+
+def command(
+    rollout: Rollout, asked: Command, now: datetime, *, by: str, reason: str, arm: str | None = None
+) -> Advance:
     """Do what a person asks.
 
     Args:
         by: who asks, for the record.
         reason: why, for the record; may be empty.
+        arm: name of the challenger to promote; None where there is one.
 
     Raises:
         NotAllowed: the phase does not permit it.
     """
-    note = f"{by} asked to {asked}" + (f": {reason}" if reason else "")
-    moved = _COMMANDS[asked](rollout, note, now)
+    what = f"{asked} arm {arm}" if arm is not None else asked.value
+    note = f"{by} asked to {what}" + (f": {reason}" if reason else "")
+    of = rollout
+    if asked is Command.PROMOTE or (asked is Command.RESUME and rollout.waits_at_step and len(rollout.arms) > 1):
+        of = _chosen(rollout, asked, arm)
+    elif arm is not None:
+        raise NotAllowed(asked, rollout.phase, f"to {asked} concerns all arms")
+    moved = _COMMANDS[asked](of, note, now)
     return Advance(moved, actions(moved), _transition(rollout, moved, by))
+
+
+def reweigh(rollout: Rollout, weights: Mapping[str, float], now: datetime, *, by: str, reason: str) -> Advance:
+    """Give the arms of an A/B test other weights, as a person asks; an arm with 0 is taken out.
+
+    Args:
+        weights: percent by the name of an arm; those that are not named keep theirs, and stable gets the rest.
+
+    Raises:
+        NotAllowed: there is no such test, or it is decided.
+        ValueError: there is no such arm, or the weights cannot be.
+    """
+    asked = "set the weights of"
+    if not rollout.arms:
+        raise NotAllowed(asked, rollout.phase, "only those of an A/B test can be set")
+    if rollout.phase in _DECIDED:
+        raise NotAllowed(asked, rollout.phase, "it is decided already")
+    listed = ", ".join(f"{name} {weight:g} %" for name, weight in weights.items())
+    note = f"{by} set the weights: {listed}" + (f": {reason}" if reason else "")
+    moved = arms.reweighed(rollout, weights, by, note, now)
+    return Advance(moved, actions(moved), _transition(rollout, moved, by))
+
+
+def _chosen(rollout: Rollout, asked: Command, name: str | None) -> Rollout:
+    """Return the state in which the arm of that name is the candidate, and the only one."""
+    _refuse_decided(rollout, asked)
+    names = [arm.name for arm in rollout.arms]
+    if name is None:
+        if len(names) > 1:
+            raise NotAllowed(asked, rollout.phase, f"say which arm: {', '.join(names)}")
+        return rollout
+    found: Arm | None = next((arm for arm in rollout.arms if arm.name == name), None)
+    if found is None:
+        why = f"arm {name} is out: {rollout.gone[name]}" if name in rollout.gone else f"there is no arm {name}"
+        raise NotAllowed(asked, rollout.phase, f"{why}; those that are in: {', '.join(names) or 'none'}")
+    return arms.chosen(rollout, found)
 
 
 def actions(rollout: Rollout) -> tuple[Action, ...]:
@@ -89,15 +145,17 @@ def actions(rollout: Rollout) -> tuple[Action, ...]:
     if plan.stable is not None and rollout.phase is not Phase.PROMOTED:
         wanted.append(EnsureReplicas(plan.stable, rollout.stable_replicas))
     if rollout.phase in (Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED):
-        return (*wanted, rollout.traffic(), RemoveReplicas(plan.candidate))
+        tried = (*rollout.on_trial, *rollout.leaving, *rollout.left)
+        return (*wanted, rollout.traffic(), *map(RemoveReplicas, tried))
     if rollout.phase is Phase.ROLLING_BACK:
         if rollout.held_weight:
             wanted.append(EnsureReplicas(plan.candidate, rollout.replicas))
-        return (*wanted, rollout.traffic())
-    wanted.append(EnsureReplicas(plan.candidate, rollout.replicas))
+        return (*wanted, rollout.traffic(), *map(RemoveReplicas, rollout.left))
+    wanted += [EnsureReplicas(revision, rollout.replicas) for revision in rollout.on_trial]
     wanted.append(rollout.traffic())
     if rollout.phase is Phase.PROMOTED and plan.stable is not None:
-        wanted.append(RemoveReplicas(plan.stable))
+        wanted += [RemoveReplicas(revision) for revision in (plan.stable, *rollout.leaving)]
+    wanted += [RemoveReplicas(revision) for revision in rollout.left]
     return tuple(wanted)
 
 
@@ -123,7 +181,8 @@ def _note(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
 
 
 def _transition(before: Rollout, after: Rollout, by: str | None) -> Transition | None:
-    if before.phase is after.phase and before.step == after.step:
+    is_same_test = [arm.revision for arm in before.arms] == [arm.revision for arm in after.arms]
+    if before.phase is after.phase and before.step == after.step and is_same_test:
         return None
     return Transition(before.phase, after.phase, after.phase_since, after.reason, by)
 
@@ -246,6 +305,7 @@ def _shifting(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
         return _roll_back(rollout, reason, now)
     if not _in_force(rollout, seen):
         return rollout
+    rollout = rollout.evolve(leaving=())
     step = rollout.plan.steps[rollout.step]
     # Only now may stable do without the replicas that the split before still needed.
     kept = rollout.stable_kept if step.stable_replicas is None else step.stable_replicas
@@ -258,6 +318,8 @@ def _shifting(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
 def _where(rollout: Rollout) -> str:
     if rollout.mirror:
         return f"{rollout.mirror:g} % of requests are copied to the candidate"
+    if rollout.arms:
+        return ", ".join(f"{arm.weight:g} % of the users get {arm.name}" for arm in rollout.arms)
     return f"{rollout.weight:g} % of requests go to the candidate"
 
 

@@ -5,8 +5,8 @@ All are frozen. `Rollout` is what is stored between two steps of the machine; it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, Self
@@ -98,11 +98,39 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a rollout is to do, fixed when it starts.
+class Arm:
+    """One challenger of an A/B test.
 
     Attributes:
-        candidate: revision on trial.
+        revision: that its users get.
+        weight: percent of the users, to the hundredth.
+        name: by which people speak of it.
+        unready_since, restarts_before: as of a `Rollout`, for this revision.
+    """
+
+    revision: int
+    weight: float
+    name: str = ""
+    unready_since: datetime | None = None
+    restarts_before: int | None = None
+
+    def for_storage(self) -> dict[str, Any]:
+        since = self.unready_since.isoformat() if self.unready_since else None
+        return {**vars(self), "unready_since": since}
+
+    @classmethod
+    def from_storage(cls, stored: Mapping[str, Any]) -> Self:
+        since = stored["unready_since"]
+        return cls(**{**stored, "unready_since": datetime.fromisoformat(since) if since else None})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a rollout is to do, fixed when it starts; of an A/B test the candidate changes, see there.
+
+    Attributes:
+        candidate: revision on trial. Of an A/B test the first challenger that is still in it, and in the end the one
+            that was chosen.
         stable: revision that serves; None for the first deployment of a name.
         steps: in order; weights never fall, nor do the candidate's replicas. Empty means no trial: the candidate takes
             over once it is ready (the first deployment, or the return to a revision that was stable before).
@@ -114,6 +142,7 @@ class Plan:
         max_restarts: deaths of candidate replicas that are tolerated over the rollout.
         on_inconclusive: what follows when a step's time is up and the judge can say neither pass nor fail.
         on_warning: what follows when a step passes but for signals that are not critical.
+        arms: the challengers with which an A/B test begins; empty for every other strategy. Each has `replicas`.
     """
 
     candidate: int
@@ -127,8 +156,13 @@ class Plan:
     max_restarts: int
     on_inconclusive: OnInconclusive
     on_warning: OnWarning = "pause"
+    arms: tuple[Arm, ...] = ()
 
     def __post_init__(self) -> None:
+        check_arms(self.arms)
+        revisions = [arm.revision for arm in self.arms]
+        if revisions and (self.candidate not in revisions or self.stable in revisions):
+            raise ValueError(f"the candidate is one of the arms and stable is none, got {revisions}")
         weights = [step.weight for step in self.steps]
         if weights != sorted(weights):
             raise ValueError(f"weights must not fall, got {weights}")
@@ -164,6 +198,18 @@ NOTHING_TO_CHECK = Checked(passed=True, reason="")
 
 
 @dataclass(frozen=True)
+class ArmSeen:
+    """What was seen of one arm at one instant; as in `Observation`, of this revision."""
+
+    ready: int
+    restarts: int
+    verdict: Verdict | None
+    checks: Checked | None = NOTHING_TO_CHECK
+    unwell: str | None = None
+    critical: str | None = None
+
+
+@dataclass(frozen=True)
 class Observation:
     """What was seen of the world at one instant.
 
@@ -179,6 +225,7 @@ class Observation:
         refused: why the candidate is to be taken back, by somebody who was asked; None: nobody said so.
         unwell: what checks of running replicas say against one of the candidate, for messages; None: nothing.
         critical: why one of them takes the candidate back; None: none does.
+        arms: of an A/B test, what was seen of each revision that is still in it.
     """
 
     candidate_ready: int
@@ -193,6 +240,20 @@ class Observation:
     refused: str | None = None
     unwell: str | None = None
     critical: str | None = None
+    arms: Mapping[int, ArmSeen] = field(default_factory=dict)
+
+    def of(self, revision: int) -> Self:
+        """Return what was seen, with this arm as the candidate."""
+        arm = self.arms[revision]
+        return replace(
+            self,
+            candidate_ready=arm.ready,
+            candidate_restarts=arm.restarts,
+            verdict=arm.verdict,
+            checks=arm.checks,
+            unwell=arm.unwell,
+            critical=arm.critical,
+        )
 
 
 @dataclass(frozen=True)
@@ -271,6 +332,9 @@ class Rollout:
         stable_kept: replicas that stable is down to; None while it has all of them.
         held_weight: for ROLLING_BACK, percent that the candidate keeps until stable has replicas for it again.
         clock: how the clock was set by which the times above are; None where nobody said so.
+        arms: of an A/B test, the challengers that are still in it, with their present weights.
+        leaving: revisions that were taken out of it, as long as the split without them is not known to be in force.
+        gone: why each that was taken out is out, by its name.
     """
 
     plan: Plan
@@ -286,12 +350,16 @@ class Rollout:
     stable_kept: int | None = None
     held_weight: float = 0
     clock: ClockSetting | None = None
+    arms: tuple[Arm, ...] = ()
+    leaving: tuple[int, ...] = ()
+    gone: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, plan: Plan, now: datetime, clock: ClockSetting | None = None) -> Self:
         """Return the state in which every rollout starts."""
-        reason = "the candidate's replicas are starting"
-        return cls(plan=plan, phase=Phase.PREPARING, phase_since=now, reason=reason, clock=clock)
+        whose = "the challengers'" if len(plan.arms) > 1 else "the candidate's"
+        reason = f"{whose} replicas are starting"
+        return cls(plan=plan, phase=Phase.PREPARING, phase_since=now, reason=reason, clock=clock, arms=plan.arms)
 
     def on_clock(self, clock: ClockSetting) -> Self:
         """Return this state with its times as the clock tells them now.
@@ -306,7 +374,38 @@ class Rollout:
             return self
         by = timedelta(seconds=moved)
         unready_since = self.unready_since + by if self.unready_since is not None else None
-        return self.evolve(clock=clock, phase_since=self.phase_since + by, unready_since=unready_since)
+        arms = tuple(
+            replace(arm, unready_since=arm.unready_since + by if arm.unready_since is not None else None)
+            for arm in self.arms
+        )
+        return self.evolve(clock=clock, phase_since=self.phase_since + by, unready_since=unready_since, arms=arms)
+
+    def of(self, revision: int) -> Self:
+        """Return the state of an A/B test with this arm as the candidate."""
+        arm = next(arm for arm in self.arms if arm.revision == revision)
+        return replace(
+            self,
+            plan=replace(self.plan, candidate=revision),
+            unready_since=arm.unready_since,
+            restarts_before=arm.restarts_before,
+        )
+
+    @property
+    def on_trial(self) -> tuple[int, ...]:
+        """The revisions that are tried against stable."""
+        return tuple(arm.revision for arm in self.arms) or (self.plan.candidate,)
+
+    @property
+    def left(self) -> tuple[int, ...]:
+        """The revisions of an A/B test that are out of it and known to get no requests."""
+        still = (*self.on_trial, *self.leaving)
+        return tuple(arm.revision for arm in self.plan.arms if arm.revision not in still)
+
+    @property
+    def challengers_weight(self) -> float:
+        """Percent of the requests that do not go to stable."""
+        stable = 0 if self.plan.stable is None else self.split().get(self.plan.stable, 0)
+        return rest_of(stable) if self.split() else 0
 
     @property
     def is_terminal(self) -> bool:
@@ -334,8 +433,11 @@ class Rollout:
                 return 100
             case Phase.ROLLING_BACK:
                 return self.held_weight
+            case _ if self.present is None:
+                return 0
             case _:
-                return self.present.weight if self.present is not None else 0
+                own = (arm.weight for arm in self.arms if arm.revision == self.plan.candidate)
+                return next(own, self.present.weight)
 
     @property
     def mirror(self) -> float:
@@ -359,8 +461,10 @@ class Rollout:
 
     def split(self) -> dict[int, float]:
         """Return the split that this state asks for: revision to percent, summing to 100, or empty."""
-        weight = self.weight
-        split = {self.plan.candidate: weight} if weight else {}
+        split = {self.plan.candidate: self.weight} if self.weight else {}
+        if self.present is not None and self.arms:
+            split = {arm.revision: arm.weight for arm in self.arms}
+        weight = hundredths(sum(split.values()))
         if self.plan.stable is not None and weight < 100:
             split[self.plan.stable] = rest_of(weight)
         return split
@@ -375,8 +479,9 @@ class Rollout:
 
     def for_storage(self) -> dict[str, Any]:
         """Return the state as plain JSON values."""
-        plan = {name: value for name, value in vars(self.plan).items() if name != "steps"}
+        plan = {name: value for name, value in vars(self.plan).items() if name not in ("steps", "arms")}
         plan["steps"] = [vars(step) for step in self.plan.steps]
+        plan["arms"] = [arm.for_storage() for arm in self.plan.arms]
         return {
             "plan": plan,
             "phase": self.phase.value,
@@ -391,6 +496,9 @@ class Rollout:
             "stable_kept": self.stable_kept,
             "held_weight": self.held_weight,
             "clock": vars(self.clock) if self.clock is not None else None,
+            "arms": [arm.for_storage() for arm in self.arms],
+            "leaving": list(self.leaving),
+            "gone": dict(self.gone),
         }
 
     @classmethod
@@ -398,6 +506,7 @@ class Rollout:
         """Rebuild the state that `for_storage` gave."""
         plan = dict(stored["plan"])
         plan["steps"] = tuple(_step(stored_step) for stored_step in plan["steps"])
+        plan["arms"] = tuple(Arm.from_storage(arm) for arm in plan.get("arms", ()))
         unready_since = stored["unready_since"]
         return cls(
             plan=Plan(**plan),
@@ -413,7 +522,21 @@ class Rollout:
             stable_kept=stored.get("stable_kept"),
             held_weight=stored.get("held_weight", 0),
             clock=ClockSetting(**stored["clock"]) if stored.get("clock") else None,
+            arms=tuple(Arm.from_storage(arm) for arm in stored.get("arms", ())),
+            leaving=tuple(stored.get("leaving", ())),
+            gone=dict(stored.get("gone", {})),
         )
+
+
+def check_arms(arms: Sequence[Arm]) -> None:
+    """Raise ValueError for challengers that cannot be tried together."""
+    revisions, weights = [arm.revision for arm in arms], [arm.weight for arm in arms]
+    if len(set(revisions)) != len(revisions):
+        raise ValueError(f"each arm is a revision of its own, got {revisions}")
+    if any(not 0 < weight <= 100 or not is_hundredths(weight) for weight in weights):
+        raise ValueError(f"an arm has a weight above 0 with at most two decimals, got {weights}")
+    if hundredths(sum(weights)) > 100:
+        raise ValueError(f"the weights of the arms are at most 100 together, got {weights}")
 
 
 def is_hundredths(percent: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from tidegate.rollout.records import SplitCheck
 
@@ -28,6 +29,20 @@ def check_split(weight: float, candidate_requests: int, stable_requests: int) ->
     if total < MIN_REQUESTS:
         return SplitCheck.UNKNOWN
     return _check(weight / 100, candidate_requests, total)
+
+
+def check_shares(asked: Mapping[int, float], counted: Mapping[int, int]) -> SplitCheck:
+    """Compare the shares of several revisions with their weights: each count is binomial with its weight as the rate.
+
+    Args:
+        asked: percent by revision, 100 together.
+        counted: requests by revision since the split came into force.
+    """
+    total = sum(counted.values())
+    if total < MIN_REQUESTS:
+        return SplitCheck.UNKNOWN
+    each = [_check(weight / 100, counted.get(revision, 0), total) for revision, weight in asked.items()]
+    return SplitCheck.CONTRADICTED if SplitCheck.CONTRADICTED in each else SplitCheck.CONFIRMED
 
 
 def check_mirror(percent: float, copied_requests: int, stable_requests: int) -> SplitCheck:

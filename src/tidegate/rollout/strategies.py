@@ -5,7 +5,7 @@ The engine knows steps alone. What tells one strategy from another is which step
 - canary: the weights that were asked for, with what stands between them;
 - blue-green: the candidate stands ready without users, then gets all of them at once, and stable stays for a while;
 - rolling: replicas are exchanged a few at a time, and the weight follows them;
-- ab-test: a share of the users keeps the candidate until a person decides;
+- ab-test: a share of the users keeps each challenger until a person decides;
 - shadow: requests are copied to the candidate, whose answers nobody gets.
 """
 
@@ -68,6 +68,6 @@ def ab_test(weight: float) -> tuple[Step, ...]:
     """Return the one step of a comparison that a person ends.
 
     Args:
-        weight: percent of the users that get the candidate.
+        weight: percent of the users that get a challenger, all of them together.
     """
     return (Step(weight, 0.0, until="person"),)
