@@ -21,7 +21,7 @@ from tidegate.controller.home import Home, read_json
 from tidegate.controller.reconcile import Reconciler
 from tidegate.controller.service import Service
 from tidegate.controller.supervisor import Supervisor
-from tidegate.gateway.base import RevisionRef, Sticky, Trial
+from tidegate.gateway.base import Forced, RevisionRef, Sticky, Trial
 from tidegate.judge import Verdict
 from tidegate.rollout import Command, Phase, Rollout
 from tidegate.store import NewEvent, RolloutRow, Store
@@ -68,6 +68,7 @@ class FakeTarget:
         timeout_seconds: float,
         trial: Trial | None = None,
         sticky: Sticky | None = None,
+        forced: tuple[Forced, ...] = (),
     ) -> SplitChange:
         changed = self.splits.get(deployment, {}) != dict(split)
         self.splits[deployment] = dict(split)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from tidegate.gateway.shares import Shares
+
 
 @dataclass(frozen=True, order=True)
 class Endpoint:
@@ -50,6 +52,16 @@ class Sticky:
 
 
 @dataclass(frozen=True)
+class Forced:
+    """Requests that get one revision whatever the split says: those with this value in a header or a cookie."""
+
+    revision: int
+    value: str
+    header: str | None = None
+    cookie: str | None = None
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """All that the gateway is to do, whole; applying the same snapshot twice changes nothing.
 
@@ -61,6 +73,8 @@ class Snapshot:
         trials: per deployment, the revision on trial; deployments without a rollout have none.
         sticky: per deployment, what users are told apart by; the split is drawn for each request where there is none.
         unready: of the endpoints, those that get no requests whatever they say of themselves.
+        shares: per deployment with `sticky`, which users each revision has; in the order of the revisions when absent.
+        forced: per deployment, the requests that are not split.
     """
 
     endpoints: Mapping[RevisionRef, tuple[Endpoint, ...]]
@@ -69,6 +83,8 @@ class Snapshot:
     trials: Mapping[str, Trial] = field(default_factory=dict)
     sticky: Mapping[str, Sticky] = field(default_factory=dict)
     unready: Mapping[RevisionRef, frozenset[Endpoint]] = field(default_factory=dict)
+    shares: Mapping[str, Shares] = field(default_factory=dict)
+    forced: Mapping[str, tuple[Forced, ...]] = field(default_factory=dict)
 
     def replicas(self, ref: RevisionRef) -> tuple[tuple[Endpoint, bool], ...]:
         """Return the endpoints of a revision, each with whether it may get requests."""

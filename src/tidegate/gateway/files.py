@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tidegate.gateway import resources
-from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot, Sticky, Trial
+from tidegate.gateway.base import Endpoint, Forced, RevisionRef, Snapshot, Sticky, Trial
 from tidegate.gateway.resources import ClusterKey
 
 EMPTY = Snapshot(endpoints={}, splits={}, timeout_seconds={})
@@ -137,6 +137,8 @@ def snapshot_as_dict(snapshot: Snapshot) -> dict[str, Any]:
         "sticky": {
             name: {"header": sticky.header, "cookie": sticky.cookie} for name, sticky in sorted(snapshot.sticky.items())
         },
+        "shares": {name: [list(piece) for piece in shares] for name, shares in sorted(snapshot.shares.items())},
+        "forced": {name: [vars(one) for one in listed] for name, listed in sorted(snapshot.forced.items())},
     }
 
 
@@ -169,4 +171,9 @@ def snapshot_from_dict(document: Mapping[str, Any]) -> Snapshot:
             for item in document["endpoints"]
             if (unready := frozenset(_endpoint_of(replica) for replica in item["replicas"] if replica.get("unready")))
         },
+        shares={
+            name: tuple((revision, size) for revision, size in pieces)
+            for name, pieces in document.get("shares", {}).items()
+        },
+        forced={name: tuple(Forced(**one) for one in listed) for name, listed in document.get("forced", {}).items()},
     )

@@ -13,12 +13,15 @@ Sources: specification/protocol/inference_grpc.md of github.com/kserve/open-infe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
 
 Resource = dict[str, Any]
+
+_NONE: Mapping[str, Sequence[tuple[Resource, Resource]]] = MappingProxyType({})
 
 #: Names the deployment that a call is for. Clients may send it as metadata.
 DEPLOYMENT_HEADER = "x-tidegate-deployment"
@@ -125,19 +128,27 @@ def _uncounted() -> Resource:
 # -- routes ----------------------------------------------------------------------------------------------------------
 
 
-def routes(snapshot: Snapshot, actions: Mapping[str, Resource]) -> list[Resource]:
+def routes(
+    snapshot: Snapshot,
+    actions: Mapping[str, Resource],
+    forced: Mapping[str, Sequence[tuple[Resource, Resource]]] = _NONE,
+) -> list[Resource]:
     """Return the routes of calls.
 
     Args:
         actions: what the route of each deployment does, on the clusters that answer gRPC.
+        forced: for the calls of each deployment that are not split, what tells them from others, and their route.
     """
     offering = {name: action for name, action in actions.items() if _may_answer(snapshot, name)}
     listed = []
     for name in sorted(actions):
         outcome = {"route": _bounded(actions[name])} if name in offering else _no_grpc(name)
         for prefix in (_SERVICE, _HEALTH):
-            match = {**_match(prefix), "headers": [{"name": DEPLOYMENT_HEADER, "string_match": {"exact": name}}]}
-            listed.append({"match": match, **outcome})
+            named = {"name": DEPLOYMENT_HEADER, "string_match": {"exact": name}}
+            for has, found in forced.get(name, ()) if name in offering else ():
+                match = {**_match(prefix), "headers": [named, has]}
+                listed.append({"match": match, **found, "route": _bounded(found["route"])})
+            listed.append({"match": {**_match(prefix), "headers": [named]}, **outcome})
     for first in sorted(offering)[:1]:
         # Questions about the server have one answer, whoever gives it; they are no requests of that deployment.
         anyone = {"route": _bounded(offering[first])}

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 from tidegate.gateway import grpc_routes, sticky
 from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
+from tidegate.gateway.shares import shares_of
 
 Resource = dict[str, Any]
 
@@ -136,9 +137,16 @@ def route_configuration(snapshot: Snapshot) -> Resource:
     deployments = [
         route
         for name in routed
-        for route in sticky.routes(snapshot.sticky.get(name), _deployment_routes(name, _action(snapshot, name)))
+        for route in (
+            *_forced_routes(snapshot, name),
+            *sticky.routes(snapshot.sticky.get(name), _deployment_routes(name, _action(snapshot, name))),
+        )
     ]
-    calls = grpc_routes.routes(snapshot, {name: _action(snapshot, name, Kind.GRPC) for name in routed})
+    calls = grpc_routes.routes(
+        snapshot,
+        {name: _action(snapshot, name, Kind.GRPC) for name in routed},
+        {name: _forced_actions(snapshot, name, Kind.GRPC) for name in routed},
+    )
     previews = [_preview_route(snapshot, name) for name in sorted(snapshot.trials)]
     return {
         "@type": ROUTE_TYPE,
@@ -178,16 +186,16 @@ def _not_found() -> Resource:
 
 def _action(snapshot: Snapshot, name: str, kind: Kind = Kind.HTTP) -> Resource:
     """Return what a route of the deployment does: the split, over its clusters of one kind, and the mirror."""
+    shares = snapshot.shares.get(name) or shares_of(snapshot.splits[name])
     action: Resource = {
         "weighted_clusters": {
             "clusters": [
                 {
                     "name": cluster_name(ClusterKey(RevisionRef(name, revision), kind)),
-                    "weight": round(weight * _SHARE_UNITS),
+                    "weight": size,
                     "response_headers_to_add": [_revision_header(revision)],
                 }
-                for revision, weight in sorted(snapshot.splits[name].items())
-                if weight > 0
+                for revision, size in shares
             ]
         },
         **_ways(snapshot, name),
@@ -210,6 +218,25 @@ def _mirror(ref: RevisionRef, kind: Kind, percent: float) -> Resource:
         # A copy is to be the same request, `Host` included.
         "disable_shadow_host_suffix_append": True,
     }
+
+
+def _forced_actions(snapshot: Snapshot, name: str, kind: Kind) -> list[tuple[Resource, Resource]]:
+    """Return, for requests that are not split, what tells them from others, and what their route has besides."""
+    found = []
+    for forced in snapshot.forced.get(name, ()):
+        cluster_of = cluster_name(ClusterKey(RevisionRef(name, forced.revision), kind))
+        route = {"cluster": cluster_of, **_ways(snapshot, name)}
+        header = [_revision_header(forced.revision)]
+        found.append((sticky.has_value(forced), {"route": route, "response_headers_to_add": header}))
+    return found
+
+
+def _forced_routes(snapshot: Snapshot, name: str) -> list[Resource]:
+    return [
+        {**route, **outcome, "route": route["route"], "match": {**route["match"], "headers": [has]}}
+        for has, outcome in _forced_actions(snapshot, name, Kind.HTTP)
+        for route in _deployment_routes(name, outcome["route"])
+    ]
 
 
 def _preview_route(snapshot: Snapshot, name: str) -> Resource:

@@ -1,7 +1,7 @@
 """How users are kept with a revision: by a hash of what tells them apart, over the borders of the split.
 
-The share of the hash says the revision, so nothing is remembered: an assignment survives whatever is started anew, and
-a change of weight moves a border, and nobody who is not at it.
+The share of the hash says the revision (`shares`), so no user is remembered: an assignment survives whatever is started
+anew, and a change of weight moves nobody but those who must.
 
 Envoy could make cookies itself, but only where a load balancer hashes over the replicas of one cluster, and that is
 after the split. So the gateway gives a user without the cookie one whose value is the id of their first request, and
@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from tidegate.gateway.base import Sticky
+from tidegate.gateway.base import Forced, Sticky
 
 Resource = dict[str, Any]
 
@@ -43,6 +43,14 @@ def routes(sticky: Sticky | None, listed: Iterable[Resource]) -> list[Resource]:
     if sticky is None or sticky.cookie is None:
         return found
     return [twin for route in found for twin in (_known(route, sticky.cookie), _unknown(route, sticky.cookie))]
+
+
+def has_value(forced: Forced) -> Resource:
+    """Return what matches the requests with the value of a header or a cookie."""
+    if forced.header is not None:
+        return {"name": forced.header, "string_match": {"exact": forced.value}}
+    regex = rf"(.*;\s*)?{re.escape(forced.cookie or '')}={re.escape(forced.value)}(\s*;.*)?"
+    return {"name": "cookie", "string_match": {"safe_regex": {"regex": regex}}}
 
 
 def _known(route: Resource, cookie: str) -> Resource:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from tidegate.gateway.base import Counts, RevisionRef, Sticky, Trial
+from tidegate.gateway.base import Counts, Forced, RevisionRef, Sticky, Trial
 from tidegate.health.base import Affects, Check
 
 
@@ -182,13 +182,16 @@ class Target(Protocol):
         timeout_seconds: float,
         trial: Trial | None = None,
         sticky: Sticky | None = None,
+        forced: tuple[Forced, ...] = (),
     ) -> SplitChange:
         """Give each revision its weight (percent to the hundredth, sum 100; an empty mapping takes the deployment off).
 
         Args:
             timeout_seconds: how long one request may take.
             trial: the revision that has a preview address, and the share of requests that is copied to it.
-            sticky: what users are told apart by; None to split at random.
+            sticky: what users are told apart by; None to split at random. Of those who were assigned before, only as
+                many get another revision as the weights ask for.
+            forced: requests that get one revision whatever the split says; of two that fit a request, the first.
         """
         ...
 

@@ -20,10 +20,11 @@ from typing import TypeVar
 
 from tidegate.boot import birth_of, seconds_since_boot
 from tidegate.contract.errors import InvalidInput, Unavailable
-from tidegate.gateway.base import Applied, Endpoint, RevisionRef, Snapshot, Sticky, Trial
+from tidegate.gateway.base import Applied, Endpoint, Forced, RevisionRef, Snapshot, Sticky, Trial
 from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.gateway.os_process import OsProcess, find_by_argument
 from tidegate.gateway.resources import DEFAULT_TIMEOUT_SECONDS, PREVIEW
+from tidegate.gateway.shares import reassigned, shares_of
 from tidegate.health.base import Attempts
 from tidegate.target import lifecycle, notes, process
 from tidegate.target.base import Noted, Reading, ReplicaHealth, RevisionHealth, RevisionSpec, SplitChange
@@ -153,6 +154,7 @@ class LocalTarget:
         timeout_seconds: float,
         trial: Trial | None = None,
         sticky: Sticky | None = None,
+        forced: tuple[Forced, ...] = (),
     ) -> SplitChange:
         """See `Target.set_split`. That a revision with a weight has a ready replica is the caller's business.
 
@@ -164,12 +166,16 @@ class LocalTarget:
 
         def change(snapshot: Snapshot) -> Snapshot:
             is_on = bool(split)
+            before = snapshot.shares.get(deployment) or shares_of(snapshot.splits.get(deployment, {}))
+            shares = reassigned(before, split) if is_on and sticky is not None else None
             return replace(
                 snapshot,
                 splits=_with(snapshot.splits, deployment, dict(split) or None),
                 timeout_seconds=_with(snapshot.timeout_seconds, deployment, timeout_seconds if is_on else None),
                 trials=_with(snapshot.trials, deployment, trial),
                 sticky=_with(snapshot.sticky, deployment, sticky if is_on else None),
+                shares=_with(snapshot.shares, deployment, shares),
+                forced=_with(snapshot.forced, deployment, forced or None),
             )
 
         applied = await self._apply(change)
