@@ -24,6 +24,7 @@ PREVIEW: dict[str, Any] = {
             "outputs": [{"name": "label", "datatype": "INT64", "shape": [-1]}],
         },
     },
+    "arms": [],
     "contract": {"against": 3, "breaking": [], "allowed": False, "harmless": [], "unknown": None},
     "golden": {"requests": 1},
     "readiness": [{"check": "memory", "level": "pass", "reason": "enough"}],
@@ -34,7 +35,11 @@ PREVIEW: dict[str, Any] = {
         "ready_within_seconds": 60.0,
         "max_restarts": 3,
         "baseline_seconds": 5.0,
-        "steps": [{"weight": 5, "duration_seconds": 300.0}, {"weight": 100, "duration_seconds": 300.0}],
+        "arms": [],
+        "steps": [
+            {"weight": 5, "duration_seconds": 300.0, "until": "pass"},
+            {"weight": 100, "duration_seconds": 300.0, "until": "pass"},
+        ],
         "on_inconclusive": "pause",
     },
     "judge": {
@@ -84,3 +89,23 @@ def test_a_first_revision_has_no_steps_and_no_judge() -> None:
     assert "none yet: the first revision" in text
     assert "then all traffic" in text
     assert "golden" not in text
+
+
+def test_the_arms_of_an_ab_test_are_told_each_with_its_model_and_its_users() -> None:
+    plan = {
+        **PREVIEW["plan"],
+        "arms": [{"name": "b", "weight": 20}, {"name": "c", "weight": 0.5}],
+        "steps": [{"weight": 20.5, "duration_seconds": 0.0, "until": "person"}],
+    }
+    text = told(
+        arms=[
+            {"name": "b", "weight": 20, "artifact": PREVIEW["artifact"]},
+            {"name": "c", "weight": 0.5, "artifact": None},
+        ],
+        plan=plan,
+    )
+    assert "arm b      onnx (onnx); loaded and tried" in text
+    assert "arm c      was refused, see below" in text
+    assert "20 % of the users get b" in text
+    assert "0.5 % of the users get c" in text
+    assert "20.5 % of the traffic until a person decides" in text

@@ -68,12 +68,28 @@ VALID_REQUESTS: dict[str, dict[str, Any]] = {
         "abTest": {"weight": 33.5},
         "traffic": {"stickyBy": {"header": "x-user-id"}},
     },
+    "ab-test with arms": {
+        **SMALLEST,
+        "deploymentStrategy": "ab-test",
+        "abTest": {
+            "arms": [
+                {"modelArtifact": {"path": "b.onnx"}, "weight": 20, "match": {"header": "x-group", "value": "beta"}},
+                {"name": "small", "modelArtifact": {"path": "c.onnx", "version": "2"}, "weight": 0.5},
+            ],
+        },
+    },
     "shadow": {**SMALLEST, "deploymentStrategy": "shadow"},
     "optional fields null": {**SMALLEST, "description": None},
 }
 
 #: Wrong by themselves: both the schema and the model refuse them.
 INVALID_REQUESTS: dict[str, Any] = {
+    "arm without weight": {
+        **SMALLEST,
+        "deploymentStrategy": "ab-test",
+        "abTest": {"arms": [{"modelArtifact": {"path": "b.onnx"}}]},
+    },
+    "arm without model": {**SMALLEST, "deploymentStrategy": "ab-test", "abTest": {"arms": [{"weight": 20}]}},
     "not an object": [],
     "empty": {},
     "no requirements": {"modelArtifact": {"path": "m"}},

@@ -16,6 +16,14 @@ from tidegate.contract.request import DeploymentRequest, ModelArtifact, ServingR
 SMALLEST: dict[str, Any] = {"modelArtifact": {"path": "models/churn.onnx"}, "servingRequirements": {}}
 
 
+def arms(*listed: tuple[str, float], weight: float | None = None, match: Any = None, **fields: Any) -> dict[str, Any]:
+    """Fields of an A/B test with these models and weights, the first of them with a match."""
+    made = [{"modelArtifact": {"path": path}, "weight": share} for path, share in listed]
+    made[0] |= {} if match is None else {"match": match}
+    test = {"arms": made, **({} if weight is None else {"weight": weight})}
+    return {"deploymentStrategy": "ab-test", "abTest": test, **fields}
+
+
 def refusal(**changes: Any) -> InvalidInput:
     with pytest.raises(InvalidInput) as caught:
         parse_request({**SMALLEST, **changes})
@@ -32,7 +40,7 @@ def test_the_smallest_request_has_every_default() -> None:
         "steps": [5, 25, 50, 100],
         "blueGreen": {"preview": "10s", "switch": "auto", "bake": "10m"},
         "rolling": {"maxSurge": 1, "maxUnavailable": 0, "hold": "10s"},
-        "abTest": {"weight": 50},
+        "abTest": {"arms": []},
         "infrastructure": {
             "platform": "local",
             "namespace": "default",
@@ -173,6 +181,23 @@ def test_unknown_fields_anywhere_are_refused(changes: dict[str, Any], told: str)
         ({"traffic": {"stickyBy": {"header": "a", "cookie": "b"}}}, "traffic.stickyBy: expected one of header and"),
         ({"traffic": {"stickyBy": {"header": "a b"}}}, "traffic.stickyBy.header: expected the name of a header"),
         ({"abTest": {"weight": 0}}, "abTest.weight: expected a percentage from 0.01 to 100"),
+        (arms(("b.onnx", 20), ("b.skops", 20)), "abTest.arms: expected a name for each arm, none of them 'stable'"),
+        (arms(("stable.onnx", 20)), "abTest.arms: expected a name for each arm, none of them 'stable'"),
+        (arms(("b.onnx", 60), ("c.onnx", 40)), "abTest.arms: expected weights that leave something of 100 for stable"),
+        (arms(*((f"m{at}.onnx", 1) for at in range(8))), "abTest.arms: expected at most 7 items"),
+        (arms(("b.onnx", 20), weight=50), "abTest.weight: expected no weight beside arms"),
+        (
+            arms(("b.onnx", 20), deploymentStrategy="canary"),
+            "abTest.arms: expected no arms: they are for deploymentStrategy ab-test",
+        ),
+        (
+            arms(("b.onnx", 20), match={"header": "a", "cookie": "b", "value": "c"}),
+            "abTest.arms[0].match: expected one of header and cookie",
+        ),
+        (
+            arms(("b.onnx", 20), match={"header": "x-group", "value": "a b"}),
+            "abTest.arms[0].match.value: expected a value of letters, digits",
+        ),
         ({"blueGreen": {"switch": "later"}}, 'blueGreen.switch: expected one of auto, person, got "later"'),
         ({"rolling": {"maxSurge": 0}}, "rolling.maxSurge: expected 1 or more, got 0"),
         ({"steps": [True, 100]}, "steps[0]: expected an object with the fields weight, shadow, pause, bake"),
@@ -341,3 +366,21 @@ def test_any_document_is_read_or_refused_as_bad_input(document: dict[str, Any]) 
     except InvalidInput as error:
         told = str(error)
     assert len(told.encode("utf-8")) < 10_000
+
+
+def test_an_arm_is_named_by_its_file_and_served_with_the_settings_of_the_document() -> None:
+    test = arms(("b.onnx", 20), ("c.onnx", 0.5), traffic={"timeout": "9s"})
+    request = parse_request({**SMALLEST, **test}).anchored(PurePosixPath("/m"))
+    assert [arm.name for arm in request.ab_test.arms] == ["b", "c"]
+    assert request.ab_test.challengers_weight == 20.5
+    first, second = request.candidates
+    assert (first.model_artifact.path, second.model_artifact.path) == ("/m/b.onnx", "/m/c.onnx")
+    assert {one.traffic.timeout.seconds for one in (first, second)} == {9.0}
+    assert {one.name for one in (first, second)} == {"churn"}
+    assert parse_request(second.as_document()) == second
+
+
+def test_without_arms_the_candidate_is_the_one_challenger() -> None:
+    request = parse_request({**SMALLEST, "deploymentStrategy": "ab-test"})
+    assert request.candidates == (request,)
+    assert request.ab_test.challengers_weight == 50

@@ -68,6 +68,7 @@ class FakeTarget:
         timeout_seconds: float,
         trial: Trial | None = None,
         sticky: Sticky | None = None,
+        *,
         forced: tuple[Forced, ...] = (),
     ) -> SplitChange:
         changed = self.splits.get(deployment, {}) != dict(split)

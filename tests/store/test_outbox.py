@@ -42,7 +42,7 @@ def test_a_transition_that_is_refused_leaves_no_notification(tmp_path: Path) -> 
     store.save_look(row, {"phase": "preparing"}, {})
     told = [NewEvent("promoted", "done")]
     with pytest.raises(StaleState):
-        store.save_transition(row, {"phase": "promoted"}, {}, told, NOW, ended=True, promoted=True)
+        store.save_transition(row, {"phase": "promoted"}, {}, told, NOW, ended=True, promoted=row.to_revision)
     assert [one.event.kind for one in store.outbox.latest(row.deployment_id)] == ["preparing"]
 
 

@@ -39,11 +39,13 @@ def start(store: Store, name: str = "churn", to_revision: int | None = None) -> 
 
 def finish(store: Store, row: RolloutRow, phase: str = "promoted") -> RolloutRow:
     told = [NewEvent(phase, "done")]
-    return store.save_transition(row, {"phase": phase}, {}, told, NOW, ended=True, promoted=phase == "promoted")
+    return store.save_transition(
+        row, {"phase": phase}, {}, told, NOW, ended=True, promoted=row.to_revision if phase == "promoted" else None
+    )
 
 
 def save(store: Store, row: RolloutRow, state: Mapping[str, Any]) -> RolloutRow:
-    return store.save_transition(row, state, {}, [NewEvent("x", "y")], NOW, ended=False, promoted=False)
+    return store.save_transition(row, state, {}, [NewEvent("x", "y")], NOW, ended=False)
 
 
 def test_the_first_rollout_makes_the_deployment_and_its_first_revision(store: Store) -> None:

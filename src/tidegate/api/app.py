@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tidegate import __version__
 from tidegate.api import errors, freezes
 from tidegate.contract.errors import InvalidInput
+from tidegate.contract.request import MOST_CHALLENGERS
 from tidegate.controller import metrics, page, report, result, views
 from tidegate.controller.freezing import Override
 from tidegate.controller.service import Accepted, Service, parse_rollout_id
@@ -44,6 +45,18 @@ class RollbackDecision(Decision):
     """`to`: number of the revision to return to; None: the one that was stable before."""
 
     to: int | None = Field(default=None, ge=1, le=MAX_NUMBER)
+
+
+class Promotion(Decision):
+    """`arm`: name of the challenger of an A/B test that is promoted; None where there is one candidate."""
+
+    arm: str | None = Field(default=None, max_length=200)
+
+
+class Weights(Decision):
+    """Percent of the users by the name of an arm; those that are not named keep theirs, one with 0 is taken out."""
+
+    weights: dict[str, float] = Field(min_length=1, max_length=MOST_CHALLENGERS)
 
 
 def build_app(service: Service, token: str, stopping: asyncio.Event) -> FastAPI:
@@ -234,7 +247,17 @@ def _changing(service: Service) -> APIRouter:
             row = await service.command(name, asked, by=decided.by, reason=decided.reason)
             return views.rollout_view(row, service.supervisor.seen(name))
 
-    add(Command.PROMOTE, "Finish the running rollout now")
+    @router.post("/deployments/{name}/promote", status_code=202, summary="Finish the running rollout now")
+    async def promote(name: str, decision: Annotated[Promotion | None, Body()] = None) -> dict[str, Any]:
+        decided = decision or Promotion()
+        row = await service.command(name, Command.PROMOTE, by=decided.by, reason=decided.reason, arm=decided.arm)
+        return views.rollout_view(row, service.supervisor.seen(name))
+
+    @router.post("/deployments/{name}/weights", status_code=202, summary="Give the arms of an A/B test other weights")
+    async def weights(name: str, decision: Weights) -> dict[str, Any]:
+        row = await service.set_weights(name, decision.weights, by=decision.by, reason=decision.reason)
+        return views.rollout_view(row, service.supervisor.seen(name))
+
     add(Command.PAUSE, "Hold the running rollout where it is")
     add(Command.RESUME, "Let a paused rollout go on")
     add(Command.ABORT, "End the running rollout and restore stable")

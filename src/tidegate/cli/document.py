@@ -22,6 +22,7 @@ FIELD_OF_FLAG: dict[str, str] = {
     "--throughput": "servingRequirements.throughput",
     "--availability": "servingRequirements.availability",
     "--strategy": "deploymentStrategy",
+    "--arm": "abTest.arms",
     "--steps": "steps",
     "--step-duration": "analysis.stepDuration",
     "--baseline": "analysis.baseline",
@@ -55,7 +56,7 @@ def request_from(flags: Mapping[str, Any], source: str | None, here: Path) -> di
     """
     from tidegate.contract.request import parse_request
 
-    given = {flag: value for flag, value in flags.items() if value is not None}
+    given = {flag: value for flag, value in flags.items() if value not in (None, [])}
     if source is None and "MODEL" not in given:
         raise InvalidInput(
             "Nothing to deploy.",
@@ -71,6 +72,8 @@ def request_from(flags: Mapping[str, Any], source: str | None, here: Path) -> di
     require_file("modelArtifact.path", artifact.path, given)
     if artifact.sample is not None:
         require_file("modelArtifact.sample", artifact.sample, given)
+    for arm in request.ab_test.arms:
+        require_file("abTest.arms", arm.model_artifact.path, given)
     if request.gates.golden is not None:
         require_file("gates.golden", request.gates.golden, given)
     if request.gates.vulnerabilities is not None:
@@ -150,6 +153,8 @@ def _copy(value: Any) -> Any:
 def _field_value(flag: str, value: Any, here: Path) -> Any:
     if flag == "--steps":
         return parsed_steps(value)
+    if flag == "--arm":
+        return [parsed_arm(one, here) for one in value]
     if flag in {"MODEL", "--sample", "--golden", "--vulnerabilities"}:
         return str(here / Path(value).expanduser()) if value else value
     return value
@@ -169,6 +174,23 @@ def parsed_steps(text: str) -> str | list[dict[str, Any]]:
         raise InvalidInput(
             f'--steps: expected {expected}, got "{text}"', subject="steps", expected=expected, got=f'"{text}"'
         ) from None
+
+
+def parsed_arm(text: str, here: Path) -> dict[str, Any]:
+    """Read an arm as it is typed: "b.zip:20", or "b=model.zip:20" with a name."""
+    name, sign, rest = text.partition("=")
+    path, colon, weight = (rest if sign else text).rpartition(":")
+    try:
+        percent = float(weight)
+    except ValueError:
+        percent = 0.0
+    if not colon or not path or (sign and not name) or not percent:
+        expected = 'a model file and the percent of users that get it, such as "b.zip:20" or "b=model.zip:20"'
+        raise InvalidInput(
+            f'--arm: expected {expected}, got "{text}"', subject="abTest.arms", expected=expected, got=f'"{text}"'
+        )
+    artifact = {"path": str(here / Path(path).expanduser())}
+    return {"modelArtifact": artifact, "weight": percent, **({"name": name} if sign else {})}
 
 
 def in_words_of_flags(error: InvalidInput, given: Mapping[str, Any]) -> InvalidInput:

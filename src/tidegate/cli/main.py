@@ -42,6 +42,7 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("report", DAILY, observe.report),
     ("notifications", DAILY, notify.notifications),
     ("promote", DECIDING, decide.promote),
+    ("weights", DECIDING, decide.weights),
     ("pause", DECIDING, decide.pause),
     ("resume", DECIDING, decide.resume),
     ("abort", DECIDING, decide.abort),

@@ -16,7 +16,10 @@ def preview_lines(preview: Mapping[str, Any]) -> list[str]:
     """Return what `deploy` would do, check and be refused for."""
     name = preview["deployment"]
     lines = [f"{name}: what deploy would do; nothing is changed.", ""]
-    lines += _part("model", _model(preview["artifact"]))
+    if not preview["arms"]:
+        lines += _part("model", _model(preview["artifact"]))
+    for arm in preview["arms"]:
+        lines += _part(f"arm {arm['name']}", _model(arm["artifact"]))
     lines += _part("clients", _contract(preview["contract"], preview["action"]))
     if preview["golden"] is not None:
         count = preview["golden"]["requests"]
@@ -90,8 +93,14 @@ def _plan(plan: Mapping[str, Any], stable: int | None) -> Iterator[str]:
         yield "then all traffic"
         return
     yield f"measure revision {stable} for {duration(plan['baseline_seconds'])}"
+    for arm in plan["arms"]:
+        yield f"{percent(arm['weight'])} of the users get {arm['name']}"
     for step in plan["steps"]:
-        yield f"{percent(step['weight'])} of the traffic for {duration(step['duration_seconds'])} at most"
+        share = f"{percent(step['weight'])} of the traffic"
+        if step["until"] == "person":
+            yield f"{share} until a person decides"
+        else:
+            yield f"{share} for {duration(step['duration_seconds'])} at most"
     undecided = {
         "pause": "wait for a person",
         "rollback": "take it back",

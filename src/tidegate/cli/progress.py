@@ -136,6 +136,18 @@ def outcome_error(name: str, rollout: Mapping[str, Any]) -> TidegateError:
     """Return what became of a rollout that was not promoted, and what to do about it."""
     reason = str(rollout.get("reason") or "no reason was recorded").rstrip(".")
     revision, before = rollout["to_revision"], rollout.get("from_revision")
+    arms = [arm for arm in rollout.get("arms") or [] if not arm["out"] and arm["revision"] != before]
+    if is_waiting_for_person(rollout) and len(arms) > 1:
+        named = "\n".join(
+            f"tidegate promote {name} --arm {arm['name']}   takes revision {arm['revision']} into production now"
+            for arm in arms
+        )
+        return RolloutWaitsError(
+            f"{name}: the A/B test waits for you: {reason}.",
+            subject=name,
+            hint=f"tidegate status {name}   shows how the arms compare\n{named}\n"
+            f"tidegate abort {name}   gives all traffic back to revision {before}",
+        )
     if is_waiting_for_person(rollout):
         return RolloutWaitsError(
             f"{name}: the rollout of revision {revision} waits for you at {rollout.get('weight', 0)} %: {reason}.",

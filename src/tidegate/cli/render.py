@@ -130,6 +130,8 @@ def revisions_view(status: Mapping[str, Any]) -> Table:
     asked, observed = status.get("split_asked") or {}, status.get("split_observed") or {}
     replicas = status.get("replicas") or {}
     roles = {str(status.get("stable")): "stable", str(status.get("candidate")): "candidate"}
+    if rollout.get("ended_at") is None:
+        roles |= {str(arm["revision"]): arm["name"] for arm in rollout.get("arms") or [] if not arm["out"]}
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("revision", no_wrap=True)
     table.add_column("replicas ready", no_wrap=True)
@@ -178,15 +180,51 @@ def rollout_view(rollout: Mapping[str, Any], now: datetime) -> RenderableType:
         ("why", Text(rollout.get("reason") or "")),
         ("waiting for", Text(rollout.get("waiting_for") or "") if not ended else ""),
         ("took" if ended else "elapsed", elapsed_text(rollout, now)),
-        ("verdict", verdict_text(verdict) if verdict else ""),
+        ("verdict", verdict_text(verdict) if verdict and not rollout.get("arms") else ""),
     ]
-    signals = verdict.get("signals")
     parts: list[RenderableType] = [pairs(rows)]
-    if signals:
+    if rollout.get("arms"):
+        parts += [Text(), arms_table(rollout["arms"]), *comparison_lines(rollout.get("comparison"))]
+    elif signals := verdict.get("signals"):
         parts.append(signals_table(signals))
     if metrics := verdict.get("metrics"):
         parts += [Text(), metrics_table(metrics)]
     return Group(*parts)
+
+
+def arms_table(arms: Sequence[Mapping[str, Any]]) -> Table:
+    """Return one line per arm of an A/B test: what the judge says of it beside stable, or why it is out."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("arm", no_wrap=True)
+    table.add_column("weight", no_wrap=True, justify="right")
+    table.add_column("beside stable", overflow="fold")
+    for arm in arms:
+        verdict = arm.get("verdict")
+        if arm.get("out"):
+            said = Text(f"out: {arm['out']}", style="red")
+        else:
+            said = verdict_text(verdict) if verdict else Text("-")
+        table.add_row(Text(arm["name"], style="bold"), percent(arm["weight"]), said)
+    return table
+
+
+def comparison_lines(comparison: Mapping[str, Any] | None) -> list[Text]:
+    """Return what is shown of the arms beside each other, and how far the rest is."""
+    if not comparison:
+        return []
+    sure = percent(100 * (1 - comparison["alpha"]))
+    lines = [Text(f"shown, all together with {sure} however often you look:", style="dim")]
+    lines += [Text(f"  {statement}", style="green") for statement in comparison["statements"]]
+    if not comparison["statements"]:
+        near = next(iter(comparison["pairs"]), None)
+        nearest = ""
+        if near is not None and near["evidence"] > 0:
+            way = percent(min(99.0, round(100 * near["evidence"])))
+            nearest = f"; nearest: {near['better']} better than {near['worse']} on {near['signal']}, {way} of the way"
+        lines.append(Text(f"  no arm is better than another yet{nearest}"))
+    if comparison["best"]:
+        lines.append(Text(f"  best: {comparison['best']}", style="bold green"))
+    return lines
 
 
 def verdict_text(verdict: Mapping[str, Any]) -> Text:
@@ -204,7 +242,9 @@ def deployments_table(statuses: Sequence[Mapping[str, Any]], now: datetime, *, b
     table = listing(boxed, "NAME", "PHASE", "REVISION", "TRAFFIC", "READY", "SINCE", "URL")
     for status in statuses:
         rollout = status.get("rollout") or {}
-        present = [str(number) for number in (status.get("stable"), status.get("candidate")) if number is not None]
+        arms = [arm["revision"] for arm in rollout.get("arms") or [] if not arm["out"] and not rollout.get("ended_at")]
+        numbers = dict.fromkeys((status.get("stable"), status.get("candidate"), *arms))
+        present = [str(number) for number in numbers if number is not None]
         asked, replicas = status.get("split_asked") or {}, status.get("replicas") or {}
         table.add_row(
             Text(status["name"], style="bold"),

@@ -265,9 +265,20 @@ class Client:
             timeout_seconds=DEPLOY_TIMEOUT_SECONDS,
         )
 
-    def promote(self, name: str, *, reason: str | None = None, by: str | None = None) -> dict[str, Any]:
-        """Make the candidate stable now, without the steps that are left."""
-        return self._decide(name, "promote", reason, by)
+    def promote(
+        self, name: str, *, arm: str | None = None, reason: str | None = None, by: str | None = None
+    ) -> dict[str, Any]:
+        """Make the candidate stable now, without the steps that are left; of an A/B test with arms, the one named."""
+        return self._decide(name, "promote", reason, by, arm=arm)
+
+    def set_weights(
+        self, name: str, weights: Mapping[str, float], *, reason: str | None = None, by: str | None = None
+    ) -> dict[str, Any]:
+        """Give arms of the running A/B test other weights, percents by their names; stable gets the rest.
+
+        Arms that are not named keep theirs, one with 0 is taken out. Only as many users change hands as must.
+        """
+        return self._decide(name, "weights", reason, by, weights=dict(weights))
 
     def pause(self, name: str, *, reason: str | None = None, by: str | None = None) -> dict[str, Any]:
         """Hold the rollout at its present split."""
@@ -325,8 +336,8 @@ class Client:
         with suppress(Unavailable):
             self._http.json("POST", "/v1/shutdown")
 
-    def _decide(self, name: str, verb: str, reason: str | None, by: str | None) -> dict[str, Any]:
-        body = {key: value for key, value in {"reason": reason, "by": by}.items() if value is not None}
+    def _decide(self, name: str, verb: str, reason: str | None, by: str | None, **more: Any) -> dict[str, Any]:
+        body = {key: value for key, value in {"reason": reason, "by": by, **more}.items() if value is not None}
         return self._http.json("POST", _deployment(name, verb), body=body)
 
 

@@ -53,7 +53,10 @@ class Event(TypedDict, total=False):
 
 
 class Rollout(TypedDict, total=False):
-    """One move from `from_revision` (None for a first deployment) to `to_revision`."""
+    """One move from `from_revision` (None for a first deployment) to `to_revision`.
+
+    `arms`, `comparison` and `split_check` are there for an A/B test alone.
+    """
 
     id: str
     deployment: str
@@ -71,6 +74,9 @@ class Rollout(TypedDict, total=False):
     verdict: dict[str, Any] | None
     requests: dict[str, dict[str, int]]
     requests_in_step: dict[str, dict[str, int]]
+    arms: list[dict[str, Any]]
+    comparison: dict[str, Any] | None
+    split_check: str
 
 
 class Status(TypedDict, total=False):

@@ -45,7 +45,13 @@ _FRAMEWORK_PATTERN = "[a-z][a-z0-9_-]{0,62}"
 _VERSION_PATTERN = "[A-Za-z0-9][A-Za-z0-9._+-]{0,62}"
 _NAMESPACE_PATTERN = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _NAMED_PATTERN = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+_VALUE_PATTERN = "[A-Za-z0-9._:@/+=-]{1,200}"
 _LONGEST_PATH = 4096
+
+#: Arms of an A/B test beside the champion.
+MOST_CHALLENGERS = 7
+#: How people speak of the revision that serves, so no arm is called so.
+STABLE = "stable"
 
 
 def _path(value: str) -> str:
@@ -110,6 +116,11 @@ class ModelArtifact(Document):
     order; for `catboost` also `missingText`, the text of a missing category; for `pytorch` and `mlflow` `inputs`, a
     list of `name`, `datatype` and `shape`; for `python` and `command`, code of your own, what the how-to page on it
     lists."""
+
+    def anchored(self, folder: PurePath) -> Self:
+        """Return the artifact with relative paths counted from `folder`."""
+        sample = None if self.sample is None else str(folder / self.sample)
+        return self.model_copy(update={"path": str(folder / self.path), "sample": sample})
 
 
 class ServingRequirements(Document):
@@ -313,11 +324,80 @@ class Traffic(Document):
     restarted; a change of weight moves only as many users as it must. At random for each request when absent."""
 
 
-class AbTest(Document):
-    """The comparison of `ab-test`: it ends when a person promotes the candidate or aborts."""
+class Match(Document):
+    """Requests that get an arm whatever the weights say: those with this value in a header or a cookie, one of both."""
 
-    weight: Percentage = 50
-    """Percent of the users that get the candidate, to the hundredth."""
+    header: Annotated[Text, _matching(_NAMED_PATTERN, "the name of a header such as x-group")] | None = None
+    """The header."""
+
+    cookie: Annotated[Text, _matching(_NAMED_PATTERN, "the name of a cookie such as group")] | None = None
+    """The cookie."""
+
+    value: Annotated[
+        Text,
+        _matching(_VALUE_PATTERN, "a value of letters, digits and any of ._:@/+=-"),
+        Field(json_schema_extra={"pattern": f"^{_VALUE_PATTERN}$"}),
+    ]
+    """What it says, whole and in this case of letters."""
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        if (self.header is None) == (self.cookie is None):
+            raise problem("one of header and cookie", self.model_dump(exclude_none=True))
+        return self
+
+
+class Arm(Document):
+    """One challenger of an A/B test. It is served with the settings of the whole document."""
+
+    model_artifact: ModelArtifact
+    """The model as it was trained."""
+
+    name: Name = Field(default_factory=lambda data: name_from_path(data["model_artifact"].path))
+    """By which the arm is promoted and shown; made from the artifact's file name when absent."""
+
+    weight: Percentage
+    """Percent of the users that get it, to the hundredth."""
+
+    match: Match | None = None
+    """Requests that get it in any case, those of testers for instance; they count like all others."""
+
+
+class AbTest(Document):
+    """The comparison of `ab-test`: it ends when a person promotes a challenger or aborts."""
+
+    weight: Percentage | None = None
+    """Percent of the users that get the candidate, to the hundredth; 50 when absent. Not beside `arms`."""
+
+    arms: Annotated[tuple[Arm, ...], Field(max_length=MOST_CHALLENGERS)] = ()
+    """The challengers, where there is more than one: `modelArtifact` is then the champion, which serves already and
+    gets what their weights leave of 100. A candidate against stable, with `weight`, needs none."""
+
+    @field_validator("arms")
+    @classmethod
+    def _fit_each_other(cls, arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
+        names = [arm.name for arm in arms]
+        if len(set(names)) != len(names) or STABLE in names:
+            raise problem(f"a name for each arm, none of them {STABLE!r}", names)
+        if sum(Fraction(str(arm.weight)) for arm in arms) >= 100:
+            raise problem("weights that leave something of 100 for stable", [arm.weight for arm in arms])
+        matches = [arm.match for arm in arms if arm.match is not None]
+        if any(matches.count(match) > 1 for match in matches):
+            raise problem("each match once", [match.value for match in matches])
+        return arms
+
+    @model_validator(mode="after")
+    def _says_weights_once(self) -> Self:
+        if self.arms and self.weight is not None:
+            raise problem("no weight beside arms, each of which has its own", self.weight, path="abTest.weight")
+        return self
+
+    @property
+    def challengers_weight(self) -> float:
+        """Percent of the users that get a challenger, all of them together."""
+        if not self.arms:
+            return 50 if self.weight is None else self.weight
+        return float(sum(Fraction(str(arm.weight)) for arm in self.arms))
 
 
 class DeploymentRequest(Document):
@@ -418,6 +498,13 @@ class DeploymentRequest(Document):
         return self
 
     @model_validator(mode="after")
+    def _arms_fit_the_strategy(self) -> Self:
+        if self.ab_test.arms and self.deployment_strategy != "ab-test":
+            expected = "no arms: they are for deploymentStrategy ab-test (--strategy ab-test)"
+            raise problem(expected, [arm.name for arm in self.ab_test.arms], path="abTest.arms")
+        return self
+
+    @model_validator(mode="after")
     def _times_fit(self) -> Self:
         objective, timeout = self.serving_requirements.latency_p99, self.traffic.timeout
         if timeout <= objective:
@@ -436,12 +523,13 @@ class DeploymentRequest(Document):
 
     def anchored(self, folder: PurePath) -> Self:
         """Return the request with relative paths counted from `folder`; absolute ones stay."""
-        artifact = self.model_artifact
-        sample = None if artifact.sample is None else str(folder / artifact.sample)
-        paths = {"path": str(folder / artifact.path), "sample": sample}
+        arms = tuple(
+            arm.model_copy(update={"model_artifact": arm.model_artifact.anchored(folder)}) for arm in self.ab_test.arms
+        )
         return self.model_copy(
             update={
-                "model_artifact": artifact.model_copy(update=paths),
+                "model_artifact": self.model_artifact.anchored(folder),
+                "ab_test": self.ab_test.model_copy(update={"arms": arms}),
                 "analysis": self.analysis.anchored(folder),
                 "gates": self.gates.anchored(folder),
                 "health_checks": self.health_checks.anchored(folder),
@@ -450,6 +538,12 @@ class DeploymentRequest(Document):
                 "hooks": tuple(one.anchored(folder) for one in self.hooks),
             }
         )
+
+    @property
+    def candidates(self) -> tuple[Self, ...]:
+        """The requests of the revisions that are put on trial: this one, or one for each arm of an A/B test."""
+        arms = self.ab_test.arms
+        return tuple(self.model_copy(update={"model_artifact": arm.model_artifact}) for arm in arms) or (self,)
 
     @property
     def error_budget(self) -> Fraction:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -78,9 +78,82 @@ def refuse_at_first_sight(request: DeploymentRequest, refusals: Refusals) -> Non
         known = request.gates.vulnerabilities
         database = known.database if known is not None else None
         refuse_relative(artifact.path, artifact.sample, request.gates.golden, database, request.prediction_log.path)
+        arms = [arm.model_artifact for arm in request.ab_test.arms]
+        refuse_relative(*(path for arm in arms for path in (arm.path, arm.sample)))
     with refusals.noted():
         refuse_relative(*(one.url_from_file for one in (*request.notifications, *request.hooks)))
         refuse_relative(*(metric.python.path for metric in request.analysis.metrics if metric.python is not None))
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A candidate that may be tried: its request, its bundle, and its golden requests if it has any."""
+
+    request: DeploymentRequest
+    info: BundleInfo
+    comparison: Comparison
+    golden: GoldenFile | None
+
+
+async def admit(
+    request: DeploymentRequest, stable: RevisionRow | None, bundles: Path, folder: Path, refusals: Refusals
+) -> Admitted | None:
+    """Make every check that one candidate alone has to pass.
+
+    Args:
+        bundles: where that of `stable` lies.
+        folder: where that of the candidate is made.
+
+    Returns:
+        None when its artifact was refused and refusals are collected.
+
+    Raises:
+        InvalidInput, NotTrusted, BreakingChange: the artifact is not right.
+    """
+    info = None
+    with refusals.noted():
+        info = await bundled(request, folder)
+    if info is None:
+        return None
+    if info.manifest.signature["kind"] == "opaque":
+        with refusals.noted():
+            refuse_for_a_command(request, info)
+    comparison, golden = compared(stable, bundles, info), None
+    with refusals.noted():
+        refuse_breaking(comparison, stable, allowed=request.gates.allow_breaking)
+    with refusals.noted():
+        golden = await golden_of(request, info)
+    return Admitted(request, info, comparison, golden)
+
+
+def has_nothing_to_do(stable: RevisionRow | None, admitted: Sequence[Admitted]) -> bool:
+    """Say whether the one candidate is what serves; arms of an A/B test are compared even where they are alike."""
+    first = admitted[0]
+    return not first.request.ab_test.arms and serves_already(stable, first.info.digest, first.request)
+
+
+def refuse_no_champion(request: DeploymentRequest, stable: RevisionRow | None) -> None:
+    """Raise Conflict for arms where nothing serves that they could be compared with."""
+    if stable is None:
+        raise Conflict(
+            f"an A/B test with arms needs a champion, and nothing serves as {request.name!r} yet",
+            subject="abTest.arms",
+            expected="a revision that serves",
+            hint=f"deploy {request.model_artifact.path} without arms first",
+        )
+
+
+def refuse_other_champion(request: DeploymentRequest, stable: RevisionRow | None, champion: BundleInfo) -> None:
+    """Raise Conflict unless the model artifact of an A/B test with arms is what serves."""
+    refuse_no_champion(request, stable)
+    if stable is not None and stable.digest != champion.digest:
+        raise Conflict(
+            f"the champion of this A/B test is not what serves as {request.name!r}",
+            subject="modelArtifact",
+            expected=f"the model of revision {stable.number}, {stable.request['modelArtifact']['path']}",
+            got=request.model_artifact.path,
+            hint="deploy it first, or name it as an arm",
+        )
 
 
 async def bundled(request: DeploymentRequest, bundles: Path) -> BundleInfo:

@@ -33,7 +33,7 @@ class _Running:
 
 
 class Checks:
-    """Makes the checks of one deployment's rollouts, those of one rollout at a time."""
+    """Makes the checks of one candidate of a deployment at a time."""
 
     def __init__(self, name: str, home: Home, store: Store) -> None:
         self._name = name
@@ -64,7 +64,7 @@ class Checks:
             self._begin(row, rollout, request, golden, health)
         elif self._running.task.done():
             task, self._running = self._running.task, None
-            return self._ended(row, task, golden)
+            return self._ended(row, task, golden, rollout.plan.candidate)
         return None
 
     def _begin(
@@ -80,7 +80,7 @@ class Checks:
         golden = await asyncio.to_thread(read_kept, kept)
         return await ask(golden, address, self._name, timeout_seconds)
 
-    def _ended(self, row: RolloutRow, task: asyncio.Task[Asked], golden: str) -> Checked | None:
+    def _ended(self, row: RolloutRow, task: asyncio.Task[Asked], golden: str, revision: int) -> Checked | None:
         try:
             asked = task.result()
         except InvalidInput as error:
@@ -92,7 +92,7 @@ class Checks:
             checked = Checked(asked.outcome.passed, asked.outcome.sentence)
             told = {"replica": asked.address, "seconds": round(asked.seconds, 3), **asked.outcome.as_dict()}
             data = {"golden": golden, **told}
-        happened = NewEvent(CHECKED, checked.reason, row.to_revision, {"passed": checked.passed, **data})
+        happened = NewEvent(CHECKED, checked.reason, revision, {"passed": checked.passed, **data})
         self._store.add_event(row.deployment_id, row.id, happened, datetime.now(UTC))
         self._done = (row.id, checked)
         return checked

@@ -37,6 +37,8 @@ class Measured:
             weight. Requests are counted when they are answered, so that those sent by an earlier split come in late.
         evidence: the judge's, in its storage form; None before the first step.
         measurements: what those of metrics with a threshold came to, by name.
+        arms: of an A/B test, the judge's evidence on each arm, by its revision; empty before the first step.
+        comparison: of an A/B test, how the arms compare, in its storage form.
         memories: what each source of further counts wants to know at the next look, by its name; plain JSON values.
     """
 
@@ -50,6 +52,8 @@ class Measured:
     evidence: Mapping[str, Any] | None = None
     measurements: Mapping[str, judge.Measurements] = field(default_factory=dict)
     memories: Mapping[str, Any] = field(default_factory=dict)
+    arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    comparison: Mapping[str, Any] | None = None
 
     def look(self, reading: Reading, objective_ms: float) -> tuple[Measured, dict[int, Totals]]:
         """Take a reading in; return what is known now and the growth of each revision since the last look."""
@@ -163,6 +167,8 @@ class Measured:
             "evidence": dict(self.evidence) if self.evidence is not None else None,
             "measurements": {name: seen.for_storage() for name, seen in self.measurements.items()},
             "memories": dict(self.memories),
+            "arms": dict(self.arms),
+            "comparison": self.comparison,
         }
 
     @classmethod
@@ -188,6 +194,8 @@ class Measured:
                 name: judge.Measurements.from_storage(seen) for name, seen in stored.get("measurements", {}).items()
             },
             memories=stored.get("memories", {}),
+            arms=stored.get("arms", {}),
+            comparison=stored.get("comparison"),
         )
 
 

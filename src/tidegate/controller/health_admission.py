@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tidegate.artifact.build import BundleInfo
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.health import HealthCheck
 from tidegate.contract.request import DeploymentRequest
-from tidegate.controller.admission import refuse_relative
+from tidegate.controller.admission import Admitted, refuse_relative
 from tidegate.gate.golden import refuse_impossible
 from tidegate.gate.kept import keep, kept_path, read_golden
 from tidegate.health import python_runner
@@ -113,3 +115,10 @@ async def _kept(check: HealthCheck, candidate: BundleInfo, folder: Path, *, writ
     refuse_impossible(golden, signature_from_dict(candidate.manifest.signature))
     place = keep if write else kept_path
     return check.model_copy(update={"golden": str(place(content, path.suffix.lower(), folder))})
+
+
+async def all_with_kept_goldens(admitted: Sequence[Admitted], folder: Path, *, write: bool) -> list[Admitted]:
+    """Return the candidates as `with_kept_goldens` has the request of each."""
+    return [
+        replace(one, request=await with_kept_goldens(one.request, one.info, folder, write=write)) for one in admitted
+    ]

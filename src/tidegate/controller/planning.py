@@ -12,8 +12,8 @@ from tidegate.contract.quantities import Duration
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.contract.serving import Batching
 from tidegate.controller.health import checks_of
-from tidegate.gateway.base import RevisionRef, Sticky
-from tidegate.rollout import Plan, Step, strategies
+from tidegate.gateway.base import Forced, RevisionRef, Sticky
+from tidegate.rollout import Arm, Plan, Rollout, Step, strategies
 from tidegate.store import RevisionRow
 from tidegate.target.base import Answering, RevisionSpec
 from tidegate.target.process import CACHE_URL_VARIABLE
@@ -22,6 +22,9 @@ from tidegate.trial.rules import rules
 #: How long a candidate that carries traffic may be without a ready replica. The judge sees the failed requests long
 #: before; this is for a candidate that gets none to fail.
 UNREADY_SECONDS = 5.0
+
+#: Name of the one challenger of an A/B test that names none.
+CANDIDATE = "candidate"
 
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
 
@@ -112,7 +115,28 @@ def request_of(revision: RevisionRow) -> DeploymentRequest:
 def plan_trial(request: DeploymentRequest, stable: RevisionRow | None, candidate: int) -> Plan:
     """Plan the rollout of a new revision: with a trial where a stable revision serves, at once where none does."""
     steps = () if stable is None else trial_steps(request, replicas(request_of(stable)))
-    return _plan(request, stable, candidate, steps)
+    return _plan(request, stable, candidate, steps, arms(request, candidate) if steps else ())
+
+
+def arms(request: DeploymentRequest, first: int) -> tuple[Arm, ...]:
+    """Return the challengers of an A/B test, numbered from `first` on; none for another strategy."""
+    if request.deployment_strategy != "ab-test":
+        return ()
+    asked = request.ab_test
+    if not asked.arms:
+        return (Arm(first, asked.challengers_weight, CANDIDATE),)
+    return tuple(Arm(number, arm.weight, arm.name) for number, arm in enumerate(asked.arms, first))
+
+
+def forced(request: DeploymentRequest, rollout: Rollout) -> tuple[Forced, ...]:
+    """Return the requests that get an arm whatever the split says: of arms that take part in the split."""
+    matches = {arm.name: arm.match for arm in request.ab_test.arms if arm.match is not None}
+    split = rollout.split()
+    return tuple(
+        Forced(arm.revision, match.value, match.header, match.cookie)
+        for arm in rollout.arms
+        if arm.revision in split and (match := matches.get(arm.name)) is not None
+    )
 
 
 def trial_steps(request: DeploymentRequest, stable_replicas: int) -> tuple[Step, ...]:
@@ -133,7 +157,7 @@ def trial_steps(request: DeploymentRequest, stable_replicas: int) -> tuple[Step,
                 hold_seconds=request.rolling.hold.seconds,
             )
         case "ab-test":
-            return strategies.ab_test(request.ab_test.weight)
+            return strategies.ab_test(request.ab_test.challengers_weight)
         case _:
             return _asked_steps(request)
 
@@ -163,7 +187,13 @@ def plan_return(request: DeploymentRequest, stable: RevisionRow, candidate: int)
     return _plan(request, stable, candidate, ())
 
 
-def _plan(request: DeploymentRequest, stable: RevisionRow | None, candidate: int, steps: tuple[Step, ...]) -> Plan:
+def _plan(
+    request: DeploymentRequest,
+    stable: RevisionRow | None,
+    candidate: int,
+    steps: tuple[Step, ...],
+    challengers: tuple[Arm, ...] = (),
+) -> Plan:
     return Plan(
         candidate=candidate,
         stable=stable.number if stable is not None else None,
@@ -176,6 +206,7 @@ def _plan(request: DeploymentRequest, stable: RevisionRow | None, candidate: int
         max_restarts=request.health_checks.max_restarts,
         on_inconclusive=request.analysis.on_inconclusive,
         on_warning=request.analysis.on_warning,
+        arms=challengers,
     )
 
 

@@ -11,7 +11,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,11 +21,10 @@ from tidegate.artifact.build import BundleInfo
 from tidegate.contract.errors import TidegateError
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.controller import admission, health_admission, planning, readiness
-from tidegate.controller.admission import Refusals
+from tidegate.controller.admission import Admitted, Refusals
 from tidegate.controller.freezing import Override, refuse_frozen
 from tidegate.controller.home import Home
 from tidegate.controller.readiness import Surroundings
-from tidegate.gate.compatibility import Comparison
 from tidegate.gate.readiness import Finding, refuse_unready, warnings
 from tidegate.store import Store
 from tidegate.trial.measurements import failing
@@ -41,8 +40,9 @@ async def preview(document: Mapping[str, Any], surroundings: Surroundings, overr
     """Return what a deployment would do, check and be refused for; leaves nothing behind.
 
     Keys: `deployment`; `action` ("first", "rollout" or "none", when exactly this serves already); `artifact` (None when
-    it was refused), `contract`, `golden` (None without), `readiness`, `plan`, `judge` (None for a first revision),
-    `warnings`, and `refusals`: errors in the order in which `deploy` would raise them; empty: it would begin.
+    it was refused), `arms` (of an A/B test that has any, each with its artifact), `contract`, `golden` (None without),
+    `readiness`, `plan`, `judge` (None for a first revision), `warnings`, and `refusals`: errors in the order in which
+    `deploy` would raise them; empty: it would begin.
 
     Raises:
         InvalidInput: the document itself is wrong.
@@ -57,66 +57,72 @@ async def preview(document: Mapping[str, Any], surroundings: Surroundings, overr
         refuse_frozen(surroundings.freezes, request.name, now, override)
     with refusals.noted():
         await health_admission.refuse_unrunnable(request)
-    bundles = surroundings.home.bundles
+    stable, bundles = surroundings.stable, surroundings.home.bundles
     with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=bundles if bundles.is_dir() else None) as scratch:
-        info = None
+        if request.ab_test.arms:
+            with refusals.noted():
+                champion = await admission.bundled(request, Path(scratch))
+                admission.refuse_other_champion(request, stable, champion)
+        found = [await admission.admit(one, stable, bundles, Path(scratch), refusals) for one in request.candidates]
+        admitted = [one for one in found if one is not None]
         with refusals.noted():
-            info = await admission.bundled(request, Path(scratch))
-        return await _told(request, surroundings, info, override, refusals=refusals, now=now)
+            admitted = await health_admission.all_with_kept_goldens(admitted, surroundings.home.golden, write=False)
+        return await _told(request, surroundings, admitted, override, refusals=refusals, now=now)
 
 
 async def _told(
     request: DeploymentRequest,
     surroundings: Surroundings,
-    info: BundleInfo | None,
+    admitted: Sequence[Admitted],
     override: Override | None,
     *,
     refusals: Refusals,
     now: datetime,
 ) -> dict[str, Any]:
     stable = surroundings.stable
-    comparison, golden = Comparison(), None
-    if info is not None:
-        if info.manifest.signature["kind"] == "opaque":
-            with refusals.noted():
-                admission.refuse_for_a_command(request, info)
-        comparison = admission.compared(stable, surroundings.home.bundles, info)
-        with refusals.noted():
-            admission.refuse_breaking(comparison, stable, allowed=request.gates.allow_breaking)
-        with refusals.noted():
-            golden = await admission.golden_of(request, info)
-        with refusals.noted():
-            home = surroundings.home
-            request = await health_admission.with_kept_goldens(request, info, home.golden, write=False)
     findings: tuple[Finding, ...] = ()
-    manifest = info.manifest if info is not None else None
     with refusals.noted():
-        findings = await readiness.examine(surroundings, request, manifest, override, now)
-    is_none = info is not None and admission.serves_already(stable, info.digest, request)
+        manifests = [one.info.manifest for one in admitted]
+        findings = await readiness.examine(surroundings, request, manifests, override, now)
+    is_none = bool(admitted) and admission.has_nothing_to_do(stable, admitted)
     if not is_none:
         with refusals.noted():
             refuse_unready(request.name, [finding for finding in findings if finding.check not in _TOLD_BEFORE])
     action = "none" if is_none else "first" if stable is None else "rollout"
     short = planning.too_short_steps(request) if action == "rollout" else ()
+    comparisons = [one.comparison for one in admitted]
+    golden = next((one.golden for one in admitted if one.golden is not None), None)
+    artifacts = [_artifact(one.info) for one in admitted]
+    heard = dict.fromkeys(warning for one in admitted for warning in one.info.warnings)
     return {
         "deployment": request.name,
         "action": action,
         "stable": stable.number if stable is not None else None,
-        "artifact": _artifact(info) if info is not None else None,
+        "artifact": artifacts[0] if artifacts else None,
+        "arms": _arms(request, admitted),
         "contract": {
             "against": stable.number if stable is not None else None,
-            "breaking": [str(difference) for difference in comparison.breaking],
+            "breaking": [str(difference) for found in comparisons for difference in found.breaking],
             "allowed": request.gates.allow_breaking,
-            "harmless": [str(difference) for difference in comparison.harmless],
-            "unknown": comparison.unknown,
+            "harmless": [str(difference) for found in comparisons for difference in found.harmless],
+            "unknown": next((found.unknown for found in comparisons if found.unknown is not None), None),
         },
         "golden": {"requests": len(golden.golden.requests)} if golden is not None else None,
         "readiness": [finding.as_dict() for finding in findings],
         "plan": _plan(request, surroundings),
         "judge": _judge(request) if action == "rollout" else None,
-        "warnings": [*(info.warnings if info is not None else ()), *warnings(findings), *short],
+        "warnings": [*heard, *warnings(findings), *short],
         "refusals": [error.as_dict() for error in refusals.found],
     }
+
+
+def _arms(request: DeploymentRequest, admitted: Sequence[Admitted]) -> list[dict[str, Any]]:
+    """Return the challengers of an A/B test with arms, each with its artifact, None where that was refused."""
+    by_path = {one.request.model_artifact.path: _artifact(one.info) for one in admitted}
+    return [
+        {"name": arm.name, "weight": arm.weight, "artifact": by_path.get(arm.model_artifact.path)}
+        for arm in request.ab_test.arms
+    ]
 
 
 def _artifact(info: BundleInfo) -> dict[str, Any]:
@@ -143,6 +149,7 @@ def _plan(request: DeploymentRequest, surroundings: Surroundings) -> dict[str, A
         "ready_within_seconds": plan.ready_within_seconds,
         "max_restarts": plan.max_restarts,
         "baseline_seconds": plan.baseline_seconds,
+        "arms": [{"name": arm.name, "weight": arm.weight} for arm in plan.arms],
         "steps": [asdict(step) for step in plan.steps],
         "on_inconclusive": plan.on_inconclusive,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -64,27 +64,27 @@ def around(home: Home, store: Store | None, target: Target | None, name: str, se
 async def examine(
     surroundings: Surroundings,
     request: DeploymentRequest,
-    manifest: Manifest | None,
+    manifests: Sequence[Manifest],
     override: Override | None,
     now: datetime,
 ) -> tuple[Finding, ...]:
     """Make every check, in a fixed order; changes nothing.
 
     Args:
-        manifest: of the candidate's bundle; None when there is none, and then nothing is said of memory and packages.
+        manifests: of the bundles that are to be tried together, one but for an A/B test; without any, nothing is said
+            of memory and packages.
 
     Raises:
         InvalidInput: the database of vulnerabilities cannot be read.
     """
     machine = await asyncio.to_thread(measure, surroundings.home.root)
     resources = request.infrastructure.resources
-    known = await _vulnerabilities(request, manifest)
+    known = [finding for manifest in manifests for finding in await _vulnerabilities(request, manifest)]
+    model_bytes, free = sum(manifest.memory_bytes for manifest in manifests), machine.free_memory_bytes
     capacity = (
-        ()
-        if manifest is None
-        else (
-            readiness.memory(manifest.memory_bytes, resources.replicas, resources.workers, machine.free_memory_bytes),
-        )
+        (readiness.memory(model_bytes, resources.replicas, resources.workers, free, len(manifests)),)
+        if manifests
+        else ()
     )
     stable = surroundings.stable
     health = surroundings.health.get(stable.number) if stable is not None else None
@@ -105,10 +105,10 @@ async def examine(
     )
 
 
-async def _vulnerabilities(request: DeploymentRequest, manifest: Manifest | None) -> tuple[Finding, ...]:
+async def _vulnerabilities(request: DeploymentRequest, manifest: Manifest) -> tuple[Finding, ...]:
     """Look for what is known of the candidate's packages, where the request names a database."""
     asked = request.gates.vulnerabilities
-    if asked is None or manifest is None:
+    if asked is None:
         return ()
     packages = manifest.environment.packages
     found = await asyncio.to_thread(known_vulnerabilities, packages, Path(asked.database), asked.ignore)

@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from tidegate import judge
 from tidegate.contract.errors import TidegateError
 from tidegate.contract.request import DeploymentRequest
+from tidegate.controller import arms, page, planning, report, trail
 from tidegate.controller import health as wellness
-from tidegate.controller import page, planning, report, trail
 from tidegate.controller.checking import Checks
 from tidegate.controller.clock import Clock
 from tidegate.controller.comparing import Comparer
@@ -31,9 +32,10 @@ from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.protocols import answers_grpc
 from tidegate.controller.recorder import Recorder
 from tidegate.controller.sources import Found, Look, Source, by_revision, unmeasured
-from tidegate.gateway.base import Trial
+from tidegate.gateway.base import Forced, Trial
 from tidegate.rollout import (
     Advance,
+    ArmSeen,
     Checked,
     EnsureReplicas,
     Observation,
@@ -58,6 +60,9 @@ MAX_REPORTED_EVENTS = 10_000
 #: Between two attempts at files that could not be written.
 FILES_RETRY_SECONDS = 5.0
 
+#: What an A/B test tells of an arm that goes while others stay.
+ARM_OUT = "arm_out"
+
 _WATCHED = (Phase.BASELINE, Phase.SCALING, Phase.SHIFTING, Phase.ANALYZING, Phase.PAUSED, Phase.PROMOTING)
 
 
@@ -69,6 +74,9 @@ class Seen:
     split: Mapping[int, float] | None = None
     mirror: float = 0
     verdict: judge.Verdict | None = None
+    #: Of an A/B test, what the judge says of each arm; `verdict` is then that on the candidate.
+    verdicts: Mapping[int, judge.Verdict] = field(default_factory=dict)
+    comparison: Mapping[str, Any] | None = None
     measured: Measured | None = None
     looked_at: float = 0.0
     kept_at: datetime | None = None
@@ -77,6 +85,10 @@ class Seen:
     rollout: int | None = None
     held: str | None = None
     trouble: str | None = None
+
+    def of_arms(self, rollout: Rollout) -> dict[str, Any]:
+        """Return what is known of the arms of an A/B test, for people."""
+        return {"arms": arms.arms_view(rollout, self.verdicts), "comparison": self.comparison}
 
 
 class Reconciler:
@@ -91,9 +103,9 @@ class Reconciler:
         self._caught_up = False
         self._monitored: int | None = None
         self._ending: dict[int, asyncio.Task[None]] = {}
-        self._checks = Checks(name, home, store)
+        self._checks: dict[int, Checks] = {}
         self._comparer = Comparer(name, target)
-        self._sources: tuple[Source, ...] = (self._comparer, MetricSource(name))
+        self._metrics: dict[int, MetricSource] = {}
         self._recorder = Recorder(home, name)
         self._gates = Gates(store)
         self._waited: int | None = None
@@ -157,7 +169,9 @@ class Reconciler:
         if self.seen.rollout != row.id:
             # What was said of the candidate before must not be held against this one.
             self.seen.rollout, self.seen.verdict, self.seen.measured, self.seen.looked_at = row.id, None, None, 0.0
-            self.seen.kept_at = None
+            self.seen.kept_at, self.seen.verdicts, self.seen.comparison = None, {}, None
+            self._checks.clear()
+            self._metrics.clear()
         rollout = Rollout.from_storage(row.state).on_clock(self._clock.look())
         measured = Measured.from_storage(row.evidence)
         request = planning.request_of(self._revision(deployment, rollout.plan.candidate))
@@ -216,8 +230,13 @@ class Reconciler:
                 continue
             shown = measured
             if moved.rollout.phase is Phase.ANALYZING or moved.rollout.waits_at_step:
-                measured = measured.enter_step(moved.rollout.step, rules)
-            events = [self._told(moved.transition, moved.rollout, rollout, measured, split_took)]
+                measured = (
+                    arms.enter_split(measured, moved.rollout, request)
+                    if moved.rollout.arms
+                    else measured.enter_step(moved.rollout.step, rules)
+                )
+            told = self._told(moved.transition, moved.rollout, rollout, shown, split_took)
+            events = self._events(told, moved.transition, moved.rollout, rollout)
             row = self._store.save_transition(
                 row,
                 moved.rollout.for_storage(),
@@ -225,7 +244,7 @@ class Reconciler:
                 events,
                 now,
                 ended=moved.rollout.is_terminal,
-                promoted=moved.rollout.phase is Phase.PROMOTED,
+                promoted=rollout.plan.candidate if moved.rollout.phase is Phase.PROMOTED else None,
             )
             before, rollout = rollout, moved.rollout
             if not rollout.is_terminal:
@@ -251,17 +270,24 @@ class Reconciler:
     ) -> Advance:
         """Return what the engine makes of all that is seen, as far as hooks allow."""
         health = self.seen.health.get(rollout.plan.candidate)
-        checks = self._checks.look(row, rollout, request, health)
-        seen = replace(self._observation(rollout, measured, rules_of(request), checks), refused=refused)
+        checks = {revision: self._checked(row, rollout, request, revision) for revision in rollout.on_trial}
+        seen = replace(self._observation(rollout, measured, request, checks), refused=refused)
         addresses = [one.address for one in health.replicas if one.ready and one.address] if health else []
         self._gates.addresses = addresses
         moved = self._gates.advance(row, rollout, request, seen, now)
         self.seen.held = self._gates.held
         return moved
 
+    def _checked(self, row: RolloutRow, rollout: Rollout, request: DeploymentRequest, revision: int) -> Checked | None:
+        """Return what came of the checks on one revision before any user meets it."""
+        checks = self._checks.setdefault(revision, Checks(self._name, self._home, self._store))
+        of = rollout.of(revision) if rollout.arms else rollout
+        return checks.look(row, of, request, self.seen.health.get(revision))
+
     def _record_look(self, row: RolloutRow, rollout: Rollout, measured: Measured, request: DeploymentRequest) -> None:
         # A recording holds what was counted, so that is what it can be judged by again.
-        counted = measured.verdict(replace(rules_of(request), metrics=()), mirror=rollout.mirror)
+        counted_rules = replace(rules_of(request), metrics=())
+        counted = measured.verdict(counted_rules, mirror=rollout.mirror) if not rollout.arms else self.seen.verdict
         self._recorder.looked(row, rollout, measured, counted.outcome if counted is not None else None, request)
 
     async def _wait_to_start(
@@ -294,7 +320,7 @@ class Reconciler:
             Seconds from the decision, which is when the phase was entered, to the gateway's word that the split is in
             force; None when the split was in force before, or nobody can say.
         """
-        changed = await self._set_split(rollout.traffic(), request)
+        changed = await self._set_split(rollout.traffic(), request, planning.forced(request, rollout))
         return (self._clock.now() - rollout.phase_since).total_seconds() if changed else None
 
     async def _look(
@@ -321,6 +347,8 @@ class Reconciler:
             log.warning("%s: the counters could not be read: %s", self._name, error)
             told = f"the signals could not be measured: {error.message}"
             self.seen.verdict = judge.Verdict("error", told, (), None) if measured.step >= 0 else None
+            if self.seen.verdict is not None and rollout.arms:
+                self.seen.verdicts = dict.fromkeys(rollout.on_trial, self.seen.verdict)
             return measured, False
         objective_ms = request.serving_requirements.latency_p99.ms
         measured, growth = measured.look(reading, objective_ms)
@@ -328,8 +356,14 @@ class Reconciler:
         measured, growth, founds = await self._ask_sources(measured, look, rollout.plan.stable)
         if rollout.phase is Phase.BASELINE:
             measured = measured.add_baseline(growth.get(rollout.plan.stable, Totals()))
-        measured = measured.observe(rules, rollout, growth)
-        self.seen.verdict = measured.verdict(rules, mirror=rollout.mirror, unmeasured=unmeasured(founds))
+        if rollout.arms:
+            measured = arms.observe(measured, rollout, growth, request)
+            self.seen.verdicts = arms.verdicts(measured, rollout, request, unmeasured(founds))
+            self.seen.verdict = self.seen.verdicts.get(rollout.plan.candidate)
+            self.seen.comparison = arms.comparison_view(measured, rollout, request)
+        else:
+            measured = measured.observe(rules, rollout, growth)
+            self.seen.verdict = measured.verdict(rules, mirror=rollout.mirror, unmeasured=unmeasured(founds))
         self.seen.measured = measured
         return measured, True
 
@@ -338,12 +372,23 @@ class Reconciler:
     ) -> tuple[Measured, dict[int, Totals], list[Found]]:
         """Return what is known and all growth, with what the sources counted since the last look."""
         growth, founds = dict(look.growth), []
-        for source in self._sources:
-            found = await source.grown(replace(look, memory=measured.memories.get(source.name)))
-            pairs = by_revision(found.grown, look.rollout.plan.candidate, stable)
-            measured, growth = measured.measure(found.measurements).include(source.name, pairs, found.memory, growth)
-            founds.append(found)
+        is_test = bool(look.rollout.arms)
+        for nth, revision in enumerate(look.rollout.on_trial):
+            # A source knows of two revisions, so each arm beside stable has sources and memories of its own.
+            of, mark = (look.rollout.of(revision), arms.mark(revision)) if is_test else (look.rollout, "")
+            for source in self._sources_of(revision):
+                name = f"{source.name}{mark}"
+                found = await source.grown(replace(look, rollout=of, memory=measured.memories.get(name)))
+                pairs = by_revision(found.grown, revision, stable)
+                if nth:
+                    del pairs[stable]  # counted with the first arm
+                taken = {f"{metric}{mark}": several for metric, several in found.measurements.items()}
+                measured, growth = measured.measure(taken).include(name, pairs, found.memory, growth)
+                founds.append(found)
         return measured, growth, founds
+
+    def _sources_of(self, revision: int) -> tuple[Source, ...]:
+        return self._comparer, self._metrics.setdefault(revision, MetricSource(self._name))
 
     def _keep_look(self, row: RolloutRow, rollout: Rollout, measured: Measured, now: datetime) -> None:
         """Keep what was seen for the report, the less often the longer the rollout has lasted."""
@@ -353,34 +398,63 @@ class Reconciler:
             self.seen.kept_at = now
 
     def _observation(
-        self, rollout: Rollout, measured: Measured, rules: judge.Policy, checks: Checked | None
+        self, rollout: Rollout, measured: Measured, request: DeploymentRequest, checks: Mapping[int, Checked | None]
     ) -> Observation:
         plan = rollout.plan
         candidate = self.seen.health.get(plan.candidate)
         stable = self.seen.health.get(plan.stable) if plan.stable is not None else None
         # After a restart of the controller the evidence is known before the first new look. After a look that failed
         # there is no verdict: what could not be measured is neither pass nor fail.
-        said = self.seen.verdict
+        said, of_arms = self.seen.verdict, self.seen.verdicts
         if not self.seen.looked_at:
-            said = measured.verdict(rules, mirror=rollout.mirror)
+            said = measured.verdict(rules_of(request), mirror=rollout.mirror)
+            of_arms = arms.verdicts(measured, rollout, request)
         check = SplitCheck.UNKNOWN
         if measured.step == rollout.step and plan.stable is not None:
-            check = measured.check_split(rollout)
-        verdict = None
-        if said is not None and (said.outcome == "fail" or measured.step == rollout.step):
-            verdict = Verdict(said.outcome, said.reason)
+            check = arms.check_split(measured, rollout) if rollout.arms else measured.check_split(rollout)
+
+        def heard(verdict: judge.Verdict | None) -> Verdict | None:
+            if verdict is None or (verdict.outcome != "fail" and measured.step != rollout.step):
+                return None
+            return Verdict(verdict.outcome, verdict.reason)
+
+        def arm(revision: int) -> ArmSeen:
+            health = self.seen.health.get(revision)
+            return ArmSeen(
+                ready=health.ready if health else 0,
+                restarts=health.restarts if health else 0,
+                verdict=heard(of_arms.get(revision)),
+                checks=checks.get(revision),
+                unwell=wellness.unwell(health),
+                critical=wellness.critical_failure(health, stable),
+            )
+
         return Observation(
             candidate_ready=candidate.ready if candidate else 0,
             stable_ready=stable.ready if stable else 0,
             candidate_restarts=candidate.restarts if candidate else 0,
             split=self.seen.split,
             split_check=check,
-            verdict=verdict,
+            verdict=heard(said),
             mirror=self.seen.mirror,
-            checks=checks,
+            checks=checks.get(plan.candidate),
             unwell=wellness.unwell(candidate),
             critical=wellness.critical_failure(candidate, stable),
+            arms={arm_.revision: arm(arm_.revision) for arm_ in rollout.arms},
         )
+
+    def _events(self, told: NewEvent, edge: Transition, after: Rollout, before: Rollout) -> list[NewEvent]:
+        """Return what is told of an edge: of the edge itself, and of every arm that went with it."""
+        if not before.arms:
+            return [told]
+        if before.step >= 0:
+            told = replace(told, data={**told.data, **self.seen.of_arms(before)})
+        gone = [arm for arm in before.arms if arm.name in after.gone and arm.name not in before.gone]
+        out = [
+            NewEvent(ARM_OUT, f"arm {arm.name} is out: {after.gone[arm.name]}", arm.revision, {"arm": arm.name})
+            for arm in gone
+        ]
+        return out if edge.source is edge.target and out else [*out, told]
 
     def _told(
         self, edge: Transition, after: Rollout, before: Rollout, measured: Measured, split_took: float | None
@@ -390,7 +464,7 @@ class Reconciler:
             "from": edge.source.value,
             "phase": edge.target.value,
             "step": after.step,
-            "weight": after.weight,
+            "weight": after.challengers_weight,
             "split": {str(revision): weight for revision, weight in after.split().items()},
         }
         if after.mirror:
@@ -440,17 +514,22 @@ class Reconciler:
             self._store.add_event(deployment.id, rollout_id, happened, datetime.now(UTC))
         self.seen.checks[number] = {**known, **wellness.said(health)}
 
-    async def _set_split(self, traffic: SetSplit, request: DeploymentRequest | None) -> bool:
+    async def _set_split(
+        self, traffic: SetSplit, request: DeploymentRequest | None, forced: tuple[Forced, ...] = ()
+    ) -> bool:
         """Return whether the traffic was changed and is in force.
 
         Args:
+            forced: requests that get a revision whatever the split says.
             request: says how requests are treated on their way; None for a deployment that is taken off.
         """
         trial = Trial(traffic.trial, traffic.mirror) if traffic.trial is not None else None
         timeout = request.traffic.timeout.seconds if request is not None else 30.0
         sticky = planning.sticky(request) if request is not None else None
         try:
-            change = await self._target.set_split(self._name, dict(traffic.split), timeout, trial, sticky)
+            change = await self._target.set_split(
+                self._name, dict(traffic.split), timeout, trial, sticky, forced=forced
+            )
         except TidegateError as error:
             log.warning("%s: the split could not be confirmed: %s", self._name, error)
             self.seen.split = None
@@ -472,7 +551,8 @@ class Reconciler:
         row = self._store.active_rollout(deployment.id)
         wanted = {self._store.deployment(self._name).stable}
         if row is not None:
-            wanted |= {row.from_revision, row.to_revision}
+            rollout = Rollout.from_storage(row.state)
+            wanted |= {row.from_revision, *rollout.on_trial, *rollout.leaving}
         for ref in await self._target.running():
             if ref.deployment == self._name and ref.revision not in wanted and ref.revision not in self._ending:
                 task = asyncio.create_task(self._target.remove_revision(ref), name=f"end {ref}")

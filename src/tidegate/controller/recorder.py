@@ -25,7 +25,10 @@ MOST_BYTES = 16 << 20
 
 
 class Recorder:
-    """The recordings of one deployment's rollouts; each in its turn."""
+    """The recordings of one deployment's rollouts; each in its turn.
+
+    A recording is of one candidate beside stable, so an A/B test of several challengers has none.
+    """
 
     def __init__(self, home: Home, deployment: str) -> None:
         self._home = home
@@ -40,6 +43,8 @@ class Recorder:
     ) -> None:
         """Write a look down; one that brought nothing new is left out, since it says nothing to the judge either."""
         self._follow(row)
+        if len(rollout.plan.arms) > 1:
+            return
         counts = _counts(rollout, measured)
         if measured.step < 0 or self._last == (*counts.values(), verdict):
             return
@@ -54,7 +59,7 @@ class Recorder:
         What comes before the first step is left to the events.
         """
         self._follow(row)
-        if after.step < 0:
+        if after.step < 0 or len(rollout.plan.arms) > 1:
             return
         if after.step != before.step:
             self._last = None

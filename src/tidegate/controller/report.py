@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from tidegate.controller.arms import arms_view, compared
 from tidegate.controller.checking import CHECKED
 from tidegate.rollout import Phase, Rollout
 from tidegate.store import Event, RevisionRow, RolloutRow
@@ -19,7 +20,9 @@ def build(
 
     Keys: `rollout`, `deployment`, `from_revision`, `to_revision`, `bundle`, `outcome` (None while it runs), `reason`,
     `decided_by` ("tidegate" or a person's name), `started_at`, `ended_at`, `duration_seconds`, `checks` (what came of
-    the checks before traffic; None when there were none), `baseline` (stable's counts before the first step), `steps`
+    the checks before traffic; None when there were none), `arms` (of an A/B test, each with its revision, its weight in
+    the end, what the judge said of it last and why it is out) and `comparison` (how they compared, see
+    `controller.arms`), `baseline` (stable's counts before the first step), `steps`
     (each with what was asked, what was observed, how long the split took to be in force, the counts per revision and
     the verdict), `rollback` (time from the verdict to 0 %, None when there was none), `disagreements` (the first
     copied requests that the candidate answered otherwise: id, output, both values), `requests` (per revision over the
@@ -44,6 +47,8 @@ def build(
         "duration_seconds": _seconds(row.started_at, row.ended_at),
         "preparing_seconds": _seconds(row.started_at, _first_at(events, Phase.BASELINE, Phase.PROMOTING)),
         "checks": _checks(events),
+        "arms": _arms(rollout, events),
+        "comparison": _last_data(events, "comparison"),
         "baseline": _last_data(events, "baseline"),
         "steps": steps,
         "rollback": _rollback(rollout, events),
@@ -81,8 +86,9 @@ def markdown(report: dict[str, Any]) -> str:
         lines += ["| step | asked | observed | in force after | time | candidate | stable | verdict |"]
         lines += ["|---|---|---|---|---|---|---|---|"]
         lines += [_row(step, report) for step in report["steps"]]
+    lines += _arms_lines(report)
     verdict = next((step["verdict"] for step in reversed(report["steps"]) if step["verdict"]), None)
-    if verdict is not None:
+    if verdict is not None and not report["arms"]:
         lines += ["", "## Last verdict", "", f"**{verdict['outcome']}**: {verdict['reason']}", ""]
         lines += [f"- {said['reason']}" for said in (*verdict["signals"], *verdict.get("metrics", ()))]
         lines += ["", report["promise"]]
@@ -101,6 +107,30 @@ def markdown(report: dict[str, Any]) -> str:
     lines += ["", "## Events", ""]
     lines += [f"- {event['at']} **{event['kind']}** {event['message']}" for event in report["events"]]
     return "\n".join(lines) + "\n"
+
+
+def _arms_lines(report: Mapping[str, Any]) -> list[str]:
+    """Return the arms of an A/B test as a table, with what is shown of them; nothing for another strategy."""
+    if not report["arms"]:
+        return []
+    lines = ["", "## Arms", "", "| arm | revision | weight | counted | beside stable |", "|---|---|---|---|---|"]
+    counts = report["requests"] or {}
+    for arm in report["arms"]:
+        said = arm["verdict"]
+        beside = f"{said['outcome']}: {said['reason']}" if said else "–"
+        if arm["out"]:
+            beside = f"out: {arm['out']}"
+        counted = _counted(counts.get(str(arm["revision"])))
+        lines.append(f"| {arm['name']} | {arm['revision']} | {arm['weight']:g} % | {counted} | {beside} |")
+    return [*lines, "", *(f"- {sentence}" for sentence in compared(report["comparison"]))]
+
+
+def _arms(rollout: Rollout, events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Return the arms as they stood before the decision, and why each is out that is."""
+    if not rollout.plan.arms:
+        return []
+    told = _last_data(events, "arms") or arms_view(rollout, {})
+    return [{**arm, "out": rollout.gone.get(arm["name"], arm["out"])} for arm in told]
 
 
 def promise(steps: Sequence[Mapping[str, Any]], alpha: str) -> str:
@@ -153,7 +183,9 @@ def _steps(rollout: Rollout, events: Sequence[Event]) -> list[dict[str, Any]]:
     """Return one entry per stay in `analyzing`, or at a step that waits for a person; a paused step has several."""
     steps: list[dict[str, Any]] = []
     for event in events:
-        is_gate = event.data.get("waits_at_step") and (not steps or steps[-1]["step"] != event.data["step"])
+        # An A/B test has one step, and an entry for each split in it.
+        is_new = not steps or steps[-1]["step"] != event.data.get("step") or bool(rollout.plan.arms)
+        is_gate = event.data.get("waits_at_step") and is_new
         if event.kind == Phase.ANALYZING or is_gate:
             steps.append(_begun(event))
         elif steps and steps[-1]["ended_at"] is None and "from" in event.data:
@@ -188,7 +220,9 @@ def _end(step: dict[str, Any], event: Event, rollout: Rollout) -> None:
     step["verdict"] = event.data.get("verdict")
     observed = event.data.get("split_observed")
     if observed:
-        step["observed_percent"] = observed.get(str(rollout.plan.candidate))
+        of_candidate = observed.get(str(rollout.plan.candidate))
+        of_arms = [observed.get(str(arm.revision), 0) for arm in plan.arms]
+        step["observed_percent"] = round(sum(of_arms), 2) if of_arms else of_candidate
 
 
 def _checks(events: Sequence[Event]) -> dict[str, Any] | None:

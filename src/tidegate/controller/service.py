@@ -6,12 +6,11 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tidegate.artifact.build import BundleInfo
 from tidegate.contract.errors import Conflict, InvalidInput, NotFound
 from tidegate.contract.names import check_name
 from tidegate.contract.request import DeploymentRequest, parse_request
@@ -30,7 +29,7 @@ from tidegate.controller.supervisor import Supervisor
 from tidegate.gate.readiness import Finding, refuse_unready
 from tidegate.gate.readiness import warnings as readiness_warnings
 from tidegate.gateway.base import RevisionRef
-from tidegate.rollout import Command, NotAllowed, Phase, Plan, Rollout, command
+from tidegate.rollout import Advance, Command, NotAllowed, Phase, Plan, Rollout, command, reweigh
 from tidegate.store import Event, FreezeRow, NewEvent, RevisionRow, RolloutRow, StaleState, Store
 from tidegate.target.base import Target
 
@@ -44,6 +43,10 @@ MAX_ID_DIGITS = 18
 
 #: Whatever the replicas say, and for a better reason.
 _PROMOTE_IS_REFUSED = (Phase.PREPARING, Phase.PROMOTING, Phase.ROLLING_BACK)
+
+
+#: What the event is called by which a person gives arms other weights before there is a split.
+WEIGHTS = "weights"
 
 
 @dataclass(frozen=True)
@@ -89,20 +92,21 @@ class Service:
         await notifications.refuse_undeliverable(request, os.environ)
         await health_admission.refuse_unrunnable(request)
         await refuse_unmeasurable(request, os.environ)
-        info = await admission.bundled(request, self.home.bundles)
-        if info.manifest.signature["kind"] == "opaque":
-            admission.refuse_for_a_command(request, info)
         around = self.surroundings(request.name)
-        comparison = admission.compared(around.stable, self.home.bundles, info)
-        admission.refuse_breaking(comparison, around.stable, allowed=request.gates.allow_breaking)
-        golden = await admission.golden_of(request, info)
-        request = await health_admission.with_kept_goldens(request, info, self.home.golden, write=True)
+        if request.ab_test.arms:
+            champion = await admission.bundled(request, self.home.bundles)
+            admission.refuse_other_champion(request, around.stable, champion)
+        bundles = self.home.bundles
+        found = [await admission.admit(one, around.stable, bundles, bundles, refusals) for one in request.candidates]
+        admitted = [one for one in found if one is not None]  # all of them: what is refused raises here
+        admitted = await health_admission.all_with_kept_goldens(admitted, self.home.golden, write=True)
         findings: tuple[Finding, ...] = ()
-        if not admission.serves_already(around.stable, info.digest, request):
-            findings = await readiness.examine(around, request, info.manifest, override, datetime.now(UTC))
+        if not admission.has_nothing_to_do(around.stable, admitted):
+            manifests = [one.info.manifest for one in admitted]
+            findings = await readiness.examine(around, request, manifests, override, datetime.now(UTC))
             refuse_unready(request.name, findings)
         async with self.supervisor.changing(request.name):
-            return self._begin_trial(request, info, golden, override, findings)
+            return self._begin_trial(admitted, override, findings)
 
     async def preview(self, document: Mapping[str, Any], override: Override | None = None) -> dict[str, Any]:
         """Return what `deploy` would do with the document; see `controller.preview`."""
@@ -114,22 +118,20 @@ class Service:
         return readiness.around(self.home, self.store, self.target, name, self.supervisor.seen(name))
 
     def _begin_trial(
-        self,
-        request: DeploymentRequest,
-        info: BundleInfo,
-        golden: admission.GoldenFile | None,
-        override: Override | None,
-        findings: Sequence[Finding],
+        self, admitted: Sequence[admission.Admitted], override: Override | None, findings: Sequence[Finding]
     ) -> Accepted:
-        artifact = request.model_artifact
+        first, *others = admitted
+        request, info = first.request, first.info
         stable = self._stable(request.name)
-        if stable is not None and admission.serves_already(stable, info.digest, request):
+        if stable is not None and admission.has_nothing_to_do(stable, admitted):
             unheard = notifications.not_taken_over(request, planning.request_of(stable))
             return Accepted(request.name, stable.number, None, created=False, warnings=(*info.warnings, *unheard))
-        # Once more: another rollout may have ended while the artifact was loaded.
-        comparison = admission.compared(stable, self.home.bundles, info)
-        admission.refuse_breaking(comparison, stable, allowed=request.gates.allow_breaking)
-        request = admission.with_kept_golden(request, golden, self.home.golden)
+        # Once more: another rollout may have ended while the artifacts were loaded.
+        comparisons = [admission.compared(stable, self.home.bundles, one.info) for one in admitted]
+        for comparison in comparisons:
+            admission.refuse_breaking(comparison, stable, allowed=request.gates.allow_breaking)
+        if request.ab_test.arms:
+            admission.refuse_no_champion(request, stable)
         stables = {stable.number: stable} if stable is not None else {}
         clock = Clock()
 
@@ -137,9 +139,13 @@ class Service:
             plan = planning.plan_trial(request, stables[number] if number is not None else None, candidate)
             return Rollout.begin(plan, clock.now(), clock.setting).for_storage()
 
-        message = f"revision on trial: {artifact.path}" if stable is not None else f"first revision: {artifact.path}"
+        paths = ", ".join(one.request.model_artifact.path for one in admitted)
+        message = "first revision" if stable is None else "revisions on trial" if others else "revision on trial"
+        message += f": {paths}"
         short = planning.too_short_steps(request) if stable is not None else ()
-        warnings = (*info.warnings, *admission.told_of(comparison), *readiness_warnings(findings), *short)
+        told = [told for comparison in comparisons for told in admission.told_of(comparison)]
+        heard = [warning for one in admitted for warning in one.info.warnings]
+        warnings = tuple(dict.fromkeys((*heard, *told, *readiness_warnings(findings), *short)))
         ready = [finding.as_dict() for finding in findings]
         data: dict[str, Any] = {"digest": info.digest, "warnings": list(warnings), "readiness": ready}
         holding = freezing.in_force(self.store.freezes.all(), request.name, datetime.now(UTC))
@@ -147,10 +153,12 @@ class Service:
         if (record := freezing.overridden(holding, override)) is not None:
             data["freeze_override"] = record
             message += f"; in spite of a freeze, says {record['by']}: {record['reason']}"
+        kept = [admission.with_kept_golden(one.request, one.golden, self.home.golden).as_document() for one in admitted]
         row = self.store.start_rollout(
             request.name,
             digest=info.digest,
-            request=request.as_document(),
+            request=kept[0],
+            further=[(one.info.digest, document) for one, document in zip(others, kept[1:], strict=True)],
             plan_state=state,
             to_revision=None,
             happened=NewEvent("preparing", message, data=data),
@@ -215,13 +223,47 @@ class Service:
         self.supervisor.adopt(name)
         return Accepted(name, number, row.id, created=True)
 
-    async def command(self, name: str, asked: Command, *, by: str, reason: str) -> RolloutRow:
+    async def command(self, name: str, asked: Command, *, by: str, reason: str, arm: str | None = None) -> RolloutRow:
         """Do what a person asks of the running rollout.
+
+        Args:
+            arm: name of the challenger of an A/B test that is to be promoted.
 
         Raises:
             NotFound: no such deployment.
             Conflict: no rollout is under way, or its phase does not permit this.
         """
+
+        def decide(rollout: Rollout, now: datetime) -> Advance:
+            return command(rollout, asked, now, by=by, reason=reason, arm=arm)
+
+        return await self._decide(name, asked.value, decide, by=by, reason=reason)
+
+    async def set_weights(self, name: str, weights: Mapping[str, float], *, by: str, reason: str) -> RolloutRow:
+        """Give the arms of the running A/B test other weights; an arm with 0 is taken out.
+
+        Args:
+            weights: percent by the name of an arm; the others keep theirs, and stable gets the rest.
+
+        Raises:
+            NotFound: no such deployment.
+            Conflict: no A/B test is under way, or it is decided.
+            InvalidInput: there is no such arm, or the weights cannot be.
+        """
+
+        def decide(rollout: Rollout, now: datetime) -> Advance:
+            try:
+                return reweigh(rollout, weights, now, by=by, reason=reason)
+            except ValueError as error:
+                raise InvalidInput(
+                    str(error), subject=name, expected="percents by arm that leave something of 100 for stable"
+                ) from error
+
+        return await self._decide(name, WEIGHTS, decide, by=by, reason=reason)
+
+    async def _decide(
+        self, name: str, asked: str, decide: Callable[[Rollout, datetime], Advance], *, by: str, reason: str
+    ) -> RolloutRow:
         deployment = self.store.deployment(name)
         for _ in range(COMMAND_TRIES):
             row = self.store.active_rollout(deployment.id)
@@ -229,28 +271,31 @@ class Service:
                 raise Conflict(
                     f"no rollout of {name!r} is under way", subject=name, hint=f"`tidegate status {name}` shows it"
                 )
-            if asked is Command.PROMOTE and row.phase not in _PROMOTE_IS_REFUSED:
-                self._refuse_unready(name, row.to_revision)
             clock = Clock()
             now = clock.now()
+            before = Rollout.from_storage(row.state).on_clock(clock.setting)
             try:
-                stands = Rollout.from_storage(row.state).on_clock(clock.setting)
-                moved = command(stands, asked, now, by=by, reason=reason)
+                moved = decide(before, now)
             except NotAllowed as refused:
-                raise Conflict(str(refused), subject=name) from refused
+                raise Conflict(str(refused), subject=name, hint=_hint_of(name, before)) from refused
+            if asked == Command.PROMOTE and row.phase not in _PROMOTE_IS_REFUSED:
+                self._refuse_unready(name, moved.rollout.plan.candidate)
             phase = moved.rollout.phase.value
             data: dict[str, Any] = {
                 "from": row.phase,
                 "phase": phase,
                 "by": by,
-                "command": asked.value,
+                "command": asked,
                 "reason": reason,
             }
+            if asked == WEIGHTS:
+                data |= {"step": moved.rollout.step, "weight": moved.rollout.challengers_weight}
             data |= self._evidence_at(name, row)
-            happened = NewEvent(phase, moved.rollout.reason, data=data)
+            kind = WEIGHTS if moved.transition is None else phase
+            happened = NewEvent(kind, moved.rollout.reason, moved.rollout.plan.candidate, data)
             try:
                 saved = self.store.save_transition(
-                    row, moved.rollout.for_storage(), row.evidence, [happened], now, ended=False, promoted=False
+                    row, moved.rollout.for_storage(), row.evidence, [happened], now, ended=False
                 )
             except StaleState:
                 continue
@@ -263,8 +308,10 @@ class Service:
         measured = Measured.from_storage(row.evidence)
         if not measured.in_step:
             return {}
-        verdict = self.supervisor.seen(name).verdict
+        seen, rollout = self.supervisor.seen(name), Rollout.from_storage(row.state)
+        verdict = seen.verdict
         return {
+            **(seen.of_arms(rollout) if rollout.arms else {}),
             "in_step": {str(number): totals.as_dict() for number, totals in measured.in_step.items()},
             "split_observed": measured.observed_percent(),
             "verdict": verdict.as_dict() if verdict is not None else None,
@@ -391,6 +438,12 @@ class Service:
         if not earlier:
             raise Conflict(f"{name!r} has had no other stable revision to return to", subject=name)
         return earlier[-1]
+
+
+def _hint_of(name: str, rollout: Rollout) -> str | None:
+    """Return what to type where a person has to choose among arms."""
+    arms = [arm.name for arm in rollout.arms]
+    return f"tidegate promote {name} --arm {arms[0]}; or tidegate abort {name}" if len(arms) > 1 else None
 
 
 def merged(logs: Sequence[Sequence[str]]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tidegate.controller.arms import arms_view, check_split
 from tidegate.controller.evidence import Measured
 from tidegate.controller.reconcile import Seen
 from tidegate.rollout import Phase, Rollout
@@ -26,7 +27,7 @@ def status(deployment: DeploymentRow, last: RolloutRow | None, seen: Seen, url: 
         "url": url,
         "phase": phase,
         "stable": deployment.stable,
-        "candidate": active.to_revision if active is not None else None,
+        "candidate": rollout.plan.candidate if rollout is not None else None,
         "split_asked": {str(revision): weight for revision, weight in asked.items()},
         "split_observed": Measured.from_storage(active.evidence).observed_percent() if active is not None else None,
         "replicas": {str(number): _health(health) for number, health in sorted(seen.health.items())},
@@ -59,7 +60,7 @@ def rollout_view(row: RolloutRow, seen: Seen | None) -> dict[str, Any]:
             }
             for step in rollout.plan.steps
         ],
-        "weight": rollout.weight,
+        "weight": rollout.challengers_weight,
         "mirror": rollout.mirror,
         "waiting_for": waiting,
         "reason": rollout.reason,
@@ -67,9 +68,16 @@ def rollout_view(row: RolloutRow, seen: Seen | None) -> dict[str, Any]:
         "phase_since": rollout.phase_since.isoformat(),
         "ended_at": row.ended_at.isoformat() if row.ended_at is not None else None,
         "verdict": verdict.as_dict() if verdict is not None else None,
+        **(_test(rollout, measured, seen) if rollout.plan.arms else {}),
         "requests": {str(number): totals.as_dict() for number, totals in measured.total.items()},
         "requests_in_step": {str(number): totals.as_dict() for number, totals in measured.in_step.items()},
     }
+
+
+def _test(rollout: Rollout, measured: Measured, seen: Seen | None) -> dict[str, Any]:
+    """Return what is known of an A/B test: its arms, how they compare, and whether the split is as asked."""
+    known = seen.of_arms(rollout) if seen is not None else {"arms": arms_view(rollout, {}), "comparison": None}
+    return {**known, "split_check": check_split(measured, rollout).value}
 
 
 def history(revisions: Sequence[RevisionRow], rollouts: Sequence[RolloutRow]) -> dict[str, Any]:

@@ -48,14 +48,17 @@ class Finding:
         return f"{self.check}: {self.reason}"
 
 
-def memory(model_bytes: int, replicas: int, workers: int, free_bytes: int) -> Finding:
+def memory(model_bytes: int, replicas: int, workers: int, free_bytes: int, arms: int = 1) -> Finding:
     """Compare what the candidate's replicas may take with what is free; stable's have theirs already.
 
     Args:
-        model_bytes: peak that loading and one inference added to the process that checked the model.
+        model_bytes: peak that loading and one inference added to the process that checked the model; of several arms,
+            all together.
+        arms: models that are tried together, each with so many replicas.
     """
-    needed = replicas * workers * (model_bytes + SERVER_BYTES)
+    needed = replicas * workers * (model_bytes + arms * SERVER_BYTES)
     each = f"{replicas} replicas" if workers == 1 else f"{replicas} replicas of {workers} workers"
+    each += f" for each of {arms} arms" if arms > 1 else ""
     told = f"{each} may take {_size(needed)}, {_size(free_bytes)} are free"
     fix = "fewer replicas (--replicas) or workers (--workers), or end what else takes memory"
     if needed > free_bytes:

@@ -39,14 +39,14 @@ def reassigned(before: Shares, split: Mapping[int, float]) -> Shares:
     for owner, size in reversed(before):
         given = min(size, max(0, surplus[owner]))
         surplus[owner] -= given
+        kept = size - given
         while given:
             taker, wants = takers[-1]
             took = min(given, wants)
             pieces.append((taker, took))
             given -= took
-            size -= took
             takers[-1:] = [(taker, wants - took)] if wants > took else []
-        pieces.append((owner, size))
+        pieces.append((owner, kept))
     return _joined(reversed(pieces))
 
 

@@ -11,6 +11,7 @@ rollout. It passes a step when there is evidence that it is not worse than max(s
 figures: docs/explanation/judge.md.
 """
 
+from tidegate.judge.comparison import Comparison, Pair
 from tidegate.judge.evidence import Evidence
 from tidegate.judge.looks import begin, begin_step, observe
 from tidegate.judge.metrics import Measurements, Went, assess_metric
@@ -27,11 +28,13 @@ from tidegate.judge.records import (
 from tidegate.judge.verdicts import assess
 
 __all__ = [
+    "Comparison",
     "Evidence",
     "Measurements",
     "MetricPolicy",
     "MetricVerdict",
     "Outcome",
+    "Pair",
     "Policy",
     "SignalPolicy",
     "SignalVerdict",

@@ -98,7 +98,7 @@ def _begin(baseline: Tally) -> SignalEvidence:
         safe=Wealth.start(bets.SAFE_STAKES),
         baseline=baseline,
         known_stable=baseline,
-        recent_stable=_remember(Memory(), baseline, STABLE_MEMORY),
+        recent_stable=remember(Memory(), baseline, STABLE_MEMORY),
     )
 
 
@@ -174,7 +174,7 @@ def _settled(policy: Policy, signal: SignalPolicy, seen: SignalEvidence, *, alon
         outside=seen.outside.after([min(factor, most) for factor in outside], y1.requests, ceiling),
         safe=seen.safe.after(safe, y1.requests, pass_threshold(policy) + HEADROOM),
         clustering=clusters.after(seen.clustering, y0, seen.recent_stable, base),
-        recent_candidate=_remember(seen.recent_candidate, y1, CANDIDATE_MEMORY),
+        recent_candidate=remember(seen.recent_candidate, y1, CANDIDATE_MEMORY),
         open_candidate=NOTHING,
     )
 
@@ -207,11 +207,11 @@ def _learn_stable(known: SignalEvidence) -> SignalEvidence:
     return replace(
         known,
         known_stable=known.known_stable + known.open_stable,
-        recent_stable=_remember(known.recent_stable, known.open_stable, STABLE_MEMORY),
+        recent_stable=remember(known.recent_stable, known.open_stable, STABLE_MEMORY),
         open_stable=NOTHING,
     )
 
 
-def _remember(memory: Memory, tally: Tally, bad_events: float) -> Memory:
+def remember(memory: Memory, tally: Tally, bad_events: float) -> Memory:
     kept = math.exp(-tally.bad / bad_events - tally.requests / LONGEST_MEMORY)
     return Memory(kept * memory.requests + tally.requests, kept * memory.bad + tally.bad)

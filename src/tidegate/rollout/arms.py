@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from tidegate.rollout.records import Arm, Observation, Phase, Rollout, check_arms, hundredths
 
@@ -30,10 +31,18 @@ def together(rollout: Rollout, seen: Observation, now: datetime, alone: Alone) -
         return noted, without(noted, back, now)
     edges = {(moved.phase, moved.step) for _, _, moved in looks}
     if len(edges) > 1:
-        return noted, noted  # some have to wait for the others
+        # Some have to wait for the others: where one needs replicas for the next step first, all let it have the time.
+        to_scale = rollout.phase is not Phase.SCALING
+        short = (moved for _, _, moved in looks if to_scale and moved.phase is Phase.SCALING)
+        return noted, next((noted.evolve(**_phase_of(moved)) for moved in short), noted)
     lead = next(moved for arm, _, moved in looks if arm.revision == rollout.plan.candidate)
     reason = _together(back) if len(back) > 1 else lead.reason
     return noted, lead.evolve(arms=arms, reason=reason, gone={**noted.gone, **back} if len(looks) > 1 else noted.gone)
+
+
+def _phase_of(rollout: Rollout) -> dict[str, Any]:
+    names = ("phase", "phase_since", "reason", "step", "scaling_to", "resume_to")
+    return {name: getattr(rollout, name) for name in names}
 
 
 def without(rollout: Rollout, out: Mapping[str, str], now: datetime) -> Rollout:
@@ -69,6 +78,8 @@ def reweighed(rollout: Rollout, weights: Mapping[str, float], by: str, note: str
     left = without(rollout, out, now) if out else rollout
     arms = tuple(replace(arm, weight=hundredths(weights.get(arm.name, arm.weight))) for arm in left.arms)
     check_arms(arms)
+    if hundredths(sum(arm.weight for arm in arms)) == 100:
+        raise ValueError("something of 100 is left for stable, which the arms are compared with")
     return _with_split(left.evolve(arms=arms), note, now)
 
 

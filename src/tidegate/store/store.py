@@ -115,10 +115,12 @@ class Store:
         to_revision: int | None,
         happened: NewEvent,
         now: datetime,
+        further: Sequence[tuple[str, Mapping[str, Any]]] = (),
     ) -> RolloutRow:
-        """Record, as one transaction, a new rollout and with it what it needs: the deployment and the revision.
+        """Record, as one transaction, a new rollout and with it what it needs: the deployment and its revisions.
 
         Args:
+            further: digest and request of each revision that is tried beside the candidate; they get the next numbers.
             plan_state: called with (stable or None, number of the candidate); returns the state to start in.
             to_revision: an existing revision to return to, or None to make a new one of `digest` and `request`.
 
@@ -136,14 +138,19 @@ class Store:
                 if to_revision is None:
                     top = select(func.max(revisions.c.number)).where(revisions.c.deployment_id == deployment_id)
                     to_revision = (db.execute(top).scalar_one() or 0) + 1
+                    made = [(digest, request), *further]
                     db.execute(
-                        insert(revisions).values(
-                            deployment_id=deployment_id,
-                            number=to_revision,
-                            digest=digest,
-                            request=dict(request),
-                            created_at=time_text(now),
-                        )
+                        insert(revisions),
+                        [
+                            {
+                                "deployment_id": deployment_id,
+                                "number": number,
+                                "digest": one,
+                                "request": dict(document),
+                                "created_at": time_text(now),
+                            }
+                            for number, (one, document) in enumerate(made, to_revision)
+                        ],
                     )
                 state = plan_state(stable, to_revision)
                 added = db.execute(
@@ -234,18 +241,23 @@ class Store:
         now: datetime,
         *,
         ended: bool,
-        promoted: bool,
+        promoted: int | None = None,
     ) -> RolloutRow:
         """Store an edge of the state machine: one guarded update, its events, and the new stable revision if promoted.
+
+        Args:
+            promoted: the revision that is stable from now on, and where the rollout led; None while it is not decided.
 
         Raises:
             StaleState: the rollout is no longer in the version and phase that `read` shows; nothing was changed.
         """
         with self._engine.begin() as db:
-            changes = {"phase": state["phase"], "state": dict(state), "evidence": dict(evidence)}
+            changes: dict[str, Any] = {"phase": state["phase"], "state": dict(state), "evidence": dict(evidence)}
+            if promoted is not None:
+                changes["to_revision"] = promoted
             _guarded_update(db, read, {**changes, "ended_at": time_text(now) if ended else None})
-            if promoted:
-                done = update(deployments).where(deployments.c.id == read.deployment_id).values(stable=read.to_revision)
+            if promoted is not None:
+                done = update(deployments).where(deployments.c.id == read.deployment_id).values(stable=promoted)
                 db.execute(done)
             for one in happened:
                 self._record(db, read.deployment_id, read.id, _with_revision(one, read.to_revision), now)

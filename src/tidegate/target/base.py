@@ -182,6 +182,7 @@ class Target(Protocol):
         timeout_seconds: float,
         trial: Trial | None = None,
         sticky: Sticky | None = None,
+        *,
         forced: tuple[Forced, ...] = (),
     ) -> SplitChange:
         """Give each revision its weight (percent to the hundredth, sum 100; an empty mapping takes the deployment off).

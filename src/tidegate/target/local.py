@@ -154,6 +154,7 @@ class LocalTarget:
         timeout_seconds: float,
         trial: Trial | None = None,
         sticky: Sticky | None = None,
+        *,
         forced: tuple[Forced, ...] = (),
     ) -> SplitChange:
         """See `Target.set_split`. That a revision with a weight has a ready replica is the caller's business.

@@ -59,13 +59,14 @@ def policy(*, budget: float, latency: str, alpha: float, margin: float, min_requ
 def rules(request: DeploymentRequest) -> judge.Policy:
     """Return what the judge is to hold the candidate to.
 
-    Disagreement is a signal where the request limits it and has a step in which it is measured.
+    The arms of an A/B test divide alpha among them. Disagreement is a signal where the request limits it and has a step
+    in which it is measured.
     """
     analysis = request.analysis
     usual = policy(
         budget=float(request.error_budget),
         latency=str(request.serving_requirements.latency_p99),
-        alpha=analysis.alpha.ratio,
+        alpha=analysis.alpha.ratio / len(request.candidates),
         margin=analysis.margin.ratio,
         min_requests=analysis.min_requests,
     )
@@ -113,6 +114,16 @@ def _limited(metric: Metric) -> judge.MetricPolicy:
         is_critical=metric.critical,
         is_dry_run=metric.dry_run,
     )
+
+
+def comparison_rules(request: DeploymentRequest) -> judge.Policy:
+    """Return what the arms of an A/B test are compared by: what the gateway counts of all of them at the same time.
+
+    Alpha is that of all statements about them together.
+    """
+    held = rules(request)
+    signals = tuple(signal for signal in held.signals if signal.name in SIGNALS)
+    return replace(held, alpha=request.analysis.alpha.ratio, signals=signals, metrics=())
 
 
 def _as_set(signal: judge.SignalPolicy, settings: SignalSettings) -> judge.SignalPolicy:

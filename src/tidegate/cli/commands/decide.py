@@ -22,6 +22,10 @@ def promote(
     ctx: typer.Context,
     name: Name,
     *,
+    arm: Annotated[
+        str | None,
+        typer.Option("--arm", metavar="ARM", help="Which challenger of an A/B test.", show_default="the only one"),
+    ] = None,
     reason: Reason = None,
     by: By = None,
     wait: Wait = False,
@@ -30,11 +34,13 @@ def promote(
     """Finish the rollout now: the candidate becomes stable.
 
     $ tidegate promote churn --reason "checked by hand"
+    $ tidegate promote churn --arm b --reason "more of its users came back"
     $ tidegate promote churn --wait
     """
     with connect(ctx) as client:
-        answer = client.promote(name, reason=reason, by=by or login_name())
-        said = f"{name}: the candidate is being promoted. Watch it with: tidegate watch {name}"
+        answer = client.promote(name, arm=arm, reason=reason, by=by or login_name())
+        who = "the candidate" if arm is None else f"arm {arm}"
+        said = f"{name}: {who} is being promoted. Watch it with: tidegate watch {name}"
         return _done(client, name, answer, said, wait=wait, output=output)
 
 
@@ -90,6 +96,52 @@ def abort(
         answer = client.abort(name, reason=reason, by=by or login_name())
         said = f"{name}: the rollout is being aborted; stable gets all traffic."
         return _done(client, name, answer, said, wait=wait, output=output, wished="aborted")
+
+
+def weights(
+    ctx: typer.Context,
+    name: Name,
+    shares: Annotated[
+        list[str],
+        typer.Argument(metavar="ARM=PERCENT...", help="The new weights; 0 takes an arm out.", show_default=False),
+    ],
+    *,
+    reason: Reason = None,
+    by: By = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Give the arms of a running A/B test other weights.
+
+    Arms that are not named keep theirs, and stable gets the rest of 100. A user keeps the arm that they have unless
+    its weight falls: no more of them move than must.
+
+    $ tidegate weights churn b=30 c=10
+    $ tidegate weights churn c=0 --reason "nobody wants it"
+    """
+    asked = _weights(shares)
+    with connect(ctx) as client:
+        answer = client.set_weights(name, asked, reason=reason, by=by or login_name())
+    _told(output, answer, f"{name}: {answer['reason']}.")
+
+
+def _weights(shares: list[str]) -> dict[str, float]:
+    """Read weights as they are typed: b=30 c=10, or b=30%."""
+    found: dict[str, float] = {}
+    for share in shares:
+        arm, sign, text = share.partition("=")
+        try:
+            percent = float(text.removesuffix("%"))
+        except ValueError:
+            percent = -1.0
+        if not arm or not sign or not 0 <= percent <= 100 or arm in found:
+            raise InvalidInput(
+                f'"{share}" is no weight of an arm.',
+                subject=share,
+                expected="each arm once with its percent, such as b=30 c=10",
+                got=share,
+            )
+        found[arm] = percent
+    return found
 
 
 def rollback(

@@ -84,6 +84,16 @@ def deploy(
             "--strategy", help="How the candidate takes over.", show_default="canary", rich_help_panel=ROLLOUT
         ),
     ] = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arm",
+            metavar="[NAME=]FILE:PERCENT",
+            help="A challenger of an A/B test against MODEL, which serves already; once for each.",
+            show_default=False,
+            rich_help_panel=ROLLOUT,
+        ),
+    ] = None,
     steps: Annotated[
         str | None,
         typer.Option(
@@ -220,6 +230,7 @@ def deploy(
 
     $ tidegate deploy churn.skops --p99 50ms --throughput 200rps
     $ tidegate deploy churn-v2.skops --name churn --steps 10,50,100
+    $ tidegate deploy churn.skops --strategy ab-test --arm b.skops:20 --arm c.skops:20
     $ tidegate deploy model.joblib --trust --sample rows.csv
     $ tidegate deploy -f request.yaml --output json > result.json
     $ tidegate deploy churn-v2.skops --name churn --golden golden.json --dry-run
@@ -237,6 +248,7 @@ def deploy(
         "--throughput": throughput,
         "--availability": availability,
         "--strategy": strategy,
+        "--arm": arm,
         "--steps": steps,
         "--step-duration": step_duration,
         "--baseline": baseline,

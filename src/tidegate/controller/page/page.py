@@ -7,6 +7,7 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
+from tidegate.controller.arms import compared
 from tidegate.controller.page import plots
 from tidegate.controller.page.style import CSS
 from tidegate.trial.counting import Totals
@@ -31,6 +32,7 @@ def html(report: Report) -> str:
             *_head(report, title),
             *_plots(report),
             *_steps(report),
+            *_arms(report),
             *_verdict(report),
             *_events(report),
             _footer(report),
@@ -129,9 +131,24 @@ def _steps(report: Report) -> Iterable[str]:
     yield _table(headings, rows, ("fixed",) * 5 + ("", "", "fixed"))
 
 
+def _arms(report: Report) -> Iterable[str]:
+    if not report["arms"]:
+        return
+    rows = []
+    for arm in report["arms"]:
+        said = arm["verdict"]
+        beside = f"out: {arm['out']}" if arm["out"] else f"{said['outcome']}: {said['reason']}" if said else "–"
+        counted = _counted((report["requests"] or {}).get(str(arm["revision"])))
+        rows.append((arm["name"], str(arm["revision"]), f"{arm['weight']:g} %", counted, beside))
+    yield "<h2>Arms</h2>"
+    headings = ("arm", "revision", "weight", "counted", "beside stable")
+    yield _table(headings, rows, ("fixed", "fixed", "fixed", "", "words"))
+    yield from (f"<p>{escape(sentence)}</p>" for sentence in compared(report["comparison"]))
+
+
 def _verdict(report: Report) -> Iterable[str]:
     verdict = next((step["verdict"] for step in reversed(report["steps"]) if step["verdict"]), None)
-    if verdict is None:
+    if verdict is None or report["arms"]:
         return
     yield f"<h2>Last verdict: {escape(str(verdict['outcome']))}</h2><ul>"
     said = (*verdict["signals"], *verdict.get("metrics", ()))
