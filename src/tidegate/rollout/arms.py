@@ -37,7 +37,9 @@ def together(rollout: Rollout, seen: Observation, now: datetime, alone: Alone) -
         return noted, next((noted.evolve(**_phase_of(moved)) for moved in short), noted)
     lead = next(moved for arm, _, moved in looks if arm.revision == rollout.plan.candidate)
     reason = _together(back) if len(back) > 1 else lead.reason
-    return noted, lead.evolve(arms=arms, reason=reason, gone={**noted.gone, **back} if len(looks) > 1 else noted.gone)
+    return noted, lead.evolve(
+        arms=arms, reason=reason, gone={**noted.gone, **back} if len(rollout.plan.arms) > 1 else noted.gone
+    )
 
 
 def _phase_of(rollout: Rollout) -> dict[str, Any]:
