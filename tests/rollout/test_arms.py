@@ -55,7 +55,7 @@ def seen(rollout: Rollout, **arms: ArmSeen) -> Observation:
     return Observation(2, 2, 0, rollout.split(), SplitCheck.UNKNOWN, None, arms=by_revision)
 
 
-def after(rollout: Rollout, seconds: float = 0.0, **arms: ArmSeen) -> Advance:
+def after(rollout: Rollout, seconds: float = 0.0, /, **arms: ArmSeen) -> Advance:
     return advance(rollout, seen(rollout, **arms), NOW + timedelta(seconds=seconds))
 
 
@@ -107,6 +107,17 @@ def test_an_arm_whose_replicas_keep_dying_or_never_come_is_out_and_the_test_goes
     assert after(late.rollout).rollout.phase is Phase.BASELINE
 
 
+def test_an_arm_that_lost_a_replica_before_the_first_split_is_waited_for_and_then_goes_alone() -> None:
+    rollout = after(Rollout.begin(PLAN, NOW)).rollout
+    short = {"c": replace(READY, ready=1)}
+    waiting = after(rollout, **short).rollout
+    assert (waiting.phase, waiting.split()) == (Phase.SCALING, {STABLE: 100})
+    assert after(waiting, 59.0, **short).rollout.phase is Phase.SCALING
+    out = after(waiting, 61.0, **short).rollout
+    assert set(out.gone) == {"c"}
+    assert after(out, 61.0).rollout.split() == {STABLE: 70, B: 20, D: 10}
+
+
 def test_an_arm_that_fails_its_golden_requests_never_meets_a_user() -> None:
     failed = replace(READY, checks=Checked(passed=False, reason="2 of 5 golden requests failed"))
     rollout = after(Rollout.begin(PLAN, NOW), b=failed).rollout
@@ -121,7 +132,7 @@ def test_when_all_challengers_are_out_the_test_is_rolled_back() -> None:
     assert set(at_once.gone) == {"b", "c", "d"}
     rollout = running()
     for arm in ("b", "d", "c"):
-        rollout = after(advance(rollout, seen(rollout, **{arm: bad}), NOW).rollout).rollout
+        rollout = after(after(rollout, **{arm: bad}).rollout).rollout
     assert rollout.phase is Phase.ROLLED_BACK
     removed = {action.revision for action in after(rollout).actions if isinstance(action, RemoveReplicas)}
     assert removed == {B, C, D}

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from tidegate.rollout.records import Arm, Observation, Phase, Rollout, check_arms, hundredths
 
@@ -34,17 +33,12 @@ def together(rollout: Rollout, seen: Observation, now: datetime, alone: Alone) -
         # Some have to wait for the others: where one needs replicas for the next step first, all let it have the time.
         to_scale = rollout.phase is not Phase.SCALING
         short = (moved for _, _, moved in looks if to_scale and moved.phase is Phase.SCALING)
-        return noted, next((noted.evolve(**_phase_of(moved)) for moved in short), noted)
+        return noted, next((moved.evolve(plan=noted.plan, arms=arms) for moved in short), noted)
     lead = next(moved for arm, _, moved in looks if arm.revision == rollout.plan.candidate)
     reason = _together(back) if len(back) > 1 else lead.reason
     return noted, lead.evolve(
         arms=arms, reason=reason, gone={**noted.gone, **back} if len(rollout.plan.arms) > 1 else noted.gone
     )
-
-
-def _phase_of(rollout: Rollout) -> dict[str, Any]:
-    names = ("phase", "phase_since", "reason", "step", "scaling_to", "resume_to")
-    return {name: getattr(rollout, name) for name in names}
 
 
 def without(rollout: Rollout, out: Mapping[str, str], now: datetime) -> Rollout:
