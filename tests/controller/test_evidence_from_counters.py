@@ -184,3 +184,19 @@ def test_a_signal_that_could_not_be_measured_holds_a_pass_back_and_no_fail() -> 
     assert told.reason == "latency: could not be measured: no answer"
     failed = measured.observe(RULES, watching(50), {2: Totals(requests=50, errors=40), 1: Totals(requests=50)})
     assert failed.verdict(RULES, unmeasured={"errors": "no answer"}).outcome == "fail"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("down", "outcome"), [((1,), "fail"), ((), "inconclusive")])
+def test_an_outage_of_stables_replicas_excuses_no_candidate(down: tuple[int, ...], outcome: str) -> None:
+    """What the gateway answered while stable had no replica says nothing of stable's model; counted, it hid harm."""
+    measured, _ = Measured().look(reading(r1=counts(0)), 50.0)
+    measured, growth = measured.look(reading(r1=counts(200)), 50.0)
+    measured = measured.add_baseline(growth[1]).enter_step(0, RULES)
+    measured, growth = measured.look(reading(r1=counts(1200, errors=1000)), 50.0, down)
+    measured = measured.observe(RULES, watching(100), growth, is_whole=not down)
+    assert measured.window.get(1, Totals()).requests == (0 if down else 1000)
+    measured, growth = measured.look(reading(r1=counts(1200, errors=1000), r2=counts(100, errors=40)), 50.0)
+    measured = measured.observe(RULES, watching(100), growth)
+    verdict = measured.verdict(RULES)
+    assert verdict is not None
+    assert verdict.outcome == outcome, verdict.reason

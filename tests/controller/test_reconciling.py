@@ -17,11 +17,12 @@ from tidegate.contract.errors import Conflict, Unavailable
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.controller import planning, views
 from tidegate.controller.clock import Clock
+from tidegate.controller.evidence import Measured
 from tidegate.controller.home import Home, read_json
 from tidegate.controller.reconcile import Reconciler
 from tidegate.controller.service import Service
 from tidegate.controller.supervisor import Supervisor
-from tidegate.gateway.base import Forced, RevisionRef, Sticky, Trial
+from tidegate.gateway.base import Counts, Forced, RevisionRef, Sticky, Trial
 from tidegate.judge import Verdict
 from tidegate.rollout import Command, Phase, Rollout
 from tidegate.store import NewEvent, RolloutRow, Store
@@ -415,5 +416,35 @@ def test_a_step_goes_on_when_the_clock_is_set_by_a_day(root: Path, monkeypatch: 
             assert place.store.rollout(row.id).phase == "analyzing"
             moved = before.on_clock(Clock().look())
             assert abs(Clock().now() - moved.phase_since) < timedelta(minutes=5)
+
+    asyncio.run(story())
+
+
+def test_requests_that_failed_while_stable_had_no_replica_are_not_held_for_its_own(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        place = Place(root)
+        await place.serve_first()
+        row = place.begin("b" * 64, steps=[50, 100], analysis={"interval": "100ms", "baseline": "0s"})
+        counted = {1: Counts(0, 0, 0, ()), 2: Counts(0, 0, 0, ())}
+
+        async def read(_: str) -> Reading:
+            return Reading("a", datetime.now(UTC), dict(counted))
+
+        async def look() -> Measured:
+            place.reconciler.seen.looked_at = float("-inf")
+            await place.reconciler.tick()
+            return Measured.from_storage(place.store.rollout(row.id).evidence)
+
+        monkeypatch.setattr(place.target, "read", read)
+        await place.until(lambda: place.store.rollout(row.id).phase == "analyzing")
+        looks = ((10, 0, True, 10), (30, 20, False, 10), (40, 25, True, 10), (50, 25, True, 20))
+        for requests, errors, ready, total in looks:
+            place.target.ready = ready
+            counted[1] = Counts(requests, errors, 0, ())
+            measured = await look()
+            assert measured.total[1].requests == total
+            assert measured.total[1].errors == 0
 
     asyncio.run(story())

@@ -6,7 +6,7 @@ started anew (another epoch) its counters began at zero, so all that they show i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -55,8 +55,15 @@ class Measured:
     arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     comparison: Mapping[str, Any] | None = None
 
-    def look(self, reading: Reading, objective_ms: float) -> tuple[Measured, dict[int, Totals]]:
-        """Take a reading in; return what is known now and the growth of each revision since the last look."""
+    def look(
+        self, reading: Reading, objective_ms: float, down: Collection[int] = ()
+    ) -> tuple[Measured, dict[int, Totals]]:
+        """Take a reading in; return what is known now and the growth of each revision since the last look.
+
+        Args:
+            down: revisions that had no replica to answer with in that time. What the gateway answered in their place is
+                left out: it says nothing of the model, and would excuse another one that fails as often.
+        """
         now = {revision: _counted(counts, objective_ms) for revision, counts in reading.counts.items()}
         if self.epoch is None:
             growth = {revision: Totals() for revision in now}
@@ -64,6 +71,7 @@ class Measured:
             growth = {revision: totals.since(self.last.get(revision, Totals())) for revision, totals in now.items()}
         else:
             growth = now
+        growth = {revision: grown for revision, grown in growth.items() if revision not in down}
         total = {revision: self.total.get(revision, Totals()) + grown for revision, grown in growth.items()}
         return replace(self, epoch=reading.epoch, last=now, total={**self.total, **total}), growth
 
@@ -107,8 +115,14 @@ class Measured:
         measurements = {name: seen.at_new_step() for name, seen in self.measurements.items()}
         return replace(self, step=step, in_step={}, window={}, evidence=evidence, measurements=measurements)
 
-    def observe(self, rules: judge.Policy, rollout: Rollout, growth: Mapping[int, Totals]) -> Measured:
-        """Give the judge what one look brought; does nothing before the first step or without a stable revision."""
+    def observe(
+        self, rules: judge.Policy, rollout: Rollout, growth: Mapping[int, Totals], *, is_whole: bool = True
+    ) -> Measured:
+        """Give the judge what one look brought; does nothing before the first step or without a stable revision.
+
+        Args:
+            is_whole: whether `growth` has every request, so that the split can be checked on it.
+        """
         candidate, stable = rollout.plan.candidate, rollout.plan.stable
         if self.evidence is None or stable is None:
             return self
@@ -116,10 +130,11 @@ class Measured:
         before = judge.Evidence.from_storage(dict(self.evidence))
         after = judge.observe(rules, before, tried.tallies(rules), kept.tallies(rules))
         disagreed = self.check_split(rollout) is SplitCheck.CONTRADICTED
+        window = {} if disagreed else self.window
         return replace(
             self,
             in_step=_added(self.in_step, growth, candidate, stable),
-            window=_added({} if disagreed else self.window, growth, candidate, stable),
+            window=_added(window, growth, candidate, stable) if is_whole else window,
             evidence=after.for_storage(),
         )
 

@@ -79,6 +79,7 @@ class Seen:
     comparison: Mapping[str, Any] | None = None
     measured: Measured | None = None
     looked_at: float = 0.0
+    stable_down: bool = False
     kept_at: datetime | None = None
     restarts: dict[int, int] = field(default_factory=dict)
     checks: dict[int, wellness.Known] = field(default_factory=dict)
@@ -351,7 +352,8 @@ class Reconciler:
                 self.seen.verdicts = dict.fromkeys(rollout.on_trial, self.seen.verdict)
             return measured, False
         objective_ms = request.serving_requirements.latency_p99.ms
-        measured, growth = measured.look(reading, objective_ms)
+        down = self._stable_down(rollout)
+        measured, growth = measured.look(reading, objective_ms, down)
         look = Look(row.id, rollout, request, growth, since, self.seen.health)
         measured, growth, founds = await self._ask_sources(measured, look, rollout.plan.stable)
         if rollout.phase is Phase.BASELINE:
@@ -362,10 +364,17 @@ class Reconciler:
             self.seen.verdict = self.seen.verdicts.get(rollout.plan.candidate)
             self.seen.comparison = arms.comparison_view(measured, rollout, request)
         else:
-            measured = measured.observe(rules, rollout, growth)
+            measured = measured.observe(rules, rollout, growth, is_whole=not down)
             self.seen.verdict = measured.verdict(rules, mirror=rollout.mirror, unmeasured=unmeasured(founds))
         self.seen.measured = measured
         return measured, True
+
+    def _stable_down(self, rollout: Rollout) -> tuple[int, ...]:
+        """Return the stable revision when it had no ready replica at this look or at the one before, else nothing."""
+        stable = rollout.plan.stable
+        health = self.seen.health.get(stable) if stable is not None else None
+        was_down, self.seen.stable_down = self.seen.stable_down, health is not None and health.ready == 0
+        return (stable,) if stable is not None and (was_down or self.seen.stable_down) else ()
 
     async def _ask_sources(
         self, measured: Measured, look: Look, stable: int
