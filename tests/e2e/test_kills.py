@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.e2e.conftest import Tidegate, eventually
+from tests.e2e.conftest import Tidegate, belonging_to, eventually
 from tidegate.controller import launch
 
 pytestmark = pytest.mark.e2e
@@ -105,3 +107,20 @@ def test_down_ends_everything_and_up_brings_back_what_was_served(serving: Tidega
 def _is_gateway_of(process: psutil.Process, home: Path) -> bool:
     words = process.info["cmdline"] or []
     return bool(words) and "envoy" in Path(words[0]).name and any(str(home) in word for word in words)
+
+
+def test_down_ends_a_controller_that_is_only_just_starting(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    command = [sys.executable, "-m", "tidegate.api", "--home", str(home), "--port", "0", "--gateway-port", "0"]
+    starting = subprocess.Popen(command, start_new_session=True)
+    try:
+        eventually("a controller that holds the lock", (home / "controller.lock").exists)
+        assert not (home / "controller.json").exists()
+        ended = launch.stop(home)
+        assert f"controller (pid {starting.pid})" in ended
+        assert starting.wait(10) is not None
+        eventually("no process left behind", lambda: not belonging_to(home), 15)
+    finally:
+        starting.kill()
+        starting.wait()
+        launch.stop(home)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import sys
 from pathlib import Path
 
 from tidegate.api.process import configure_logging, serve
-from tidegate.contract.errors import InvalidInput, TidegateError
+from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 from tidegate.controller.home import Home
 
 #: Exit codes that `launch` turns back into errors; the error itself is the last line on stderr, as JSON.
@@ -34,6 +35,11 @@ def main() -> int:
     except TidegateError as error:
         sys.stderr.write(json.dumps({"error": error.as_dict()}) + "\n")
         return EXIT_INVALID_INPUT if isinstance(error, InvalidInput) else EXIT_UNAVAILABLE
+    except OSError as error:
+        logging.getLogger(__name__).exception("the controller cannot run")
+        told = Unavailable(f"the home cannot be used: {error}", subject=str(home.root), hint="See: tidegate doctor")
+        sys.stderr.write(json.dumps({"error": told.as_dict()}) + "\n")
+        return EXIT_UNAVAILABLE
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import psutil
 from tidegate.boot import birth_of
 from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 from tidegate.controller.home import Home, read_json, write_atomically
+from tidegate.gateway.os_process import OsProcess, find_by_argument
 
 DEFAULT_PORT = 8081
 DEFAULT_GATEWAY_PORT = 8080
@@ -27,6 +29,8 @@ DEFAULT_GATEWAY_PORT = 8080
 START_SECONDS = 60.0
 #: Ending waits for replicas to drain.
 STOP_SECONDS = 60.0
+#: Less than this is no room: files are written whole or not at all.
+ROOM_BYTES = 64 * 1024
 POLL_SECONDS = 0.05
 
 
@@ -141,6 +145,7 @@ def stop(home: Path) -> list[str]:
             process.send_signal(signal.SIGKILL)
             process.wait(5)
         ended.append(f"controller (pid {process.pid})")
+    ended += [f"controller (pid {found.pid})" for found in asyncio.run(_end_silent(home))]
     place.address_file.unlink(missing_ok=True)
     if place.root.exists():
         ended += asyncio.run(_stop_orphans(place))
@@ -154,6 +159,13 @@ def _asked_to_shut_down(place: Home, url: str) -> bool:
     except httpx.HTTPError:
         return False
     return answer.is_success
+
+
+async def _end_silent(home: Path) -> list[OsProcess]:
+    """End controllers that have not said where they are: one that is starting would bring back what is ended here."""
+    found = find_by_argument("tidegate.api", str(home))
+    await asyncio.gather(*(process.end(STOP_SECONDS) for process in found))
+    return found
 
 
 async def _stop_orphans(place: Home) -> list[str]:
@@ -183,7 +195,8 @@ def _remember_ports(place: Home) -> None:
     address = read_json(place.address_file)
     if address is not None:
         kept = {"port": address["port"], "gateway_port": address["gateway_port"]}
-        write_atomically(_ports_file(place), json.dumps(kept))
+        if read_json(_ports_file(place)) != kept:
+            write_atomically(_ports_file(place), json.dumps(kept))
 
 
 def _ports_file(place: Home) -> Path:
@@ -229,6 +242,12 @@ def _locked(place: Home) -> bool:
 
 
 def _start_error(place: Home, errors: Path) -> TidegateError:
+    if shutil.disk_usage(place.root).free < ROOM_BYTES:  # what it had to say there was no room for either
+        return Unavailable(
+            f"no room is left on the disk of {place.root}, and the controller needs some to start",
+            subject=str(place.root),
+            hint="What serves goes on serving. Make room, then: tidegate up",
+        )
     written = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     last = written[-1] if written else "it wrote nothing"
     try:

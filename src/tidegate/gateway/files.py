@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,9 +22,20 @@ EMPTY = Snapshot(endpoints={}, splits={}, timeout_seconds={})
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Replace the file in one step; a reader sees the old content or the new one."""
+    with _beside(path, json.dumps(document, separators=(",", ":"))) as written:
+        written.replace(path)
+
+
+@contextmanager
+def _beside(path: Path, text: str) -> Iterator[Path]:
+    """Write a file to be renamed to `path`; one that could not be written whole, on a full disk, is taken away."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
-    beside.replace(path)
+    try:
+        beside.write_text(text, encoding="utf-8")
+        yield beside
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -97,12 +109,11 @@ def _put(path: Path, listed: list[resources.Resource]) -> Put:
     version, text = resources.discovery_file(listed)
     changed = not _begins_with(path, text[: text.index(",")])
     if changed:
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.write_text(text, encoding="utf-8")
-        # To rename over a file makes some file systems write it out first, which takes milliseconds on a busy disk.
-        # Unlike the snapshot this file may be missing after a crash: every start makes it anew.
-        path.unlink(missing_ok=True)
-        beside.replace(path)
+        with _beside(path, text) as written:
+            # To rename over a file makes some file systems write it out first, which takes milliseconds on a busy disk.
+            # Unlike the snapshot this file may be missing after a crash: every start makes it anew.
+            path.unlink(missing_ok=True)
+            written.replace(path)
     return Put(version, changed)
 
 
