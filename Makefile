@@ -1,4 +1,4 @@
-.PHONY: setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos clean
+.PHONY: setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos bench-delivery clean
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-stamp
@@ -60,6 +60,9 @@ bench-metrics: setup  ## the server with and without its metrics
 
 bench-chaos: setup  ## 200 rollouts under SIGKILL, a full disk and a clock that is set; half an hour, as root
 	$(BIN)/python -m benchmarks.chaos $(BENCH_ARGS)
+
+bench-delivery: setup  ## splits at the replicas, a shadow's cost, blue-green under load, candidates that turn bad
+	$(BIN)/python -m benchmarks.delivery $(BENCH_ARGS)
 
 fmt: setup
 	$(BIN)/ruff format .

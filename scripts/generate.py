@@ -15,6 +15,7 @@ from pathlib import Path
 
 from scripts import pages
 from scripts.cli_page import cli_page
+from scripts.measured_page import measured_page
 from tidegate.contract.schema import SchemaName, build_schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +39,7 @@ GENERATED: tuple[tuple[str, Callable[[], str]], ...] = (
     ("docs/reference/alerts.md", pages.alerts_page),
     ("docs/reference/errors.md", pages.errors_page),
     ("docs/reference/cli.md", cli_page),
+    ("docs/reference/measured.md", measured_page),
 )
 
 
