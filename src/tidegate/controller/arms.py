@@ -33,8 +33,14 @@ def enter_split(measured: Measured, rollout: Rollout, request: DeploymentRequest
     return replace(measured, step=rollout.step, in_step={}, window={}, arms=kept, comparison=comparison)
 
 
-def observe(measured: Measured, rollout: Rollout, growth: Growth, request: DeploymentRequest) -> Measured:
-    """Give the judge what one look brought of every arm; does nothing before the first split."""
+def observe(
+    measured: Measured, rollout: Rollout, growth: Growth, request: DeploymentRequest, *, is_whole: bool = True
+) -> Measured:
+    """Give the judge what one look brought of every arm; does nothing before the first split.
+
+    Args:
+        is_whole: whether `growth` has every request, so that the split can be checked on it.
+    """
     stable = rollout.plan.stable
     if not measured.arms or measured.comparison is None or stable is None:
         return measured
@@ -53,7 +59,7 @@ def observe(measured: Measured, rollout: Rollout, growth: Growth, request: Deplo
     return replace(
         measured,
         in_step=_added(measured.in_step, grown),
-        window=_added(window, grown),
+        window=_added(window, grown) if is_whole else window,
         arms=kept,
         comparison=comparison.for_storage(),
     )

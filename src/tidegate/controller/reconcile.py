@@ -359,7 +359,7 @@ class Reconciler:
         if rollout.phase is Phase.BASELINE:
             measured = measured.add_baseline(growth.get(rollout.plan.stable, Totals()))
         if rollout.arms:
-            measured = arms.observe(measured, rollout, growth, request)
+            measured = arms.observe(measured, rollout, growth, request, is_whole=not down)
             self.seen.verdicts = arms.verdicts(measured, rollout, request, unmeasured(founds))
             self.seen.verdict = self.seen.verdicts.get(rollout.plan.candidate)
             self.seen.comparison = arms.comparison_view(measured, rollout, request)
