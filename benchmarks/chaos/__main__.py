@@ -54,6 +54,7 @@ ALL = (*KINDS, "store", "disk", "clock")
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
     parser.add_argument("--rollouts", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=60.0, help="begin no rollout after so long")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--without", action="append", choices=ALL, default=[], help="leave a kind of fault out")
     parser.add_argument("--results", type=Path, default=_ROOT / "benchmarks" / "results")
@@ -66,7 +67,7 @@ def main() -> int:
         home = Path(folder) / "home"
         with mounted(home) if "disk" in kinds else nullcontext() as disk:
             scene = Scene(home, Faults(Path(folder)), disk, kinds, random.Random(given.seed))
-            result = run(Path(folder), scene, given.rollouts)
+            result = run(Path(folder), scene, given.rollouts, given.minutes * 60)
     result["command"] = f"python -m benchmarks.chaos --rollouts {given.rollouts} --seed {given.seed}"
     given.results.mkdir(parents=True, exist_ok=True)
     (given.results / "chaos.json").write_text(json.dumps(result, indent=1) + "\n")
@@ -123,8 +124,8 @@ class Scene:
         self.mend()
 
 
-def run(folder: Path, scene: Scene, rollouts: int) -> dict[str, Any]:
-    """Try the candidates and return what is written down."""
+def run(folder: Path, scene: Scene, rollouts: int, seconds: float) -> dict[str, Any]:
+    """Try the candidates, as many as there is time for, and return what is written down."""
     home = scene.home
     with scene.faults.for_children():
         launch.ensure_running(home, 0, 0)
@@ -136,6 +137,8 @@ def run(folder: Path, scene: Scene, rollouts: int) -> dict[str, Any]:
         started.append(traffic)
         tried = []
         for number in range(1, rollouts + 1):
+            if time.time() - begun > seconds:
+                break
             scene.calm()
             good = scene.chance.random() < 0.6
             artifact = models.write(folder / f"m{number}", harm=0.0 if good else models.HARM, factor=4000.0 + number)
@@ -164,7 +167,7 @@ def run(folder: Path, scene: Scene, rollouts: int) -> dict[str, Any]:
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - begun, 1),
-        "rollouts": rollouts,
+        "rollouts": len(tried),
         "rate": _RATE,
         "replicas": _REPLICAS,
         "machine": machine(),

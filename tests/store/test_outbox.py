@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
 
+from tidegate.notify.schedule import LONGEST_RETRY_AFTER_SECONDS, LONGEST_WAIT_SECONDS
 from tidegate.store import Addressee, AttemptRow, NewEvent, RolloutRow, StaleState, Store
+from tidegate.store.outbox import LONGEST_WAIT
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 EVERYBODY = Addressee("notification", "a", "started", {"name": "a", "url": "http://a/b"})
@@ -87,3 +89,13 @@ def test_a_file_from_before_the_outbox_gets_its_tables_and_keeps_its_rows(tmp_pa
     assert again.rollout(row.id).phase == "preparing"
     again.add_event(row.deployment_id, row.id, NewEvent("x", "y"), NOW)
     assert [one.event.kind for one in again.outbox.due(NOW)] == ["x"]
+
+
+def test_a_clock_that_was_set_back_holds_no_notification_for_long(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    start(store)
+    first = store.outbox.due(NOW)[0]
+    store.outbox.record(first, attempt(1, delivered=False), NOW + timedelta(seconds=5), NOW)
+    assert store.outbox.due(NOW) == []
+    assert [one.id for one in store.outbox.due(NOW - timedelta(days=1))] == [first.id]
+    assert LONGEST_WAIT.total_seconds() >= max(LONGEST_RETRY_AFTER_SECONDS, LONGEST_WAIT_SECONDS)

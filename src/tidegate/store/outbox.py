@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, Select, func, insert, or_, select, update
 
 from tidegate.store.records import Addressee, AttemptRow, NotificationRow
 from tidegate.store.rows import event_of, time_of, time_text
@@ -54,6 +54,10 @@ def post(
         )
 
 
+#: Between two attempts; what a receiver asks for and what we wait by ourselves is less or as much.
+LONGEST_WAIT = timedelta(hours=1)
+
+
 class Outbox:
     """Reads what is due and records what became of it."""
 
@@ -61,11 +65,15 @@ class Outbox:
         self._engine = engine
 
     def due(self, now: datetime) -> list[NotificationRow]:
-        """Return, for each receiver of each deployment, the oldest notification whose time has come."""
+        """Return, for each receiver of each deployment, the oldest notification whose time has come.
+
+        No wait is longer than `LONGEST_WAIT`: a time beyond it is from before the clock was set back.
+        """
         table = notifications.c
+        come = or_(table.next_at <= time_text(now), table.next_at > time_text(now + LONGEST_WAIT))
         heads = (
             select(func.min(table.id))
-            .where(table.state == "pending", table.next_at <= time_text(now))
+            .where(table.state == "pending", come)
             .group_by(table.deployment_id, table.kind, table.receiver)
         )
         return self._read(_notifications().where(table.id.in_(heads)).order_by(table.id))
