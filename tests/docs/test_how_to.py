@@ -104,6 +104,16 @@ def test_the_page_on_grpc_calls_a_deployment(reader: Reader) -> None:
     assert "prediction" in reader.told
 
 
+def test_the_page_on_ab_tests_runs(reader: Reader) -> None:
+    reader.type(FORGET)
+    for at, name in enumerate(("churn-b", "churn-c")):
+        models.sklearn_classifier(reader.folder / "models" / f"{name}.skops", seed=at + 1)
+    reader.follow(read(HOW_TO / "run-an-ab-test.md"))
+    assert "Rollout" in reader.told
+    assert "promoted" in reader.told
+    assert "| b |" in reader.told
+
+
 def test_the_page_on_forecasts_runs(reader: Reader) -> None:
     reader.follow(read(HOW_TO / "forecast-and-replay.md"))
     assert "None" not in reader.told

@@ -75,3 +75,47 @@ def test_of_a_promote_and_an_abort_at_once_one_wins_twenty_times(tidegate: Tideg
         decisions = [event for event in report["events"] if event["data"].get("by") in ("promote", "abort")]
         assert [event["data"]["by"] for event in decisions] == [winner]
     assert len(winners) == 20
+
+
+def test_of_two_people_who_promote_different_arms_at_once_one_wins_five_times(
+    tidegate: Tidegate, quick_model: Path
+) -> None:
+    name = "contested-arms"
+    tidegate.ended(tidegate.deploy(name, quick_model, infrastructure=ONE))
+    champion = str(quick_model)
+    for attempt in range(5):
+        stable = tidegate.status(name)["stable"]
+        arms = [
+            {"name": arm, "weight": 30, "modelArtifact": {"path": champion, "version": f"{arm}-{attempt}"}}
+            for arm in ("b", "c")
+        ]
+        rollout = tidegate.deploy(
+            name,
+            quick_model,
+            deploymentStrategy="ab-test",
+            abTest={"arms": arms},
+            infrastructure=ONE,
+            steps=None,
+            analysis={"baseline": "0s", "interval": "100ms"},
+        )
+        tidegate.in_phase(name, "paused")
+        both = threading.Barrier(2)
+
+        def promote(arm: str, both: threading.Barrier = both) -> str | None:
+            with tidegate.client as client:
+                both.wait()
+                try:
+                    client.promote(name, arm=arm, by=arm, reason="at the same moment")
+                except Conflict as refused:
+                    return refused.message
+            return None
+
+        with ThreadPoolExecutor(2) as pool:
+            refused = dict(zip(("b", "c"), pool.map(promote, ("b", "c")), strict=True))
+        report = tidegate.ended(rollout)
+        (winner,) = [arm for arm, told in refused.items() if told is None]
+        (loser,) = [told for told in refused.values() if told is not None]
+        assert "decided already" in loser or "no rollout" in loser, loser
+        numbers = {arm["name"]: arm["revision"] for arm in report["arms"]}
+        assert (report["outcome"], report["decided_by"], report["to_revision"]) == ("promoted", winner, numbers[winner])
+        assert tidegate.status(name)["stable"] == numbers[winner] != stable
