@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from tidegate.contract.errors import InvalidInput
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.controller.planning import (
     answering,
+    arms,
+    forced,
     plan_trial,
     refuse_one_port_for_several,
     refuse_unreachable_cache,
@@ -20,8 +23,11 @@ from tidegate.controller.planning import (
     too_short_steps,
     trial_steps,
 )
-from tidegate.gateway.base import Sticky
-from tidegate.rollout import Step
+from tidegate.gateway.base import Forced, Sticky
+from tidegate.rollout import Arm, Phase, Rollout, Step
+from tidegate.store import RevisionRow
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def request(**fields: Any) -> DeploymentRequest:
@@ -163,3 +169,28 @@ def test_one_port_is_not_for_several_replicas_of_a_command() -> None:
     assert refused.value.subject == "modelArtifact.settings.port"
     refuse_one_port_for_several(request(), 0)
     refuse_one_port_for_several(request(infrastructure={"resources": {"replicas": 1}}), 9000)
+
+
+def ab_test() -> DeploymentRequest:
+    arms = [
+        {"modelArtifact": {"path": "/b.onnx"}, "weight": 20, "match": {"header": "x-group", "value": "beta"}},
+        {"modelArtifact": {"path": "/c.onnx"}, "weight": 5.5, "match": {"cookie": "group", "value": "c"}},
+    ]
+    return request(deploymentStrategy="ab-test", abTest={"arms": arms})
+
+
+def test_the_challengers_of_an_ab_test_are_revisions_from_the_candidate_on() -> None:
+    assert arms(ab_test(), 4) == (Arm(4, 20, "b"), Arm(5, 5.5, "c"))
+    assert arms(request(deploymentStrategy="ab-test"), 4) == (Arm(4, 50, "candidate"),)
+    assert arms(request(), 4) == ()
+    assert trial_steps(ab_test(), 2) == (Step(25.5, 0.0, "person"),)
+
+
+def test_requests_are_forced_on_the_arms_that_take_part_in_the_split() -> None:
+    stable = RevisionRow(1, 3, "a" * 64, request().as_document(), NOW)
+    rollout = Rollout.begin(plan_trial(ab_test(), stable, 4), NOW)
+    assert forced(ab_test(), rollout) == ()
+    split = rollout.evolve(phase=Phase.PAUSED, step=0)
+    assert forced(ab_test(), split) == (Forced(4, "beta", header="x-group"), Forced(5, "c", cookie="group"))
+    left = split.evolve(arms=split.arms[1:])
+    assert forced(ab_test(), left) == (Forced(5, "c", cookie="group"),)

@@ -37,6 +37,17 @@ def decide(tidegate: Tidegate, both: threading.Barrier, verb: str) -> str | None
     return None
 
 
+def promote_arm(tidegate: Tidegate, both: threading.Barrier, name: str, arm: str) -> str | None:
+    """Promote an arm at the same moment as somebody else another one; return the refusal, None when it was done."""
+    with tidegate.client as client:
+        both.wait()
+        try:
+            client.promote(name, arm=arm, by=arm, reason="at the same moment")
+        except Conflict as refused:
+            return refused.message
+    return None
+
+
 def _is_split(tidegate: Tidegate, split: dict[str, int]) -> bool:
     return bool(tidegate.status(NAME)["split_asked"] == split)
 
@@ -101,20 +112,12 @@ def test_of_two_people_who_promote_different_arms_at_once_one_wins_five_times(
         tidegate.in_phase(name, "paused")
         both = threading.Barrier(2)
 
-        def promote(arm: str, both: threading.Barrier = both) -> str | None:
-            with tidegate.client as client:
-                both.wait()
-                try:
-                    client.promote(name, arm=arm, by=arm, reason="at the same moment")
-                except Conflict as refused:
-                    return refused.message
-            return None
-
         with ThreadPoolExecutor(2) as pool:
-            refused = dict(zip(("b", "c"), pool.map(promote, ("b", "c")), strict=True))
+            told = pool.map(partial(promote_arm, tidegate, both, name), ("b", "c"))
+            refused = dict(zip(("b", "c"), told, strict=True))
         report = tidegate.ended(rollout)
-        (winner,) = [arm for arm, told in refused.items() if told is None]
-        (loser,) = [told for told in refused.values() if told is not None]
+        (winner,) = [arm for arm, said in refused.items() if said is None]
+        (loser,) = [said for said in refused.values() if said is not None]
         assert "decided already" in loser or "no rollout" in loser, loser
         numbers = {arm["name"]: arm["revision"] for arm in report["arms"]}
         assert (report["outcome"], report["decided_by"], report["to_revision"]) == ("promoted", winner, numbers[winner])

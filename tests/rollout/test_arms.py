@@ -12,6 +12,7 @@ from tidegate.rollout import (
     Arm,
     ArmSeen,
     Checked,
+    ClockSetting,
     Command,
     EnsureReplicas,
     NotAllowed,
@@ -23,6 +24,7 @@ from tidegate.rollout import (
     SplitCheck,
     Verdict,
     advance,
+    check_shares,
     command,
     reweigh,
     strategies,
@@ -195,6 +197,21 @@ def test_the_weights_of_another_strategy_are_its_steps() -> None:
     canary = Rollout.begin(replace(PLAN, arms=()), NOW)
     with pytest.raises(NotAllowed, match="only those of an A/B test"):
         reweigh(canary, {"b": 10}, NOW, by="ada", reason="")
+
+
+def test_the_shares_of_several_arms_are_each_held_to_their_weight() -> None:
+    asked = {STABLE: 60, B: 20, C: 19.5, D: 0.5}
+    assert check_shares(asked, {STABLE: 20}) is SplitCheck.UNKNOWN
+    assert check_shares(asked, {STABLE: 6003, B: 1990, C: 1960, D: 47}) is SplitCheck.CONFIRMED
+    assert check_shares(asked, {STABLE: 6000, B: 1500, C: 2450, D: 50}) is SplitCheck.CONTRADICTED
+    assert check_shares(asked, {STABLE: 5900, B: 2000, C: 1950, 9: 150}) is SplitCheck.CONTRADICTED
+
+
+def test_times_of_arms_move_with_the_clock() -> None:
+    down = running().evolve(arms=(replace(ARMS[0], unready_since=NOW), *ARMS[1:]))
+    before = down.on_clock(ClockSetting("boot", 1000.0))
+    moved = before.on_clock(ClockSetting("boot", 4600.0))
+    assert moved.arms[0].unready_since == NOW + timedelta(hours=1)
 
 
 def test_arms_that_cannot_be_tried_together_are_refused() -> None:

@@ -56,6 +56,30 @@ def test_the_first_rollout_makes_the_deployment_and_its_first_revision(store: St
     assert store.deployment("churn").stable is None
 
 
+def test_revisions_that_are_tried_together_get_numbers_in_their_order_and_the_one_chosen_is_stable(
+    store: Store,
+) -> None:
+    finish(store, start(store))
+    row = store.start_rollout(
+        "churn",
+        digest="b" * 64,
+        request={"arm": "b"},
+        further=[("c" * 64, {"arm": "c"}), ("d" * 64, {"arm": "d"})],
+        plan_state=lambda stable, candidate: {"phase": "preparing", "stable": stable, "candidate": candidate},
+        to_revision=None,
+        happened=NewEvent("preparing", "begun"),
+        now=NOW,
+    )
+    assert row.state == {"phase": "preparing", "stable": 1, "candidate": 2}
+    found = store.revisions(row.deployment_id)
+    assert [(one.number, one.digest[0]) for one in found] == [(1, "d"), (2, "b"), (3, "c"), (4, "d")]
+    ended = store.save_transition(
+        row, {"phase": "promoted"}, {}, [NewEvent("promoted", "c")], NOW, ended=True, promoted=3
+    )
+    assert (ended.from_revision, ended.to_revision) == (1, 3)
+    assert store.deployment("churn").stable == 3
+
+
 def test_a_promotion_makes_the_revision_stable_in_the_same_transaction(store: Store) -> None:
     finish(store, start(store))
     assert store.deployment("churn").stable == 1

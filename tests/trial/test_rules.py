@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tidegate.contract.request import parse_request
-from tidegate.trial.rules import DISAGREEMENT, rules
+from tidegate.trial.rules import DISAGREEMENT, comparison_rules, rules
 
 
 def policies(**analysis: Any) -> dict[str, Any]:
@@ -33,3 +35,18 @@ def test_disagreement_is_judged_where_it_is_limited_and_measured() -> None:
     assert policies(disagreement="2%")[DISAGREEMENT].objective == 0.02
     document = {"modelArtifact": {"path": "m"}, "servingRequirements": {}, "analysis": {"disagreement": "2%"}}
     assert DISAGREEMENT not in [signal.name for signal in rules(parse_request(document)).signals]
+
+
+def test_the_arms_of_an_ab_test_divide_alpha_and_what_is_said_of_them_together_has_all_of_it() -> None:
+    arms = [{"modelArtifact": {"path": f"{name}.onnx"}, "weight": 20} for name in "bcd"]
+    document = {
+        "modelArtifact": {"path": "m"},
+        "servingRequirements": {},
+        "deploymentStrategy": "ab-test",
+        "abTest": {"arms": arms},
+        "analysis": {"alpha": "3%"},
+    }
+    request = parse_request(document)
+    assert rules(request).alpha == pytest.approx(0.01)
+    assert comparison_rules(request).alpha == pytest.approx(0.03)
+    assert [signal.name for signal in comparison_rules(request).signals] == ["errors", "latency", "rejections"]

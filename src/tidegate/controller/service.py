@@ -391,7 +391,8 @@ class Service:
         deployment = self.store.deployment(name)
         if revision is None:
             active = self.store.active_rollout(deployment.id)
-            revision = active.to_revision if active is not None else deployment.stable
+            on_trial = Rollout.from_storage(active.state).plan.candidate if active is not None else None
+            revision = on_trial if on_trial is not None else deployment.stable
         if revision is None:
             # A first deployment that failed: its log is where the reason is.
             revision = max((row.to_revision for row in self.store.rollouts(deployment.id)), default=None)

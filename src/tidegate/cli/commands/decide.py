@@ -118,13 +118,13 @@ def weights(
     $ tidegate weights churn b=30 c=10
     $ tidegate weights churn c=0 --reason "nobody wants it"
     """
-    asked = _weights(shares)
+    asked = weights_from(shares)
     with connect(ctx) as client:
         answer = client.set_weights(name, asked, reason=reason, by=by or login_name())
     _told(output, answer, f"{name}: {answer['reason']}.")
 
 
-def _weights(shares: list[str]) -> dict[str, float]:
+def weights_from(shares: list[str]) -> dict[str, float]:
     """Read weights as they are typed: b=30 c=10, or b=30%."""
     found: dict[str, float] = {}
     for share in shares:
