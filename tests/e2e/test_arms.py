@@ -161,7 +161,8 @@ def test_four_arms_keep_their_users_through_changes_kills_and_a_harmful_arm_unti
         client.promote(name, arm="d", by="ada", reason="more of its users came back")
     report = tidegate.ended(rollout)
     assert (report["outcome"], report["decided_by"], report["to_revision"]) == ("promoted", "ada", d)
-    assert [one["name"] for one in report["arms"]] == ["stable", "b", "c", "d"]
+    shares = [(one["name"], one["weight"]) for one in report["arms"]]
+    assert shares == [("stable", 40), ("b", 50), ("c", 0), ("d", 10)], "as they stood when it was decided"
     assert report["comparison"]["alpha"] == pytest.approx(0.01)
     assert any("better than c on rejections" in said for said in report["comparison"]["statements"])
     eventually("all users on it", lambda: tidegate.status(name)["split_asked"] == {str(d): 100})

@@ -456,7 +456,7 @@ class Reconciler:
         """Return what is told of an edge: of the edge itself, and of every arm that went with it."""
         if not before.arms:
             return [told]
-        if before.step >= 0:
+        if before.present is not None:
             told = replace(told, data={**told.data, **self.seen.of_arms(before)})
         gone = [arm for arm in before.arms if arm.name in after.gone and arm.name not in before.gone]
         out = [
