@@ -13,6 +13,7 @@ from pathlib import Path
 from tidegate.api.process import configure_logging, serve
 from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 from tidegate.controller.home import Home
+from tidegate.controller.stage import Stage
 
 #: Exit codes that `launch` turns back into errors; the error itself is the last line on stderr, as JSON.
 EXIT_INVALID_INPUT = 2
@@ -24,6 +25,7 @@ def main() -> int:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--port", type=int, default=8081)
     parser.add_argument("--gateway-port", type=int, default=8080)
+    parser.add_argument("--stage", type=Path, help="folder of the rehearsal that this controller is for")
     arguments = parser.parse_args()
     # What controller, gateway and replicas write is for their user alone, also in a folder that others may read.
     os.umask(0o077)
@@ -31,7 +33,8 @@ def main() -> int:
     try:
         home.create()
         configure_logging(home.controller_log)
-        asyncio.run(serve(home, arguments.port, arguments.gateway_port))
+        stage = Stage(arguments.stage) if arguments.stage is not None else None
+        asyncio.run(serve(home, arguments.port, arguments.gateway_port, stage))
     except TidegateError as error:
         sys.stderr.write(json.dumps({"error": error.as_dict()}) + "\n")
         return EXIT_INVALID_INPUT if isinstance(error, InvalidInput) else EXIT_UNAVAILABLE

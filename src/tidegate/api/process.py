@@ -22,24 +22,29 @@ from tidegate.contract.errors import Conflict, InvalidInput
 from tidegate.controller.home import Home, write_atomically
 from tidegate.controller.notifications import addressees
 from tidegate.controller.service import Service
+from tidegate.controller.stage import Stage
 from tidegate.controller.supervisor import Supervisor
 from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.health.attempts import RealAttempts
 from tidegate.store import Store
 from tidegate.target.local import LocalTarget
+from tidegate.target.process import server_command, with_faults
 
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 LOG_BYTES = 5_000_000
 LOG_FILES = 3
+#: How often the controller of a rehearsal looks whether somebody still rehearses.
+STAGE_SECONDS = 0.5
 
 
-async def serve(home: Home, port: int, gateway_port: int) -> None:
+async def serve(home: Home, port: int, gateway_port: int, stage: Stage | None = None) -> None:
     """Run the controller until it is told to end.
 
     Args:
         port, gateway_port: on loopback; 0 takes any free port.
+        stage: of the rehearsal that this controller is for: it injects faults, and ends with who rehearses.
 
     Raises:
         Conflict: another controller has this home.
@@ -50,7 +55,8 @@ async def serve(home: Home, port: int, gateway_port: int) -> None:
         listener = _listen(port)
         store = Store(home.database, addressees)
         gateway = EnvoyGateway(home.gateway, host=HOST, port=gateway_port)
-        target = LocalTarget(home.root, gateway, attempts=RealAttempts())
+        command = server_command if stage is None else with_faults(server_command, stage.faults_file)
+        target = LocalTarget(home.root, gateway, command=command, attempts=RealAttempts())
         supervisor = Supervisor(home, store, target)
         url = f"http://{HOST}:{listener.getsockname()[1]}"
         service = Service(home, url, store, target, supervisor)
@@ -64,8 +70,11 @@ async def serve(home: Home, port: int, gateway_port: int) -> None:
             await supervisor.start()
             _announce(home, url, gateway.url)
             stop = asyncio.create_task(stopping.wait())
+            leaving = asyncio.create_task(_end_with(stage, stopping)) if stage is not None else None
             await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
             stop.cancel()
+            if leaving is not None:
+                leaving.cancel()
         finally:
             await supervisor.stop()
             if stopping.is_set():
@@ -76,6 +85,14 @@ async def serve(home: Home, port: int, gateway_port: int) -> None:
             await serving
             home.address_file.unlink(missing_ok=True)
             store.close()
+
+
+async def _end_with(stage: Stage, stopping: asyncio.Event) -> None:
+    """End everything as soon as nobody rehearses any more, however that came about."""
+    while stage.is_held():  # noqa: ASYNC110 -- a lock tells nobody that it is free
+        await asyncio.sleep(STAGE_SECONDS)
+    log.info("the rehearsal is over: ending")
+    stopping.set()
 
 
 @contextmanager

@@ -74,6 +74,7 @@ def examine(home: Path) -> list[Finding]:
         *check_home(home),
         check_disk(home),
         *check_running(home),
+        *check_rehearsal(home),
         *(check_runtime(name, distributions) for name, distributions in RUNTIMES.items()),
         check_promtool(),
         check_descriptors(*resource.getrlimit(resource.RLIMIT_NOFILE)),
@@ -241,6 +242,15 @@ def check_deployments(client: Client) -> Iterator[Finding]:
         else:
             level = Level.FAIL if str(status.get("stable")) == short else Level.WARN
             yield Finding(f"deployment {name}", level, told, f"tidegate logs {name} --revision {short}")
+
+
+def check_rehearsal(home: Path) -> Iterator[Finding]:
+    """Look for a rehearsal that was killed; nothing is said where there is none."""
+    from tidegate.controller import launch
+
+    if launch.left_on_stage(home):
+        left = "one that was killed left files, and maybe processes"
+        yield Finding("rehearsal", Level.WARN, left, "tidegate rehearse --clear")
 
 
 def check_runtime(

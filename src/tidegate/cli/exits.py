@@ -28,6 +28,7 @@ class ExitCode(IntEnum):
     NOT_FOUND = 5, "there is no such deployment, revision or rollout"
     UNAVAILABLE = 6, "the controller, the gateway or something they need does not answer"
     WAITS_FOR_PERSON = 7, "the rollout is paused until you promote, resume or abort it"
+    HAS_A_HOLE = 8, "a rehearsal found a fault that was not taken back, or that harmed stable"
     INTERRUPTED = 130, "interrupted from the keyboard; what was begun goes on"
 
 

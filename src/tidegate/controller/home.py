@@ -53,6 +53,11 @@ class Home:
         return self.root / "logs"
 
     @property
+    def rehearsal(self) -> Path:
+        """The folder of the rehearsal that is under way; see `controller.stage`."""
+        return self.root / "rehearsal"
+
+    @property
     def controller_log(self) -> Path:
         return self.logs / "controller.log"
 
@@ -63,6 +68,10 @@ class Home:
     def recording(self, deployment: str, rollout: int) -> Path:
         """Return the file of all that the judge was shown in a rollout, look by look."""
         return self.report(deployment, rollout, "looks.jsonl")
+
+    def rehearsed(self, deployment: str, moment: str, suffix: str) -> Path:
+        """Return the file of a rehearsal's report; `suffix` is "json", "md" or "html"."""
+        return self.root / "rehearsals" / deployment / f"{moment}.{suffix}"
 
     def rules(self, deployment: str) -> Path:
         return self.root / "monitoring" / f"{deployment}.rules.yml"

@@ -22,6 +22,7 @@ from tidegate.boot import birth_of
 from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 from tidegate.controller.home import Home, read_json, write_atomically
 from tidegate.gateway.os_process import OsProcess, find_by_argument
+from tidegate.controller.stage import Stage
 
 DEFAULT_PORT = 8081
 DEFAULT_GATEWAY_PORT = 8080
@@ -53,12 +54,15 @@ def running(home: Path) -> ControllerInfo | None:
     return _info(place, address)
 
 
-def ensure_running(home: Path, port: int | None, gateway_port: int | None) -> ControllerInfo:
+def ensure_running(
+    home: Path, port: int | None, gateway_port: int | None, stage: Stage | None = None
+) -> ControllerInfo:
     """Return the controller of this home, starting it in the background when it does not run.
 
     Args:
         port, gateway_port: for a controller that has to be started; None: those that it had last, else 8081 and 8080.
             0 takes any free port.
+        stage: of the rehearsal that the controller is for.
 
     Raises:
         InvalidInput: a port is taken, or the running controller has other ports than those asked for.
@@ -78,6 +82,7 @@ def ensure_running(home: Path, port: int | None, gateway_port: int | None) -> Co
             [
                 *(sys.executable, "-m", "tidegate.api", "--home", str(home)),
                 *("--port", str(ports["port"]), "--gateway-port", str(ports["gateway_port"])),
+                *(("--stage", str(stage.root)) if stage is not None else ()),
             ],
             stdin=subprocess.DEVNULL,
             stdout=stream,
@@ -127,13 +132,15 @@ def dry_run(home: Path, request: Mapping[str, Any], override_freeze: str | None,
 
 
 def stop(home: Path) -> list[str]:
-    """End the controller, the gateway and every replica of this home; what is in the store stays.
+    """End the controller, the gateway and every replica of this home, those of a rehearsal included.
+
+    What is in the store stays.
 
     Returns:
         What was ended, for people; empty when nothing ran.
     """
     place = Home(home)
-    ended: list[str] = []
+    ended = clear_stage(Stage(place.rehearsal))
     address = read_json(place.address_file)
     process = _process(address) if address is not None else None
     if address is not None and process is not None:
@@ -149,6 +156,28 @@ def stop(home: Path) -> list[str]:
     place.address_file.unlink(missing_ok=True)
     if place.root.exists():
         ended += asyncio.run(_stop_orphans(place))
+    return ended
+
+
+def left_on_stage(home: Path) -> bool:
+    """Say whether a rehearsal that was killed left something behind below this home."""
+    stage = Stage(Home(home).rehearsal)
+    return stage.home.exists() and not stage.is_held()
+
+
+def clear_stage(stage: Stage) -> list[str]:
+    """End what runs of a rehearsal and remove its files; return what was ended, for people.
+
+    Whoever still rehearses there finds its controller gone and ends, too.
+    """
+    if not stage.home.exists():
+        return []
+    ended = [f"rehearsal: {what}" for what in stop(stage.home)]
+    # A controller that was only just being started has no address yet. It ends by itself when it finds nobody there.
+    deadline = time.monotonic() + STOP_SECONDS
+    while not stage.is_held() and _locked(Home(stage.home)) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    shutil.rmtree(stage.home, ignore_errors=True)
     return ended
 
 
@@ -220,7 +249,7 @@ def _lost_race(home: Path) -> ControllerInfo | None:
     """When another process started the controller at the same time, wait for that one to answer."""
     place = Home(home)
     deadline = time.monotonic() + START_SECONDS / 4
-    while time.monotonic() < deadline and place.lock_file.exists() and _locked(place):
+    while time.monotonic() < deadline and _locked(place):
         info = running(home)
         if info is not None:
             return info
@@ -231,7 +260,10 @@ def _lost_race(home: Path) -> ControllerInfo | None:
 def _locked(place: Home) -> bool:
     import fcntl
 
-    descriptor = os.open(place.lock_file, os.O_RDWR)
+    try:
+        descriptor = os.open(place.lock_file, os.O_RDWR)
+    except FileNotFoundError:
+        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

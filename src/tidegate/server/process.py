@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from prometheus_client import disable_created_metrics
 
 from tidegate.artifact.bundle import Bundle, load_model, read_bundle, verify_bundle
 from tidegate.contract.errors import Conflict, TidegateError
+from tidegate.contract.faults import Fault
 from tidegate.runtime.base import Model
 from tidegate.runtime.frameworks import import_framework
 from tidegate.server.allocator import return_free_memory
@@ -93,6 +95,8 @@ class ReplicaProcess:
         self._grpc_ending: asyncio.Task[None] | None = None
         self._exit_code = Exit.OK
         self._model: Model | None = None
+        #: Lets the fault of a rehearsal begin.
+        self._arm_fault: Callable[[], None] | None = None
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -151,6 +155,8 @@ class ReplicaProcess:
         seconds = perf_counter() - started
         self._replica.metrics.model_load_seconds = seconds
         log.info("ready", extra={"fields": {"load_seconds": round(seconds, 3)}})
+        if self._arm_fault is not None:
+            self._arm_fault()
         self._ready(seconds)
 
     def _unservable(self, error: BaseException) -> None:
@@ -176,11 +182,21 @@ class ReplicaProcess:
     def _load(self) -> Model:
         verify_bundle(self._bundle)
         model = load_model(self._bundle, threads=1)
+        if self._settings.fault is not None:
+            model = self._with_fault(model, self._settings.fault)
         gc.collect()
         return_free_memory()
         gc.freeze()  # what is loaded now lives as long as the process: no collection needs to look at it again
         gc.set_threshold(*_GC_THRESHOLD)
         return model
+
+    def _with_fault(self, model: Model, fault: Fault) -> Model:
+        from tidegate.server.faults import FaultyModel
+
+        log.warning("a rehearsal: %s", fault)
+        faulty = FaultyModel(model, fault)
+        self._arm_fault = faulty.arm
+        return faulty
 
     def _begin_to_stop(self) -> bool:
         was_ready = self._replica.is_ready

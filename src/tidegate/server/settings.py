@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidegate.contract.errors import InvalidInput
+from tidegate.contract.faults import Fault, parse_fault
 from tidegate.server.cache.build import CacheSettings
 from tidegate.server.protocols.base import Identity, Limits
 
@@ -73,6 +75,7 @@ class ServerSettings:
         grace_seconds: how long requests in flight may then take before they are given up.
         grpc_port: where to listen for gRPC, on the same host; 0 takes a free port, None does without gRPC.
         worker: for one of the worker processes of a supervisor; None for a process of its own.
+        fault: what a rehearsal wants to go wrong; None, always but in a rehearsal, for nothing.
     """
 
     bundle: Path
@@ -95,6 +98,7 @@ class ServerSettings:
     limits: Limits
     grpc_port: int | None = None
     worker: WorkerLinks | None = None
+    fault: Fault | None = None
 
 
 def _at_least(lowest: float, kind: type = int):  # type: ignore[no-untyped-def]
@@ -112,6 +116,13 @@ def _share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value
+
+
+def _fault(text: str) -> Fault:
+    try:
+        return parse_fault(text)
+    except InvalidInput as error:
+        raise argparse.ArgumentTypeError(error.message) from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -149,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--run-dir", type=Path, required=True, help="folder for the lock and state.json")
     parser.add_argument("--drain-seconds", type=amount, default=1.0, help="accept this long after SIGTERM")
     parser.add_argument("--grace-seconds", type=amount, default=30.0, help="then finish what is in flight")
+    parser.add_argument("--fault", type=_fault, help="in a rehearsal: what goes wrong, such as errors=20%%")
     worker = parser.add_argument_group("for a worker process, given by its supervisor")
     worker.add_argument("--worker", type=int, help="its index among the replica's workers")
     worker.add_argument("--listen-fd", type=int, help="the listening socket that all workers share")
@@ -189,7 +201,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> ServerSettings:
         threads=given.threads,
         queue_limit=given.queue,
         queue_bytes=int(given.queue_mib * 1024 * 1024),
-        batch_requests=given.max_batch,
+        batch_requests=1 if given.fault is not None and given.fault.is_chance else given.max_batch,
         batch_rows=given.max_batch_rows,
         timeout_seconds=given.timeout_seconds,
         prediction_log=(
@@ -210,4 +222,5 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> ServerSettings:
         limits=Limits(body_bytes=int(given.max_body_mib * 1024 * 1024), rows=given.max_rows),
         grpc_port=given.grpc_port,
         worker=_worker_links(given),
+        fault=given.fault,
     )

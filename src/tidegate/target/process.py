@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -61,6 +62,23 @@ def server_command(spec: RevisionSpec, index: int, run_dir: Path) -> list[str]:
         return [sys.executable, "-m", "tidegate.server", *_words(options)]
     options = {**listening, "--model": spec.model_name, "--workers": spec.workers}
     return [sys.executable, "-m", "tidegate.server.supervisor", *_words(options), "--", *_words(serving)]
+
+
+def with_faults(command: Command, faults: Path) -> Command:
+    """Return a command that injects faults, in a rehearsal.
+
+    Args:
+        faults: a JSON object with a fault (`contract.faults`) for each revision that has one, by its number as text; it
+            is read anew for every process.
+    """
+
+    def faulty(spec: RevisionSpec, index: int, run_dir: Path) -> list[str]:
+        fault = json.loads(faults.read_text(encoding="utf-8")).get(str(spec.ref.revision))
+        words = command(spec, index, run_dir)
+        # Last in the line they are the server's own options, whether or not a supervisor hands them on.
+        return words if fault is None else [*words, "--fault", str(fault)]
+
+    return faulty
 
 
 def _words(options: Mapping[str, object]) -> list[str]:

@@ -1,0 +1,114 @@
+"""What a rehearsal does, decided before it begins: the copy's request, its faults, its traffic. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from tidegate.contract.errors import NotReady
+from tidegate.contract.faults import Fault, FaultKind, parse_fault
+from tidegate.contract.quantities import Throughput
+from tidegate.contract.request import DeploymentRequest, ModelArtifact
+from tidegate.contract.serving import Cache, PredictionLog
+from tidegate.gate import readiness
+from tidegate.gate.readiness import Level
+
+#: What is injected when nothing is said.
+EVERY_FAULT = tuple(FaultKind)
+#: Of what the machine could do, the part that a rehearsal takes unless it is told a rate: the rest is for users.
+SHARE_OF_THE_MACHINE = 0.25
+_LEAST_RPS = 2.0
+
+
+def faults_of(words: Sequence[str], request: DeploymentRequest) -> tuple[Fault, ...]:
+    """Read the faults of a rehearsal; without words every kind once. Raises InvalidInput."""
+    objective = request.serving_requirements.latency_p99
+    return tuple(parse_fault(word, objective=objective, field="--fault") for word in words or EVERY_FAULT)
+
+
+def copy_of(request: DeploymentRequest, bundle: PurePath, take: int) -> DeploymentRequest:
+    """Return the request that deploys a copy of what the request deployed, so that nobody else hears of it.
+
+    Args:
+        bundle: its folder, in the home in which the copy is deployed.
+        take: 0 for stable, then 1, 2, … for candidates: each is a revision of its own.
+    """
+    artifact = ModelArtifact(path=str(bundle), version=f"rehearsal-{take}")
+    return request.model_copy(
+        update={
+            "model_artifact": artifact,
+            "notifications": (),
+            "hooks": (),
+            "prediction_log": PredictionLog(),
+            "cache": Cache(),
+            "gates": request.gates.model_copy(update={"vulnerabilities": None, "allow_breaking": False}),
+        }
+    )
+
+
+def left_out(request: DeploymentRequest) -> tuple[str, ...]:
+    """Return a sentence for each part of the deployment that its copies do without."""
+    found = []
+    if request.notifications or request.hooks:
+        found.append("nobody is notified and no hook is asked")
+    if request.prediction_log.sink is not None:
+        found.append("predictions are not logged")
+    if request.cache.store != "off":
+        found.append("answers are not cached: equal requests would hide a fault")
+    return tuple(found)
+
+
+def refuse_too_little_memory(request: DeploymentRequest, model_bytes: int, leak_bytes: int, free_bytes: int) -> None:
+    """Raise NotReady when the copies of stable and candidate do not fit beside what runs.
+
+    Args:
+        model_bytes: what the model adds to a process.
+        leak_bytes: what a leak may hold in each process of the candidate; 0 without one.
+    """
+    resources = request.infrastructure.resources
+    # As if both had half the leak each: together they hold as much.
+    finding = readiness.memory(model_bytes + leak_bytes // 2, 2 * resources.replicas, resources.workers, free_bytes)
+    if finding.level is Level.FAIL:
+        raise NotReady(
+            f"a rehearsal of {request.name!r} cannot begin: beside what serves, copies of stable and candidate are "
+            f"needed; {finding.reason}",
+            subject=request.name,
+            hint="rehearse on a machine like this one, or end what takes memory",
+        )
+
+
+def rate(asked: Throughput | None, request: DeploymentRequest, answer_seconds: float, cores: int) -> tuple[float, str]:
+    """Return how many requests to send per second, and why so many.
+
+    Args:
+        asked: what the user says; None for the deployment's throughput, as far as the machine bears it.
+        answer_seconds: how long one answer takes, client and gateway included, while nothing else is asked.
+        cores: of this machine.
+    """
+    if asked is not None:
+        return asked.rps, f"{asked}, as asked"
+    throughput = request.serving_requirements.throughput
+    borne = max(_LEAST_RPS, SHARE_OF_THE_MACHINE * cores / max(answer_seconds, 1e-4))
+    if throughput.rps <= borne:
+        return throughput.rps, f"{throughput}, the deployment's throughput"
+    told = f"{borne:.0f}rps, a quarter of what this machine bears; the deployment's throughput is {throughput}"
+    return borne, told
+
+
+def blind_spots(request: DeploymentRequest, kinds: Sequence[FaultKind]) -> dict[FaultKind, tuple[str, ...]]:
+    """Return what to add to a request, for each kind of fault that nothing in it can see."""
+    found: dict[FaultKind, tuple[str, ...]] = {}
+    if FaultKind.WRONG_ANSWERS in kinds and not sees_wrong_answers(request):
+        found[FaultKind.WRONG_ANSWERS] = (
+            f"golden requests: tidegate golden record {request.name}, then gates.golden (--golden)",
+            "a shadow step before the first weight, with a limit: steps: [{shadow: 20}, …], analysis.disagreement: 1%",
+        )
+    return found
+
+
+def sees_wrong_answers(request: DeploymentRequest) -> bool:
+    """Say whether the request holds the candidate to its answers, before or during the steps."""
+    is_compared = any(step.shadow is not None for step in request.trial) and request.analysis.disagreement is not None
+    signal = request.analysis.signals.disagreement
+    counts = is_compared and signal.critical and not signal.dry_run
+    return counts or request.gates.golden is not None
