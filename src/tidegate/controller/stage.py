@@ -2,8 +2,8 @@
 
 - `held`: locked (`flock`) by who rehearses, for as long as it lives. The controller in there ends, and ends all that it
   started, when nobody holds it; so no rehearsal outlives the command that began it, even one ended with SIGKILL.
-- `faults.json`: the fault of each revision that has one; see `target.process.with_faults`.
-- `home/`: like any other, and removed at the end.
+- `home/`: like any other, and removed at the end. Its `faults.json` has the fault of each revision that has one; see
+  `target.process.with_faults`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Stage:
 
     @property
     def faults_file(self) -> Path:
-        return self.root / "faults.json"
+        return self.home / "faults.json"
 
     @property
     def _lock_file(self) -> Path:

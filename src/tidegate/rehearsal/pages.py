@@ -97,9 +97,13 @@ def _hit(requests: Mapping[str, int]) -> str:
 def sentences(told: Mapping[str, Any]) -> list[str]:
     """Return what is to be said below the table."""
     traffic = told["traffic"]
-    said = [f"Traffic: {traffic['rate']}; {traffic['different']} different requests, {traffic['inputs']}."]
+    said = [f"Traffic: {traffic['rate']}; {different(traffic['different'])}: {traffic['inputs']}."]
     said += [f"In the rehearsal {sentence}." for sentence in told["left_out"]]
     return said
+
+
+def different(count: int) -> str:
+    return "always the same request" if count == 1 else f"{count} different requests in turn"
 
 
 def advice(told: Mapping[str, Any]) -> list[str]:

@@ -38,7 +38,7 @@ STABLE = 1
 #: For each fault, when nothing is said.
 TIME_LIMIT = Duration.parse("10m")
 
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.2
 #: How long the copy of stable may take to serve, and to serve again after a copy with a fault was promoted.
 _READY_SECONDS = 120.0
 #: Answers to requests that were under way at the end of a rollout.
@@ -102,14 +102,17 @@ def rehearse(home: Path, name: str, settings: Settings | None = None, tell: Tell
         tell(Progress(f"nothing in the request of {name} can see {kind.value.replace('-', ' ')}"))
     with _stage(place, tell) as stage:
         play = _Play(stage, subject, settings, tell)
+        tell(Progress(f"starting a copy of {name}, revision {subject.revision}"))
         play.open()
-        expected = play.learn(inputs.bodies)
-        rate, why = script.rate(
-            settings.traffic, subject.request, expected.answer_seconds, len(os.sched_getaffinity(0))
-        )
-        tell(Progress(f"{why}; {len(expected.bodies)} different requests: {inputs.source}"))
-        found = [play.take(number, fault, expected, rate) for number, fault in enumerate(faults, start=1)]
-        play.close()
+        try:
+            expected = play.serve(inputs.bodies)
+            rate, why = script.rate(settings.traffic, subject.request, expected.answer_seconds, _cores())
+            tell(Progress(f"{why}; {pages.different(len(expected.bodies))}: {inputs.source}"))
+            found = [play.take(number, fault, expected, rate) for number, fault in enumerate(faults, start=1)]
+            play.close()
+        except TidegateError as error:
+            play.refuse_ended(error)
+            raise
     told = pages.document(
         name=name,
         revision=subject.revision,
@@ -198,29 +201,40 @@ class _Play:
         self._total = len(settings.faults) or len(script.EVERY_FAULT)
 
     def open(self) -> None:
-        """Start the controller and have the copy of stable serve."""
+        """Start the controller."""
         subject, stage = self._subject, self._stage
-        self._tell(Progress(f"starting a copy of {subject.name}, revision {subject.revision}"))
         Home(stage.home).create()
         # The very bundle, and no second copy on the disk. It is read-only.
         (Home(stage.home).bundles / subject.bundle.folder.name).symlink_to(subject.bundle.folder)
         stage.set_faults({})
         launch.ensure_running(stage.home, 0, 0, stage)
+
+    def serve(self, bodies: tuple[bytes, ...]) -> Expected:
+        """Have the copy of stable serve, and learn what it answers."""
+        name = self._subject.name
         with self._client() as client:
             accepted = client.deploy(self._document(0), by="rehearsal")
             assert accepted["rollout"] is not None  # noqa: S101 (the home was empty)
-            rollout = client.wait(subject.name, accepted["rollout"], timeout_seconds=_READY_SECONDS)
+            rollout = self._ended(client, accepted["rollout"])
             if rollout["phase"] != "promoted":
-                raise Unavailable(f"the copy of stable does not serve: {rollout['reason']}", subject=subject.name)
-            self._url = f"{client.status(subject.name)['url'].rstrip('/')}/predict"
+                raise Unavailable(f"the copy of stable does not serve: {rollout['reason']}", subject=name)
+            self._url = f"{client.status(name)['url'].rstrip('/')}/predict"
+        return learn(self._url, bodies, self._subject.request.traffic.timeout.seconds)
+
+    def refuse_ended(self, error: TidegateError) -> None:
+        """Raise Unavailable when the rehearsal's controller is gone: that is why whatever failed did."""
+        if launch.running(self._stage.home) is None:
+            raise Unavailable(
+                "the rehearsal was ended from outside",
+                subject=self._subject.name,
+                got=error.message,
+                hint="was it `tidegate down`? Begin again with: tidegate rehearse",
+            ) from error
 
     def close(self) -> None:
         """See that the copy of stable still serves."""
         with self._client() as client:
             client.predict(self._subject.name, [dict(row) for row in self._subject.bundle.sample[:1]])
-
-    def learn(self, bodies: tuple[bytes, ...]) -> Expected:
-        return learn(self._url, bodies, self._subject.request.traffic.timeout.seconds)
 
     def take(self, number: int, fault: Fault, expected: Expected, rate: float) -> Finding:
         """Deploy the copy with one fault and watch what becomes of it."""
@@ -242,7 +256,8 @@ class _Play:
             traffic.stop()
         finding = replace(finding, answers=findings.answers_of(traffic.since(began), STABLE))
         finding = replace(finding, advice=findings.advised(finding, request))
-        self._say(number, fault, f"{finding.ending.value}: {finding.reason}")
+        by = f"taken back by {', '.join(finding.signals)}" if finding.detected else f"not taken back: {finding.ending}"
+        self._say(number, fault, by)
         with self._client() as client:
             self._restore(client)
         return finding
@@ -274,7 +289,7 @@ class _Play:
         said = ""
         waiting_since: float | None = None
         while True:
-            rollout = self._look(client, rollout_id)
+            rollout = client.rollout(rollout_id)
             sentence = _sentence(rollout)
             if sentence != said:
                 self._say(number, fault, sentence)
@@ -296,18 +311,17 @@ class _Play:
                     client.resume(self._subject.name, by="rehearsal", reason="nothing was seen at the gate")
             time.sleep(_POLL_SECONDS)
 
-    def _look(self, client: Client, rollout_id: str) -> Rollout:
-        try:
-            return client.rollout(rollout_id)
-        except Unavailable as error:
-            if launch.running(self._stage.home) is None:
-                raise Unavailable(
-                    "the rehearsal was ended from outside",
-                    subject=self._subject.name,
-                    got=error.message,
-                    hint="was it `tidegate down`? Begin again with: tidegate rehearse",
-                ) from error
-            raise
+    def _ended(self, client: Client, rollout_id: str) -> Rollout:
+        """Wait for the end of a rollout that has nothing to prove; return it."""
+        deadline = time.monotonic() + _READY_SECONDS
+        while time.monotonic() < deadline:
+            rollout = client.rollout(rollout_id)
+            if has_ended(rollout):
+                return rollout
+            time.sleep(_POLL_SECONDS)
+        raise Unavailable(
+            f"a copy of {self._subject.name} was not ready within {_READY_SECONDS:.0f} s", subject=self._subject.name
+        )
 
     def _restore(self, client: Client) -> None:
         """Have the healthy copy serve all again, and nothing else run."""
@@ -315,10 +329,11 @@ class _Play:
         rollout = client.status(name).get("rollout")
         if rollout is not None and not has_ended(rollout):
             client.abort(name, by="rehearsal", reason="the rehearsal of this fault is over")
-            client.wait(name, rollout["id"], timeout_seconds=_READY_SECONDS, until_person=False)
+            self._ended(client, rollout["id"])
         if client.status(name)["stable"] != STABLE:
             back = client.rollback(name, to=STABLE, by="rehearsal", reason="the fault was promoted")
-            client.wait(name, back["rollout"], timeout_seconds=_READY_SECONDS)
+            assert back["rollout"] is not None  # noqa: S101 (it was another one that was stable)
+            self._ended(client, back["rollout"])
 
     def _document(self, take: int) -> dict[str, Any]:
         bundle = Home(self._stage.home).bundles / self._subject.bundle.folder.name
@@ -329,6 +344,10 @@ class _Play:
 
     def _say(self, number: int, fault: Fault, sentence: str) -> None:
         self._tell(Progress(f"{fault}: {sentence}", number, self._total))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def _sentence(rollout: Rollout) -> str:
