@@ -26,6 +26,7 @@ class Ending(StrEnum):
     WAITS = "waits for a person"
     PROMOTED = "promoted"
     TIME_LIMIT = "not detected in time"
+    ENDED = "ended by somebody"
 
 
 @dataclass(frozen=True)

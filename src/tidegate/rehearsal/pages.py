@@ -118,7 +118,9 @@ def verdict(told: Mapping[str, Any]) -> str:
         what = "the fault was" if count == 1 else f"all {count} faults were"
         return f"{told['deployment']}: the net holds; {what} taken back, and stable served all the time."
     missed = sum(not fault["detected"] for fault in told["faults"])
-    what = f"{missed} of {count} faults were not taken back" if missed else "stable itself failed requests"
+    what = f"{missed} of {count} faults {'was' if missed == 1 else 'were'} not taken back"
+    if not missed:
+        what = "stable itself failed requests"
     return f"{told['deployment']}: the net has a hole; {what}."
 
 

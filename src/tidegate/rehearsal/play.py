@@ -41,6 +41,7 @@ TIME_LIMIT = Duration.parse("10m")
 _POLL_SECONDS = 0.2
 #: How long the copy of stable may take to serve, and to serve again after a copy with a fault was promoted.
 _READY_SECONDS = 120.0
+_ENDINGS = {"promoted": Ending.PROMOTED, "rolled_back": Ending.ROLLED_BACK}
 #: Answers to requests that were under way at the end of a rollout.
 _TAIL_SECONDS = 0.5
 
@@ -295,7 +296,7 @@ class _Play:
                 self._say(number, fault, sentence)
                 said = sentence
             if has_ended(rollout):
-                return Ending.PROMOTED if rollout["phase"] == "promoted" else Ending.ROLLED_BACK
+                return _ENDINGS.get(rollout["phase"], Ending.ENDED)
             if time.time() >= deadline:
                 return Ending.TIME_LIMIT
             if rollout["phase"] != "paused":
