@@ -117,3 +117,10 @@ def test_the_page_on_ab_tests_runs(reader: Reader) -> None:
 def test_the_page_on_forecasts_runs(reader: Reader) -> None:
     reader.follow(read(HOW_TO / "forecast-and-replay.md"))
     assert "None" not in reader.told
+
+
+def test_the_page_on_rehearsals_finds_a_hole_and_mends_it(reader: Reader) -> None:
+    reader.type(FORGET)
+    reader.follow(read(HOW_TO / "rehearse-a-rollback.md"))
+    assert reader.told == "No rehearsal was left behind.\n"
+    assert len(list((reader.home / "rehearsals" / "churn").glob("*.html"))) == 2

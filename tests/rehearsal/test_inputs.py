@@ -12,7 +12,7 @@ from tidegate.artifact.build import BuildRequest, build_bundle
 from tidegate.artifact.bundle import Bundle, read_bundle
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.request import parse_request
-from tidegate.rehearsal.inputs import body_of, inputs_of
+from tidegate.rehearsal.inputs import Inputs, body_of, inputs_of
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,11 @@ def document(**fields: object) -> dict[str, object]:
     return {"name": "late", "modelArtifact": {"path": "/m"}, "servingRequirements": {}, **fields}
 
 
+def sent(request: dict[str, object], revision: int, bundle: Bundle, given: Path | None = None) -> Inputs:
+    parsed = parse_request(request)
+    return inputs_of(parsed, parsed, revision, bundle, given)
+
+
 def test_a_line_of_a_prediction_log_becomes_the_rows_that_were_sent() -> None:
     line = {"request_id": "r", "rows": 2, "inputs": {"x": [1.5, None], "c": ["a", "b"]}, "outputs": {"y": [0, 1]}}
     assert orjson.loads(body_of(line) or b"") == {"records": [{"x": 1.5, "c": "a"}, {"x": None, "c": "b"}]}
@@ -41,11 +46,11 @@ def test_a_body_for_predict_stays_as_it_is_and_anything_else_is_none() -> None:
 
 
 def test_without_a_log_the_sample_and_the_golden_requests_are_sent(bundle: Bundle, tmp_path: Path) -> None:
-    sampled = inputs_of(parse_request(document()), 1, bundle, None)
+    sampled = sent(document(), 1, bundle)
     assert [orjson.loads(body)["records"] for body in sampled.bodies] == [[dict(row)] for row in bundle.sample]
     golden = tmp_path / "golden.json"
     golden.write_bytes(orjson.dumps({"requests": [{"predict": [dict(bundle.sample[0])]}]}))
-    both = inputs_of(parse_request(document(gates={"golden": str(golden)})), 1, bundle, None)
+    both = sent(document(gates={"golden": str(golden)}), 1, bundle)
     assert len(both.bodies) == len(sampled.bodies) + 1
     assert "golden" in both.source
 
@@ -53,15 +58,13 @@ def test_without_a_log_the_sample_and_the_golden_requests_are_sent(bundle: Bundl
 def test_what_the_replicas_of_the_revision_logged_is_sent_before_anything_made_up(
     bundle: Bundle, tmp_path: Path
 ) -> None:
-    request = parse_request(
-        document(predictionLog={"sink": f"jsonl:{tmp_path}/{{deployment}}.{{revision}}.{{replica}}.jsonl"})
-    )
+    request = document(predictionLog={"sink": f"jsonl:{tmp_path}/{{deployment}}.{{revision}}.{{replica}}.jsonl"})
     line = orjson.dumps({"rows": 1, "inputs": {"x": [7]}, "outputs": {}})
     (tmp_path / "late.2.0.jsonl").write_bytes(line + b"\n" + line[:9])
     (tmp_path / "late.2.1.jsonl").write_bytes(line + b"\n")
-    assert [orjson.loads(body) for body in inputs_of(request, 2, bundle, None).bodies] == [{"records": [{"x": 7}]}] * 2
-    assert "prediction log" in inputs_of(request, 2, bundle, None).source
-    assert "sample" in inputs_of(request, 3, bundle, None).source
+    assert [orjson.loads(body) for body in sent(request, 2, bundle).bodies] == [{"records": [{"x": 7}]}] * 2
+    assert "prediction log" in sent(request, 2, bundle).source
+    assert "sample" in sent(request, 3, bundle).source
 
 
 def test_a_file_without_anything_to_send_is_refused(bundle: Bundle, tmp_path: Path) -> None:
@@ -69,4 +72,4 @@ def test_a_file_without_anything_to_send_is_refused(bundle: Bundle, tmp_path: Pa
     empty.write_text("null\nno json\n")
     for path in (empty, tmp_path / "missing.jsonl", tmp_path):
         with pytest.raises(InvalidInput, match="--inputs"):
-            inputs_of(parse_request(document()), 1, bundle, path)
+            sent(document(), 1, bundle, path)

@@ -30,11 +30,14 @@ class Inputs:
     source: str
 
 
-def inputs_of(request: DeploymentRequest, revision: int, bundle: Bundle, given: Path | None) -> Inputs:
+def inputs_of(
+    request: DeploymentRequest, serving: DeploymentRequest, revision: int, bundle: Bundle, given: Path | None
+) -> Inputs:
     """Return what to send.
 
     Args:
-        revision: that serves; its replicas' prediction logs are looked for.
+        request: of the candidate; it may name golden requests.
+        serving, revision: that serves, and the request that made it; its replicas' prediction logs are looked for.
         given: a file of JSON lines, each a record of a prediction log or a body for `/predict`; None to look for some.
 
     Raises:
@@ -42,7 +45,7 @@ def inputs_of(request: DeploymentRequest, revision: int, bundle: Bundle, given: 
     """
     if given is not None:
         return Inputs(_from_file(given), f"{given.name}")
-    logged = [body for path in _logs(request, revision) if path.is_file() for body in _logged(path)]
+    logged = [body for path in _logs(serving, revision) if path.is_file() for body in _logged(path)]
     if logged:
         return Inputs(tuple(logged[:MOST_BODIES]), "what users sent, from the prediction log")
     golden = _golden(request)

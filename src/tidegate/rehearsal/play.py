@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -54,12 +54,15 @@ class Settings:
         faults: as typed; every kind once when empty.
         traffic: requests to send; None for the deployment's throughput, as far as the machine bears it.
         time_limit: for each fault, from its deployment on.
+        request: the document of a candidate to come, with absolute paths: its steps, analysis and gates are rehearsed,
+            and its model is not looked at; None for the document that the stable revision was deployed with.
         inputs: a file of JSON lines to send; None for what was logged, else golden requests and the bundle's sample.
     """
 
     faults: tuple[str, ...] = ()
     traffic: Throughput | None = None
     time_limit: Duration = TIME_LIMIT
+    request: Mapping[str, Any] | None = None
     inputs: Path | None = None
 
 
@@ -93,9 +96,9 @@ def rehearse(home: Path, name: str, settings: Settings | None = None, tell: Tell
     settings = settings or Settings()
     place = Home(home)
     began = datetime.now(UTC)
-    subject = _subject(place, name)
+    subject = _subject(place, name, settings.request)
     faults = script.faults_of(settings.faults, subject.request)
-    inputs = inputs_of(subject.request, subject.revision, subject.bundle, settings.inputs)
+    inputs = inputs_of(subject.request, subject.serving, subject.revision, subject.bundle, settings.inputs)
     leak = LEAK_LIMIT_BYTES if any(fault.kind is FaultKind.MEMORY_LEAK for fault in faults) else 0
     free = measure(home).free_memory_bytes
     script.refuse_too_little_memory(subject.request, subject.bundle.manifest.memory_bytes, leak, free)
@@ -135,15 +138,22 @@ def clear(home: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class _Subject:
-    """What is rehearsed: the revision that serves, with its request and bundle."""
+    """What is rehearsed.
+
+    Attributes:
+        revision: that serves.
+        serving: the request that it was deployed with.
+        request: how the next candidate is tried.
+    """
 
     name: str
     revision: int
+    serving: DeploymentRequest
     request: DeploymentRequest
     bundle: Bundle
 
 
-def _subject(place: Home, name: str) -> _Subject:
+def _subject(place: Home, name: str, given: Mapping[str, Any] | None) -> _Subject:
     with Client.connect(place.root) as client:
         status, history = client.status(name), client.history(name)
     rollout = status.get("rollout")
@@ -167,7 +177,9 @@ def _subject(place: Home, name: str) -> _Subject:
             expected="a model that Tidegate serves itself",
             got=f"the runtime {bundle.manifest.runtime}",
         )
-    return _Subject(name, number, parse_request(found["request"]), bundle)
+    serving = parse_request(found["request"])
+    request = serving if given is None else parse_request(given).model_copy(update={"name": name})
+    return _Subject(name, number, serving, request, bundle)
 
 
 @contextmanager
@@ -338,7 +350,8 @@ class _Play:
 
     def _document(self, take: int) -> dict[str, Any]:
         bundle = Home(self._stage.home).bundles / self._subject.bundle.folder.name
-        return script.copy_of(self._subject.request, bundle, take).as_document()
+        request = self._subject.request if take else self._subject.serving
+        return script.copy_of(request, bundle, take).as_document()
 
     def _client(self) -> Client:
         return Client.connect(self._stage.home)

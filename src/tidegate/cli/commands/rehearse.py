@@ -25,6 +25,16 @@ def rehearse(
         typer.Argument(metavar="NAME", help="The deployment.", autocompletion=deployment_names, show_default=False),
     ] = None,
     *,
+    file: Annotated[
+        str | None,
+        typer.Option(
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="The request document of the next candidate, YAML or JSON; its model need not exist.",
+            show_default="the one that the stable revision was deployed with",
+        ),
+    ] = None,
     fault: Annotated[
         list[str] | None,
         typer.Option(
@@ -70,8 +80,10 @@ def rehearse(
 
     $ tidegate rehearse churn
     $ tidegate rehearse churn --fault errors=5% --fault wrong-answers --traffic 50rps
+    $ tidegate rehearse churn -f next.yaml
     $ tidegate rehearse churn --time-limit 3m --output json > rehearsal.json
     """
+    from tidegate.cli.document import planned_request_from
     from tidegate.contract.quantities import Duration, Throughput
     from tidegate.rehearsal import Progress, Settings
     from tidegate.rehearsal import rehearse as play
@@ -86,6 +98,7 @@ def rehearse(
         faults=tuple(fault or ()),
         traffic=Throughput.parse(traffic, field="--traffic") if traffic is not None else None,
         time_limit=Duration.parse(time_limit, field="--time-limit"),
+        request=planned_request_from({}, file, Path.cwd()) if file is not None else None,
         inputs=Path(inputs) if inputs is not None else None,
     )
 
