@@ -40,7 +40,17 @@ def test_without_words_every_kind_of_fault_is_rehearsed_once() -> None:
 def test_a_copy_keeps_how_it_is_tried_and_tells_nobody() -> None:
     original = request(
         steps=[{"shadow": 20}, 10, 100],
-        analysis={"disagreement": "1%", "margin": "3%"},
+        analysis={
+            "disagreement": "1%",
+            "margin": "3%",
+            "metrics": [
+                {
+                    "name": "revenue",
+                    "http": {"url": "http://127.0.0.1:1/{{candidate}}"},
+                    "failureCondition": "result < 1",
+                }
+            ],
+        },
         predictionLog={"sink": "jsonl:/var/log/{revision}.{replica}.jsonl"},
         cache={"store": "redis"},
         infrastructure={"resources": {"replicas": 3, "workers": 2}},
@@ -48,11 +58,8 @@ def test_a_copy_keeps_how_it_is_tried_and_tells_nobody() -> None:
         gates={"golden": "/models/golden.json", "vulnerabilities": {"database": "/osv"}},
     )
     copy = script.copy_of(original, BUNDLE, 2)
-    assert (copy.steps, copy.analysis, copy.health_checks) == (
-        original.steps,
-        original.analysis,
-        original.health_checks,
-    )
+    assert (copy.steps, copy.health_checks) == (original.steps, original.health_checks)
+    assert copy.analysis == original.analysis.model_copy(update={"metrics": ()})
     assert (copy.infrastructure, copy.traffic) == (original.infrastructure, original.traffic)
     assert copy.gates.golden == "/models/golden.json"
     assert copy.gates.vulnerabilities is None
@@ -64,6 +71,7 @@ def test_a_copy_keeps_how_it_is_tried_and_tells_nobody() -> None:
     assert parse_request(copy.as_document()) == copy
     told = " ".join(script.left_out(original))
     assert "not logged" in told
+    assert "analysis.metrics" in told
     assert "not cached" in told
     assert script.left_out(request()) == ()
 
@@ -73,10 +81,12 @@ def test_wrong_answers_are_seen_by_golden_requests_or_a_limited_shadow_and_by_no
     shadowed = {"steps": [{"shadow": 20}, 100]}
     assert script.sees_wrong_answers(request(gates={"golden": "/g.json"}))
     assert script.sees_wrong_answers(request(**shadowed, analysis=limited))
+    assert script.sees_wrong_answers(request(healthChecks={"readiness": {"golden": "/g.json"}}))
     blind = [
         request(),
         request(**shadowed),
         request(analysis=limited),
+        request(healthChecks={"custom": [{"name": "told", "golden": "/g.json", "affects": "nothing"}]}),
         request(**shadowed, analysis={**limited, "signals": {"disagreement": {"dryRun": True}}}),
         request(**shadowed, analysis={**limited, "signals": {"disagreement": {"critical": False}}}),
     ]

@@ -16,7 +16,7 @@ from tidegate.rehearsal.script import blind_spots
 from tidegate.rehearsal.traffic import Answered, Sent
 
 #: Signals that are not the judge's.
-GOLDEN, DEATHS, READINESS = "golden requests", "replica deaths", "readiness"
+GOLDEN, DEATHS, READINESS, HEALTH = "golden requests", "replica deaths", "readiness", "health checks"
 
 
 class Ending(StrEnum):
@@ -155,6 +155,8 @@ def signals_of(report: Mapping[str, Any]) -> tuple[str, ...]:
     # The engine quotes the verdict that it acts on; replicas that die or stay away come before it.
     if verdict is not None and verdict["outcome"] == "fail" and verdict["reason"] in decided["message"]:  # type: ignore[index]
         return tuple(signal["signal"] for signal in verdict["signals"] if signal["outcome"] == "fail")
+    if decided is not None and decided["message"].startswith("the critical check "):
+        return (HEALTH,)
     return (DEATHS,) if any(event["kind"] == "replica_died" for event in report["events"]) else (READINESS,)
 
 

@@ -7,6 +7,7 @@ from pathlib import PurePath
 
 from tidegate.contract.errors import NotReady
 from tidegate.contract.faults import Fault, FaultKind, parse_fault
+from tidegate.contract.health import CustomCheck, HealthCheck
 from tidegate.contract.quantities import Throughput
 from tidegate.contract.request import DeploymentRequest, ModelArtifact
 from tidegate.contract.serving import Cache, PredictionLog
@@ -41,6 +42,7 @@ def copy_of(request: DeploymentRequest, bundle: PurePath, take: int) -> Deployme
             "hooks": (),
             "prediction_log": PredictionLog(),
             "cache": Cache(),
+            "analysis": request.analysis.model_copy(update={"metrics": ()}),
             "gates": request.gates.model_copy(update={"vulnerabilities": None, "allow_breaking": False}),
         }
     )
@@ -51,6 +53,8 @@ def left_out(request: DeploymentRequest) -> tuple[str, ...]:
     found = []
     if request.notifications or request.hooks:
         found.append("nobody is notified and no hook is asked")
+    if request.analysis.metrics:
+        found.append("metrics of your own (analysis.metrics) are not measured: they tell of what serves, not of copies")
     if request.prediction_log.sink is not None:
         found.append("predictions are not logged")
     if request.cache.store != "off":
@@ -111,4 +115,10 @@ def sees_wrong_answers(request: DeploymentRequest) -> bool:
     is_compared = any(step.shadow is not None for step in request.trial) and request.analysis.disagreement is not None
     signal = request.analysis.signals.disagreement
     counts = is_compared and signal.critical and not signal.dry_run
-    return counts or request.gates.golden is not None
+    return counts or request.gates.golden is not None or any(map(_asks_golden, request.health_checks.every().values()))
+
+
+def _asks_golden(check: HealthCheck) -> bool:
+    """Say whether a health check holds a replica to its answers, and does something when they are wrong."""
+    is_told_only = isinstance(check, CustomCheck) and check.affects == "nothing" and not check.critical
+    return check.golden is not None and not is_told_only
