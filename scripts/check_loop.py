@@ -24,7 +24,7 @@ from pathlib import Path
 SERVER = Path(__file__).resolve().parent.parent / "src" / "tidegate" / "server"
 
 #: Modules whose functions may run models, because inference threads call them.
-THREAD_SIDE = frozenset({"batching", "dataplane", "off_loop"})
+THREAD_SIDE = frozenset({"batching", "dataplane", "faults", "off_loop"})
 #: Has the guard refuse on the loop: the model is not reached.
 _REFUSES = ("off_loop", "OffLoop", "prove")
 #: What runs its argument on another thread.
