@@ -76,6 +76,15 @@ def test_a_copy_keeps_how_it_is_tried_and_tells_nobody() -> None:
     assert script.left_out(request()) == ()
 
 
+def test_a_test_of_several_challengers_is_rehearsed_with_one_that_has_the_weight_of_all() -> None:
+    arms = [{"modelArtifact": {"path": f"/models/{name}"}, "name": name, "weight": 20} for name in ("one", "two")]
+    original = request(deploymentStrategy="ab-test", abTest={"arms": arms})
+    copy = script.copy_of(original, BUNDLE, 1)
+    assert (copy.ab_test.arms, copy.ab_test.weight) == ((), 40)
+    assert parse_request(copy.as_document()) == copy
+    assert "one challenger" in script.left_out(original)[0]
+
+
 def test_wrong_answers_are_seen_by_golden_requests_or_a_limited_shadow_and_by_nothing_else() -> None:
     limited = {"disagreement": "1%"}
     shadowed = {"steps": [{"shadow": 20}, 100]}

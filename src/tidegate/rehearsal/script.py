@@ -9,7 +9,7 @@ from tidegate.contract.errors import NotReady
 from tidegate.contract.faults import Fault, FaultKind, parse_fault
 from tidegate.contract.health import CustomCheck, HealthCheck
 from tidegate.contract.quantities import Throughput
-from tidegate.contract.request import DeploymentRequest, ModelArtifact
+from tidegate.contract.request import AbTest, DeploymentRequest, ModelArtifact
 from tidegate.contract.serving import Cache, PredictionLog
 from tidegate.gate import readiness
 from tidegate.gate.readiness import Level
@@ -42,6 +42,7 @@ def copy_of(request: DeploymentRequest, bundle: PurePath, take: int) -> Deployme
             "hooks": (),
             "prediction_log": PredictionLog(),
             "cache": Cache(),
+            "ab_test": AbTest(weight=request.ab_test.challengers_weight) if request.ab_test.arms else request.ab_test,
             "analysis": request.analysis.model_copy(update={"metrics": ()}),
             "gates": request.gates.model_copy(update={"vulnerabilities": None, "allow_breaking": False}),
         }
@@ -57,6 +58,8 @@ def left_out(request: DeploymentRequest) -> tuple[str, ...]:
         found.append("metrics of your own (analysis.metrics) are not measured: they tell of what serves, not of copies")
     if request.prediction_log.sink is not None:
         found.append("predictions are not logged")
+    if request.ab_test.arms:
+        found.append("one challenger has the weight of all")
     if request.cache.store != "off":
         found.append("answers are not cached: equal requests would hide a fault")
     return tuple(found)
