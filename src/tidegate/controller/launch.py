@@ -21,8 +21,8 @@ import psutil
 from tidegate.boot import birth_of
 from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 from tidegate.controller.home import Home, read_json, write_atomically
-from tidegate.gateway.os_process import OsProcess, find_by_argument
 from tidegate.controller.stage import Stage
+from tidegate.gateway.os_process import OsProcess, find_by_argument
 
 DEFAULT_PORT = 8081
 DEFAULT_GATEWAY_PORT = 8080
@@ -173,10 +173,6 @@ def clear_stage(stage: Stage) -> list[str]:
     if not stage.home.exists():
         return []
     ended = [f"rehearsal: {what}" for what in stop(stage.home)]
-    # A controller that was only just being started has no address yet. It ends by itself when it finds nobody there.
-    deadline = time.monotonic() + STOP_SECONDS
-    while not stage.is_held() and _locked(Home(stage.home)) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
     shutil.rmtree(stage.home, ignore_errors=True)
     return ended
 

@@ -196,7 +196,6 @@ def _stage(place: Home, tell: Tell) -> Iterator[Stage]:
             finally:
                 launch.stop(stage.home)
     finally:
-        # A controller that was only just being started ends by itself when nobody holds the stage.
         if not stage.is_held():
             launch.clear_stage(stage)
 
