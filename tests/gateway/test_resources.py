@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.gateway import resources
-from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot, Trial
+from tidegate.gateway.base import Endpoint, Forced, RevisionRef, Snapshot, Trial
 from tidegate.gateway.files import EMPTY, GatewayFolder, snapshot_as_dict, snapshot_from_dict
 from tidegate.gateway.resources import ClusterKey, Kind
 
@@ -40,6 +40,27 @@ def test_the_routes_of_a_canary() -> None:
 def test_the_routes_of_a_shadow_copy_requests_and_lead_to_the_preview() -> None:
     shadow = replace(CANARY, splits={"churn": {3: 100}}, trials={"churn": Trial(4, 12.5)})
     golden("routes-shadow.json", resources.route_configuration(shadow))
+
+
+def test_requests_that_are_forced_come_before_the_split_over_rest_and_grpc_alike() -> None:
+    forced = (Forced(4, "beta", header="x-group"),)
+    routes = resources.route_configuration(replace(CANARY, forced={"churn": forced}))["virtual_hosts"][0]["routes"]
+    has = {"name": "x-group", "string_match": {"exact": "beta"}}
+    of_churn = [
+        route for route in routes if "weighted_clusters" in str(route) or has in route["match"].get("headers", ())
+    ]
+    is_forced = [has in route["match"].get("headers", ()) for route in of_churn]
+    assert {route["route"]["cluster"] for route, one in zip(of_churn, is_forced, strict=True) if one} == {
+        "churn|4",
+        "churn|4|grpc",
+    }
+    for grpc in (True, False):
+        order = [one for route, one in zip(of_churn, is_forced, strict=True) if ("grpc" in route["match"]) is grpc]
+        # Over gRPC each service has both, one behind the other.
+        assert order[0]
+        assert not order[-1]
+    answered = [route["response_headers_to_add"] for route, one in zip(of_churn, is_forced, strict=True) if one]
+    assert all(headers[0]["header"] == {"key": "x-tidegate-revision", "value": "4"} for headers in answered)
 
 
 def test_the_cluster_of_a_revision() -> None:

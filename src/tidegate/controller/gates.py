@@ -56,7 +56,7 @@ class Gates:
         """Return whether the candidate's replicas may start."""
         self._begin(row)
         found = hooks.of_types(request, hooks.before_start(rollout))
-        return self._ask(row, rollout, request, found, rollout.weight, once=True)
+        return self._ask(row, rollout, request, found, rollout.challengers_weight, once=True)
 
     def advance(
         self, row: RolloutRow, rollout: Rollout, request: DeploymentRequest, seen: Observation, now: datetime
@@ -66,12 +66,12 @@ class Gates:
         if not request.hooks:
             return advance(rollout, seen, now)
         watching = hooks.of_types(request, hooks.meanwhile(rollout))
-        seen = _with(seen, self._ask(row, rollout, request, watching, rollout.weight, once=False))
+        seen = _with(seen, self._ask(row, rollout, request, watching, rollout.challengers_weight, once=False))
         moved = advance(rollout, seen, now)
         asked = hooks.of_types(request, hooks.before_edge(rollout, moved.rollout))
         if not asked:
             return moved
-        said = self._ask(row, rollout, request, asked, moved.rollout.weight, once=True)
+        said = self._ask(row, rollout, request, asked, moved.rollout.challengers_weight, once=True)
         return moved if said.outcome == "go" else advance(rollout, _with(seen, said), now)
 
     def _begin(self, row: RolloutRow) -> None:
@@ -171,10 +171,11 @@ def _body(hook: Hook, row: RolloutRow, rollout: Rollout, weight: float) -> dict[
         "deployment": row.deployment,
         "rollout": str(row.id),
         "stable": row.from_revision,
-        "candidate": row.to_revision,
+        "candidate": rollout.plan.candidate,
         "phase": rollout.phase.value,
         "step": rollout.step,
-        "weight": rollout.weight,
+        "weight": rollout.challengers_weight,
         "next_weight": weight,
         "metadata": dict(hook.metadata),
+        **({"arms": [{"name": arm.name, "revision": arm.revision} for arm in rollout.arms]} if rollout.arms else {}),
     }
