@@ -60,6 +60,7 @@ def test_the_smallest_request_has_every_default() -> None:
                 for name in ("errors", "latency", "rejections", "disagreement")
             },
             "metrics": [],
+            "resources": {"interval": "2s"},
             "tolerance": {"absolute": 1e-06, "relative": 0.01},
             "tolerances": {},
         },

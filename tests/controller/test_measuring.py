@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,11 @@ from tidegate.contract.metrics import Metric
 from tidegate.controller.evidence import Measured
 from tidegate.controller.measuring import Counting, Memory, MetricSource, refuse_unmeasurable
 from tidegate.controller.reconcile import Reconciler
+from tidegate.controller.resources import ResourceSource
 from tidegate.controller.sources import Found, Look
 from tidegate.judge import Tally
 from tidegate.rollout import Phase, Plan, Rollout, Step
+from tidegate.target.base import ReplicaHealth, RevisionHealth
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -188,6 +192,28 @@ def test_a_metric_that_could_not_be_measured_here_is_refused_at_once(tmp_path: P
         with pytest.raises(InvalidInput, match=why):
             asyncio.run(refuse_unmeasurable(request_of(analysis={"metrics": [fields]}), {}))
     asyncio.run(refuse_unmeasurable(request_of(analysis={"metrics": [http]}), {"TIDEGATE_STOCK_TOKEN": "x"}))
+
+
+@pytest.mark.parametrize(("runs", "went"), [(True, "success"), (False, "error")])
+def test_resources_are_read_of_the_replicas_that_are_ready(runs: bool, went: str) -> None:
+    pid = os.getpid() if runs else 2**22 + 1  # which is more than there can be
+
+    async def story() -> None:
+        request = request_of(analysis={"resources": {"memory": {}, "interval": "500ms"}})
+        replicas = RevisionHealth((ReplicaHealth(0, None, pid, True, 0, None),))
+        source, memory = ResourceSource(), None
+        for _ in range(2000):
+            one = look(request, memory)
+            found = await source.grown(replace(one, health={1: replicas, 2: replicas}))
+            memory = {**found.memory, "begun": None}
+            if found.measurements:
+                (measurement,) = found.measurements["memory"]
+                assert measurement.went == went
+                return
+            await asyncio.sleep(0.005)
+        raise AssertionError("nothing was measured")
+
+    asyncio.run(story())
 
 
 counts = st.lists(st.integers(0, 1000), min_size=2, max_size=2)

@@ -156,3 +156,36 @@ def test_harm_that_is_not_critical_is_a_warning_and_a_killed_controller_remember
             client.abort(served, by="ada", reason="seen")
         tidegate.ended(rollout)
         traffic.stop()
+
+
+LEAKING = """
+class Leaking:
+    inputs = [{"name": "x"}]
+    kept = []
+
+    def predict(self, inputs):
+        self.kept.append(b"x" * LEAK)
+        return {"score": inputs["x"]}
+"""
+
+
+def test_a_leak_in_a_copy_of_stable_is_found(tidegate: Tidegate, tmp_path: Path) -> None:
+    """Only the memory tells the two apart: both answer at once, and the same."""
+    name, folders = "leaking", []
+    for leak in (0, 3 << 20):
+        folder = tmp_path / str(leak)
+        folder.mkdir()
+        (folder / "model.py").write_text(LEAKING.replace("LEAK", str(leak)))
+        folders.append(folder)
+    fields = {
+        "infrastructure": {"resources": {"replicas": 1}},
+        "analysis": {**SHORT, "minRequests": 5000, "resources": {"memory": {}, "interval": "500ms"}},
+    }
+    first, second = ({"path": str(folder), "trust": True} for folder in folders)
+    assert tidegate.ended(tidegate.deploy(name, folders[0], modelArtifact=first))["outcome"] == "promoted"
+    traffic = tidegate.traffic(name, documents=[{"records": [{"x": 1.0}]}])
+    report = tidegate.ended(tidegate.deploy(name, folders[1], modelArtifact=second, **fields))
+    traffic.stop()
+    assert report["outcome"] == "rolled_back"
+    assert report["reason"].startswith("memory: ")
+    assert "3 readings in a row" in report["reason"]

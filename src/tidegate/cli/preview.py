@@ -127,6 +127,8 @@ def _judge(judge: Mapping[str, Any]) -> Iterator[str]:
             f"{then} when more than {metric['failure_limit']} measurements fail: "
             f"{metric['fails_when']}"
         )
+    for resource, condition in judge.get("resources", {}).items():
+        yield f"  {resource}: takes it back when {condition}"
     yield f"lets it pass a step after {judge['requests_to_pass']} good requests at the earliest"
 
 

@@ -29,6 +29,7 @@ from tidegate.contract.names import NAME_PATTERN, RESERVED_NAMES, name_from_path
 from tidegate.contract.notifications import Hook, Notification, Receiver
 from tidegate.contract.problems import problem, shown
 from tidegate.contract.quantities import Duration, Share, Throughput, between
+from tidegate.contract.resources import WatchedResources
 from tidegate.contract.serving import Batching, Cache, PredictionLog
 from tidegate.contract.steps import BlueGreen, Percentage, Rolling, Step, Steps, check_order, default_steps
 
@@ -239,6 +240,9 @@ class Analysis(Document):
 
     metrics: Annotated[tuple[Metric, ...], Field(max_length=50)] = ()
     """Signals of your own: a Prometheus query, a JSON document over HTTP, or a Python function."""
+
+    resources: WatchedResources = WatchedResources()
+    """What the candidate's replicas take of memory and processor."""
 
     disagreement: Annotated[Share, between("0.01%", "100%", Share)] | None = None
     """The share of copied requests that the candidate may answer otherwise than stable in a `shadow` step, and pass.

@@ -28,6 +28,7 @@ from tidegate.controller.readiness import Surroundings
 from tidegate.gate.readiness import Finding, refuse_unready, warnings
 from tidegate.store import Store
 from tidegate.trial.measurements import failing
+from tidegate.trial.resources import triggers
 from tidegate.trial.rules import rules
 
 #: As folders of bundles are named that are being written: what a killed dry run leaves is swept like these.
@@ -182,6 +183,7 @@ def _judge(request: DeploymentRequest) -> dict[str, Any]:
             for metric in request.analysis.metrics
             if metric.counted is None
         ],
+        "resources": dict(triggers(request.analysis.resources)),
     }
 
 

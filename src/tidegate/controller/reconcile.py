@@ -31,6 +31,7 @@ from tidegate.controller.measuring import MetricSource
 from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.protocols import answers_grpc
 from tidegate.controller.recorder import Recorder
+from tidegate.controller.resources import ResourceSource
 from tidegate.controller.sources import Found, Look, Source, by_revision, unmeasured
 from tidegate.gateway.base import Forced, Trial
 from tidegate.rollout import (
@@ -106,7 +107,7 @@ class Reconciler:
         self._ending: dict[int, asyncio.Task[None]] = {}
         self._checks: dict[int, Checks] = {}
         self._comparer = Comparer(name, target)
-        self._metrics: dict[int, MetricSource] = {}
+        self._beside: dict[int, tuple[Source, ...]] = {}
         self._recorder = Recorder(home, name)
         self._gates = Gates(store)
         self._waited: int | None = None
@@ -172,7 +173,7 @@ class Reconciler:
             self.seen.rollout, self.seen.verdict, self.seen.measured, self.seen.looked_at = row.id, None, None, 0.0
             self.seen.kept_at, self.seen.verdicts, self.seen.comparison = None, {}, None
             self._checks.clear()
-            self._metrics.clear()
+            self._beside.clear()
         rollout = Rollout.from_storage(row.state).on_clock(self._clock.look())
         measured = Measured.from_storage(row.evidence)
         request = planning.request_of(self._revision(deployment, rollout.plan.candidate))
@@ -397,7 +398,9 @@ class Reconciler:
         return measured, growth, founds
 
     def _sources_of(self, revision: int) -> tuple[Source, ...]:
-        return self._comparer, self._metrics.setdefault(revision, MetricSource(self._name))
+        if revision not in self._beside:
+            self._beside[revision] = (MetricSource(self._name), ResourceSource())
+        return self._comparer, *self._beside[revision]
 
     def _keep_look(self, row: RolloutRow, rollout: Rollout, measured: Measured, now: datetime) -> None:
         """Keep what was seen for the report, the less often the longer the rollout has lasted."""

@@ -29,6 +29,7 @@ from tidegate.rollout import Rollout, Step
 from tidegate.store import RolloutRow
 from tidegate.target.base import RevisionHealth
 from tidegate.trial.measurements import failing
+from tidegate.trial.resources import SUSTAINED, triggers
 from tidegate.trial.rules import DISAGREEMENT, rules
 
 
@@ -148,6 +149,10 @@ def _triggers(request: DeploymentRequest) -> tuple[RollbackTrigger, ...]:
     return (
         *judged,
         *(_limit(metric) for metric in request.analysis.metrics if _takes_back(metric)),
+        *(
+            RollbackTrigger(signal=name, condition=condition, threshold=float(SUSTAINED))
+            for name, condition in triggers(request.analysis.resources).items()
+        ),
         RollbackTrigger(
             signal="restarts",
             condition=f"the candidate's replicas die more than {checks.max_restarts} times",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from tidegate import judge
 from tidegate.contract.metrics import Counted, Metric
 from tidegate.contract.request import Analysis, DeploymentRequest, SignalSettings
+from tidegate.trial.resources import CPU, MEMORY, policy_of
 
 #: The share of requests that a p99 objective allows to be slower.
 P99_BUDGET = 0.01
@@ -85,7 +86,9 @@ def rules(request: DeploymentRequest) -> judge.Policy:
         _counted(metric, metric.counted, analysis) for metric in analysis.metrics if metric.counted is not None
     )
     limited = tuple(_limited(metric) for metric in analysis.metrics if metric.counted is None)
-    return replace(usual, signals=(*judged, *counted), metrics=limited)
+    watched = ((MEMORY, analysis.resources.memory), (CPU, analysis.resources.cpu))
+    resources = tuple(policy_of(name, one) for name, one in watched if one is not None)
+    return replace(usual, signals=(*judged, *counted), metrics=(*limited, *resources))
 
 
 def _counted(metric: Metric, counted: Counted, analysis: Analysis) -> judge.SignalPolicy:
