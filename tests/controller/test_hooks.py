@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,10 +19,13 @@ from tests.controller.test_reconciling import NAME, Place
 from tests.support.receiver import Receiver, receiving
 from tidegate.contract.notifications import Hook
 from tidegate.controller import hooks
+from tidegate.controller.gates import _Talk
 from tidegate.controller.hooks import Answers, ruling
+from tidegate.controller.reconcile import Reconciler
 from tidegate.judge import Verdict as JudgeVerdict
 from tidegate.rollout import Observation, Phase, Plan, Rollout, SplitCheck, Step, Verdict, advance
-from tidegate.store import RolloutRow
+from tidegate.store import RolloutRow, Store
+from tidegate.store.hook_answers import Point
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 PLAN = Plan(2, 1, (Step(10, 30.0), Step(100, 30.0)), 1, 1, 0.0, 60.0, 5.0, 3, "pause")
@@ -175,6 +179,59 @@ def test_no_replica_of_the_candidate_starts_before_the_rollout_is_confirmed(root
         assert trial.place.reconciler.seen.held is None
 
     asyncio.run(main())
+
+
+def test_what_was_confirmed_stays_confirmed_when_the_controller_is_killed(root: Path) -> None:
+    async def main() -> None:
+        trial = Trial(root)
+        with receiving([200, 403]) as receiver:
+            await trial.begin(receiver, "confirm-rollout")
+            await trial.until(lambda: len(trial.place.target.replicas) == 2)  # confirmed, and acted on
+            trial.place.reconciler = Reconciler(
+                NAME, trial.place.home, Store(trial.place.home.database), trial.place.target
+            )
+            await trial.until(lambda: trial.now().phase == "analyzing")
+        assert len(receiver.got) == 1
+
+    asyncio.run(main())
+
+
+def test_a_refusal_stays_and_a_wait_goes_on_when_the_controller_is_killed(root: Path) -> None:
+    async def main() -> None:
+        trial = Trial(root)
+        with receiving([500, 500, 200]) as receiver:
+            await trial.begin(receiver, "pre-rollout", retries=1)
+            # Two failed calls are one more than are borne; the controller is killed before anything follows from it.
+            kept: list[Mapping[str, Any]] = []
+            store = trial.place.store
+            keep = store.hook_answers.keep
+
+            def keep_and_die(rollout_id: int, point: Point, said: Mapping[str, Any]) -> None:
+                keep(rollout_id, point, said)
+                kept.append(said)
+                if said["failures"] == 2:
+                    raise SystemExit
+
+            store.hook_answers.keep = keep_and_die  # type: ignore[method-assign]
+            with pytest.raises(SystemExit):
+                await trial.until(lambda: False)
+            assert trial.now().ended_at is None
+            trial.place.reconciler = Reconciler(
+                NAME, trial.place.home, Store(trial.place.home.database), trial.place.target
+            )
+            await trial.until(lambda: trial.now().ended_at is not None)
+        assert trial.now().phase == "rolled_back"
+        assert len(receiver.got) == 2
+        assert "the hook gate failed 2 times in a row: answered 500" in trial.now().state["reason"]
+
+    asyncio.run(main())
+
+
+def test_how_long_a_hook_was_waited_for_is_kept_with_what_it_said() -> None:
+    talk = _Talk(since=time.monotonic() - 40.0, answers=Answers(403, "answered 403", 2, 5), told=True)
+    again = _Talk.from_storage(json.loads(json.dumps(talk.for_storage())))
+    assert again.for_storage()["waited_seconds"] == pytest.approx(40.0, abs=5.0)
+    assert (again.told, again.gone, again.answers.failures) == (True, False, 2)
 
 
 def test_a_rollout_that_nobody_confirms_in_time_never_starts_its_replicas(root: Path) -> None:

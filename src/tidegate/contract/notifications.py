@@ -204,8 +204,8 @@ class Hook(Receiver):
     """For `pre-rollout` and `rollout`: how many failed calls in a row are borne."""
 
     wait_at_most: Annotated[Duration, between("1s", "168h", Duration)] | None = None
-    """For `confirm-…`: how long to wait for a 200, without end when absent. The time begins anew when the controller is
-    started again."""
+    """For `confirm-…`: how long to wait for a 200, without end when absent. Time without a controller does not
+    count."""
 
     on_failure: Literal["rollback", "continue"] = "rollback"
     """What follows when `waitAtMost` or `retries` are used up."""

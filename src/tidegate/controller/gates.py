@@ -1,7 +1,8 @@
 """Asks the hooks of a rollout, beside the loop, and lets the engine know what they said.
 
-A call runs as a task; a tick takes what is known and never waits. What was said is kept in memory: a controller that
-is started again asks again, so hooks must bear to be asked twice.
+A call runs as a task; a tick takes what is known and never waits. What was said is kept in the store before anything
+follows from it, so a controller that is started again goes on from there. A call that was under way when a controller
+was killed is made again: hooks must bear to be asked twice.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,13 +24,26 @@ from tidegate.notify import Outcome, Unresolved, resolve
 from tidegate.notify.webhook import post_json
 from tidegate.rollout import Advance, Observation, Rollout, advance
 from tidegate.store import NewEvent, RolloutRow, Store
+from tidegate.store.hook_answers import Point
 
 log = logging.getLogger(__name__)
 
 
+#: Of the time that a hook has been waited for, at most this much is lost with a controller that is killed.
+_KEPT_SECONDS = 5.0
+
+
 @dataclass
 class _Talk:
-    """One hook at one point: what it said, and the call under way."""
+    """One hook at one point: what it said, and the call under way.
+
+    Attributes:
+        since: when the point was reached, by the monotonic clock; time without a controller does not count.
+        begun: when the last call began.
+        gone: whether it lets go, and is asked no more.
+        told: whether it is on record that the rollout waits for it.
+        kept: what the store holds of it; None where it holds nothing.
+    """
 
     since: float
     answers: Answers = field(default_factory=Answers)
@@ -37,6 +51,17 @@ class _Talk:
     task: asyncio.Task[Outcome] | None = None
     gone: bool = False
     told: bool = False
+    kept: Mapping[str, Any] | None = None
+
+    def for_storage(self) -> dict[str, Any]:
+        said = asdict(replace(self.answers, waited_seconds=time.monotonic() - self.since))
+        return {**said, "gone": self.gone, "told": self.told}
+
+    @classmethod
+    def from_storage(cls, kept: Mapping[str, Any]) -> _Talk:
+        said = {name: kept[name] for name in Answers.__dataclass_fields__}
+        since = time.monotonic() - said.pop("waited_seconds")
+        return cls(since, Answers(**said), gone=kept["gone"], told=kept["told"], kept=kept)
 
 
 class Gates:
@@ -46,7 +71,7 @@ class Gates:
         """Tie it to the store; `environ` is where URLs are looked up, the process's own when None."""
         self._store = store
         self._environ = os.environ if environ is None else environ
-        self._talks: dict[tuple[str, str, int | None], _Talk] = {}
+        self._talks: dict[Point, _Talk] = {}
         self._rollout: int | None = None
         self.held: str | None = None
         #: Where the candidate's ready replicas answer, for those who want to try it.
@@ -78,7 +103,9 @@ class Gates:
         self.held = None
         if self._rollout != row.id:
             self._rollout = row.id
-            self._talks.clear()
+            self._talks = {
+                point: _Talk.from_storage(kept) for point, kept in self._store.hook_answers.of(row.id).items()
+            }
 
     def _ask(
         self,
@@ -100,13 +127,15 @@ class Gates:
         for hook in asked:
             body = {**_body(hook, row, rollout, weight), "candidate_addresses": list(self.addresses)}
             # Those that watch go on being asked from step to step; the others are asked anew before each.
-            key = (hook.type, hook.name, rollout.step if once else None)
+            key: Point = (hook.type, hook.name, rollout.step if once else None)
             talk = self._talks.setdefault(key, _Talk(since=time.monotonic()))
             said = self._ruling(hook, talk, body, once=once)
+            # Before anything follows from it: what was confirmed stays so, and what was refused.
+            self._keep(row, key, talk)
             if said.outcome == "refuse":
                 return said
             if said.outcome == "hold":
-                self._tell_held(row, rollout, hook, talk, said.reason)
+                self._tell_held(row, rollout, hook, key, said.reason)
                 self.held = said.reason
                 worst = said
                 if once:
@@ -136,11 +165,22 @@ class Gates:
             return Outcome(delivered=False, detail=error.message)
         return await post_json(url, body, "application/json", hook.timeout.seconds)
 
-    def _tell_held(self, row: RolloutRow, rollout: Rollout, hook: Hook, talk: _Talk, reason: str) -> None:
+    def _keep(self, row: RolloutRow, point: Point, talk: _Talk) -> None:
+        """Keep what was said where it is not what is kept; the time that passes is kept from time to time."""
+        said = talk.for_storage()
+        kept = talk.kept
+        is_kept = kept is not None and {**said, "waited_seconds": kept["waited_seconds"]} == kept
+        if kept is None or not is_kept or said["waited_seconds"] - kept["waited_seconds"] >= _KEPT_SECONDS:
+            self._store.hook_answers.keep(row.id, point, said)
+            talk.kept = said
+
+    def _tell_held(self, row: RolloutRow, rollout: Rollout, hook: Hook, point: Point, reason: str) -> None:
         """Record, once per hook and point, that the rollout waits for it: not before it has said no."""
+        talk = self._talks[point]
         if talk.told or talk.answers.calls == 0:
             return
         talk.told = True
+        self._keep(row, point, talk)
         data = {"hook": hook.name, "type": hook.type, "step": rollout.step}
         log.info("%s: %s", row.deployment, reason)
         happened = NewEvent("held", reason, row.to_revision, data)

@@ -154,6 +154,17 @@ delivery_attempts = Table(
     Column("detail", Text, nullable=False),
 )
 
+# What hooks have said at the points of a rollout: type and name of the hook, and the step (-2: all of them).
+hook_answers = Table(
+    "hook_answers",
+    metadata,
+    Column("rollout_id", Integer, ForeignKey("rollouts.id"), primary_key=True),
+    Column("type", String, primary_key=True),
+    Column("hook", String, primary_key=True),
+    Column("step", Integer, primary_key=True),
+    Column("said", JSON, nullable=False),
+)
+
 _TRIGGERS = (
     (
         notifications,

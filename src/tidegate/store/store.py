@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tidegate.contract.errors import Conflict, NotFound, Unavailable
 from tidegate.store.freezes import Freezes
+from tidegate.store.hook_answers import HookAnswers
 from tidegate.store.outbox import Addressees, Outbox, nobody, post
 from tidegate.store.records import DeploymentRow, Event, NewEvent, RevisionRow, RolloutRow
 from tidegate.store.rows import event_of, time_of, time_text
@@ -59,6 +60,7 @@ class Store:
             if found != SCHEMA_VERSION:  # else nothing is written: a controller can start on a disk that is full
                 db.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self.freezes = Freezes(self._engine)
+        self.hook_answers = HookAnswers(self._engine)
 
     def close(self) -> None:
         self._engine.dispose()
