@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tidegate.cli import doctor
-from tidegate.cli.doctor import Finding, Level
 from tidegate.cli.main import app
+from tidegate.contract.findings import Finding, Level
 
 GIB = 1024**3
 
@@ -54,7 +54,7 @@ def test_a_controller_that_died_fails_and_says_how_to_start_it(tmp_path: Path, t
     assert result.exit_code == 1
     assert told["controller"]["level"] == "fail"
     assert told["controller"]["fix"].startswith("tidegate up")
-    assert told["token"]["level"] == "ok"
+    assert told["token"]["level"] == "pass"
 
 
 def test_a_token_that_others_may_read_fails(tmp_path: Path) -> None:
@@ -62,13 +62,13 @@ def test_a_token_that_others_may_read_fails(tmp_path: Path) -> None:
     assert (finding.level, finding.fix) == (Level.FAIL, f"chmod 600 {tmp_path / 'token'}")
 
 
-@pytest.mark.parametrize(("free", "level"), [(50 * GIB, Level.OK), (GIB, Level.WARN), (GIB // 10, Level.FAIL)])
+@pytest.mark.parametrize(("free", "level"), [(50 * GIB, Level.PASS), (GIB, Level.WARN), (GIB // 10, Level.FAIL)])
 def test_a_full_disk_is_said_early(free: int, level: Level, tmp_path: Path) -> None:
     assert doctor.judge_disk(free, tmp_path).level is level
 
 
 @pytest.mark.parametrize(
-    ("version", "level"), [((3, 11, 0), Level.OK), ((3, 14, 1), Level.OK), ((3, 10, 9), Level.FAIL)]
+    ("version", "level"), [((3, 11, 0), Level.PASS), ((3, 14, 1), Level.PASS), ((3, 10, 9), Level.FAIL)]
 )
 def test_an_old_python_fails(version: tuple[int, ...], level: Level) -> None:
     assert doctor.check_python(version).level is level
@@ -91,17 +91,17 @@ def test_either_distribution_of_a_framework_will_do() -> None:
         return "3.0"
 
     finding = doctor.check_runtime("xgboost", ("xgboost-cpu|xgboost",), only_full)
-    assert (finding.level, finding.detail) == (Level.OK, "xgboost 3.0")
+    assert (finding.level, finding.reason) == (Level.PASS, "xgboost 3.0")
 
 
 def test_few_descriptors_are_a_warning() -> None:
     assert doctor.check_descriptors(1024, 4096).level is Level.WARN
-    assert doctor.check_descriptors(resource.RLIM_INFINITY, resource.RLIM_INFINITY).level is Level.OK
+    assert doctor.check_descriptors(resource.RLIM_INFINITY, resource.RLIM_INFINITY).level is Level.PASS
 
 
 def test_a_clock_that_was_set_back_is_a_warning() -> None:
     assert doctor.check_clock(1000.0, 1300.0).level is Level.WARN
-    assert doctor.check_clock(1300.0, 1000.0).level is Level.OK
+    assert doctor.check_clock(1300.0, 1000.0).level is Level.PASS
 
 
 def test_findings_are_lines_with_the_remedy_below() -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tidegate.cli import doctor
 from tidegate.contract.errors import NotReady
+from tidegate.contract.findings import Finding, Level
 from tidegate.gate import readiness
 from tidegate.gate.machine import group_left, measure
-from tidegate.gate.readiness import Finding, Level
 
 GIB = 1024**3
 SEVERITY = [Level.PASS, Level.WARN, Level.FAIL]

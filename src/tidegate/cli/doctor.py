@@ -13,13 +13,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidegate.contract.errors import TidegateError, Unavailable
+from tidegate.contract.findings import Finding, Level
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -44,28 +43,6 @@ RUNTIMES = {
 }
 
 
-class Level(StrEnum):
-    """How a check ended. A `warn` is worth knowing and stops nothing."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One check: what was looked at, what was seen, and what to type when it is not well."""
-
-    check: str
-    level: Level
-    detail: str
-    fix: str | None = None
-
-    def as_dict(self) -> dict[str, str]:
-        fields = {"check": self.check, "level": self.level.value, "detail": self.detail, "fix": self.fix}
-        return {key: value for key, value in fields.items() if value is not None}
-
-
 def examine(home: Path) -> list[Finding]:
     """Make every check and return the findings in a fixed order; changes nothing."""
     return [
@@ -85,7 +62,7 @@ def examine(home: Path) -> list[Finding]:
 def check_python(version: tuple[int, ...]) -> Finding:
     found = ".".join(map(str, version))
     if version >= (3, 11):
-        return Finding("python", Level.OK, f"{found} ({platform.machine()})")
+        return Finding("python", Level.PASS, f"{found} ({platform.machine()})")
     return Finding("python", Level.FAIL, f"{found} is too old", "Install Python 3.11 or newer")
 
 
@@ -103,7 +80,7 @@ def check_envoy() -> Finding:
     except (OSError, subprocess.SubprocessError) as error:
         return Finding("envoy", Level.FAIL, f"{binary} does not run: {error}", fix)
     version = re.search(r"/(\d+\.\d+\.\d+)", told)
-    return Finding("envoy", Level.OK, f"{version[1] if version else told.strip()} ({binary})")
+    return Finding("envoy", Level.PASS, f"{version[1] if version else told.strip()} ({binary})")
 
 
 def check_home(home: Path) -> Iterator[Finding]:
@@ -112,7 +89,7 @@ def check_home(home: Path) -> Iterator[Finding]:
     if not os.access(nearest, os.W_OK | os.X_OK) or not nearest.is_dir():
         yield Finding("home", Level.FAIL, f"{nearest} cannot be written", "Choose another: tidegate --home DIR up")
         return
-    yield Finding("home", Level.OK, str(home) if home.exists() else f"{home} (made by the first `up`)")
+    yield Finding("home", Level.PASS, str(home) if home.exists() else f"{home} (made by the first `up`)")
     token = home / "token"
     if token.exists():
         yield check_token_mode(token, token.stat().st_mode)
@@ -122,7 +99,7 @@ def check_token_mode(token: Path, mode: int) -> Finding:
     rights = stat.S_IMODE(mode)
     if rights & 0o077:
         return Finding("token", Level.FAIL, f"others may read it (mode {rights:o})", f"chmod 600 {token}")
-    return Finding("token", Level.OK, "readable by you alone")
+    return Finding("token", Level.PASS, "readable by you alone")
 
 
 def check_disk(home: Path) -> Finding:
@@ -137,7 +114,7 @@ def judge_disk(free_bytes: int, home: Path) -> Finding:
         return Finding("disk", Level.FAIL, told, fix)
     if free_bytes < DISK_WARN_BYTES:
         return Finding("disk", Level.WARN, told, fix)
-    return Finding("disk", Level.OK, told)
+    return Finding("disk", Level.PASS, told)
 
 
 def check_running(home: Path) -> Iterator[Finding]:
@@ -150,7 +127,7 @@ def check_running(home: Path) -> Iterator[Finding]:
         if (home / "controller.json").exists():
             yield Finding("controller", Level.FAIL, error.message, "tidegate up")
         else:
-            yield Finding("controller", Level.OK, "not running; `up` or `deploy` starts it")
+            yield Finding("controller", Level.PASS, "not running; `up` or `deploy` starts it")
         yield from check_ports(home)
         return
     with client:
@@ -161,7 +138,7 @@ def check_running(home: Path) -> Iterator[Finding]:
             yield Finding("controller", Level.FAIL, error.message, f"tidegate up   (its log: {log})")
             yield from check_ports(home)
             return
-        yield Finding("controller", Level.OK, f"{client.url} (version {info.get('version', 'unknown')})")
+        yield Finding("controller", Level.PASS, f"{client.url} (version {info.get('version', 'unknown')})")
         yield check_gateway(str(info.get("gateway_url", "")), home)
         yield from check_deployments(client)
 
@@ -174,7 +151,7 @@ def check_ports(home: Path) -> Iterator[Finding]:
     yield check_port("controller port", _port_from("TIDEGATE_PORT") or port or DEFAULT_PORT, "--port")
     gateway_port = _port_from("TIDEGATE_GATEWAY_PORT") or gateway_port or DEFAULT_GATEWAY_PORT
     if (home / "gateway" / "envoy.json").exists() and gateway_answers(gateway_port):
-        yield Finding("gateway port", Level.OK, f"{gateway_port}: the gateway of this home goes on serving there")
+        yield Finding("gateway port", Level.PASS, f"{gateway_port}: the gateway of this home goes on serving there")
     else:
         yield check_port("gateway port", gateway_port, "--gateway-port")
 
@@ -206,7 +183,7 @@ def check_port(check: str, port: int, option: str) -> Finding:
             return Finding(
                 check, Level.FAIL, f"{port}: {reason}", f"Choose another: tidegate up {option} {port + 1000}"
             )
-    return Finding(check, Level.OK, f"{port} is free")
+    return Finding(check, Level.PASS, f"{port} is free")
 
 
 def check_gateway(url: str, home: Path) -> Finding:
@@ -220,7 +197,7 @@ def check_gateway(url: str, home: Path) -> Finding:
         return Finding("gateway", Level.FAIL, f"{url} does not answer ({type(error).__name__})", f"Its log: {log}")
     if not answer.is_success:
         return Finding("gateway", Level.FAIL, f"{url} answers {answer.status_code}", f"Its log: {log}")
-    return Finding("gateway", Level.OK, url)
+    return Finding("gateway", Level.PASS, url)
 
 
 def check_deployments(client: Client) -> Iterator[Finding]:
@@ -238,7 +215,7 @@ def check_deployments(client: Client) -> Iterator[Finding]:
         )
         short = next((revision for revision, health in replicas.items() if health["ready"] < health["wanted"]), None)
         if short is None:
-            yield Finding(f"deployment {name}", Level.OK, told or "no replicas")
+            yield Finding(f"deployment {name}", Level.PASS, told or "no replicas")
         else:
             level = Level.FAIL if str(status.get("stable")) == short else Level.WARN
             yield Finding(f"deployment {name}", level, told, f"tidegate logs {name} --revision {short}")
@@ -265,7 +242,7 @@ def check_runtime(
     if missing:
         fix = f"{sys.executable} -m pip install 'tidegate[{name}]'"
         return Finding(f"runtime {name}", Level.WARN, f"{', '.join(missing)} not installed", fix)
-    return Finding(f"runtime {name}", Level.OK, ", ".join(found))
+    return Finding(f"runtime {name}", Level.PASS, ", ".join(found))
 
 
 def _first_installed(names: list[str], version_of: Callable[[str], str]) -> str | None:
@@ -279,12 +256,12 @@ def _first_installed(names: list[str], version_of: Callable[[str], str]) -> str 
 
 def check_promtool() -> Finding:
     found = shutil.which("promtool")
-    return Finding("promtool", Level.OK, found if found else "not here; only needed to check alert rules by hand")
+    return Finding("promtool", Level.PASS, found if found else "not here; only needed to check alert rules by hand")
 
 
 def check_descriptors(soft: int, hard: int) -> Finding:
     if soft == resource.RLIM_INFINITY or soft >= DESCRIPTORS_WARN:
-        return Finding("descriptors", Level.OK, "unlimited" if soft == resource.RLIM_INFINITY else str(soft))
+        return Finding("descriptors", Level.PASS, "unlimited" if soft == resource.RLIM_INFINITY else str(soft))
     most = "unlimited" if hard == resource.RLIM_INFINITY else str(hard)
     return Finding("descriptors", Level.WARN, f"{soft} open files at most", f"ulimit -n {most}   (before tidegate up)")
 
@@ -301,20 +278,20 @@ def check_clock(now: float, newest: float) -> Finding:
     if behind > CLOCK_WARN_SECONDS:
         fix = "Set it right (timedatectl set-ntp true), then: tidegate doctor"
         return Finding("clock", Level.WARN, f"{behind:.0f} s behind what was written last", fix)
-    return Finding("clock", Level.OK, "not behind what was written last")
+    return Finding("clock", Level.PASS, "not behind what was written last")
 
 
 def findings_lines(findings: list[Finding]) -> list[Text]:
     """Return the findings for people, one or two lines each, and a last line that sums up."""
     from rich.text import Text
 
-    styles = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
+    styles = {Level.PASS: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
     width = max(len(finding.check) for finding in findings)
     lines = []
     for finding in findings:
         lines.append(
             Text.assemble(
-                (f"{finding.level.value:<5}", styles[finding.level]), f"{finding.check:<{width}}  {finding.detail}"
+                (f"{finding.level.value:<5}", styles[finding.level]), f"{finding.check:<{width}}  {finding.reason}"
             )
         )
         if finding.fix:

@@ -19,6 +19,16 @@ OutputOption = Annotated[
     Output,
     typer.Option("--output", help="text for people; json for one document on stdout, errors included."),
 ]
+File = Annotated[
+    str | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="A request document, YAML or JSON; - reads it from stdin.",
+        show_default=False,
+    ),
+]
 Reason = Annotated[
     str | None, typer.Option("--reason", help="Why, for the event log and the report.", show_default=False)
 ]

@@ -19,13 +19,14 @@ from typing import Any
 
 from tidegate.artifact.build import BundleInfo
 from tidegate.contract.errors import TidegateError
+from tidegate.contract.findings import Finding
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.controller import admission, health_admission, planning, readiness
 from tidegate.controller.admission import Admitted, Refusals
 from tidegate.controller.freezing import Override, refuse_frozen
 from tidegate.controller.home import Home
 from tidegate.controller.readiness import Surroundings
-from tidegate.gate.readiness import Finding, refuse_unready, warnings
+from tidegate.gate.readiness import refuse_unready, warnings
 from tidegate.store import Store
 from tidegate.trial.measurements import failing
 from tidegate.trial.resources import triggers

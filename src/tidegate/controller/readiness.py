@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tidegate.artifact.bundle import Manifest
 from tidegate.contract.errors import TidegateError
+from tidegate.contract.findings import Finding
 from tidegate.contract.request import DeploymentRequest
 from tidegate.controller import freezing
 from tidegate.controller.freezing import Override
@@ -17,7 +18,6 @@ from tidegate.controller.home import Home
 from tidegate.controller.reconcile import Seen
 from tidegate.gate import readiness
 from tidegate.gate.machine import measure
-from tidegate.gate.readiness import Finding
 from tidegate.gate.vulnerabilities import known_vulnerabilities
 from tidegate.store import FreezeRow, RevisionRow, Store
 from tidegate.target.base import RevisionHealth, Target

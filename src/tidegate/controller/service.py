@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tidegate.contract.errors import Conflict, InvalidInput, NotFound
+from tidegate.contract.findings import Finding
 from tidegate.contract.names import check_name
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.controller import admission, freezing, health_admission, notifications, planning, readiness
@@ -26,7 +27,7 @@ from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.preview import preview
 from tidegate.controller.readiness import Surroundings
 from tidegate.controller.supervisor import Supervisor
-from tidegate.gate.readiness import Finding, refuse_unready
+from tidegate.gate.readiness import refuse_unready
 from tidegate.gate.readiness import warnings as readiness_warnings
 from tidegate.gateway.base import RevisionRef
 from tidegate.rollout import Advance, Command, NotAllowed, Phase, Plan, Rollout, command, reweigh

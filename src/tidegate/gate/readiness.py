@@ -6,10 +6,9 @@ A check that fails refuses the rollout; a warning goes with the answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 from tidegate.contract.errors import NotReady
+from tidegate.contract.findings import Finding, Level
 
 #: What a replica's process holds before it has a model: Python and the server, without a framework.
 SERVER_BYTES = 64 * 1024**2
@@ -21,31 +20,6 @@ DISK_WARN_BYTES, DISK_FAIL_BYTES = 2 * 1024**3, 200 * 1024**2
 FILES_WARN, FILES_FAIL = 4096, 256
 #: Vulnerabilities that a sentence lists.
 _MOST_TOLD = 5
-
-
-class Level(StrEnum):
-    """How a check ended."""
-
-    PASS = "pass"  # noqa: S105 (no password)
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One check: what was looked at, how it ended, why, and what to do when it is not well."""
-
-    check: str
-    level: Level
-    reason: str
-    fix: str | None = None
-
-    def as_dict(self) -> dict[str, str]:
-        fields = {"check": self.check, "level": self.level.value, "reason": self.reason, "fix": self.fix}
-        return {key: value for key, value in fields.items() if value is not None}
-
-    def __str__(self) -> str:
-        return f"{self.check}: {self.reason}"
 
 
 def memory(model_bytes: int, replicas: int, workers: int, free_bytes: int, arms: int = 1) -> Finding:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tidegate.cli.exits import ExitCode
-from tidegate.cli.options import MODEL, TRUST, By, Framework, GatewayPort, OutputOption, Port, Sample
+from tidegate.cli.options import MODEL, TRUST, By, File, Framework, GatewayPort, OutputOption, Port, Sample
 from tidegate.cli.output import Output, note, print_json, say
 from tidegate.cli.session import home_of, login_name
 
@@ -25,16 +25,7 @@ def deploy(
         str | None, typer.Argument(metavar="MODEL", help="The model file or folder.", show_default=False)
     ] = None,
     *,
-    file: Annotated[
-        str | None,
-        typer.Option(
-            "--file",
-            "-f",
-            metavar="FILE",
-            help="A request document, YAML or JSON; - reads it from stdin.",
-            show_default=False,
-        ),
-    ] = None,
+    file: File = None,
     name: Annotated[str | None, typer.Option("--name", help="The deployment.", show_default="the file's name")] = None,
     framework: Framework = None,
     version: Annotated[

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tidegate.cli.commands.deploy import deploy
-from tidegate.cli.options import OutputOption
+from tidegate.cli.options import File, OutputOption
 from tidegate.cli.output import Output, console, is_terminal, print_json
 
 Traffic = Annotated[
@@ -57,16 +57,7 @@ def _with_options_of_deploy(command: Callable[..., None]) -> Callable[..., None]
 def forecast(
     ctx: typer.Context,
     *,
-    file: Annotated[
-        str | None,
-        typer.Option(
-            "--file",
-            "-f",
-            metavar="FILE",
-            help="A request document, YAML or JSON; - reads it from stdin.",
-            show_default=False,
-        ),
-    ] = None,
+    file: File = None,
     traffic: Traffic = None,
     baseline_rate: BaselineRate = None,
     output: OutputOption = Output.TEXT,

@@ -59,7 +59,8 @@ def doctor(ctx: typer.Context, output: OutputOption = Output.TEXT) -> int:
 
     $ tidegate doctor
     """
-    from tidegate.cli.doctor import Level, examine, findings_lines
+    from tidegate.cli.doctor import examine, findings_lines
+    from tidegate.contract.findings import Level
 
     findings = examine(home_of(ctx))
     healthy = all(finding.level is not Level.FAIL for finding in findings)
