@@ -355,7 +355,9 @@ def _analyzing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
         case "rollback":
             return _roll_back(rollout, reason, now)
         case "continue":
-            return _next_step(rollout, reason, now, seen.candidate_ready)
+            is_last = rollout.step + 1 >= len(rollout.plan.steps)
+            told = f"{'promoted' if is_last else 'went on'} without a verdict, the step's time being up: {said}"
+            return _next_step(rollout, told, now, seen.candidate_ready)
         case "pause":
             return _pause(rollout, reason, now)
 
