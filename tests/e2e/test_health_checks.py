@@ -76,11 +76,11 @@ def test_a_candidate_that_is_not_ready_meets_no_user_and_the_reason_is_told(
 ) -> None:
     (folder / "ill-2-1").touch()
     asked = checks(folder)
-    asked["healthChecks"]["readyWithin"] = "8s"
+    asked["healthChecks"]["readyWithin"] = "30s"
     report = tidegate.ended(tidegate.deploy(NAME, better_model, **asked))
     assert report["outcome"] == "rolled_back"
     assert report["steps"] == []
-    assert "1 of 2 replicas were ready after 8 s" in report["reason"]
+    assert "1 of 2 replicas were ready after 30 s" in report["reason"]
     assert "replica 1: the check smoke" in report["reason"]
     assert "as the file says" in report["reason"]
 
