@@ -101,4 +101,13 @@ def test_a_critical_check_takes_a_candidate_back_under_traffic(
     assert report["outcome"] == "rolled_back"
     assert report["reason"] == ("the critical check quality fails on the candidate: exit code 1: as the file says")
     assert report["rollback"]["weight_before"] == 20
+    told = report["ranges"]
+    assert told["stable_before"]["requests"] > 0
+    assert told["stable_before"]["error_rate"]["observed"] == 0
+    assert told["candidate"]["requests"] > 0
+    for span in (told["stable_before"], told["stable"], told["candidate"]):
+        p50, p99 = span["latency_ms"]["p50"], span["latency_ms"]["p99"]
+        assert 0 <= p50["low"] <= p50["observed"] <= p99["observed"] <= p99["high"]
+    with tidegate.client as client:
+        assert "## Normal ranges" in client.report_markdown(rollout)
     assert not [record for record in traffic.stop() if record.failed]

@@ -152,6 +152,16 @@ def test_traffic_grows_only_onto_replicas_that_are_all_ready(verdict: Verdict) -
     assert (full.phase, full.weight) == (Phase.SHIFTING, 50)
 
 
+def test_who_goes_on_without_a_verdict_says_so() -> None:
+    begun = Rollout(plan=plan(on_inconclusive="continue"), phase=Phase.ANALYZING, phase_since=START, step=0)
+    idle = seen(verdict=Verdict("inconclusive", "no traffic has reached the candidate"), split={1: 90, 2: 10})
+    went_on = advance(begun.evolve(restarts_before=0), idle, at(31)).rollout
+    told = "without a verdict, the step's time being up: no traffic has reached the candidate"
+    assert went_on.reason == f"went on {told}"
+    promoted = advance(begun.evolve(restarts_before=0, step=2), idle, at(31)).rollout
+    assert promoted.reason == f"promoted {told}"
+
+
 def test_a_promotion_that_brings_more_traffic_waits_for_all_replicas_and_one_that_does_not_does_not() -> None:
     half = Rollout(plan=plan(steps=(Step(50, 30.0),)), phase=Phase.ANALYZING, phase_since=START, step=0)
     split = {1: 50, 2: 50}

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tidegate.cli.humanize import ago, clock, count, duration, moment, percent
+from tidegate.cli.ranges import ranges_table
 from tidegate.cli.signals import metrics_table, signals_table
 
 PHASE_STYLES = {
@@ -189,6 +190,8 @@ def rollout_view(rollout: Mapping[str, Any], now: datetime) -> RenderableType:
         parts.append(signals_table(signals))
     if metrics := verdict.get("metrics"):
         parts += [Text(), metrics_table(metrics)]
+    if rollout.get("ranges") and not ended:
+        parts += [Text(), ranges_table(rollout["ranges"])]
     return Group(*parts)
 
 

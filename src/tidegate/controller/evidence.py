@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tidegate import judge
+from tidegate.controller import ranges
 from tidegate.gateway.base import Counts
 from tidegate.rollout import Rollout, SplitCheck, check_mirror, check_split
 from tidegate.target.base import Reading
@@ -40,6 +41,7 @@ class Measured:
         arms: of an A/B test, the judge's evidence on each arm, by its revision; empty before the first step.
         comparison: of an A/B test, how the arms compare, in its storage form.
         memories: what each source of further counts wants to know at the next look, by its name; plain JSON values.
+        ranges: what was counted to tell people what is normal; read by no decision.
     """
 
     epoch: str | None = None
@@ -54,6 +56,7 @@ class Measured:
     memories: Mapping[str, Any] = field(default_factory=dict)
     arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     comparison: Mapping[str, Any] | None = None
+    ranges: ranges.Seen = field(default_factory=ranges.Seen)
 
     def look(
         self, reading: Reading, objective_ms: float, down: Collection[int] = ()
@@ -74,6 +77,14 @@ class Measured:
         growth = {revision: grown for revision, grown in growth.items() if revision not in down}
         total = {revision: self.total.get(revision, Totals()) + grown for revision, grown in growth.items()}
         return replace(self, epoch=reading.epoch, last=now, total={**self.total, **total}), growth
+
+    def see_ranges(self, reading: Reading, rollout: Rollout) -> Measured:
+        """Take a reading in for the ranges; a rollout without a stable revision has none."""
+        if rollout.plan.stable is None:
+            return self
+        has_begun = rollout.step >= 0
+        seen = self.ranges.look(reading, rollout.plan.stable, rollout.plan.candidate, has_begun=has_begun)
+        return replace(self, ranges=seen)
 
     def include(
         self, source: str, found: Mapping[int, Mapping[str, judge.Tally]], memory: Any, growth: Mapping[int, Totals]
@@ -184,6 +195,7 @@ class Measured:
             "memories": dict(self.memories),
             "arms": dict(self.arms),
             "comparison": self.comparison,
+            "ranges": self.ranges.for_storage(),
         }
 
     @classmethod
@@ -211,6 +223,7 @@ class Measured:
             memories=stored.get("memories", {}),
             arms=stored.get("arms", {}),
             comparison=stored.get("comparison"),
+            ranges=ranges.Seen.from_storage(stored.get("ranges")),
         )
 
 

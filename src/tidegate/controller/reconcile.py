@@ -355,6 +355,7 @@ class Reconciler:
         objective_ms = request.serving_requirements.latency_p99.ms
         down = self._stable_down(rollout)
         measured, growth = measured.look(reading, objective_ms, down)
+        measured = measured.see_ranges(reading, rollout)
         look = Look(row.id, rollout, request, growth, since, self.seen.health)
         measured, growth, founds = await self._ask_sources(measured, look, rollout.plan.stable)
         if rollout.phase is Phase.BASELINE:
@@ -487,6 +488,7 @@ class Reconciler:
             data["disagreements"] = list(self._comparer.examples)
         if before.plan.stable is not None:
             data["requests"] = {str(number): totals.as_dict() for number, totals in measured.total.items()}
+            data["ranges"] = measured.ranges.as_dict()
         if before.phase is Phase.BASELINE:
             data["baseline"] = measured.baseline.as_dict()
         if before.phase in (Phase.ANALYZING, Phase.PAUSED, Phase.PROMOTING):

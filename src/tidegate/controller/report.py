@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from tidegate.controller import ranges
 from tidegate.controller.arms import arms_view, compared
 from tidegate.controller.checking import CHECKED
 from tidegate.rollout import Phase, Rollout
@@ -22,12 +23,13 @@ def build(
     `decided_by` ("tidegate" or a person's name), `started_at`, `ended_at`, `duration_seconds`, `checks` (what came of
     the checks before traffic; None when there were none), `arms` (of an A/B test, each with its revision, its weight in
     the end, what the judge said of it last and why it is out) and `comparison` (how they compared, see
-    `controller.arms`), `baseline` (stable's counts before the first step), `steps`
-    (each with what was asked, what was observed, how long the split took to be in force, the counts per revision and
-    the verdict), `rollback` (time from the verdict to 0 %, None when there was none), `disagreements` (the first
-    copied requests that the candidate answered otherwise: id, output, both values), `requests` (per revision over the
-    rollout), `promise` (how seldom a healthy candidate is taken back, and what that does not cover), `looks` (what the
-    judge saw on its way, thinned), `events`.
+    `controller.arms`), `baseline` (stable's counts before the first step), `ranges` (what is normal for stable before
+    the first step, and what stable and candidate do since: throughput, failed, latency; None where nothing was
+    counted), `steps` (each with what was asked, what was observed, how long the split took to be in force, the counts
+    per revision and the verdict), `rollback` (time from the verdict to 0 %, None when there was none), `disagreements`
+    (the first copied requests that the candidate answered otherwise: id, output, both values), `requests` (per revision
+    over the rollout), `promise` (how seldom a healthy candidate is taken back, and what that does not cover), `looks`
+    (what the judge saw on its way, thinned), `events`.
     """
     rollout = Rollout.from_storage(row.state)
     steps = _steps(rollout, events)
@@ -50,6 +52,7 @@ def build(
         "arms": _arms(rollout, events),
         "comparison": _last_data(events, "comparison"),
         "baseline": _last_data(events, "baseline"),
+        "ranges": _last_data(events, "ranges"),
         "steps": steps,
         "rollback": _rollback(rollout, events),
         "promotion_split_in_force_ms": _in_force(events, Phase.PROMOTED),
@@ -87,6 +90,9 @@ def markdown(report: dict[str, Any]) -> str:
         lines += ["|---|---|---|---|---|---|---|---|"]
         lines += [_row(step, report) for step in report["steps"]]
     lines += _arms_lines(report)
+    if report["ranges"] is not None:
+        lines += ["", "## Normal ranges", "", "| | stable before | stable meanwhile | candidate |", "|---|---|---|---|"]
+        lines += [f"| {' | '.join(row)} |" for row in ranges.rows(report["ranges"])]
     verdict = next((step["verdict"] for step in reversed(report["steps"]) if step["verdict"]), None)
     if verdict is not None and not report["arms"]:
         lines += ["", "## Last verdict", "", f"**{verdict['outcome']}**: {verdict['reason']}", ""]

@@ -70,6 +70,7 @@ def rollout_view(row: RolloutRow, seen: Seen | None) -> dict[str, Any]:
         "verdict": verdict.as_dict() if verdict is not None else None,
         **(_test(rollout, measured, seen) if rollout.plan.arms else {}),
         "requests": {str(number): totals.as_dict() for number, totals in measured.total.items()},
+        "ranges": measured.ranges.as_dict(),
         "requests_in_step": {str(number): totals.as_dict() for number, totals in measured.in_step.items()},
     }
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
+from tidegate.controller import ranges
 from tidegate.controller.arms import compared
 from tidegate.controller.page import plots
 from tidegate.controller.page.style import CSS
@@ -33,6 +34,7 @@ def html(report: Report) -> str:
             *_plots(report),
             *_steps(report),
             *_arms(report),
+            *_ranges(report),
             *_verdict(report),
             *_events(report),
             _footer(report),
@@ -144,6 +146,18 @@ def _arms(report: Report) -> Iterable[str]:
     headings = ("arm", "revision", "weight", "counted", "beside stable")
     yield _table(headings, rows, ("fixed", "fixed", "fixed", "", "words"))
     yield from (f"<p>{escape(sentence)}</p>" for sentence in compared(report["comparison"]))
+
+
+def _ranges(report: Report) -> Iterable[str]:
+    if report["ranges"] is None:
+        return
+    yield "<h2>Normal ranges</h2>"
+    headings = ("", "stable before", "stable meanwhile", "candidate")
+    yield _table(headings, ranges.rows(report["ranges"]), ("", "", "", ""))
+    yield (
+        "<p>In brackets: an interval of 95 % for failed and latency, the slowest and the fastest look for requests per "
+        "second. They decide nothing; the judge does.</p>"
+    )
 
 
 def _verdict(report: Report) -> Iterable[str]:
