@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from tidegate.gateway import retries
 from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
 
 Resource = dict[str, Any]
@@ -140,7 +141,7 @@ def routes(
         forced: for the calls of each deployment that are not split, what tells them from others, and their route.
     """
     offering = {name: action for name, action in actions.items() if _may_answer(snapshot, name)}
-    listed = []
+    listed = [{"match": _match(f"{_SERVICE}Repository"), **_refusal(_UNIMPLEMENTED, retries.REFUSED)}]
     for name in sorted(actions):
         outcome = {"route": _bounded(actions[name])} if name in offering else _no_grpc(name)
         for prefix in (_SERVICE, _HEALTH):

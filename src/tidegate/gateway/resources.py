@@ -22,7 +22,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tidegate.gateway import grpc_routes, sticky
+from tidegate.gateway import grpc_routes, retries, sticky
 from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
 from tidegate.gateway.shares import shares_of
 
@@ -156,8 +156,13 @@ def route_configuration(snapshot: Snapshot) -> Resource:
                 "name": "gateway",
                 "domains": ["*"],
                 "request_body_buffer_limit": RETRY_BUFFER_BYTES,
-                "retry_policy": _retry_policy(),
-                "routes": [*_own_routes(), *calls, *previews, *deployments, _not_found()],
+                "retry_policy": retries.policy(),
+                "routes": [
+                    *_own_routes(),
+                    *retries.refusals(),
+                    *retries.routes([*calls, *previews, *deployments]),
+                    _not_found(),
+                ],
             }
         ],
         # Clusters are put in place before the routes that name them, by us.
@@ -273,27 +278,6 @@ def _deployment_routes(name: str, action: Resource) -> list[Resource]:
     ]
 
 
-def _retry_policy() -> Resource:
-    """Return when a request is sent again: when a replica vanished under it, never because of what a model answered.
-
-    Inference changes nothing, so a request may be sent twice. A retry goes to another replica while there is one: the
-    load balancer is asked until it names one that was not tried. It takes the less busy of two at random, and a dead
-    replica is never busy, so with two replicas it names the dead one three times out of four; hence so many attempts.
-    """
-    return {
-        "retry_on": "connect-failure,refused-stream,reset-before-request,reset",
-        "num_retries": 2,
-        "retry_host_predicate": [
-            {
-                "name": "envoy.retry_host_predicates.previous_hosts",
-                "typed_config": {"@type": f"{_TYPES}.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"},
-            }
-        ],
-        "host_selection_retry_max_attempts": 64,
-        "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.010s"},
-    }
-
-
 # -- clusters and endpoints ------------------------------------------------------------------------------------------
 
 
@@ -353,7 +337,10 @@ def _health_check() -> Resource:
 
 
 def _outlier_detection() -> Resource:
-    """Eject a replica that cannot be connected to or resets; what a model answers is the judge's business.
+    """Eject a replica that cannot be connected to; what a model answers is the judge's business.
+
+    Envoy counts a reset with the answers of 502 to 504, which a replica also gives under load, so it ejects for none of
+    them: who resets is asked no more once its health checks fail, and inference is sent again meanwhile.
 
     At most half the replicas: ejecting the last one would turn a slow revision into one that answers nothing.
     """

@@ -1,0 +1,174 @@
+"""What is sent again and what is not, what is copied once, and who is ejected: through a real Envoy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.gateway.conftest import Run, Tiny
+from tests.support.traffic import served, until
+from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot, Trial
+from tidegate.gateway.envoy import EnvoyGateway
+
+STABLE, CANDIDATE = RevisionRef("churn", 1), RevisionRef("churn", 2)
+INFERENCE = [
+    "churn/predict",
+    "churn/v2/models/churn/infer?x=1",
+    "v2/models/churn/versions/3/infer",
+    "churn/v1/models/churn:predict",
+]
+
+
+@pytest.fixture(scope="module")
+def replicas(tiny: Callable[..., Tiny]) -> dict[RevisionRef, tuple[Endpoint, ...]]:
+    return {
+        STABLE: tuple(tiny(name).endpoint for name in ("one", "two", "three")),
+        CANDIDATE: (tiny("candidate").endpoint,),
+    }
+
+
+@pytest.fixture
+def put(
+    run: Run[Any], gateway: EnvoyGateway, replicas: dict[RevisionRef, tuple[Endpoint, ...]]
+) -> Callable[[float], None]:
+    """Put the three replicas of stable in force, with so many percent of the requests copied to the candidate."""
+
+    async def do(mirror: float) -> None:
+        await gateway.apply(Snapshot(replicas, {"churn": {1: 100}}, {"churn": 5.0}, {"churn": Trial(2, mirror)}))
+        await until(gateway.healthy, lambda healthy: (len(healthy[STABLE]), len(healthy[CANDIDATE])) == (3, 1))
+
+    return lambda mirror: run(do(mirror))
+
+
+async def begun(replicas: dict[RevisionRef, tuple[Endpoint, ...]], ref: RevisionRef) -> int:
+    return sum([await served(endpoint) for endpoint in replicas[ref]])
+
+
+async def asked(gateway: EnvoyGateway, method: str, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return await client.request(method, f"{gateway.url}/{path}", headers=headers or {}, content=b"{}")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "tries"),
+    [
+        *(("POST", path, 3) for path in INFERENCE),
+        ("GET", "churn/anything", 3),
+        ("POST", "churn/train", 1),
+        ("PUT", "churn/predict/cache", 1),
+        ("DELETE", "churn/anything", 1),
+        ("POST", "churn/v2/models/churn", 1),
+        ("POST", "churn@preview/train", 1),
+    ],
+)
+def test_only_inference_is_sent_again_when_a_replica_vanishes_under_it(  # noqa: PLR0917 (fixtures)
+    run: Run[Any],
+    gateway: EnvoyGateway,
+    replicas: dict[RevisionRef, tuple[Endpoint, ...]],
+    put: Callable[[float], None],
+    method: str,
+    path: str,
+    tries: int,
+) -> None:
+    put(0)
+    ref = CANDIDATE if "@preview" in path else STABLE
+
+    async def observe() -> tuple[int, int]:
+        before = await begun(replicas, ref)
+        answer = await asked(gateway, method, path, {"x-reset": "1"})
+        return answer.status_code, await begun(replicas, ref) - before
+
+    assert run(observe()) == (503, tries)
+
+
+@pytest.mark.parametrize("path", ["churn/predict", "churn/train"])
+def test_a_copy_is_sent_once_however_often_the_original_is_tried(
+    run: Run[Any],
+    gateway: EnvoyGateway,
+    replicas: dict[RevisionRef, tuple[Endpoint, ...]],
+    put: Callable[[float], None],
+    path: str,
+) -> None:
+    put(100)
+
+    async def observe() -> None:
+        before = await begun(replicas, STABLE), await begun(replicas, CANDIDATE)
+        for _ in range(10):
+            await asked(gateway, "POST", path, {"x-reset": "1"})
+        tries = 3 if path.endswith("predict") else 1
+        assert await begun(replicas, STABLE) - before[0] == 10 * tries
+        # Copies are sent beside the answers: what comes after the last of them, and is copied as well, ends the wait.
+        await asked(gateway, "POST", "churn/predict")
+        await until(lambda: begun(replicas, CANDIDATE), lambda count: count - before[1] >= 11)
+        assert await begun(replicas, CANDIDATE) - before[1] == 11
+
+    run(observe())
+
+
+@pytest.mark.parametrize("deployment", ["churn", "churn@preview"])
+@pytest.mark.parametrize("path", ["index", "models/churn/load", "models/churn/unload"])
+def test_the_repository_of_models_is_not_reached(  # noqa: PLR0917 (fixtures)
+    run: Run[Any],
+    gateway: EnvoyGateway,
+    replicas: dict[RevisionRef, tuple[Endpoint, ...]],
+    put: Callable[[float], None],
+    deployment: str,
+    path: str,
+) -> None:
+    put(100)
+
+    async def observe() -> None:
+        before = await begun(replicas, STABLE), await begun(replicas, CANDIDATE)
+        answer = await asked(gateway, "POST", f"{deployment}/v2/repository/{path}")
+        assert answer.status_code == 404
+        assert "not reached through the gateway" in answer.json()["error"]
+        assert (await begun(replicas, STABLE), await begun(replicas, CANDIDATE)) == before
+
+    run(observe())
+
+
+async def ejections(gateway: EnvoyGateway) -> int:
+    query = {"format": "json", "filter": r"^cluster\.churn\|1\.outlier_detection"}
+    page = await gateway._running_admin().get("/stats", query)
+    found = {stat["name"].rpartition(".")[2]: stat["value"] for stat in page["stats"] if "name" in stat}
+    return int(found["ejections_enforced_total"])
+
+
+def test_a_replica_that_cannot_be_connected_to_is_ejected_and_nobody_notices(
+    run: Run[Any], gateway: EnvoyGateway, tiny: Callable[..., Tiny]
+) -> None:
+    gone, there = tiny("gone"), tiny("there")
+    both = Snapshot({STABLE: (gone.endpoint, there.endpoint)}, {"churn": {1: 100}}, {"churn": 5.0})
+
+    async def observe() -> None:
+        await gateway.apply(both)
+        await until(gateway.healthy, lambda healthy: len(healthy[STABLE]) == 2)
+        before = await ejections(gateway)
+        gone.end()
+        # Also what may change something: no replica can have begun what could not be sent.
+        statuses = [(await asked(gateway, "POST", "churn/train")).status_code for _ in range(60)]
+        assert statuses == [200] * 60
+        await until(gateway.healthy, lambda healthy: healthy[STABLE] == {there.endpoint})
+        assert await ejections(gateway) <= before + 1  # by this or by its health check, whichever came first
+
+    run(observe())
+
+
+@pytest.mark.parametrize("status", ["500", "503"])
+def test_nobody_is_ejected_for_what_a_model_answers(
+    run: Run[Any], gateway: EnvoyGateway, put: Callable[[float], None], status: str
+) -> None:
+    put(0)
+
+    async def observe() -> None:
+        before = await ejections(gateway)
+        for _ in range(40):
+            answer = await asked(gateway, "POST", "churn/predict", {"x-status": status})
+            assert answer.status_code == int(status)
+        assert await ejections(gateway) == before
+        assert len((await gateway.healthy())[STABLE]) == 3
+
+    run(observe())
