@@ -7,12 +7,12 @@ from pathlib import PurePath
 
 from tidegate.contract.errors import NotReady
 from tidegate.contract.faults import Fault, FaultKind, parse_fault
+from tidegate.contract.findings import Level
 from tidegate.contract.health import CustomCheck, HealthCheck
 from tidegate.contract.quantities import Throughput
 from tidegate.contract.request import AbTest, DeploymentRequest, ModelArtifact
 from tidegate.contract.serving import Cache, PredictionLog
 from tidegate.gate import readiness
-from tidegate.gate.readiness import Level
 
 #: What is injected when nothing is said.
 EVERY_FAULT = tuple(FaultKind)
