@@ -22,7 +22,7 @@ from tidegate.controller.home import Home, read_json
 from tidegate.controller.reconcile import Reconciler
 from tidegate.controller.service import Service
 from tidegate.controller.supervisor import Supervisor
-from tidegate.gateway.base import Counts, Forced, RevisionRef, Sticky, Trial
+from tidegate.gateway.base import Counts, Forced, NotesPosition, RevisionRef, ServedNotes, Sticky, Trial
 from tidegate.judge import Verdict
 from tidegate.rollout import Command, Phase, Rollout
 from tidegate.store import NewEvent, RolloutRow, Store
@@ -80,6 +80,9 @@ class FakeTarget:
 
     async def read(self, deployment: str) -> Reading:
         return Reading("a", datetime.now(UTC), {})
+
+    async def served(self, after: NotesPosition) -> ServedNotes:
+        return ServedNotes((), after)
 
     async def running(self) -> Sequence[RevisionRef]:
         return sorted(self.replicas)

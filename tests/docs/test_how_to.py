@@ -97,6 +97,12 @@ def test_the_page_on_health_runs(reader: Reader) -> None:
     reader.follow(read(HOW_TO / "check-health.md"))
 
 
+def test_the_page_on_outcomes_takes_the_worse_candidate_back(reader: Reader) -> None:
+    reader.follow(read(HOW_TO / "judge-by-outcomes.md"))
+    reader.type("tidegate status offers --output json")
+    assert '"rolled_back"' in reader.told
+
+
 def test_the_page_on_grpc_calls_a_deployment(reader: Reader) -> None:
     reader.type(FORGET)
     reader.follow(read(HOW_TO / "grpc-clients.md"))

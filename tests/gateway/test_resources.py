@@ -81,7 +81,7 @@ def test_the_endpoints_for_grpc_are_those_that_answer_it() -> None:
 
 
 def test_the_bootstrap() -> None:
-    paths = Path("/gateway/routes.json"), Path("/gateway/clusters.json")
+    paths = Path("/gateway/routes.json"), Path("/gateway/clusters.json"), Path("/gateway/served.log")
     golden("bootstrap.json", resources.bootstrap("127.0.0.1", 8080, *paths))
 
 

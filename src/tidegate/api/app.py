@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidegate import __version__
-from tidegate.api import errors, freezes
+from tidegate.api import errors, freezes, outcomes
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.request import MOST_CHALLENGERS
 from tidegate.controller import metrics, page, report, result, views
@@ -110,6 +110,7 @@ def _routes(service: Service, stopping: asyncio.Event) -> APIRouter:
     router.include_router(_reading(service))
     router.include_router(_changing(service))
     router.include_router(freezes.routes(service))
+    router.include_router(outcomes.routes(service))
 
     @router.get("/info", summary="Version and addresses of this controller")
     async def info() -> dict[str, Any]:

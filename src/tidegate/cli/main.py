@@ -15,6 +15,7 @@ from tidegate.cli.commands import (
     golden,
     notify,
     observe,
+    outcomes,
     rehearse,
     rejudge,
     serve,
@@ -42,6 +43,8 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("logs", DAILY, observe.logs),
     ("report", DAILY, observe.report),
     ("notifications", DAILY, notify.notifications),
+    ("outcomes send", DAILY, outcomes.send),
+    ("outcomes show", DAILY, outcomes.show),
     ("promote", DECIDING, decide.promote),
     ("weights", DECIDING, decide.weights),
     ("pause", DECIDING, decide.pause),
@@ -104,6 +107,7 @@ GROUPS = {
     "judge": "Ask the judge about what was recorded.",
     "freeze": "Spans of time in which nothing is deployed: add, list, remove.",
     "steps": "The stages of a rollout: what they ask for.",
+    "outcomes": "What came of requests later: send it, show it.",
     "golden": "Requests with the answers that candidates must give: record.",
 }
 

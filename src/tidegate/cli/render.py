@@ -315,6 +315,20 @@ def freezes_table(freezes: Sequence[Mapping[str, Any]], now: datetime, *, boxed:
     return table
 
 
+def outcomes_table(revisions: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return one line per revision: what came of the requests that it served."""
+    table = listing(False, "REVISION", "SERVED", "GOOD", "BAD", "BAD SHARE", "OPEN", "MISSING", "LATE")
+    for number, counts in in_order(revisions):
+        told = counts["good"] + counts["bad"]
+        role = f" ({counts['role']})" if counts["role"] else ""
+        share = percent(100 * counts["bad"] / told) if told else "-"
+        rest = (count(counts[name]) for name in ("open", "missing", "late"))
+        table.add_row(
+            f"{number}{role}", count(counts["served"]), count(counts["good"]), count(counts["bad"]), share, *rest
+        )
+    return table
+
+
 def notifications_table(notifications: Sequence[Mapping[str, Any]], now: datetime, *, boxed: bool) -> Table:
     """Return one line per notification, newest last: what, to whom, and where it stands."""
     table = listing(boxed, "WHEN", "ROLLOUT", "MOMENT", "RECEIVER", "STATE", "ATTEMPTS", "LAST ANSWER", "NEXT")

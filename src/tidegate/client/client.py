@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +30,8 @@ Rows = list[dict[str, Any]]
 DEPLOY_TIMEOUT_SECONDS = 300.0
 #: A receiver has a minute at most.
 TEST_TIMEOUT_SECONDS = 75.0
+#: Outcomes of many requests take a while to store, and to count.
+OUTCOMES_TIMEOUT_SECONDS = 60.0
 #: Added to the time that a long poll may take by itself.
 POLL_MARGIN_SECONDS = 10.0
 
@@ -303,6 +305,28 @@ class Client:
         """Take the deployment off the gateway and end its replicas; its reports and events stay."""
         body = {key: value for key, value in {"reason": reason, "by": by}.items() if value is not None}
         return self._http.json("DELETE", _deployment(name), body=body)
+
+    def tell_outcomes(self, name: str, outcomes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Tell what came of requests; return what became of what was told.
+
+        Args:
+            outcomes: at most 10,000, each with `request_id` (the x-request-id that the answer had), `bad` (whether the
+                outcome is bad) or `outcome` (a label or a number that `analysis.outcomes.badWhen` judges), and
+                optionally `at`, when it happened, as text with a time zone. Telling one again changes nothing.
+
+        Returns:
+            `received`, how many of them were `joined`, `waiting`, `corrected`, `duplicate`, `late`, `ambiguous`,
+            `unknown` and `refused`, `errors` (the first that were refused, with `index` and `message`), and `noting`:
+            whether requests are noted now. What was told is stored when this returns.
+        """
+        body = {"outcomes": [dict(one) for one in outcomes]}
+        return self._http.json(
+            "POST", _deployment(name, "outcomes"), body=body, timeout_seconds=OUTCOMES_TIMEOUT_SECONDS
+        )
+
+    def outcomes(self, name: str) -> dict[str, Any]:
+        """Return what came of the requests of the latest rollout so far, by revision, and how many outcomes wait."""
+        return self._http.json("GET", _deployment(name, "outcomes"), timeout_seconds=OUTCOMES_TIMEOUT_SECONDS)
 
     def freezes(self, *, every: bool = False) -> Freezes:
         """Return the freezes that hold now or will; with `every`, all that ever were."""

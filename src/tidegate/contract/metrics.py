@@ -23,7 +23,7 @@ Direction = Literal["increase", "decrease", "either"]
 #: What a query, a URL or a body may hold, and what stands for it.
 PLACEHOLDERS = ("deployment", "candidate", "stable", "revision")
 #: Names that the judge's own signals have.
-TAKEN = ("errors", "latency", "rejections", "disagreement", "memory", "cpu", "restarts", "readiness")
+TAKEN = ("errors", "latency", "rejections", "disagreement", "outcomes", "memory", "cpu", "restarts", "readiness")
 
 _NAME_PATTERN = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HEADER_PATTERN = "[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}"

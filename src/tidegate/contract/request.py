@@ -27,6 +27,7 @@ from tidegate.contract.health import HealthChecks
 from tidegate.contract.metrics import Metric, each_named_once
 from tidegate.contract.names import NAME_PATTERN, RESERVED_NAMES, name_from_path, validated_name
 from tidegate.contract.notifications import Hook, Notification, Receiver
+from tidegate.contract.outcomes import Outcomes
 from tidegate.contract.problems import problem, shown
 from tidegate.contract.quantities import Duration, Share, Throughput, between
 from tidegate.contract.resources import WatchedResources
@@ -205,6 +206,9 @@ class Signals(Document):
     disagreement: SignalSettings = SignalSettings()
     """Copied requests that were answered otherwise than by stable, where `analysis.disagreement` limits them."""
 
+    outcomes: SignalSettings = SignalSettings()
+    """Requests that came to a bad outcome later, where `analysis.outcomes` says that they are told."""
+
 
 class Analysis(Document):
     """How candidate and stable are compared at each step."""
@@ -253,6 +257,9 @@ class Analysis(Document):
 
     tolerances: dict[str, Tolerance] = Field(default={}, max_length=100)
     """The same for single outputs, by name."""
+
+    outcomes: Outcomes | None = None
+    """How outcomes that are told later are judged; nothing is noted for them when absent."""
 
     @field_validator("metrics")
     @classmethod
@@ -518,6 +525,12 @@ class DeploymentRequest(Document):
         if self.analysis.interval > shortest:
             expected = f"no more than the shortest step, which is {shortest}"
             raise problem(expected, str(self.analysis.interval), path="analysis.interval")
+        outcomes, usual = self.analysis.outcomes, self.analysis.step_duration
+        judged = [step.duration or usual for step in self.trial if step.weight is not None]
+        if outcomes is not None and outcomes.wait and judged and outcomes.window >= min(judged):
+            expected = f"less than the shortest step, which is {min(judged)}: no step could wait for outcomes"
+            hint = "make the steps longer (analysis.stepDuration), or set analysis.outcomes.wait to false"
+            raise problem(expected, str(outcomes.window), path="analysis.outcomes.window", hint=hint)
         return self
 
     @property

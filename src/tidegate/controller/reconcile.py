@@ -29,6 +29,8 @@ from tidegate.controller.gates import Gates
 from tidegate.controller.home import Home, write_atomically
 from tidegate.controller.measuring import MetricSource
 from tidegate.controller.monitoring import write_monitoring
+from tidegate.controller.outcomes.aftermath import Aftermath
+from tidegate.controller.outcomes.source import OutcomeSource
 from tidegate.controller.protocols import answers_grpc
 from tidegate.controller.recorder import Recorder
 from tidegate.controller.resources import ResourceSource
@@ -107,6 +109,8 @@ class Reconciler:
         self._ending: dict[int, asyncio.Task[None]] = {}
         self._checks: dict[int, Checks] = {}
         self._comparer = Comparer(name, target)
+        self._outcomes = OutcomeSource(store)
+        self._aftermath = Aftermath(store)
         self._beside: dict[int, tuple[Source, ...]] = {}
         self._recorder = Recorder(home, name)
         self._gates = Gates(store)
@@ -164,6 +168,9 @@ class Reconciler:
         request = planning.request_of(revision)
         await self._ensure(deployment, None, revision.number, planning.replicas(request))
         await self._set_split(SetSplit({revision.number: 100}), request)
+        told = await self._aftermath.look(deployment)
+        if told is not None:
+            self._write_report(told)
 
     # During a rollout
 
@@ -401,7 +408,7 @@ class Reconciler:
     def _sources_of(self, revision: int) -> tuple[Source, ...]:
         if revision not in self._beside:
             self._beside[revision] = (MetricSource(self._name), ResourceSource())
-        return self._comparer, *self._beside[revision]
+        return self._comparer, self._outcomes, *self._beside[revision]
 
     def _keep_look(self, row: RolloutRow, rollout: Rollout, measured: Measured, now: datetime) -> None:
         """Keep what was seen for the report, the less often the longer the rollout has lasted."""
@@ -537,7 +544,8 @@ class Reconciler:
             forced: requests that get a revision whatever the split says.
             request: says how requests are treated on their way; None for a deployment that is taken off.
         """
-        trial = Trial(traffic.trial, traffic.mirror) if traffic.trial is not None else None
+        noted = request is not None and request.analysis.outcomes is not None
+        trial = Trial(traffic.trial, traffic.mirror, noted) if traffic.trial is not None else None
         timeout = request.traffic.timeout.seconds if request is not None else 30.0
         sticky = planning.sticky(request) if request is not None else None
         try:

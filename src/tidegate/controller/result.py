@@ -30,7 +30,7 @@ from tidegate.store import RolloutRow
 from tidegate.target.base import RevisionHealth
 from tidegate.trial.measurements import failing
 from tidegate.trial.resources import SUSTAINED, triggers
-from tidegate.trial.rules import DISAGREEMENT, rules
+from tidegate.trial.rules import DISAGREEMENT, OUTCOMES, rules
 
 
 def build(service: Service, name: str) -> dict[str, Any]:
@@ -134,6 +134,7 @@ def _triggers(request: DeploymentRequest) -> tuple[RollbackTrigger, ...]:
         "latency": f"answers slower than {request.serving_requirements.latency_p99}",
         "rejections": "4xx answers",
         DISAGREEMENT: "copied requests that are answered otherwise than by stable",
+        OUTCOMES: "requests that come to a bad outcome",
         **{metric.name: "what it counts as bad" for metric in request.analysis.metrics},
     }
     judged = (

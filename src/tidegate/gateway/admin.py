@@ -52,6 +52,10 @@ class Admin:
         """Close the listener; connections that exist go on."""
         await self._send("POST", "/drain_listeners", None)
 
+    async def reopen_logs(self) -> None:
+        """Have Envoy go on in new files where those that it wrote were renamed; it does so a moment later."""
+        await self._send("POST", "/reopen_logs", None)
+
     async def close(self) -> None:
         client, self._client = self._client, None
         if client is not None and self._loop is asyncio.get_running_loop():

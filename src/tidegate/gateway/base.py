@@ -34,10 +34,14 @@ class Trial:
     Users reach it at the deployment's preview address, `/NAME@preview/`, whatever its weight; what is answered there is
     in no count. `mirror` percent of the requests to the deployment are copied to it, to the hundredth of a percent;
     its answers to those are counted and go to nobody.
+
+    `noted`: whether the gateway notes which revision served each request of a user, by its id; copies and what is asked
+    at the preview address are in no note.
     """
 
     revision: int
     mirror: float = 0
+    noted: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,31 @@ class GatewayReading:
     counts: Mapping[RevisionRef, Counts]
 
 
+@dataclass(frozen=True)
+class Served:
+    """A revision answered the request of this id, at `at_ms` milliseconds since 1970."""
+
+    ref: RevisionRef
+    request_id: str
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class NotesPosition:
+    """How far the gateway's notes of served requests were read: a file, by its inode, and bytes of it."""
+
+    file: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class ServedNotes:
+    """Notes in the order in which the requests were answered, and the position behind them."""
+
+    entries: tuple[Served, ...]
+    position: NotesPosition
+
+
 class Gateway(Protocol):
     """The proxy that splits traffic. Its process outlives the controller."""
 
@@ -183,6 +212,13 @@ class Gateway(Protocol):
         """Return the replicas that get requests, by the proxy's own health checks, over all that they listen for.
 
         Unavailable when the proxy does not answer.
+        """
+        ...
+
+    async def served(self, after: NotesPosition) -> ServedNotes:
+        """Return some of the notes behind `after`; none when there are no more now.
+
+        What lies before `after` is taken for stored: it is let go of, so that the notes stay small.
         """
         ...
 

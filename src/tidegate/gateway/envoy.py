@@ -16,9 +16,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tidegate.contract.errors import Conflict, InvalidInput, Unavailable
-from tidegate.gateway import process, resources, stats
+from tidegate.gateway import process, resources, served_notes, stats
 from tidegate.gateway.admin import Admin
-from tidegate.gateway.base import Applied, Endpoint, GatewayReading, RevisionRef, Snapshot
+from tidegate.gateway.base import (
+    Applied,
+    Endpoint,
+    GatewayReading,
+    NotesPosition,
+    RevisionRef,
+    ServedNotes,
+    Snapshot,
+)
 from tidegate.gateway.files import GatewayFolder, Put
 from tidegate.gateway.os_process import OsProcess
 from tidegate.gateway.process import EnvoyRecord
@@ -325,6 +333,15 @@ class EnvoyGateway:
         """See `Gateway.healthy`."""
         page = await self._running_admin().get("/clusters", {"format": "json"})
         return stats.parse_healthy(page, self.snapshot().endpoints)
+
+    # -- what was served ---------------------------------------------------------------------------------------------
+
+    async def served(self, after: NotesPosition) -> ServedNotes:
+        """See `Gateway.served`. How the file is turned over is told in `gateway.served_notes`."""
+        page = await asyncio.to_thread(served_notes.read, self._folder.served, after)
+        if page.wants_reopening:
+            await self._running_admin().reopen_logs()
+        return page.notes
 
     def _running_admin(self) -> Admin:
         if self._admin is None or not self._is_running():

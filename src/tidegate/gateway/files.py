@@ -65,6 +65,7 @@ class GatewayFolder:
         self.endpoints = self.root / "endpoints"
         self.record = self.root / "envoy.json"
         self.log = self.root / "envoy.log"
+        self.served = self.root / "served.log"
         self.admin_address = self.root / "admin-address"
         self._snapshot = self.root / "snapshot.json"
 
@@ -142,7 +143,7 @@ def snapshot_as_dict(snapshot: Snapshot) -> dict[str, Any]:
         },
         "timeout_seconds": dict(sorted(snapshot.timeout_seconds.items())),
         "trials": {
-            name: {"revision": trial.revision, "mirror": trial.mirror}
+            name: {"revision": trial.revision, "mirror": trial.mirror, "noted": trial.noted}
             for name, trial in sorted(snapshot.trials.items())
         },
         "sticky": {

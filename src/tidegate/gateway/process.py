@@ -27,6 +27,8 @@ _LOG_LINES_SHOWN = 8
 #: A log larger than this is set aside when Envoy starts; one earlier log is kept.
 _LOG_BYTES = 5_000_000
 
+_NOTES_FLUSH_MS = 250
+
 
 @dataclass(frozen=True)
 class EnvoyRecord:
@@ -83,7 +85,7 @@ def spawn(folder: GatewayFolder, host: str, port: int, workers: int) -> subproce
     """
     if port != 0:
         refuse_taken_port(host, port)
-    write_json(folder.bootstrap, resources.bootstrap(host, port, folder.routes, folder.clusters))
+    write_json(folder.bootstrap, resources.bootstrap(host, port, folder.routes, folder.clusters, folder.served))
     folder.admin_address.unlink(missing_ok=True)
     if folder.log.exists() and folder.log.stat().st_size > _LOG_BYTES:
         folder.log.replace(folder.log.with_suffix(".log.1"))
@@ -97,6 +99,9 @@ def spawn(folder: GatewayFolder, host: str, port: int, workers: int) -> subproce
         str(workers),
         # Hot restart is not used: without it several Envoys share a machine and none leaves shared memory behind.
         "--disable-hot-restart",
+        # A note of a served request is in its file after this, or when there are 64 KiB of them.
+        "--file-flush-interval-msec",
+        str(_NOTES_FLUSH_MS),
         "--log-level",
         "warning",
         "--skip-deprecated-logs",

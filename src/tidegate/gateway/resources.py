@@ -22,7 +22,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tidegate.gateway import grpc_routes, retries, sticky
+from tidegate.gateway import grpc_routes, retries, served, sticky
 from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
 from tidegate.gateway.shares import shares_of
 
@@ -54,7 +54,7 @@ IDLE_CONNECTION_SECONDS = 4.0
 #: Requests up to this size can be sent again to another replica; a larger one is streamed and gets one try.
 RETRY_BUFFER_BYTES = 16 * 1024 * 1024
 
-ADMIN_PATHS = ("/stats", "/clusters", "/listeners", "/config_dump", "/server_info", "/drain_listeners")
+ADMIN_PATHS = ("/stats", "/clusters", "/listeners", "/config_dump", "/server_info", "/drain_listeners", "/reopen_logs")
 
 _UNLIMITED = 100_000
 
@@ -192,6 +192,8 @@ def _not_found() -> Resource:
 def _action(snapshot: Snapshot, name: str, kind: Kind = Kind.HTTP) -> Resource:
     """Return what a route of the deployment does: the split, over its clusters of one kind, and the mirror."""
     shares = snapshot.shares.get(name) or shares_of(snapshot.splits[name])
+    trial = snapshot.trials.get(name)
+    noting = {"request_headers_to_add": [served.mark()]} if trial is not None and trial.noted else {}
     action: Resource = {
         "weighted_clusters": {
             "clusters": [
@@ -199,6 +201,7 @@ def _action(snapshot: Snapshot, name: str, kind: Kind = Kind.HTTP) -> Resource:
                     "name": cluster_name(ClusterKey(RevisionRef(name, revision), kind)),
                     "weight": size,
                     "response_headers_to_add": [_revision_header(revision)],
+                    **noting,
                 }
                 for revision, size in shares
             ]
@@ -208,7 +211,6 @@ def _action(snapshot: Snapshot, name: str, kind: Kind = Kind.HTTP) -> Resource:
     if name in snapshot.sticky:
         action["hash_policy"] = sticky.hash_policy(snapshot.sticky[name])
         action["weighted_clusters"]["use_hash_policy"] = True
-    trial = snapshot.trials.get(name)
     if trial is not None and trial.mirror:
         action["request_mirror_policies"] = [_mirror(RevisionRef(name, trial.revision), kind, trial.mirror)]
     return action
@@ -397,7 +399,7 @@ def _health_status(is_ready: bool) -> Resource:
 # -- the process -----------------------------------------------------------------------------------------------------
 
 
-def bootstrap(host: str, port: int, routes_file: Path, clusters_file: Path) -> Resource:
+def bootstrap(host: str, port: int, routes_file: Path, clusters_file: Path, served_file: Path) -> Resource:
     """Return what Envoy is started with. Port 0 lets the system choose; the admin page always does, on loopback."""
     return {
         "node": {"id": "tidegate", "cluster": "tidegate"},
@@ -414,11 +416,11 @@ def bootstrap(host: str, port: int, routes_file: Path, clusters_file: Path) -> R
                 "resource_api_version": "V3",
             }
         },
-        "static_resources": {"listeners": [_listener(host, port, routes_file)]},
+        "static_resources": {"listeners": [_listener(host, port, routes_file, served_file)]},
     }
 
 
-def _listener(host: str, port: int, routes_file: Path) -> Resource:
+def _listener(host: str, port: int, routes_file: Path, served_file: Path) -> Resource:
     return {
         "name": "gateway",
         "address": _address(host, port),
@@ -429,7 +431,7 @@ def _listener(host: str, port: int, routes_file: Path) -> Resource:
                 "filters": [
                     {
                         "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": _connection_manager(routes_file),
+                        "typed_config": _connection_manager(routes_file, served_file),
                     }
                 ]
             }
@@ -437,7 +439,7 @@ def _listener(host: str, port: int, routes_file: Path) -> Resource:
     }
 
 
-def _connection_manager(routes_file: Path) -> Resource:
+def _connection_manager(routes_file: Path, served_file: Path) -> Resource:
     return {
         "@type": f"{_TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": STAT_PREFIX,
@@ -462,6 +464,7 @@ def _connection_manager(routes_file: Path) -> Resource:
                 "pack_trace_reason": False,
             }
         },
+        "access_log": [served.access_log(served_file)],
         "local_reply_config": {
             "mappers": [
                 {

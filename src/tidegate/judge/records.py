@@ -56,6 +56,8 @@ class SignalPolicy:
             0: the larger, the sooner its harm is found, and the later that of the others.
         is_critical: whether harm on this signal fails the candidate; else it is a warning.
         is_dry_run: whether the signal is shown and counts for nothing.
+        holds_back: whether a step waits for the signal; if not, the signal can fail a candidate, and a step passes
+            without its word.
         verb: what the bad requests did, as the reasons say it: "14 of 210 candidate requests *failed*".
     """
 
@@ -70,6 +72,7 @@ class SignalPolicy:
     alpha_share: float = 1.0
     is_critical: bool = True
     is_dry_run: bool = False
+    holds_back: bool = True
 
     @property
     def fails_candidates(self) -> bool:

@@ -51,7 +51,8 @@ def assess(
     signals = tuple(_unmeasured(said, unmeasured.get(said.signal)) for said in judged)
     metrics = tuple(assess_metric(held, measurements.get(held.name, Measurements())) for held in policy.metrics)
     said: list[Said] = [*zip(policy.signals, signals, strict=True), *zip(policy.metrics, metrics, strict=True)]
-    outcome, reason, score = _together([(held, one) for held, one in said if not held.is_dry_run], idle)
+    not_waited_for = {*idle, *(held.name for held in policy.signals if not held.holds_back)}
+    outcome, reason, score = _together([(held, one) for held, one in said if not held.is_dry_run], not_waited_for)
     return Verdict(outcome, reason, signals, score, metrics)
 
 

@@ -1,6 +1,7 @@
 """The store: deployments, revisions, rollouts, freezes and an append-only event log in one SQLite file."""
 
 from tidegate.store.outbox import Outbox
+from tidegate.store.outcomes import Known, Note, Outcomes, Ripe, Told
 from tidegate.store.records import (
     Addressee,
     AttemptRow,
@@ -21,11 +22,16 @@ __all__ = [
     "DeploymentRow",
     "Event",
     "FreezeRow",
+    "Known",
     "NewEvent",
+    "Note",
     "NotificationRow",
     "Outbox",
+    "Outcomes",
     "RevisionRow",
+    "Ripe",
     "RolloutRow",
     "StaleState",
     "Store",
+    "Told",
 ]

@@ -165,6 +165,51 @@ hook_answers = Table(
     Column("said", JSON, nullable=False),
 )
 
+# Which revision served which request, noted while a rollout wants it. Many rows: times are milliseconds since 1970.
+served_requests = Table(
+    "served_requests",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("deployment_id", Integer, ForeignKey("deployments.id"), nullable=False),
+    Column("request_id", String, nullable=False),
+    # None: several revisions served requests of this id.
+    Column("revision", Integer),
+    Column("served_at", Integer, nullable=False),
+    Index("one_note_per_request", "deployment_id", "request_id", unique=True),
+    Index("served_requests_in_order", "deployment_id", "seq"),
+    sqlite_autoincrement=True,
+)
+
+# How far the gateway's notes are in `served_requests`: written in the transaction of what was read. One row.
+served_position = Table(
+    "served_position",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("file", Integer, nullable=False),
+    Column("offset", Integer, nullable=False),
+)
+
+# The last note of each deployment that was let go of because there were too many.
+served_forgotten = Table(
+    "served_forgotten",
+    metadata,
+    Column("deployment_id", Integer, ForeignKey("deployments.id"), primary_key=True),
+    Column("seq", Integer, nullable=False),
+)
+
+# What came of requests, as it was told; `told_at` is when it was told first, `at` when it happened.
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("deployment_id", Integer, ForeignKey("deployments.id"), primary_key=True),
+    Column("request_id", String, primary_key=True),
+    Column("bad", Integer, nullable=False),
+    Column("at", Integer, nullable=False),
+    Column("told_at", Integer, nullable=False),
+    Index("outcomes_by_age", "deployment_id", "told_at"),
+    CheckConstraint("bad IN (0, 1)", name="an_outcome_is_good_or_bad"),
+)
+
 _TRIGGERS = (
     (
         notifications,

@@ -15,6 +15,7 @@ from tidegate.contract.errors import Conflict, NotFound, Unavailable
 from tidegate.store.freezes import Freezes
 from tidegate.store.hook_answers import HookAnswers
 from tidegate.store.outbox import Addressees, Outbox, nobody, post
+from tidegate.store.outcomes import Outcomes
 from tidegate.store.records import DeploymentRow, Event, NewEvent, RevisionRow, RolloutRow
 from tidegate.store.rows import event_of, time_of, time_text
 from tidegate.store.schema import SCHEMA_VERSION, deployments, events, looks, metadata, revisions, rollouts
@@ -60,6 +61,7 @@ class Store:
             if found != SCHEMA_VERSION:  # else nothing is written: a controller can start on a disk that is full
                 db.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self.freezes = Freezes(self._engine)
+        self.told = Outcomes(self._engine)
         self.hook_answers = HookAnswers(self._engine)
 
     def close(self) -> None:

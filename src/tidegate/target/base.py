@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from tidegate.gateway.base import Counts, Forced, RevisionRef, Sticky, Trial
+from tidegate.gateway.base import Counts, Forced, NotesPosition, RevisionRef, ServedNotes, Sticky, Trial
 from tidegate.health.base import Affects, Check
 
 
@@ -209,6 +209,10 @@ class Target(Protocol):
 
     async def noted(self, ref: RevisionRef) -> Sequence[Noted]:
         """Return what the revision's replicas noted since the last call of this process, in no order."""
+        ...
+
+    async def served(self, after: NotesPosition) -> ServedNotes:
+        """Return some of the gateway's notes, of every deployment, behind `after`; see `Gateway.served`."""
         ...
 
     async def running(self) -> Sequence[RevisionRef]:

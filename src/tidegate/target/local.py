@@ -20,7 +20,17 @@ from typing import TypeVar
 
 from tidegate.boot import birth_of, seconds_since_boot
 from tidegate.contract.errors import InvalidInput, Unavailable
-from tidegate.gateway.base import Applied, Endpoint, Forced, RevisionRef, Snapshot, Sticky, Trial
+from tidegate.gateway.base import (
+    Applied,
+    Endpoint,
+    Forced,
+    NotesPosition,
+    RevisionRef,
+    ServedNotes,
+    Snapshot,
+    Sticky,
+    Trial,
+)
 from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.gateway.os_process import OsProcess, find_by_argument
 from tidegate.gateway.resources import DEFAULT_TIMEOUT_SECONDS, PREVIEW
@@ -202,6 +212,10 @@ class LocalTarget:
         folders = [slot.folder for slot in slots_of(self._home, ref).values()]
         readers = [self._readers.setdefault(folder, notes.NotesReader(folder)) for folder in folders]
         return [noted for reader in readers for noted in reader.read()]
+
+    async def served(self, after: NotesPosition) -> ServedNotes:
+        """See `Target.served`."""
+        return await self._gateway.served(after)
 
     async def _apply(self, change: Callable[[Snapshot], Snapshot]) -> Applied:
         async with self._changing:

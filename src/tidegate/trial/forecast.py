@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from tidegate import judge
@@ -12,7 +12,7 @@ from tidegate.contract.quantities import Share, Throughput
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.judge.forecast import Setting, Stage
 from tidegate.judge.forecast import forecast as foresee
-from tidegate.trial.rules import SIGNALS, rules
+from tidegate.trial.rules import OUTCOMES, SIGNALS, rules
 from tidegate.trial.suggestions import suggestions
 
 
@@ -36,7 +36,7 @@ def forecast(
     """
     parsed = parse_request(request)
     rate = Throughput.parse(traffic, field="traffic") if traffic is not None else parsed.serving_requirements.throughput
-    policy = rules(parsed)
+    policy = _foreseeable(rules(parsed))
     setting = Setting(
         policy=policy,
         stages=_stages(parsed),
@@ -69,6 +69,16 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     return [_plain(inner) for inner in value] if isinstance(value, tuple) else value
+
+
+def _foreseeable(policy: judge.Policy) -> judge.Policy:
+    """Return the policy without outcomes: when they are told, and of which requests, follows from no traffic.
+
+    The other signals keep the parts of alpha that they have beside it.
+    """
+    left = tuple(signal for signal in policy.signals if signal.name != OUTCOMES)
+    spent = sum(policy.alpha_of(signal) for signal in left if signal.fails_candidates)
+    return replace(policy, signals=left, alpha=spent or policy.alpha) if len(left) < len(policy.signals) else policy
 
 
 def _stages(request: DeploymentRequest) -> tuple[Stage, ...]:

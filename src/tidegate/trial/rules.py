@@ -23,6 +23,8 @@ ALPHA_SHARES = {"errors": 4.0, "latency": 2.0}
 SIGNALS = ("errors", "latency", "rejections")
 #: Measured while requests are copied: those on which the candidate answered otherwise than stable.
 DISAGREEMENT = "disagreement"
+#: What came of requests, as it is told later.
+OUTCOMES = "outcomes"
 #: The judge holds a candidate to less than all.
 _MOST_DISAGREEMENT = 0.999
 
@@ -61,7 +63,7 @@ def rules(request: DeploymentRequest) -> judge.Policy:
     """Return what the judge is to hold the candidate to.
 
     The arms of an A/B test divide alpha among them. Disagreement is a signal where the request limits it and has a step
-    in which it is measured.
+    in which it is measured; outcomes are where the request says that they will be told.
     """
     analysis = request.analysis
     usual = policy(
@@ -81,6 +83,16 @@ def rules(request: DeploymentRequest) -> judge.Policy:
             verb="were answered otherwise than by stable",
         )
         signals = (*signals, disagreement)
+    if analysis.outcomes is not None:
+        outcomes = judge.SignalPolicy(
+            OUTCOMES,
+            objective=analysis.outcomes.bad.ratio,
+            margin=analysis.margin.ratio,
+            min_requests=analysis.min_requests,
+            holds_back=analysis.outcomes.wait,
+            verb="came to a bad outcome",
+        )
+        signals = (*signals, outcomes)
     judged = tuple(_as_set(signal, getattr(analysis.signals, signal.name)) for signal in signals)
     counted = tuple(
         _counted(metric, metric.counted, analysis) for metric in analysis.metrics if metric.counted is not None
@@ -120,12 +132,12 @@ def _limited(metric: Metric) -> judge.MetricPolicy:
 
 
 def comparison_rules(request: DeploymentRequest) -> judge.Policy:
-    """Return what the arms of an A/B test are compared by: what the gateway counts of all of them at the same time.
+    """Return what the arms of an A/B test are compared by: what is counted of all of them at the same time.
 
     Alpha is that of all statements about them together.
     """
     held = rules(request)
-    signals = tuple(signal for signal in held.signals if signal.name in SIGNALS)
+    signals = tuple(signal for signal in held.signals if signal.name in (*SIGNALS, OUTCOMES))
     return replace(held, alpha=request.analysis.alpha.ratio, signals=signals, metrics=())
 
 
@@ -151,7 +163,9 @@ def tallies(requests: int, errors: int, rejections: int, slow: int) -> dict[str,
 def idle(*, mirror: float) -> tuple[str, ...]:
     """Return the signals that are not measured in a step, so that they do not hold it back.
 
+    Answers are compared where requests are copied, and what comes of a request is due to the one who answered the user.
+
     Args:
         mirror: percent of the requests that are copied in the step.
     """
-    return () if mirror else (DISAGREEMENT,)
+    return (OUTCOMES,) if mirror else (DISAGREEMENT,)
