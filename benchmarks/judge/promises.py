@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,9 +28,8 @@ from tidegate.judge import Policy, SignalPolicy
 from tidegate.judge.crowd_bets import Tallies
 from tidegate.judge.forecast import FACTORS, Setting, Stage, forecast
 
-#: Requests a second of both revisions together, and the time between two looks, in seconds: as often as a request comes
-#: to the candidate, so that the delay is the judge's and not the wait for a look.
-LOOKS = {1.0: 10.0, 10.0: 1.0, 1_000.0: 0.01}
+#: Requests a second of both revisions together.
+TRAFFIC = (1.0, 10.0, 1_000.0)
 #: The candidate's share.
 SHARE = 0.1
 #: Above the objective, so that the comparison with stable alone protects a healthy candidate: the hardest case.
@@ -39,14 +38,17 @@ RATE, OBJECTIVE = 0.01, 0.001
 STEPS, STEP_SECONDS = (0.05, 0.25, 0.5, 1.0), 300
 
 ERRORS = SignalPolicy("errors", OBJECTIVE, alpha_share=4.0)
-LATENCY = SignalPolicy("latency", OBJECTIVE, tempering=0.5, patience=3, alpha_share=2.0)
+LATENCY = SignalPolicy("latency", OBJECTIVE, patience=4, alpha_share=4.0)
 REJECTIONS = SignalPolicy("rejections", OBJECTIVE, verb="were rejected")
 POLICIES = {
     "errors": Policy((ERRORS,)),
     "latency": Policy((LATENCY,)),
     "all signals": Policy((ERRORS, LATENCY, REJECTIONS)),
 }
-GOAL, FORECAST_GOAL = 1.5, 0.2
+#: The signal that the harm is in: by itself, then beside the others with its share of alpha.
+HARMS = (("errors", 0), ("latency", 0), ("all signals", 0), ("all signals", 1), ("all signals", 2))
+#: Other rates of stable, and shares of the candidate, at which all signals are looked at with harm in the first.
+OTHER_RATES, OTHER_SHARES, OTHER_TRAFFIC = (0.001, 0.01, 0.05), (0.05, 0.1, 0.25, 0.5), 10.0
 
 
 @dataclass(frozen=True)
@@ -85,34 +87,46 @@ class Healthy:
 
 @dataclass(frozen=True)
 class Worse:
-    """A candidate that is `factor` times as bad as stable in one signal, from its first request on."""
+    """A candidate that is `factor` times as bad as stable in one signal, from its first request on.
+
+    Looked at as often as a request comes to the candidate, or a hundred times within the bound where that is rarer.
+    """
 
     signals: str
     requests_per_second: float
     factor: float
     runs: int
+    at: int = 0
+    share: float = SHARE
+    rate: float = RATE
 
     def measure(self) -> dict[str, Any]:
-        rng = np.random.default_rng((SEED, 2, *map(ord, self.signals), int(self.requests_per_second), int(self.factor)))
-        policy, look = POLICIES[self.signals], LOOKS[self.requests_per_second]
+        rng = np.random.default_rng(
+            (SEED, 2, *map(ord, self.signals), int(self.requests_per_second), int(self.factor), self.at)
+        )
+        policy = _with_objective(POLICIES[self.signals], OBJECTIVE * self.rate / RATE)
         signals = len(policy.signals)
-        rates = np.full(signals, RATE)
-        rates[0] = self.factor * RATE
-        least = bound(self.requests_per_second, SHARE, RATE, self.factor * RATE, policy.alpha)
+        rates = np.full(signals, self.rate)
+        rates[self.at] = self.factor * self.rate
+        least = bound(self.requests_per_second, self.share, self.rate, self.factor * self.rate, policy.alpha)
+        look = max(1.0 / (self.requests_per_second * self.share), least / 100.0)
 
         def looks() -> Iterator[tuple[Tallies, Tallies]]:
             for _ in range(math.ceil(12.0 * least / look) + 20):
                 yield (
-                    grown(rng, (self.runs, signals), self.requests_per_second * SHARE * look, rates),
-                    grown(rng, (self.runs, signals), self.requests_per_second * (1.0 - SHARE) * look, RATE),
+                    grown(rng, (self.runs, signals), self.requests_per_second * self.share * look, rates),
+                    grown(rng, (self.runs, signals), self.requests_per_second * (1.0 - self.share) * look, self.rate),
                 )
 
-        baseline = grown(rng, (self.runs, signals), 60.0 * self.requests_per_second, RATE)
+        baseline = grown(rng, (self.runs, signals), 60.0 * self.requests_per_second, self.rate)
         failed_at = until_failed(policy, self.runs, baseline, looks())
         seconds = np.where(failed_at >= 0, (failed_at + 1) * look, np.inf)
         median = float(np.quantile(seconds, 0.5, method="inverted_cdf"))
         return {
             "signals": self.signals,
+            "harm_in": policy.signals[self.at].name,
+            "share": self.share,
+            "rate": self.rate,
             "requests_per_second": self.requests_per_second,
             "factor": self.factor,
             "runs": self.runs,
@@ -176,6 +190,10 @@ class Foretold:
         }
 
 
+def _with_objective(policy: Policy, objective: float) -> Policy:
+    return replace(policy, signals=tuple(replace(signal, objective=objective) for signal in policy.signals))
+
+
 def grown(rng: np.random.Generator, shape: tuple[int, int], expected: float, rates: Any) -> Tallies:
     """Return the growth of one revision: Poisson requests that all signals share, independent bad events."""
     requests = np.broadcast_to(rng.poisson(expected, (shape[0], 1)), shape)
@@ -200,15 +218,22 @@ def divergence(a: float, b: float) -> float:
 def measured(full: bool, pool: ProcessPoolExecutor | None) -> dict[str, Any]:
     """Return all cells; None for the pool measures them here, one after the other."""
     healthy_runs, runs = (2_000, 2_000) if full else (60, 60)
-    rates = tuple(LOOKS) if full else (10.0,)
-    healthy = [Healthy(signals, rate, healthy_runs) for signals in POLICIES for rate in rates]
-    worse = [Worse(signals, rate, factor, runs) for signals in POLICIES for rate in rates for factor in FACTORS]
+    traffic = TRAFFIC if full else (10.0,)
+    healthy = [Healthy(signals, rate, healthy_runs) for signals in POLICIES for rate in traffic]
+    worse = [Worse(name, rate, factor, runs, at) for name, at in HARMS for rate in traffic for factor in FACTORS]
+    elsewhere = [
+        Worse("all signals", OTHER_TRAFFIC, factor, runs, 0, share, rate)
+        for rate in (OTHER_RATES if full else OTHER_RATES[:1])
+        for share in OTHER_SHARES
+        for factor in FACTORS
+    ]
     settings = ((0.05, 50.0, 0.01), (0.25, 50.0, 0.01), (0.5, 1_000.0, 0.002), (0.1, 1.0, 0.02), (1.0, 50.0, 0.002))
     foretold = [Foretold(*setting, runs=runs) for setting in (settings if full else settings[:1])]
     each: Callable[..., Any] = pool.map if pool is not None else map
     return {
         "healthy": list(each(_measure, healthy)),
         "worse": list(each(_measure, worse)),
+        "elsewhere": list(each(_measure, elsewhere)),
         "foretold": list(each(_measure, foretold)),
     }
 
@@ -234,7 +259,12 @@ def as_markdown(report: dict[str, Any]) -> str:
     compared = (
         f"The candidate gets {100 * SHARE:g} % of the requests; stable is bad at {100 * RATE:g} %, and was watched for "
         f"a minute before. Median of {runs:,} rollouts, its ratio to the sequential bound "
-        "log(1/alpha) / (n1·KL(p1‖p̄) + n0·KL(p0‖p̄)), and that bound. The harm is in the first signal."
+        "log(1/alpha) / (n1·KL(p1‖p̄) + n0·KL(p0‖p̄)), and that bound. "
+        f"Of all signals {', '.join(_parts(POLICIES['all signals']))} of alpha."
+    )
+    beyond = (
+        f"All signals, harm in errors, {OTHER_TRAFFIC:g} requests/s, the objective a tenth of stable's rate: the ratio "
+        "of the median to the bound, and that bound."
     )
     foretold = (
         "Median time until the judge fails a candidate whose harm begins with a step: `judge.forecast` against as many "
@@ -255,9 +285,17 @@ def as_markdown(report: dict[str, Any]) -> str:
         "",
         compared,
         "",
-        "| signals | requests/s | " + " | ".join(f"{factor:g}×" for factor in FACTORS) + " |",
+        "| signals | harm in | requests/s | " + " | ".join(f"{factor:g}×" for factor in FACTORS) + " |",
+        "|---|---|---|" + "---|" * len(FACTORS),
+        *_lines(report["worse"], ("signals", "harm_in", "requests_per_second")),
+        "",
+        "## At other rates and shares",
+        "",
+        beyond,
+        "",
+        "| stable's rate | share | " + " | ".join(f"{factor:g}×" for factor in FACTORS) + " |",
         "|---|---|" + "---|" * len(FACTORS),
-        *(_worse_line(report, signals, rate) for signals in POLICIES for rate in rates),
+        *_lines(report["elsewhere"], ("rate", "share")),
         "",
         "## Forecasts against rollouts of their own",
         "",
@@ -278,14 +316,29 @@ def _healthy_line(report: dict[str, Any], signals: str, rates: list[float]) -> s
     return f"| {signals} | " + " | ".join(f"{100 * found[rate]['rate']:.2f} %" for rate in rates) + " |"
 
 
-def _worse_line(report: dict[str, Any], signals: str, rate: float) -> str:
-    cells = []
-    for row in report["worse"]:
-        if (row["signals"], row["requests_per_second"]) == (signals, rate):
-            ratio = row["over_bound"]
-            median = "never" if ratio is None else f"{_seconds(row['median_seconds'])}, {ratio:.2f}×"
-            cells.append(f"{median} of {_seconds(row['bound_seconds'])}")
-    return f"| {signals} | {rate:,.0f} | {' | '.join(cells)} |"
+def _parts(policy: Policy) -> list[str]:
+    return [f"{signal.name} get {policy.alpha_of(signal) / policy.alpha:.0%}" for signal in policy.signals]
+
+
+def _lines(rows: list[dict[str, Any]], keys: tuple[str, ...]) -> list[str]:
+    """Return a line for each setting, told by these keys, with a cell for each factor in the order of the rows."""
+    found: dict[tuple[Any, ...], list[str]] = {}
+    for row in rows:
+        ratio = row["over_bound"]
+        median = "never" if ratio is None else f"{_seconds(row['median_seconds'])}, {ratio:.2f}×"
+        cell = f"{median} of {_seconds(row['bound_seconds'])}"
+        found.setdefault(tuple(row[key] for key in keys), []).append(cell)
+    return [
+        f"| {' | '.join(map(_told, zip(keys, setting, strict=True)))} | {' | '.join(cells)} |"
+        for setting, cells in found.items()
+    ]
+
+
+def _told(setting: tuple[str, Any]) -> str:
+    key, value = setting
+    if key in ("rate", "share"):
+        return f"{100 * value:g} %"
+    return value if isinstance(value, str) else f"{value:,.0f}"
 
 
 def _foretold_line(step: dict[str, Any], cell: dict[str, Any]) -> str:

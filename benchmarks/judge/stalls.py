@@ -36,8 +36,8 @@ class Case:
 
 
 def cases() -> Iterator[Case]:
-    for stall in (0.1, 0.3, 1.0):
-        for tempering, patience in ((1.0, 1), (0.5, 1), (0.5, 3)):
+    for stall in (0.1, 0.3, 1.0, 3.0):
+        for tempering, patience in ((1.0, 1), (0.5, 1), (0.5, 3), (1.0, 4)):
             for candidate in (STALLED, 0.05, 1.0):
                 yield Case(stall, tempering, patience, candidate)
 

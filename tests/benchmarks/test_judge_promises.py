@@ -64,8 +64,10 @@ def test_a_small_run_keeps_the_promises_about_and_makes_a_page():
             "seconds": 1.0,
             "healthy": rows,
             "worse": cells,
+            "elsewhere": [promises.Worse("all signals", 10.0, 10.0, 40, share=0.5, rate=0.05).measure()],
             "foretold": [foretold],
         }
     )
     assert "| errors |" in page
+    assert "| 5 % | 50 % |" in page
     assert "of " in page

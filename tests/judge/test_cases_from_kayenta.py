@@ -1,12 +1,15 @@
 """The error series on which users of Kayenta found its Mann-Whitney judge wanting, and what the counts really say.
 
 The issues give events per interval and no requests; those are set here, since they decide how sure one can be.
-Issues: spinnaker/kayenta#426, #510, #799 and spinnaker/spinnaker#5622, #6278.
+Issues: spinnaker/kayenta#426, #510, #799 and spinnaker/spinnaker#5622, #6278; kayenta#780 is about the shape of latency
+(test_shapes_of_latency.py).
 """
 
 from __future__ import annotations
 
 import pytest
+
+from tidegate.judge import Policy, SignalPolicy, Tally, assess, begin, begin_step, observe
 
 SPARSE_426 = (0, 1, 2, 1, 0, 0)
 EVERY_MINUTE_799 = (1, 4, 2, 3, 1)
@@ -68,3 +71,40 @@ def test_fewer_errors_than_stable_never_fail(rollout, series):
     watched = rollout()
     for counts in looks((0,) * len(series), 1_000, 1_000, stable=series):
         assert watched.look(*counts).outcome != "fail"
+
+
+@pytest.mark.parametrize("series", [SPARSE_426, SPARSE_799, EVERY_MINUTE_799, SPARSE_5622, SEVEN_OF_TEN_6278])
+def test_the_verdict_is_the_same_each_time(rollout, series):
+    """Kayenta adds noise to constant series and searches for a root, so that ties with zero flip (spinnaker#5622)."""
+    first, second = (rollout(objective=0.0001).looks(looks(series, 1_000, 1_000)) for _ in range(2))
+    assert first == second
+
+
+def test_seven_large_and_three_small_fail_as_ten_large_do(rollout):
+    """To the Mann-Whitney rule it is the eighth value that matters, however large the others are (spinnaker#6278)."""
+    for large in (2, 3, 100):
+        some, all_of_them = (large,) * 7 + (1,) * 3, (large,) * 10
+        verdicts = [
+            rollout().looks(looks(each * 3, 100, 100, stable=(0,) * 30)).outcome for each in (some, all_of_them)
+        ]
+        assert verdicts == ["fail", "fail"]
+
+
+def test_all_zero_on_both_sides_passes(rollout):
+    verdict = rollout().looks(looks((0,) * 10, 100, 100))
+    assert verdict.outcome == "pass"
+    assert verdict.signals[0].harm == 0.0
+
+
+def test_no_data_is_neither_a_pass_nor_a_fail(rollout):
+    """Kayenta passes a side without data when missing values are replaced by zeros."""
+    assert rollout().looks(looks((0,) * 10, 0, 1_000)).outcome == "inconclusive"
+    assert rollout().looks(looks((0,) * 10, 0, 0)).outcome == "inconclusive"
+
+
+def test_what_could_not_be_measured_is_no_pass():
+    policy = Policy((SignalPolicy("errors", 0.001),))
+    evidence = begin_step(policy, begin(policy, {}))
+    evidence = observe(policy, evidence, {"errors": Tally(10_000)}, {"errors": Tally(90_000)})
+    assert assess(policy, evidence).outcome == "pass"
+    assert assess(policy, evidence, unmeasured={"errors": "the query answered NaN"}).outcome == "error"

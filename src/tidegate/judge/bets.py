@@ -9,13 +9,14 @@ from __future__ import annotations
 from tidegate.judge import bernoulli
 from tidegate.judge.records import SignalPolicy, Tally
 
-#: Bets on a worse candidate lie at these shares of the way from the null to BROKEN on the log-odds scale: dense where
-#: harm is small and hard to see, the last one at a candidate that answers nothing. One more bet follows what the
-#: candidate has shown so far.
-HARM_PATH = (0.1, 0.22, 0.45, 1.0)
+#: Bets on a worse candidate lie so far above the null in log-odds, about 1.5, 2.5 and 10 times a small rate. Two more
+#: are on a candidate that answers nothing, and on what the candidate has shown so far.
+HARM_ODDS = (0.4, 0.9, 2.3)
 BROKEN = 0.98
-#: Large harm is seen in so few requests that it needs no large stake.
-HARM_STAKES = (3.0, 3.0, 1.5, 1.0, 2.0)
+BROKEN_ODDS = 4.0
+#: The largest for about ten times the rate: there a handful of bad events decides, and each nat of the stake is a
+#: fifth of the time. What is slow to be seen is slow anyway, and what answers nothing needs no stake to be seen.
+HARM_STAKES = (0.8, 3.0, 5.0, 0.2, 0.5)
 
 #: Bets on a safe candidate: as good as stable, these shares of the harmful edge, as seen so far.
 SAFE_SHARES = (0.25, 0.55)
@@ -72,10 +73,9 @@ def for_safety_alone(candidate: Tally, edge: float, base: float, guess: float, *
 def _harm_bets(null: float, guess: float) -> list[float | None]:
     """Return the candidate rates that are bet on, None for a bet that sits this block out."""
     low = bernoulli.logit(null)
-    high = max(bernoulli.logit(BROKEN), low + 2.0)
-    path: list[float | None] = [bernoulli.clip(bernoulli.expit(low + share * (high - low))) for share in HARM_PATH]
-    path.append(guess if guess > null else None)
-    return path
+    broken = max(bernoulli.logit(BROKEN), low + BROKEN_ODDS)
+    odds = (*(low + more for more in HARM_ODDS), broken)
+    return [*(bernoulli.clip(bernoulli.expit(each)) for each in odds), guess if guess > null else None]
 
 
 def _safe_bets(edge: float, base: float, guess: float) -> list[float | None]:

@@ -250,7 +250,7 @@ def _settled(terms: Terms, seen: Crowd, alone: Flags, *, safety: bool) -> Crowd:
     if safety:
         factors = tempering * _for_safety(terms, seen, alone, base, guess)
         safe = safe.after(factors, tried.requests, terms.passed + looks.HEADROOM)
-    most, ceiling = terms.most_per_look, terms.fail + looks.HEADROOM
+    most, ceiling = np.where(tried.bad > 1, terms.most_per_look, np.inf), terms.fail + looks.HEADROOM
     return replace(
         _clustering(_learn_stable(seen), seen, base),
         worse=seen.worse.after(np.minimum(tempering * worse, most), tried.requests, ceiling),

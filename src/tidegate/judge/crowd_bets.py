@@ -162,9 +162,10 @@ def upper_bound(tallies: Tallies, delta: Floats | float, tempering: Floats) -> F
 def _harm_bets(null: Floats, guess: Floats) -> tuple[Floats, Flags]:
     """Return the candidate rates that are bet on, and which bets sit the block out."""
     low = np.log(null) - np.log1p(-null)
-    high = np.maximum(bernoulli.logit(bets.BROKEN), low + 2.0)
-    path = [clip(1.0 / (1.0 + np.exp(-(low + share * (high - low))))) for share in bets.HARM_PATH]
-    bet = np.stack([*path, np.where(guess > null, guess, path[0])])
+    broken = np.maximum(bernoulli.logit(bets.BROKEN), low + bets.BROKEN_ODDS)
+    odds = (*(low + more for more in bets.HARM_ODDS), broken)
+    placed = [clip(1.0 / (1.0 + np.exp(-each))) for each in odds]
+    bet = np.stack([*placed, np.where(guess > null, guess, placed[0])])
     sits_out = np.zeros(bet.shape, dtype=bool)
     sits_out[-1] = guess <= null
     return bet, sits_out

@@ -166,7 +166,8 @@ def _settled(policy: Policy, signal: SignalPolicy, seen: SignalEvidence, *, alon
         worse = bets.against_stable(y1, y0, base, guess, tempering=tempering)
         safe = bets.for_safety(signal, y1, y0, base, guess, tempering=tempering)
     enough = fail_threshold(policy, signal)
-    most = enough / signal.patience if signal.patience > 1 else math.inf
+    # To take less than a block earned is fair whatever was seen in it; a single bad event is no stall.
+    most = enough / signal.patience if signal.patience > 1 and y1.bad > 1 else math.inf
     ceiling = enough + HEADROOM
     return replace(
         _learn_stable(seen),

@@ -49,8 +49,8 @@ class SignalPolicy:
         min_requests: of the candidate in a step, below which it does not pass. Does not hold back a fail.
         tempering: exponent in (0, 1] on every e-factor. 1/k when bad events come in clusters of up to k requests
             (Hölder's inequality keeps an e-process one under any dependence within such clusters).
-        patience: least number of looks with evidence that a fail takes; one look counts for 1/patience of it at most.
-            1 lets a single look fail a candidate; more where a stall as long as a look is no reason to.
+        patience: a look with more than one bad event counts for 1/patience of what a fail takes at most: 1 lets a
+            single look fail a candidate; more where a stall as long as a look is no reason to.
         weight: share of the score that the signal has beside the others, above 0.
         alpha_share: part of the policy's alpha that the signal may spend, in proportion to those of the others, above
             0: the larger, the sooner its harm is found, and the later that of the others.

@@ -11,14 +11,12 @@ from tidegate.trial.resources import CPU, MEMORY, policy_of
 
 #: The share of requests that a p99 objective allows to be slower.
 P99_BUDGET = 0.01
-#: Slow requests come in clusters (a stalled processor delays all that wait for it), so each counts for half of the
-#: evidence that an independent one would be, and a single look, a stall of a second perhaps, condemns nobody. Figures:
-#: benchmarks/results/judge-stalls.md.
-LATENCY_TEMPERING = 0.5
-LATENCY_PATIENCE = 3
+#: Slow requests come in clusters: a stalled processor delays all that wait for it. No single look condemns a candidate,
+#: nor do three, a stall of a second or two perhaps. Figures: benchmarks/results/judge-stalls.md.
+LATENCY_PATIENCE = 4
 
 #: Of alpha, beside 1 for every other signal: what harms users most often is to be found soonest.
-ALPHA_SHARES = {"errors": 4.0, "latency": 2.0}
+ALPHA_SHARES = {"errors": 4.0, "latency": 4.0}
 
 SIGNALS = ("errors", "latency", "rejections")
 #: Measured while requests are copied: those on which the candidate answered otherwise than stable.
@@ -46,7 +44,6 @@ def policy(*, budget: float, latency: str, alpha: float, margin: float, min_requ
                 objective=P99_BUDGET,
                 margin=margin,
                 min_requests=min_requests,
-                tempering=LATENCY_TEMPERING,
                 patience=LATENCY_PATIENCE,
                 alpha_share=ALPHA_SHARES["latency"],
                 verb=f"took {latency} or longer",
