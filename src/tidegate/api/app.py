@@ -190,7 +190,7 @@ def _reading(service: Service) -> APIRouter:
         row = store.rollout(parse_rollout_id(rollout_id))
         candidate = store.revision(row.deployment_id, row.to_revision)
         events = store.events(row.deployment_id, rollout_id=row.id, limit=10_000)
-        built = report.build(row, candidate, events, store.looks(row.id))
+        built = report.build(row, candidate, events, service.looks(row))
         if format == "html":
             return Response(page.html(built), media_type="text/html; charset=utf-8")
         if format == "markdown":

@@ -406,6 +406,15 @@ class Service:
         every = [self.target.logs(ref, index, lines) for index in range(planning.replicas(request))]
         return merged(every)[-lines:]
 
+    def looks(self, row: RolloutRow) -> list[dict[str, Any]]:
+        """Return the looks that were kept of a rollout; from its report where the store keeps them no more."""
+        kept = self.store.looks(row.id)
+        file = self.home.report(row.deployment, row.id, "json")
+        if kept or row.ended_at is None or not file.exists():
+            return kept
+        written: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["looks"]
+        return written
+
     def recording(self, row: RolloutRow) -> str:
         """Return what was recorded of a rollout, in the form of trial.recording; NotFound when nothing was."""
         try:

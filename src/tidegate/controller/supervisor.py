@@ -12,6 +12,7 @@ from tidegate.contract.errors import NotFound, TidegateError, Unavailable
 from tidegate.controller import trouble
 from tidegate.controller.courier import Courier
 from tidegate.controller.home import Home
+from tidegate.controller.keeper import Keeper
 from tidegate.controller.outcomes.noting import NoteTaker
 from tidegate.controller.reconcile import Reconciler, Seen
 from tidegate.store import StaleState, Store
@@ -55,6 +56,7 @@ class Supervisor:
             asyncio.create_task(self._keep_clean(), name="leftovers"),
             asyncio.create_task(Courier(self._store).run(), name="courier"),
             asyncio.create_task(NoteTaker(self._store, self._target).run(), name="notes of served requests"),
+            asyncio.create_task(Keeper(self._home, self._store).run(), name="keeper"),
         ]
         for deployment in self._store.deployments():
             self.adopt(deployment.name)

@@ -13,6 +13,7 @@ from tidegate.store.records import (
     RevisionRow,
     RolloutRow,
 )
+from tidegate.store.retention import Keep, Retention
 from tidegate.store.store import ActiveRolloutExists, StaleState, Store
 
 __all__ = [
@@ -22,12 +23,14 @@ __all__ = [
     "DeploymentRow",
     "Event",
     "FreezeRow",
+    "Keep",
     "Known",
     "NewEvent",
     "Note",
     "NotificationRow",
     "Outbox",
     "Outcomes",
+    "Retention",
     "RevisionRow",
     "Ripe",
     "RolloutRow",

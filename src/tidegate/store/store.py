@@ -17,6 +17,7 @@ from tidegate.store.hook_answers import HookAnswers
 from tidegate.store.outbox import Addressees, Outbox, nobody, post
 from tidegate.store.outcomes import Outcomes
 from tidegate.store.records import DeploymentRow, Event, NewEvent, RevisionRow, RolloutRow
+from tidegate.store.retention import Retention
 from tidegate.store.rows import event_of, time_of, time_text
 from tidegate.store.schema import SCHEMA_VERSION, deployments, events, looks, metadata, revisions, rollouts
 
@@ -47,6 +48,7 @@ class Store:
         self._engine = _engine(path)
         self._addressees = addressees
         self.outbox = Outbox(self._engine)
+        self.retention = Retention(self._engine)
         with self._engine.begin() as db:
             found = db.exec_driver_sql("PRAGMA user_version").scalar_one()
             if found > SCHEMA_VERSION:
