@@ -15,13 +15,14 @@ WORTH_LEAVING_OUT = 0.1
 
 
 def until_failed(
-    policy: Policy, runs: int, baseline: Tallies, looks: Iterable[tuple[Tallies, Tallies] | None]
+    policy: Policy, runs: int, baseline: Tallies, looks: Iterable[tuple[Tallies, Tallies] | None], merged: int = 1
 ) -> npt.NDArray[np.int64]:
     """Return the look at which each rollout failed, -1 for never.
 
     Args:
         baseline: stable's counts from before, of shape (runs, signals) or broadcast to it.
         looks: growth of candidate and stable at each, of shape (runs, signals) or broadcast to it; None begins a step.
+        merged: how many looks of production each stands for.
     """
     terms = crowd.Terms.of(policy)
     shape = (runs, len(policy.signals))
@@ -34,7 +35,7 @@ def until_failed(
         look += 1
         candidate, stable = (_some(side, shape, rows) for side in grown)
         going = (failed_at[rows] < 0)[:, None]
-        known = crowd.observe(terms, known, candidate, stable, going, safety=False)
+        known = crowd.observe(terms, known, candidate, stable, going, safety=False, merged=merged)
         failed = known.fails(terms).any(axis=1) & going[:, 0]
         failed_at[rows[failed]] = look
         left = failed_at[rows] < 0

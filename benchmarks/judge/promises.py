@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,8 @@ from benchmarks.judge.surroundings import RESULTS, machine
 from benchmarks.judge.traffic import SEED
 from tidegate.judge import Policy, SignalPolicy
 from tidegate.judge.crowd_bets import Tallies
-from tidegate.judge.forecast import FACTORS, Setting, Stage, forecast
+from tidegate.judge.forecast import FACTORS, Setting, forecast
+from tidegate.judge.streams import Stage
 
 #: Requests a second of both revisions together.
 TRAFFIC = (1.0, 10.0, 1_000.0)
@@ -37,9 +38,12 @@ RATE, OBJECTIVE = 0.01, 0.001
 #: The steps of a healthy rollout, each looked at every second to its end.
 STEPS, STEP_SECONDS = (0.05, 0.25, 0.5, 1.0), 300
 
-ERRORS = SignalPolicy("errors", OBJECTIVE, alpha_share=4.0)
-LATENCY = SignalPolicy("latency", OBJECTIVE, patience=4, alpha_share=4.0)
+ERRORS = SignalPolicy("errors", OBJECTIVE, alpha_share=6.0)
+LATENCY = SignalPolicy("latency", OBJECTIVE, patience=4, alpha_share=10.0)
 REJECTIONS = SignalPolicy("rejections", OBJECTIVE, verb="were rejected")
+#: A healthy candidate disagrees with stable, which never does so with itself, as often as is tolerated.
+DISAGREEMENT = SignalPolicy("disagreement", RATE, verb="were answered otherwise")
+COPIED = Policy((ERRORS, DISAGREEMENT))
 POLICIES = {
     "errors": Policy((ERRORS,)),
     "latency": Policy((LATENCY,)),
@@ -89,7 +93,8 @@ class Healthy:
 class Worse:
     """A candidate that is `factor` times as bad as stable in one signal, from its first request on.
 
-    Looked at as often as a request comes to the candidate, or a hundred times within the bound where that is rarer.
+    Looked at as often as a request comes to the candidate; at other rates and shares a hundred times within the bound
+    where that is rarer.
     """
 
     signals: str
@@ -109,7 +114,9 @@ class Worse:
         rates = np.full(signals, self.rate)
         rates[self.at] = self.factor * self.rate
         least = bound(self.requests_per_second, self.share, self.rate, self.factor * self.rate, policy.alpha)
-        look = max(1.0 / (self.requests_per_second * self.share), least / 100.0)
+        look = 1.0 / (self.requests_per_second * self.share)
+        if self.share != SHARE or self.rate != RATE:
+            look = max(look, least / 100.0)
 
         def looks() -> Iterator[tuple[Tallies, Tallies]]:
             for _ in range(math.ceil(12.0 * least / look) + 20):
@@ -139,47 +146,64 @@ class Worse:
 
 @dataclass(frozen=True)
 class Foretold:
-    """A step of a rollout, and harm of one signal in it: the forecast's median against that of rollouts of its own."""
+    """Steps of a rollout, and harm of one signal in the last: the forecast's median against rollouts of its own.
 
-    share: float
+    Steps before the last are held for their time.
+    """
+
+    stages: tuple[Stage, ...]
     requests_per_second: float
     rate: float
     runs: int
 
     def measure(self) -> dict[str, Any]:
-        policy = POLICIES["all signals"]
+        policy = COPIED if self.stages[-1].mirror else POLICIES["all signals"]
         rates = {signal.name: self.rate for signal in policy.signals}
-        stages = (Stage(self.share, 300.0),)
-        told = forecast(Setting(policy, stages, self.requests_per_second, rates, baseline_seconds=60.0))
+        copied = frozenset({DISAGREEMENT.name})
+        told = forecast(
+            Setting(policy, self.stages, self.requests_per_second, rates, baseline_seconds=60.0, only_copied=copied)
+        )
         return {
-            "share": self.share,
+            "stages": [asdict(stage) for stage in self.stages],
             "requests_per_second": self.requests_per_second,
             "rate": self.rate,
             "cells": [
                 self._cell(policy, at, worse.factor, worse.seconds)
                 for at in (0, 1)
-                for worse in told.steps[0].signals[at].regressions
+                for worse in told.steps[-1].signals[at].regressions
                 if worse.seconds is not None
             ],
         }
 
     def _cell(self, policy: Policy, at: int, factor: float, told: float) -> dict[str, Any]:
         """Simulate with looks every second (or a fiftieth of the time foretold, where that is longer)."""
-        rng = np.random.default_rng((SEED, 3, at, int(factor), int(self.requests_per_second), int(100 * self.share)))
+        *held, last = self.stages
+        rng = np.random.default_rng((SEED, 3, at, int(factor), int(self.requests_per_second), int(100 * last.share)))
         signals, look = len(policy.signals), max(1.0, round(told / 50.0))
         rates = np.full(signals, self.rate)
         rates[at] = min(1.0, factor * self.rate)
+        copied = np.array([signal is DISAGREEMENT for signal in policy.signals])
+        stable = np.where(copied, 0.0, self.rate)
 
-        def looks() -> Iterator[tuple[Tallies, Tallies]]:
+        def seen(stage: Stage, seconds: float, tried: Any) -> tuple[Tallies, Tallies]:
+            shape, rate = (self.runs, signals), self.requests_per_second * seconds
+            candidate = grown(rng, shape, rate * (stage.share or stage.mirror), tried)
+            beside = grown(rng, shape, rate * (1.0 - stage.share), stable)
+            return candidate, Tallies(np.where(copied, candidate.requests, beside.requests), beside.bad)
+
+        def looks() -> Iterator[tuple[Tallies, Tallies] | None]:
+            for stage in held:
+                for _ in range(round(stage.seconds)):
+                    yield seen(stage, 1.0, np.full(signals, self.rate))
+                yield None
             for _ in range(math.ceil(20.0 * told / look)):
-                yield (
-                    grown(rng, (self.runs, signals), self.requests_per_second * self.share * look, rates),
-                    grown(rng, (self.runs, signals), self.requests_per_second * (1.0 - self.share) * look, self.rate),
-                )
+                yield seen(last, look, rates)
 
-        baseline = grown(rng, (self.runs, signals), 60.0 * self.requests_per_second, self.rate)
-        failed_at = until_failed(policy, self.runs, baseline, looks())
-        seconds = np.where(failed_at >= 0, (failed_at + 1) * look, np.inf)
+        baseline = grown(rng, (self.runs, signals), 60.0 * self.requests_per_second, stable)
+        before = sum(round(stage.seconds) for stage in held)
+        failed_at = until_failed(policy, self.runs, baseline, looks(), merged=round(look))
+        healthy_before = (failed_at < 0) | (failed_at >= before)
+        seconds = np.where(failed_at >= 0, (failed_at - before + 1) * look, np.inf)[healthy_before]
         median = float(np.quantile(seconds, 0.5, method="inverted_cdf"))
         return {
             "signal": policy.signals[at].name,
@@ -188,6 +212,23 @@ class Foretold:
             "simulated_seconds": median,
             "off_by": told / median - 1.0,
         }
+
+
+#: A canary's step at several shares and rates; a copied share; a hold; the second step of a rolling exchange; a
+#: switch, with what was learnt of stable in the baseline; a bake after a step beside stable.
+FORETOLD = (
+    ((Stage(0.05, 300.0),), 50.0, 0.01),
+    ((Stage(0.25, 300.0),), 50.0, 0.01),
+    ((Stage(0.5, 300.0),), 1_000.0, 0.002),
+    ((Stage(0.1, 300.0),), 1.0, 0.02),
+    ((Stage(1.0, 300.0),), 50.0, 0.002),
+    ((Stage(0.0, 300.0, mirror=0.2),), 50.0, 0.01),
+    ((Stage(0.1, 300.0, "time"), Stage(0.1, 300.0, "time")), 50.0, 0.01),
+    ((Stage(0.1, 300.0, "time"), Stage(0.1, 0.0, "person")), 50.0, 0.01),
+    ((Stage(1 / 3, 30.0, "time"), Stage(2 / 3, 30.0, "time")), 50.0, 0.01),
+    ((Stage(1.0, 600.0, "time"),), 50.0, 0.01),
+    ((Stage(0.5, 300.0, "time"), Stage(1.0, 600.0, "time")), 50.0, 0.01),
+)
 
 
 def _with_objective(policy: Policy, objective: float) -> Policy:
@@ -227,8 +268,7 @@ def measured(full: bool, pool: ProcessPoolExecutor | None) -> dict[str, Any]:
         for share in OTHER_SHARES
         for factor in FACTORS
     ]
-    settings = ((0.05, 50.0, 0.01), (0.25, 50.0, 0.01), (0.5, 1_000.0, 0.002), (0.1, 1.0, 0.02), (1.0, 50.0, 0.002))
-    foretold = [Foretold(*setting, runs=runs) for setting in (settings if full else settings[:1])]
+    foretold = [Foretold(*setting, runs=runs) for setting in (FORETOLD if full else FORETOLD[:1])]
     each: Callable[..., Any] = pool.map if pool is not None else map
     return {
         "healthy": list(each(_measure, healthy)),
@@ -267,8 +307,9 @@ def as_markdown(report: dict[str, Any]) -> str:
         "of the median to the bound, and that bound."
     )
     foretold = (
-        "Median time until the judge fails a candidate whose harm begins with a step: `judge.forecast` against as many "
-        "rollouts with another seed, looked at every second, or fifty times in the time foretold where that is longer."
+        "Median time until the judge fails a candidate whose harm begins with the last of the steps: `judge.forecast` "
+        "against as many rollouts with another seed, looked at every second, or fifty times in the time foretold where "
+        "that is longer."
     )
     parts = [
         "# What the judge promises, measured",
@@ -301,7 +342,7 @@ def as_markdown(report: dict[str, Any]) -> str:
         "",
         foretold,
         "",
-        "| share, traffic, stable's rate | signal | worse | foretold | simulated | off by |",
+        "| steps, traffic, stable's rate | signal | worse | foretold | simulated | off by |",
         "|---|---|---|---|---|---|",
         *(_foretold_line(step, cell) for step in report["foretold"] for cell in step["cells"]),
         "",
@@ -342,9 +383,16 @@ def _told(setting: tuple[str, Any]) -> str:
 
 
 def _foretold_line(step: dict[str, Any], cell: dict[str, Any]) -> str:
-    what = f"{100 * step['share']:g} %, {step['requests_per_second']:g} requests/s, {100 * step['rate']:g} %"
+    stages = ", then ".join(map(_stage_told, step["stages"]))
+    what = f"{stages}, {step['requests_per_second']:g} requests/s, {100 * step['rate']:g} %"
     times = f"{_seconds(cell['foretold_seconds'])} | {_seconds(cell['simulated_seconds'])}"
     return f"| {what} | {cell['signal']} | {cell['factor']:g}× | {times} | {100 * cell['off_by']:+.0f} % |"
+
+
+def _stage_told(stage: dict[str, Any]) -> str:
+    told = f"{100 * stage['mirror']:.3g} % copied" if stage["mirror"] else f"{100 * stage['share']:.3g} %"
+    ends = {"pass": "", "time": f" held {stage['seconds']:g} s", "person": " until a person says so"}
+    return told + ends[stage["until"]]
 
 
 def _seconds(value: float) -> str:

@@ -52,7 +52,7 @@ def test_a_small_run_keeps_the_promises_about_and_makes_a_page():
     assert healthy["rate"] <= 0.05
     worse = promises.Worse("errors", 10.0, 10.0, runs=40).measure()
     assert 0.7 < worse["over_bound"] < 2.5
-    foretold = promises.Foretold(0.25, 50.0, 0.02, runs=60).measure()
+    foretold = promises.Foretold((promises.Stage(0.25, 300.0),), 50.0, 0.02, runs=60).measure()
     assert len(foretold["cells"]) >= 4
     assert all(abs(cell["off_by"]) < 0.6 for cell in foretold["cells"])
     rows = [{**healthy, "signals": signals} for signals in promises.POLICIES]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tidegate.judge import Policy, SignalPolicy, Tally, assess, begin, begin_step, observe
-from tidegate.judge.forecast import Forecast, Setting, Stage, forecast
-from tidegate.judge.streams import look_times
+from tidegate.judge.forecast import Forecast, Setting, forecast
+from tidegate.judge.streams import Stage, look_times
 
 POLICY = Policy((SignalPolicy("errors", 0.01),))
 
@@ -44,7 +44,7 @@ def test_the_time_told_is_the_time_that_the_judge_takes(usual, factor, runs):
     found = np.median([seconds_until_fail(rng, factor) for _ in range(runs)])
     told = next(worse for worse in usual.steps[0].signals[0].regressions if worse.factor == factor)
     assert told.seconds == pytest.approx(found, rel=0.3)
-    assert told.bad_answers == pytest.approx(told.seconds * 5.0 * told.rate, rel=0.4)
+    assert told.users_hit == pytest.approx(told.seconds * 5.0 * told.rate, rel=0.4)
 
 
 def test_the_same_setting_gives_the_same_forecast(usual):
@@ -103,7 +103,7 @@ def test_a_setting_that_makes_no_sense_is_refused(change):
         setting(**change)
 
 
-@pytest.mark.parametrize(("share", "seconds"), [(0.0, 1.0), (1.1, 1.0), (0.5, 0.0)])
+@pytest.mark.parametrize(("share", "seconds"), [(-0.1, 1.0), (1.1, 1.0), (0.5, 0.0)])
 def test_a_stage_that_makes_no_sense_is_refused(share, seconds):
     with pytest.raises(ValueError, match="a stage needs"):
         Stage(share, seconds)

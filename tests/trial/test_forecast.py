@@ -68,3 +68,63 @@ def test_what_is_wrong_is_named(changes, subject):
 
 def test_rates_of_a_command_line_are_of_one_signal_or_of_all():
     assert parsed_baseline_rates(["0.2%", "errors=1%"]) == {"all": "0.2%", "errors": "1%"}
+
+
+def told_of(**changes):
+    asked = {key: value for key, value in request(**changes).items() if value is not None}
+    return forecast(asked, traffic="40rps")
+
+
+def signals_of(step):
+    return [signal["signal"] for signal in step["signals"]]
+
+
+def test_copied_requests_show_disagreement_and_hit_no_user():
+    shadow = {"shadow": 50, "duration": "2m"}
+    told = told_of(steps=[shadow, 100], analysis={"stepDuration": "2m", "disagreement": "2%"})
+    copied, weighted = told["steps"]
+    assert signals_of(copied) == ["errors", "latency", "rejections", "disagreement"]
+    assert signals_of(weighted) == ["errors", "latency", "rejections"]
+    assert {worse["users_hit"] for signal in copied["signals"] for worse in signal["regressions"]} <= {0.0, None}
+    assert copied["signals"][3]["regressions"][2]["caught"] > 0.9
+    ten_times = next(row for row in told["rollouts"] if (row["signal"], row["factor"]) == ("disagreement", 10.0))
+    assert (ten_times["taken_back"], ten_times["users_hit"]) == (1.0, 0.0)
+
+
+def test_harm_is_seen_while_a_step_is_held_and_it_takes_its_time():
+    told = told_of(steps=[50, {"pause": "30m"}, 100, {"bake": "1h"}], analysis={"stepDuration": "2m"})
+    assert [step["until"] for step in told["steps"]] == ["pass", "time", "pass", "time"]
+    assert told["promotion_seconds"] > 30 * 60 + 3600
+    passed, held = (step["signals"][0]["regressions"][0] for step in told["steps"][:2])
+    assert held["caught"] > passed["caught"]
+    assert held["seconds"] < 30 * 60
+
+
+def test_a_pause_for_a_person_is_told_and_has_no_end():
+    told = told_of(steps=[50, {"pause": "person"}, 100])
+    assert told["waits_for_person"]
+    waiting = told["steps"][1]
+    assert (waiting["seconds"], waiting["signals"][0]["smallest_rate"]) == (None, None)
+    assert waiting["signals"][0]["regressions"][2]["seconds"] < 60
+    assert waiting["signals"][0]["regressions"][2]["caught"] is None
+
+
+def test_a_switch_is_judged_by_what_stable_was_before_and_its_preview_shows_nothing():
+    told = told_of(steps=None, deploymentStrategy="blue-green", blueGreen={"preview": "90s", "bake": "5m"})
+    assert told["without_requests"] == [{"until": "time", "seconds": 90.0}]
+    assert [(step["share"], step["seconds"]) for step in told["steps"]] == [(1.0, 300.0)]
+    assert told["promotion_seconds"] == pytest.approx(90 + 300 + 5, abs=1)
+    assert told["steps"][0]["signals"][0]["regressions"][2]["caught"] > 0.9
+
+
+def test_a_rolling_exchange_is_seen_at_each_of_its_weights():
+    replicas = {"resources": {"replicas": 4}}
+    told = told_of(steps=None, deploymentStrategy="rolling", infrastructure=replicas, rolling={"hold": "1m"})
+    assert [step["share"] for step in told["steps"]] == [0.25, 0.5, 0.75, 1.0]
+    assert {step["until"] for step in told["steps"]} == {"time"}
+
+
+def test_an_ab_test_has_no_end_of_its_own():
+    told = told_of(steps=None, deploymentStrategy="ab-test")
+    assert (told["waits"], told["promotion_seconds"], told["rollouts"]) == (1.0, None, [])
+    assert told["steps"][0]["signals"][0]["regressions"][2]["seconds"] < 60

@@ -15,10 +15,12 @@ from tidegate.cli.humanize import count, duration, percent
 
 def forecast_view(told: Mapping[str, Any], *, boxed: bool) -> RenderableType:
     """Return the whole forecast: what was assumed, the steps, whole rollouts, what to change."""
-    parts: list[RenderableType] = [*_assumed(told), _steps(told, boxed=boxed), Text(), _rollouts(told, boxed=boxed)]
-    if told["left_out"]:
-        words = "; ".join(", ".join(f"{key} {value}" for key, value in step.items()) for step in told["left_out"])
-        parts += [Text(), Text(f"Not in these figures, and on top of the times: {words}.", style="yellow")]
+    parts: list[RenderableType] = [*_assumed(told), _steps(told, boxed=boxed)]
+    if told["rollouts"]:
+        parts += [Text(), _rollouts(told, boxed=boxed)]
+    if told["without_requests"]:
+        words = ", ".join(_without_requests(step) for step in told["without_requests"])
+        parts += [Text(), Text(f"No request reaches the candidate, and nothing is seen: {words}.", style="yellow")]
     if told["suggestions"]:
         parts += [Text(), Text("To see more:", style="bold")]
         parts += [Text(f"- {sentence[0].upper()}{sentence[1:]}.") for sentence in told["suggestions"]]
@@ -32,7 +34,14 @@ def _assumed(told: Mapping[str, Any]) -> Iterator[Text]:
         (told["name"], "bold"),
         f": {settings['traffic']}; stable's bad requests: {rates}; alpha {_share(settings['alpha'])}",
     )
-    promoted = f"{_share(told['promoted'])} of healthy candidates are promoted without anybody's help"
+    if told["strategy"] == "ab-test":
+        yield Text("An A/B test has no end of its own: a person ends it, with the evidence. Harm is watched all along.")
+        yield Text()
+        return
+    if told["waits_for_person"]:
+        yield Text("It waits for a person. The times are those of one who resumes at once.")
+    help_from = "once people have said so" if told["waits_for_person"] else "without anybody's help"
+    promoted = f"{_share(told['promoted'])} of healthy candidates are promoted {help_from}"
     if told["promotion_seconds"] is not None:
         promoted += f", half of them within {duration(told['promotion_seconds'])}"
     yield Text(promoted + f"; {_share(told['waits'])} wait for a person, {_share(told['taken_back'])} are taken back.")
@@ -40,34 +49,54 @@ def _assumed(told: Mapping[str, Any]) -> Iterator[Text]:
 
 
 def _steps(told: Mapping[str, Any], *, boxed: bool) -> Table:
-    title = "Harm that begins with a step: median time until the judge fails it (bad answers), share caught in the step"
+    title = "Harm that begins with a step: median time until the judge fails it (users hit), share caught in the step"
     table = _table(title, boxed=boxed)
     for heading in ("STEP", "PASSED AFTER", "SIGNAL", "DETECTS FROM", *(f"{factor:g}×" for factor in _factors(told))):
         table.add_column(heading)
     for step in told["steps"]:
-        first = f"{100 * step['share']:g} % for {duration(step['seconds'])}"
-        passed = duration(step["pass_seconds"]) if step["pass_seconds"] is not None else "not by itself"
+        first, passed = _stage(step), _passed(step)
         for signal in step["signals"]:
             smallest = signal["smallest_rate"]
             cells = [_regression(worse) for worse in signal["regressions"]]
-            table.add_row(first, passed, signal["signal"], "nothing" if smallest is None else _share(smallest), *cells)
+            least = "-" if step["until"] == "person" else "nothing"
+            table.add_row(first, passed, signal["signal"], least if smallest is None else _share(smallest), *cells)
             first = passed = ""
     return table
+
+
+def _stage(step: Mapping[str, Any]) -> str:
+    what = f"{100 * step['mirror']:g} % copied" if step["mirror"] else f"{100 * step['share']:g} %"
+    if step["until"] == "person":
+        return f"{what} until a person says so"
+    return f"{what} {'held' if step['until'] == 'time' else 'for'} {duration(step['seconds'])}"
+
+
+def _passed(step: Mapping[str, Any]) -> str:
+    if step["until"] == "person":
+        return "waits for a person"
+    if step["until"] == "time":
+        return "its time"
+    return duration(step["pass_seconds"]) if step["pass_seconds"] is not None else "not by itself"
+
+
+def _without_requests(step: Mapping[str, Any]) -> str:
+    return "until a person says so" if step["until"] == "person" else f"for {duration(step['seconds'])}"
 
 
 def _regression(worse: Mapping[str, Any]) -> Text:
     if not worse["harmful"]:
         return Text("within the objective", style="dim")
-    caught = f"{100 * worse['caught']:.0f} %"
-    style = "green" if worse["caught"] >= 0.8 else "yellow" if worse["caught"] >= 0.5 else "red"
+    share, caught, style = worse["caught"], "", ""
+    if share is not None:
+        caught, style = f", {100 * share:.0f} %", "green" if share >= 0.8 else "yellow" if share >= 0.5 else "red"
     if worse["seconds"] is None:
-        return Text(f"not within 7 d, {caught}", style=style)
-    return Text(f"{duration(worse['seconds'])} ({count(worse['bad_answers'])}), {caught}", style=style)
+        return Text(f"not within 7 d{caught}", style=style)
+    return Text(f"{duration(worse['seconds'])} ({count(worse['users_hit'])}){caught}", style=style)
 
 
 def _rollouts(told: Mapping[str, Any], *, boxed: bool) -> Table:
     table = _table("A candidate that is worse from its first request on, through all steps", boxed=boxed)
-    for heading in ("SIGNAL", "BAD", "TAKEN BACK", "AFTER", "WAITS", "PROMOTED", "BAD ANSWERS"):
+    for heading in ("SIGNAL", "BAD", "TAKEN BACK", "AFTER", "WAITS", "PROMOTED", "USERS HIT"):
         table.add_column(heading)
     for whole in told["rollouts"]:
         bad = f"{whole['factor']:g}×, {_share(whole['rate'])}"
@@ -78,7 +107,7 @@ def _rollouts(told: Mapping[str, Any], *, boxed: bool) -> Table:
             duration(whole["seconds"]) if whole["seconds"] is not None else "-",
             _share(whole["waits"]),
             _share(whole["promoted"]),
-            f"{whole['bad_answers']:.3g}",
+            f"{whole['users_hit']:.3g}",
         )
     return table
 

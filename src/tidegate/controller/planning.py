@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tidegate import judge
 from tidegate.contract.errors import InvalidInput
-from tidegate.contract.quantities import Duration
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.contract.serving import Batching
 from tidegate.controller.health import checks_of
 from tidegate.gateway.base import Forced, RevisionRef, Sticky
-from tidegate.rollout import Arm, Plan, Rollout, Step, strategies
+from tidegate.rollout import Arm, Plan, Rollout, Step
 from tidegate.store import RevisionRow
 from tidegate.target.base import Answering, RevisionSpec
 from tidegate.target.process import CACHE_URL_VARIABLE
 from tidegate.trial.rules import rules
+from tidegate.trial.steps import trial_steps
 
 #: How long a candidate that carries traffic may be without a ready replica. The judge sees the failed requests long
 #: before; this is for a candidate that gets none to fail.
@@ -137,49 +136,6 @@ def forced(request: DeploymentRequest, rollout: Rollout) -> tuple[Forced, ...]:
         for arm in rollout.arms
         if arm.revision in split and (match := matches.get(arm.name)) is not None
     )
-
-
-def trial_steps(request: DeploymentRequest, stable_replicas: int) -> tuple[Step, ...]:
-    """Return what the engine goes through for the strategy, beside a stable revision with so many replicas."""
-    match request.deployment_strategy:
-        case "blue-green":
-            return strategies.blue_green(
-                preview_seconds=request.blue_green.preview.seconds,
-                waits_for_person=request.blue_green.switch == "person",
-                bake_seconds=request.blue_green.bake.seconds,
-            )
-        case "rolling":
-            return strategies.rolling(
-                replicas=replicas(request),
-                stable_replicas=stable_replicas,
-                surge=request.rolling.max_surge,
-                unavailable=request.rolling.max_unavailable,
-                hold_seconds=request.rolling.hold.seconds,
-            )
-        case "ab-test":
-            return strategies.ab_test(request.ab_test.challengers_weight)
-        case _:
-            return _asked_steps(request)
-
-
-def _asked_steps(request: DeploymentRequest) -> tuple[Step, ...]:
-    """Return the steps of a document for the engine; what holds stays as the step before had it."""
-    longest = request.analysis.step_duration
-    steps: list[Step] = []
-    before = Step(0, 0.0)
-    for asked in request.trial:
-        if asked.weight is not None or asked.shadow is not None:
-            seconds = (asked.duration or longest).seconds
-            begun = Step(asked.weight or 0, seconds, mirror=asked.shadow or 0, replicas=asked.replicas)
-        elif asked.pause == "person":
-            begun = replace(before, until="person", duration_seconds=0.0)
-        else:
-            held = asked.bake if asked.bake is not None else asked.pause
-            assert isinstance(held, Duration)  # noqa: S101 (a step is one thing)
-            begun = replace(before, until="time", duration_seconds=held.seconds)
-        steps.append(begun)
-        before = begun
-    return tuple(steps)
 
 
 def plan_return(request: DeploymentRequest, stable: RevisionRow, candidate: int) -> Plan:

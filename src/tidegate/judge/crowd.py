@@ -199,6 +199,7 @@ def observe(
     active: Flags | None = None,
     *,
     safety: bool = True,
+    merged: int = 1,
 ) -> Crowd:
     """Return the evidence after one look at every active rollout; the others stay as they are.
 
@@ -207,6 +208,7 @@ def observe(
             of zero.
         active: of the crowd's shape, or broadcast to it; None: all of them.
         safety: False leaves out the evidence for a pass, which takes most of the time; `safe` then means nothing.
+        merged: how many looks this one stands for, each of which a patient signal counts for so much at most.
     """
     seen = replace(
         crowd,
@@ -224,7 +226,7 @@ def observe(
     if stale.any():
         seen = _either(stale, _learn_stable(seen), seen)
     if settled.any():
-        seen = _either(settled, _settled(terms, seen, alone, safety=safety), seen)
+        seen = _either(settled, _settled(terms, seen, alone, safety=safety, merged=merged), seen)
     return seen if active is None or active.all() else _either(np.broadcast_to(active, crowd.shape), seen, crowd)
 
 
@@ -235,7 +237,7 @@ def _is_alone(seen: Crowd) -> Flags:
     return np.where(beside == 0, tried >= looks.ALONE_REQUESTS, seen.open_candidate.requests >= needed)
 
 
-def _settled(terms: Terms, seen: Crowd, alone: Flags, *, safety: bool) -> Crowd:
+def _settled(terms: Terms, seen: Crowd, alone: Flags, *, safety: bool, merged: int) -> Crowd:
     tried, beside = seen.open_candidate, seen.open_stable
     base = _stable_guess(terms, seen)
     weight = looks.PRIOR_REQUESTS
@@ -250,7 +252,7 @@ def _settled(terms: Terms, seen: Crowd, alone: Flags, *, safety: bool) -> Crowd:
     if safety:
         factors = tempering * _for_safety(terms, seen, alone, base, guess)
         safe = safe.after(factors, tried.requests, terms.passed + looks.HEADROOM)
-    most, ceiling = np.where(tried.bad > 1, terms.most_per_look, np.inf), terms.fail + looks.HEADROOM
+    most, ceiling = np.where(tried.bad > 1, merged * terms.most_per_look, np.inf), terms.fail + looks.HEADROOM
     return replace(
         _clustering(_learn_stable(seen), seen, base),
         worse=seen.worse.after(np.minimum(tempering * worse, most), tried.requests, ceiling),

@@ -19,6 +19,7 @@ from tidegate.judge import streams
 from tidegate.judge.crowd import Terms
 from tidegate.judge.crowd_bets import Floats
 from tidegate.judge.records import Policy
+from tidegate.judge.streams import Stage, Until
 
 #: The regressions that are told of, as multiples of the baseline's bad rate.
 FACTORS = (2.0, 5.0, 10.0)
@@ -33,24 +34,14 @@ WhenUndecided = Literal["pause", "rollback", "continue"]
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A step: the candidate's share of the requests, in (0, 1], and how long it takes at most."""
-
-    share: float
-    seconds: float
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.share <= 1.0 or not self.seconds > 0.0:
-            raise ValueError(f"a stage needs 0 < share <= 1 and seconds > 0, got {self.share} and {self.seconds}")
-
-
-@dataclass(frozen=True)
 class Setting:
     """All that a forecast depends on.
 
     Attributes:
         requests_per_second: of both revisions together.
-        baseline_rates: stable's bad rate per signal of the policy, each in [0, 1].
+        baseline_rates: bad rate per signal of the policy, each in [0, 1]: stable's and that of a healthy candidate.
+        only_copied: signals that are measured on copied requests alone, in which stable is never bad: that a healthy
+            candidate disagrees with it, say.
         baseline_seconds: how long stable alone is watched before the first stage.
         look_seconds: time between two looks.
         when_undecided: what happens when a stage's time is up without a verdict.
@@ -64,11 +55,12 @@ class Setting:
     baseline_seconds: float = 5.0
     look_seconds: float = 1.0
     when_undecided: WhenUndecided = "pause"
+    only_copied: frozenset[str] = frozenset()
     seed: int = 20_261_128
 
     def __post_init__(self) -> None:
-        if not self.stages:
-            raise ValueError("a forecast needs at least one stage")
+        if not any(stage.has_requests for stage in self.stages):
+            raise ValueError("a forecast needs at least one stage with requests")
         if not self.requests_per_second > 0.0 or not self.look_seconds > 0.0 or not self.baseline_seconds >= 0.0:
             raise ValueError("a forecast needs requests_per_second > 0, look_seconds > 0 and baseline_seconds >= 0")
         for signal in self.policy.signals:
@@ -88,8 +80,9 @@ class Regression:
         seconds: median time until the judge fails it if the step's split stays for as long as that takes; None: more
             than `streams.LONGEST_SECONDS`, or never.
         likely_seconds: the same for four rollouts of five.
-        bad_answers: median number of the candidate's bad answers until then.
-        caught: share of rollouts that are taken back before the step ends, by a pass or because its time is up.
+        users_hit: median number of the candidate's bad answers that users got until then; 0 for copied requests.
+        caught: share of rollouts that are taken back before the step ends, by a pass or because its time is up; None
+            where a person ends it.
     """
 
     factor: float
@@ -97,13 +90,17 @@ class Regression:
     harmful: bool
     seconds: float | None
     likely_seconds: float | None
-    bad_answers: float | None
-    caught: float
+    users_hit: float | None
+    caught: float | None
 
 
 @dataclass(frozen=True)
 class SignalForecast:
-    """What a step sees in one signal; `smallest_rate`: the least bad rate that it detects, None if it detects none."""
+    """What a step sees in one signal.
+
+    Attributes:
+        smallest_rate: the least bad rate that the step detects; None if it detects none, or a person ends it.
+    """
 
     signal: str
     baseline_rate: float
@@ -117,12 +114,16 @@ class StepForecast:
     """One step.
 
     Attributes:
+        seconds: its time at most, or the time that it is held; None where a person ends it.
+        signals: those that are measured in it.
         passes: share of healthy candidates that pass it by themselves.
         pass_seconds: median time to that; None when fewer than half do.
     """
 
     share: float
-    seconds: float
+    seconds: float | None
+    until: Until
+    mirror: float
     candidate_requests_per_second: float
     passes: float
     pass_seconds: float | None
@@ -136,7 +137,7 @@ class WholeRollout:
     Attributes:
         taken_back, waits, promoted: how rollouts end, as shares; `waits` for a person at the first undecided step.
         seconds: median time from its first request to the rollback, of those that are taken back; None without any.
-        bad_answers: expected number of the candidate's bad answers until the rollout ends or waits.
+        users_hit: expected number of the candidate's bad answers that users got until the rollout ends or waits.
     """
 
     signal: str
@@ -147,7 +148,7 @@ class WholeRollout:
     waits: float
     promoted: float
     seconds: float | None
-    bad_answers: float
+    users_hit: float
 
 
 @dataclass(frozen=True)
@@ -156,8 +157,9 @@ class Forecast:
 
     Attributes:
         promoted, waits, taken_back: how rollouts of healthy candidates end, as shares.
-        promotion_seconds: median time from the baseline's begin to full promotion, of those that are promoted without
-            a person; None when fewer than half are.
+        steps: those in which requests reach the candidate.
+        promotion_seconds: median time from the baseline's begin to full promotion, of those that are promoted; None
+            when fewer than half are. A person who is waited for is thought to be quick.
         streams: how many rollouts were simulated for each number.
     """
 
@@ -176,27 +178,37 @@ def forecast(setting: Setting) -> Forecast:
     table = _rates(setting)
     traffic = streams.Traffic(
         requests_per_second=setting.requests_per_second,
-        stable_rates=table.baseline,
+        healthy_rates=table.baseline,
+        stable_rates=table.stable,
+        only_copied=np.array([signal.name in setting.only_copied for signal in setting.policy.signals]),
         look_seconds=setting.look_seconds,
         baseline_seconds=setting.baseline_seconds,
     )
     simulated = streams.Simulation(Terms.of(setting.policy), traffic, np.random.default_rng(setting.seed))
-    healthy = simulated.healthy([(stage.share, stage.seconds) for stage in setting.stages])
+    healthy = simulated.healthy(setting.stages)
     signals = _distinct(setting)
     chosen = sorted(set(signals))
     apart, tried = simulated.of_signals(chosen), table.tried[:, chosen]
     column = [chosen.index(first) for first in signals]
     steps = []
     for stage, step in zip(setting.stages, healthy, strict=True):
+        if not stage.has_requests:
+            continue
         onset = apart.onset(step.of_signals(chosen), tried, reported=len(FACTORS))
         steps.append(
             StepForecast(
                 share=stage.share,
-                seconds=stage.seconds,
-                candidate_requests_per_second=setting.requests_per_second * stage.share,
+                seconds=None if stage.until == "person" else stage.seconds,
+                until=stage.until,
+                mirror=stage.mirror,
+                candidate_requests_per_second=setting.requests_per_second * (stage.share or stage.mirror),
                 passes=float(step.passed.mean()),
                 pass_seconds=_quantile(np.where(step.passed, step.ended, np.inf), 0.5),
-                signals=tuple(_signal(setting, table, (onset, column[at]), at) for at in range(len(signals))),
+                signals=tuple(
+                    _signal(setting, stage, table, (onset, column[at]), at)
+                    for at, signal in enumerate(setting.policy.signals)
+                    if stage.mirror or signal.name not in setting.only_copied
+                ),
             )
         )
     of_chosen = [step.of_signals(chosen) for step in healthy]
@@ -222,35 +234,44 @@ def _distinct(setting: Setting) -> list[int]:
     """Return for each signal the first one that is judged and behaves just so: what is told of one is told of both."""
     seen: list[tuple[object, ...]] = []
     for signal in setting.policy.signals:
-        seen.append((replace(signal, name="any", verb=""), setting.baseline_rates[signal.name]))
+        is_copied = signal.name in setting.only_copied
+        seen.append((replace(signal, name="any", verb=""), setting.baseline_rates[signal.name], is_copied))
     return [seen.index(each) for each in seen]
 
 
 @dataclass(frozen=True)
 class _Rates:
-    """Of shape (signals,): `baseline`, and `edge`, above which a rate is harm. `tried`: (rates, signals)."""
+    """Of shape (signals,): `baseline`, `stable`, and `edge`, above which a rate is harm. `tried`: (rates, signals)."""
 
     baseline: Floats
+    stable: Floats
     edge: Floats
     tried: Floats
 
 
 def _rates(setting: Setting) -> _Rates:
     baseline = np.array([setting.baseline_rates[signal.name] for signal in setting.policy.signals])
-    edge = np.maximum(baseline, np.array([signal.objective for signal in setting.policy.signals]))
+    copied = np.array([signal.name in setting.only_copied for signal in setting.policy.signals])
+    stable = np.where(copied, 0.0, baseline)
+    edge = np.maximum(stable, np.array([signal.objective for signal in setting.policy.signals]))
     told = np.minimum(np.array(FACTORS)[:, None] * baseline, 1.0)
     least = np.minimum(_LEAST_OVER_EDGE * np.maximum(edge, 1e-6), _MOST_RATE)
     ways = np.linspace(0.0, 1.0, _TRIED_RATES)[:, None]
-    return _Rates(baseline, edge, np.concatenate((told, least * (np.maximum(_MOST_RATE, least) / least) ** ways)))
+    return _Rates(
+        baseline, stable, edge, np.concatenate((told, least * (np.maximum(_MOST_RATE, least) / least) ** ways))
+    )
 
 
-def _signal(setting: Setting, table: _Rates, simulated: tuple[streams.Onset, int], at: int) -> SignalForecast:
+def _signal(
+    setting: Setting, stage: Stage, table: _Rates, simulated: tuple[streams.Onset, int], at: int
+) -> SignalForecast:
     """Return what is told of a signal; `simulated` holds it in some column."""
     signal, (onset, column) = setting.policy.signals[at], simulated
     rates, caught = table.tried[:, at], onset.caught[:, :, column].mean(axis=1)
     regressions = []
+    by_person = stage.until == "person"
     for nth, factor in enumerate(FACTORS):
-        seconds, bad = onset.seconds[nth, :, column], onset.bad_answers[nth, :, column]
+        seconds, bad = onset.seconds[nth, :, column], onset.users_hit[nth, :, column]
         median = _quantile(seconds, 0.5)
         regressions.append(
             Regression(
@@ -259,11 +280,11 @@ def _signal(setting: Setting, table: _Rates, simulated: tuple[streams.Onset, int
                 harmful=bool(rates[nth] > table.edge[at]),
                 seconds=median,
                 likely_seconds=_quantile(seconds, DETECTS),
-                bad_answers=None if median is None else _quantile(bad, 0.5),
-                caught=float(caught[nth]),
+                users_hit=None if median is None else _quantile(bad, 0.5),
+                caught=None if by_person else float(caught[nth]),
             )
         )
-    smallest = _smallest(rates[len(FACTORS) :], caught[len(FACTORS) :])
+    smallest = None if by_person else _smallest(rates[len(FACTORS) :], caught[len(FACTORS) :])
     return SignalForecast(signal.name, float(table.baseline[at]), signal.objective, smallest, tuple(regressions))
 
 
@@ -292,7 +313,7 @@ def _whole(setting: Setting, table: _Rates, simulated: tuple[streams.Ends, int],
         waits=float(ends.waits[nth, :, column].mean()),
         promoted=float(ends.promoted[nth, :, column].mean()),
         seconds=float(np.median(ends.seconds[nth, :, column][back])) if back.any() else None,
-        bad_answers=float(ends.bad_answers[nth, :, column].mean()),
+        users_hit=float(ends.users_hit[nth, :, column].mean()),
     )
 
 

@@ -10,10 +10,16 @@ from tidegate import judge
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.quantities import Share, Throughput
 from tidegate.contract.request import DeploymentRequest, parse_request
-from tidegate.judge.forecast import Setting, Stage
+from tidegate.judge.forecast import Forecast, Setting
 from tidegate.judge.forecast import forecast as foresee
-from tidegate.trial.rules import OUTCOMES, SIGNALS, rules
+from tidegate.judge.streams import Stage
+from tidegate.rollout import Step
+from tidegate.trial.rules import DISAGREEMENT, OUTCOMES, rules
+from tidegate.trial.steps import trial_steps
 from tidegate.trial.suggestions import suggestions
+
+#: A stage that is held for no time at all is over at the next look.
+_SHORTEST = 0.001
 
 
 def forecast(
@@ -25,7 +31,7 @@ def forecast(
         request: a DeploymentRequest document, camelCase; the model that it names need not exist.
         traffic: rate of requests, such as "50rps"; None: `servingRequirements.throughput`.
         baseline_rates: stable's share of bad requests, such as "0.2%", by signal, or for "all" of them; a signal that
-            is not named is as bad as its objective tolerates.
+                is not named is as bad as its objective tolerates. That of disagreement is a healthy candidate's.
 
     Returns:
         What docs/how-to/forecast-and-replay.md describes: fields of `judge.forecast.Forecast`, `settings` and
@@ -37,14 +43,16 @@ def forecast(
     parsed = parse_request(request)
     rate = Throughput.parse(traffic, field="traffic") if traffic is not None else parsed.serving_requirements.throughput
     policy = _foreseeable(rules(parsed))
+    engine = trial_steps(parsed, parsed.infrastructure.resources.replicas)
     setting = Setting(
         policy=policy,
-        stages=_stages(parsed),
+        stages=_stages(parsed, engine),
         requests_per_second=rate.rps,
         baseline_rates=_baseline_rates(policy, baseline_rates or {}),
         baseline_seconds=parsed.analysis.baseline.seconds,
         look_seconds=parsed.analysis.interval.seconds,
         when_undecided=parsed.analysis.on_inconclusive,
+        only_copied=frozenset({DISAGREEMENT}),
     )
     told = foresee(setting)
     return {
@@ -58,8 +66,10 @@ def forecast(
             "baseline_rates": dict(setting.baseline_rates),
             "streams": told.streams,
         },
-        "left_out": _left_out(parsed),
-        **_plain(asdict(told)),
+        "without_requests": [_told(step) for step in engine if not (step.weight or step.mirror)],
+        "waits_for_person": any(step.until == "person" for step in engine),
+        "strategy": parsed.deployment_strategy,
+        **_plain(asdict(told if parsed.deployment_strategy != "ab-test" else _endless(told))),
         "suggestions": list(suggestions(parsed, told)),
     }
 
@@ -81,37 +91,43 @@ def _foreseeable(policy: judge.Policy) -> judge.Policy:
     return replace(policy, signals=left, alpha=spent or policy.alpha) if len(left) < len(policy.signals) else policy
 
 
-def _stages(request: DeploymentRequest) -> tuple[Stage, ...]:
-    """Return the steps in which the judge decides: those with a weight.
+def _stages(request: DeploymentRequest, engine: Sequence[Step]) -> tuple[Stage, ...]:
+    """Return the engine's steps for the judge.
 
     Raises:
-        InvalidInput: the strategy has none.
+        InvalidInput: the strategy has none in which requests reach the candidate.
     """
-    longest = request.analysis.step_duration
-    weighted = [step for step in request.trial if step.weight is not None]
-    if not weighted:
+    if not any(step.weight or step.mirror for step in engine):
         raise InvalidInput(
-            f"there is nothing to forecast for {request.deployment_strategy} without a weight: no step ends by the "
-            "judge's word on users' requests",
+            f"there is nothing to forecast for {request.deployment_strategy} without a step in which requests reach "
+            "the candidate",
             subject="steps",
-            expected="steps with weights, such as [5, 25, 50, 100]",
+            expected="steps with weights or shadow, such as [5, 25, 50, 100]",
         )
-    return tuple(Stage((step.weight or 0) / 100, (step.duration or longest).seconds) for step in weighted)
+    return tuple(
+        Stage(step.weight / 100, max(step.duration_seconds, _SHORTEST), step.until, step.mirror / 100)
+        for step in engine
+    )
 
 
-def _left_out(request: DeploymentRequest) -> list[dict[str, Any]]:
-    """Return the steps that are not forecast: what they take comes on top."""
-    others = [step for step in request.trial if step.weight is None]
-    return [step.model_dump(mode="json", exclude_none=True) for step in others]
+def _endless(told: Forecast) -> Forecast:
+    """Return what is foretold of a rollout that has no end of its own."""
+    return replace(told, rollouts=(), promoted=0.0, waits=1.0, promotion_seconds=None)
+
+
+def _told(step: Step) -> dict[str, Any]:
+    """Return what is told of a step that no request reaches the candidate in."""
+    return {"until": step.until, "seconds": None if step.until == "person" else step.duration_seconds}
 
 
 def _baseline_rates(policy: judge.Policy, given: Mapping[str, str]) -> dict[str, float]:
-    unknown = sorted(set(given) - {"all", *SIGNALS})
+    names = [signal.name for signal in policy.signals]
+    unknown = sorted(set(given) - {"all", *names})
     if unknown:
         raise InvalidInput(
             f"there is no signal {unknown[0]!r}",
             subject="baselineRate",
-            expected=f"one of {', '.join(SIGNALS)}",
+            expected=f"one of {', '.join(names)}",
             got=unknown[0],
         )
     rates = {}

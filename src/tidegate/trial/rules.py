@@ -15,8 +15,9 @@ P99_BUDGET = 0.01
 #: nor do three, a stall of a second or two perhaps. Figures: benchmarks/results/judge-stalls.md.
 LATENCY_PATIENCE = 4
 
-#: Of alpha, beside 1 for every other signal: what harms users most often is to be found soonest.
-ALPHA_SHARES = {"errors": 4.0, "latency": 4.0}
+#: Of alpha, beside 1 for every other signal: what harms users most often is to be found soonest. Latency gets the
+#: most, since its patience costs time.
+ALPHA_SHARES = {"errors": 6.0, "latency": 10.0}
 
 SIGNALS = ("errors", "latency", "rejections")
 #: Measured while requests are copied: those on which the candidate answered otherwise than stable.

@@ -20,12 +20,14 @@ LONGEST = Duration.parse("24h")
 
 def suggestions(request: DeploymentRequest, told: Forecast) -> tuple[str, ...]:
     """Return a sentence for each thing to change, the most telling first; none where every step sees harm."""
-    return (*_too_short(told), *_too_soon(request, told), *_undecided(told), *_inside(told))
+    return (*_too_short(request, told), *_too_soon(request, told), *_undecided(told), *_inside(told))
 
 
-def _too_short(told: Forecast) -> Iterator[str]:
+def _too_short(request: DeploymentRequest, told: Forecast) -> Iterator[str]:
     """Name steps that end before harm has shown, and the time or the share that it takes."""
     for number, step in enumerate(told.steps, 1):
+        if step.seconds is None:
+            continue
         blind = [(name, worse) for name, worse in _blind(step) if not _shows_within(worse, step.seconds)]
         if not blind:
             continue
@@ -36,9 +38,9 @@ def _too_short(told: Forecast) -> Iterator[str]:
             yield f"{what}, however long it takes: watch it beside stable first, in a step with less weight"
             continue
         needed = max(seconds for seconds in times if seconds is not None)
-        share = step.share * needed / step.seconds
-        ways = [f"a longer step ({_time(needed)}; analysis.stepDuration)"] if needed <= LONGEST.seconds else []
-        if share <= 0.5:
+        share = (step.share or step.mirror) * needed / step.seconds
+        ways = [f"a longer step ({_time(needed)}; {_field(request, step)})"] if needed <= LONGEST.seconds else []
+        if share <= 0.5 and request.deployment_strategy not in ("blue-green", "rolling"):
             ways.append(f"a larger share ({math.ceil(100 * share)} %; steps)")
         if ways:
             yield f"{what}: give it {' or '.join(ways)}"
@@ -50,6 +52,8 @@ def _too_soon(request: DeploymentRequest, told: Forecast) -> Iterator[str]:
     """Name steps that harm would show in, were they not passed before."""
     numbers, names, least, longest = [], [], 0.0, 0.0
     for number, step in enumerate(told.steps, 1):
+        if step.until != "pass" or step.seconds is None:
+            continue
         early = [(name, worse) for name, worse in _blind(step) if _shows_within(worse, step.seconds)]
         if early:
             numbers.append(_step(number, step))
@@ -59,11 +63,14 @@ def _too_soon(request: DeploymentRequest, told: Forecast) -> Iterator[str]:
     if not numbers:
         return
     asked = max(_rounded_up(least), request.analysis.min_requests)
-    longest = max(asked / step.candidate_requests_per_second - step.seconds for step in told.steps)
+    judged = [step for step in told.steps if step.until == "pass"]
+    longest = max(asked / step.candidate_requests_per_second - (step.seconds or 0.0) for step in judged)
     passes = "passes" if len(numbers) == 1 else "pass"
     tail = ""
     if longest > 0.0:
-        tail = f", and give every step the time for them ({_time(1.25 * asked / _slowest(told))} at the smallest share)"
+        tail = (
+            f", and give every step the time for them ({_time(1.25 * asked / _slowest(judged))} at the smallest share)"
+        )
     yield (
         f"{_listed(numbers)} {passes} before {_listed(names)} of {FACTOR:g} times the baseline show: ask for more "
         f"requests before a pass (analysis.minRequests {asked}){tail}, or take a smaller margin (analysis.margin)"
@@ -72,7 +79,8 @@ def _too_soon(request: DeploymentRequest, told: Forecast) -> Iterator[str]:
 
 def _undecided(told: Forecast) -> Iterator[str]:
     """Name steps whose time is often up before a healthy candidate has passed."""
-    late = [(number, step) for number, step in enumerate(told.steps, 1) if step.passes < PASSES]
+    numbered = enumerate(told.steps, 1)
+    late = [(number, step) for number, step in numbered if step.until == "pass" and step.passes < PASSES]
     if late:
         shares = _listed(f"{100 * step.passes:.0f} %" for _, step in late)
         yield (
@@ -82,7 +90,7 @@ def _undecided(told: Forecast) -> Iterator[str]:
 
 
 def _inside(told: Forecast) -> Iterator[str]:
-    for signal in told.steps[0].signals:
+    for signal in {signal.signal: signal for step in told.steps for signal in step.signals}.values():
         worse = _worst(signal.regressions)
         if not worse.harmful:
             yield (
@@ -94,7 +102,9 @@ def _inside(told: Forecast) -> Iterator[str]:
 
 def _blind(step: StepForecast) -> list[tuple[str, Regression]]:
     worst = [(signal.signal, _worst(signal.regressions)) for signal in step.signals]
-    return [(name, worse) for name, worse in worst if worse.harmful and worse.caught < SEES]
+    return [
+        (name, worse) for name, worse in worst if worse.harmful and worse.caught is not None and worse.caught < SEES
+    ]
 
 
 def _worst(regressions: tuple[Regression, ...]) -> Regression:
@@ -105,12 +115,22 @@ def _shows_within(worse: Regression, seconds: float) -> bool:
     return worse.likely_seconds is not None and worse.likely_seconds <= seconds
 
 
-def _slowest(told: Forecast) -> float:
-    return min(step.candidate_requests_per_second for step in told.steps)
+def _slowest(steps: Iterable[StepForecast]) -> float:
+    return min(step.candidate_requests_per_second for step in steps)
+
+
+def _field(request: DeploymentRequest, step: StepForecast) -> str:
+    """Return the field of the document that says how long a step takes."""
+    if request.deployment_strategy == "rolling":
+        return "rolling.hold"
+    if request.deployment_strategy == "blue-green":
+        return "blueGreen.bake"
+    return "steps" if step.until == "time" else "analysis.stepDuration"
 
 
 def _step(number: int, step: StepForecast) -> str:
-    return f"step {number} ({100 * step.share:g} %)"
+    what = f"{100 * step.mirror:g} % copied" if step.mirror else f"{100 * step.share:g} %"
+    return f"step {number} ({what})"
 
 
 def _listed(words: Iterable[str]) -> str:
