@@ -93,8 +93,7 @@ class Healthy:
 class Worse:
     """A candidate that is `factor` times as bad as stable in one signal, from its first request on.
 
-    Looked at as often as a request comes to the candidate; at other rates and shares a hundred times within the bound
-    where that is rarer.
+    Looked at as often as a request comes to the candidate, or a hundred times within the bound where that is rarer.
     """
 
     signals: str
@@ -114,9 +113,8 @@ class Worse:
         rates = np.full(signals, self.rate)
         rates[self.at] = self.factor * self.rate
         least = bound(self.requests_per_second, self.share, self.rate, self.factor * self.rate, policy.alpha)
-        look = 1.0 / (self.requests_per_second * self.share)
-        if self.share != SHARE or self.rate != RATE:
-            look = max(look, least / 100.0)
+        often = 1.0 / (self.requests_per_second * self.share)
+        look = max(often, least / 100.0)
 
         def looks() -> Iterator[tuple[Tallies, Tallies]]:
             for _ in range(math.ceil(12.0 * least / look) + 20):
@@ -126,7 +124,7 @@ class Worse:
                 )
 
         baseline = grown(rng, (self.runs, signals), 60.0 * self.requests_per_second, self.rate)
-        failed_at = until_failed(policy, self.runs, baseline, looks())
+        failed_at = until_failed(policy, self.runs, baseline, looks(), merged=round(look / often))
         seconds = np.where(failed_at >= 0, (failed_at + 1) * look, np.inf)
         median = float(np.quantile(seconds, 0.5, method="inverted_cdf"))
         return {

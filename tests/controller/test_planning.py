@@ -21,11 +21,11 @@ from tidegate.controller.planning import (
     requests_to_pass,
     sticky,
     too_short_steps,
-    trial_steps,
 )
 from tidegate.gateway.base import Forced, Sticky
 from tidegate.rollout import Arm, Phase, Rollout, Step
 from tidegate.store import RevisionRow
+from tidegate.trial.steps import trial_steps
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

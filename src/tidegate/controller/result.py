@@ -31,6 +31,7 @@ from tidegate.target.base import RevisionHealth
 from tidegate.trial.measurements import failing
 from tidegate.trial.resources import SUSTAINED, triggers
 from tidegate.trial.rules import DISAGREEMENT, OUTCOMES, rules
+from tidegate.trial.steps import trial_steps
 
 
 def build(service: Service, name: str) -> dict[str, Any]:
@@ -107,7 +108,7 @@ def _traffic(last: RolloutRow | None, serving: DeploymentRequest, judged: Deploy
     if rollout is not None and rollout.plan.steps:
         steps = rollout.plan.steps
     else:
-        steps = planning.trial_steps(serving, planning.replicas(serving))
+        steps = trial_steps(serving, planning.replicas(serving))
     return TrafficConfig(
         canary_percent=rollout.weight if rollout is not None and under_way else 0,
         shadow_percent=rollout.mirror if rollout is not None and under_way else 0,
