@@ -50,7 +50,10 @@ def read(stream: TextIO, source: str) -> Iterator[Line]:
         for number, text in numbered:
             yield _from_json(number, text)
         return
-    header = [name.strip() for name in next(csv.reader([first[1]]))]
+    try:
+        header = [name.strip() for name in next(csv.reader([first[1]], strict=True), [])]
+    except csv.Error:
+        header = []
     if "request_id" not in header or ("bad" in header) == ("outcome" in header):
         raise InvalidInput(
             f"{source} begins with neither columns of outcomes nor a JSON object",
@@ -94,7 +97,7 @@ def _from_json(number: int, text: str) -> Line:
 
 def _from_row(number: int, header: list[str], text: str) -> Line:
     try:
-        row = next(csv.reader([text], strict=True))
+        row = next(csv.reader([text], strict=True), [])
     except csv.Error as error:
         return Line(number, None, f"is no row of CSV: {error}")
     if len(row) != len(header):
