@@ -43,6 +43,7 @@ def test_a_copy_keeps_how_it_is_tried_and_tells_nobody() -> None:
         analysis={
             "disagreement": "1%",
             "margin": "3%",
+            "outcomes": {"bad": "5%"},
             "metrics": [
                 {
                     "name": "revenue",
@@ -59,7 +60,7 @@ def test_a_copy_keeps_how_it_is_tried_and_tells_nobody() -> None:
     )
     copy = script.copy_of(original, BUNDLE, 2)
     assert (copy.steps, copy.health_checks) == (original.steps, original.health_checks)
-    assert copy.analysis == original.analysis.model_copy(update={"metrics": ()})
+    assert copy.analysis == original.analysis.model_copy(update={"metrics": (), "outcomes": None})
     assert (copy.infrastructure, copy.traffic) == (original.infrastructure, original.traffic)
     assert copy.gates.golden == "/models/golden.json"
     assert copy.gates.vulnerabilities is None
@@ -72,6 +73,7 @@ def test_a_copy_keeps_how_it_is_tried_and_tells_nobody() -> None:
     told = " ".join(script.left_out(original))
     assert "not logged" in told
     assert "analysis.metrics" in told
+    assert "outcomes" in told
     assert "not cached" in told
     assert script.left_out(request()) == ()
 

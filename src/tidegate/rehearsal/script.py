@@ -43,7 +43,7 @@ def copy_of(request: DeploymentRequest, bundle: PurePath, take: int) -> Deployme
             "prediction_log": PredictionLog(),
             "cache": Cache(),
             "ab_test": AbTest(weight=request.ab_test.challengers_weight) if request.ab_test.arms else request.ab_test,
-            "analysis": request.analysis.model_copy(update={"metrics": ()}),
+            "analysis": request.analysis.model_copy(update={"metrics": (), "outcomes": None}),
             "gates": request.gates.model_copy(update={"vulnerabilities": None, "allow_breaking": False}),
         }
     )
@@ -56,6 +56,8 @@ def left_out(request: DeploymentRequest) -> tuple[str, ...]:
         found.append("nobody is notified and no hook is asked")
     if request.analysis.metrics:
         found.append("metrics of your own (analysis.metrics) are not measured: they tell of what serves, not of copies")
+    if request.analysis.outcomes is not None:
+        found.append("no outcomes are waited for: nobody tells any of copies")
     if request.prediction_log.sink is not None:
         found.append("predictions are not logged")
     if request.ab_test.arms:
