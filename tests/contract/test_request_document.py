@@ -57,7 +57,7 @@ def test_the_smallest_request_has_every_default() -> None:
             "onWarning": "pause",
             "signals": {
                 name: {"weight": 1.0, "critical": True, "dryRun": False}
-                for name in ("errors", "latency", "rejections", "disagreement")
+                for name in ("errors", "latency", "rejections", "disagreement", "outcomes")
             },
             "metrics": [],
             "resources": {"interval": "2s"},
