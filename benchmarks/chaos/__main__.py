@@ -316,7 +316,7 @@ def _traffic(home: Path, folder: Path, seconds: float) -> tuple[Path, subprocess
     with Client.connect(home) as client:
         url = f"{client.status(_NAME)['url']}/predict"
     bodies, out = folder / "bodies.jsonl", folder / "traffic.jsonl"
-    bodies.write_text("".join(json.dumps([{"size": size}]) + "\n" for size in range(40, 90)))
+    bodies.write_text("".join(json.dumps([{"size": size}]) + "\n" for size in range(models.SMALLEST, 90)))
     command = [sys.executable, "-m", "examples.flights.load", "--url", url, "--bodies", str(bodies), "--out", str(out)]
     command += ["--rate", str(_RATE), "--seconds", str(seconds)]
     return out, subprocess.Popen(command, stdout=subprocess.DEVNULL)
