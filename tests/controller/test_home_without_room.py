@@ -6,10 +6,13 @@ import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from tidegate.controller import reserve
 from tidegate.controller.home import write_atomically
+from tidegate.controller.reserve import Reserve
 from tidegate.gateway.base import Snapshot
 from tidegate.gateway.files import EMPTY, GatewayFolder, write_json
 
@@ -55,3 +58,30 @@ def test_envoy_never_reads_half_of_its_routes(tmp_path: Path) -> None:
     assert folder.routes.read_bytes() == before
     folder.put_routes(many)
     assert folder.routes.stat().st_size > len(before)
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+def test_room_is_kept_of_a_disk_that_has_plenty_and_used_when_it_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = 1 << 20
+    monkeypatch.setattr(reserve.shutil, "disk_usage", lambda _: Usage(1 << 40, 0, free))
+    kept = Reserve(tmp_path)
+    kept.keep()
+    assert list(tmp_path.iterdir()) == []
+
+    free = 1 << 30
+    kept.keep()
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_blocks * 512 >= 8 << 20
+    assert not kept.use()
+
+    free = 0
+    assert kept.use()
+    assert list(tmp_path.iterdir()) == []
+    assert not kept.use()

@@ -1,4 +1,4 @@
-"""A disk without a free byte: users notice nothing, nothing is decided, and all goes on when there is room again."""
+"""A disk without a free byte: users notice nothing, and what does no harm waits for room; taking back does not."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def test_a_rollout_waits_for_room_and_then_ends_as_it_should(
     trouble = eventually("a word of it", lambda: tidegate.status(NAME)["trouble"])
     assert "the split stays as it is" in trouble
     said = [finding for finding in examine(tidegate.home) if finding.check == f"deployment {NAME}"]
-    assert [(finding.level, finding.detail) for finding in said] == [(Level.FAIL, trouble)]
+    assert [(finding.level, finding.reason) for finding in said] == [(Level.FAIL, trouble)]
     with pytest.raises(Unavailable, match="database or disk is full"), tidegate.client as client:
-        client.abort(NAME, by="ada", reason="")
+        client.promote(NAME, by="ada", reason="")
     asked = len(traffic.records())
     eventually("answers all the while", lambda: len(traffic.records()) > asked + 60)
     assert tidegate.status(NAME)["split_asked"] == split
@@ -71,3 +71,70 @@ def test_a_rollout_waits_for_room_and_then_ends_as_it_should(
     assert tidegate.ended(rollout)["outcome"] == "promoted"
     assert tidegate.status(NAME)["trouble"] is None
     assert [record for record in traffic.stop() if record.failed] == []
+
+
+TURNS_BAD = """
+from pathlib import Path
+class Model:
+    inputs = [{'name': 'size'}]
+    def load(self, folder): pass
+    def predict(self, inputs):
+        if Path(%r).exists():
+            raise ValueError('harm')
+        return {'price': inputs['size'] * %d}
+"""
+
+
+def write(folder: Path, factor: int, onset: Path) -> Path:
+    folder.mkdir()
+    (folder / "model.py").write_text(TURNS_BAD % (str(onset), factor))
+    return folder
+
+
+@pytest.fixture
+def on_trial(small: tuple[Tidegate, Disk], tmp_path: Path) -> tuple[str, Path]:
+    """A rollout whose candidate gets half of the requests until somebody decides, and what makes it do harm."""
+    tidegate, _ = small
+    steps = [{"weight": 50}, {"pause": "person"}, 100]
+    onset = tmp_path / "onset"
+    for number in (1, 2):
+        model = write(tmp_path / f"model-{number}", number, onset if number == 2 else tmp_path / "never")
+        artifact = {"path": str(model), "trust": True}
+        rollout = tidegate.deploy(NAME, model, modelArtifact=artifact, steps=steps)
+        if number == 1:
+            tidegate.ended(rollout)
+    return rollout, onset
+
+
+def test_a_candidate_that_turns_bad_is_taken_back_without_room(
+    small: tuple[Tidegate, Disk], on_trial: tuple[str, Path]
+) -> None:
+    tidegate, disk = small
+    rollout, onset = on_trial
+    traffic = tidegate.traffic(NAME, documents=[[{"size": 40}]])
+    eventually("it waits for a person", lambda: tidegate.status(NAME)["phase"] == "paused")
+    eventually("room is kept", (tidegate.home / "reserve").exists)
+    disk.fill()
+    onset.touch()
+    eventually("stable has all", lambda: tidegate.status(NAME)["split_asked"] == {"1": 100})
+    asked = len(traffic.records())
+    eventually("answers", lambda: len(traffic.records()) > asked + 40)
+    assert not [record for record in traffic.records()[asked + 5 :] if record.failed]
+    assert not (tidegate.home / "reserve").exists()
+    disk.free()
+    assert tidegate.ended(rollout)["outcome"] == "rolled_back"
+    eventually("room is kept again", (tidegate.home / "reserve").exists)
+
+
+def test_a_person_takes_a_candidate_back_without_room(small: tuple[Tidegate, Disk], on_trial: tuple[str, Path]) -> None:
+    tidegate, disk = small
+    rollout, _ = on_trial
+    tidegate.traffic(NAME, documents=[[{"size": 40}]])
+    eventually("it waits for a person", lambda: tidegate.status(NAME)["phase"] == "paused")
+    eventually("room is kept", (tidegate.home / "reserve").exists)
+    disk.fill()
+    with tidegate.client as client:
+        client.abort(NAME, by="ada", reason="to be sure")
+    eventually("stable has all", lambda: tidegate.status(NAME)["split_asked"] == {"1": 100})
+    disk.free()
+    assert tidegate.ended(rollout)["outcome"] == "aborted"

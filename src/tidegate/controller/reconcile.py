@@ -89,6 +89,8 @@ class Seen:
     rollout: int | None = None
     held: str | None = None
     trouble: str | None = None
+    #: Whether users are to meet less of a candidate than before, and that is not stored or not in force yet.
+    is_going_back: bool = False
 
     def of_arms(self, rollout: Rollout) -> dict[str, Any]:
         """Return what is known of the arms of an A/B test, for people."""
@@ -192,7 +194,7 @@ class Reconciler:
         row, rollout = self._begun(row, rollout, measured)
         refused = opening.reason if opening.outcome == "refuse" else None
         # When going back, traffic comes first: users must not wait for a process to be looked after.
-        going_back = rollout.phase is Phase.ROLLING_BACK
+        self.seen.is_going_back = going_back = rollout.phase is Phase.ROLLING_BACK
         split_took = await self._put_split(rollout, request) if going_back else None
         if refused is None:
             await self._ensure_all(deployment, row, rollout)
@@ -223,9 +225,13 @@ class Reconciler:
             due = split_took is not None or rollout.phase is Phase.SHIFTING
             measured, looked = await self._look(row, rollout, measured, request, rules, due=due)
             now = self._clock.now()
+            moved = self._decide(row, rollout, measured, request, now, refused=refused)
+            self.seen.is_going_back = (
+                moved.rollout.phase is Phase.ROLLING_BACK
+                or moved.rollout.challengers_weight < rollout.challengers_weight
+            )
             if looked:
                 self._keep_look(row, rollout, measured, now)
-            moved = self._decide(row, rollout, measured, request, now, refused=refused)
             if moved.transition is None:
                 if looked or moved.rollout != rollout:
                     self._store.save_look(row, moved.rollout.for_storage(), measured.for_storage())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tidegate.contract.errors import Conflict, InvalidInput, NotFound
+from tidegate.contract.errors import Conflict, InvalidInput, NotFound, Unavailable
 from tidegate.contract.findings import Finding
 from tidegate.contract.names import check_name
 from tidegate.contract.request import DeploymentRequest, parse_request
@@ -300,6 +300,10 @@ class Service:
                 )
             except StaleState:
                 continue
+            except Unavailable:
+                if moved.rollout.phase is Phase.ROLLING_BACK and self.supervisor.reserve.use():
+                    continue
+                raise
             self.supervisor.wake(name)
             return saved
         raise Conflict(f"the rollout of {name!r} changes too fast", subject=name, hint="try again")

@@ -15,6 +15,7 @@ from tidegate.controller.home import Home
 from tidegate.controller.keeper import Keeper
 from tidegate.controller.outcomes.noting import NoteTaker
 from tidegate.controller.reconcile import Reconciler, Seen
+from tidegate.controller.reserve import Reserve
 from tidegate.store import StaleState, Store
 from tidegate.target.base import Target
 
@@ -37,6 +38,7 @@ class Supervisor:
         self._home = home
         self._store = store
         self._target = target
+        self.reserve = Reserve(home.root)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._reconcilers: dict[str, Reconciler] = {}
         self._wakers: dict[str, asyncio.Event] = {}
@@ -149,6 +151,10 @@ class Supervisor:
                         pass
             except Exception:
                 log.exception("what deleted deployments left could not be ended; trying again")
+            try:
+                self.reserve.keep()
+            except OSError as error:
+                log.warning("no room could be kept for taking candidates back: %s", error)
             await asyncio.sleep(LEFTOVERS_SECONDS)
 
     async def _run(self, name: str) -> None:
@@ -166,6 +172,8 @@ class Supervisor:
             except Exception as error:  # one broken deployment must not end the loop of the controller
                 log.exception("%s: a tick failed; trying again", name)
                 reconciler.seen.trouble = trouble.sentence(error, self._home.root)
+                if reconciler.seen.is_going_back and self.reserve.use():
+                    continue
                 pause = RETRY_SECONDS
             try:
                 await asyncio.wait_for(waker.wait(), pause)
