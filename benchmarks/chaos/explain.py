@@ -20,6 +20,23 @@ NONE_LEFT = "every replica of the revision had been killed"
 UNEXPLAINED = "for no such reason"
 
 
+def ends_as_it_should(outcome: str, faults: Collection[str], replicas: int, *, good: bool) -> bool:
+    """Tell whether a rollout ended as it should.
+
+    A harmful candidate is rolled back. A good one is promoted; one that had no replica left, since all were killed,
+    failed its users as a harmful one does, and may be rolled back as well.
+
+    Args:
+        outcome: how it ended.
+        faults: that fell into it, by kind; one for each.
+        replicas: of the candidate.
+    """
+    if not good:
+        return outcome == "rolled_back"
+    may_be_bare = sum(kind == "candidate" for kind in faults) >= replicas
+    return outcome == "promoted" or (may_be_bare and outcome == "rolled_back")
+
+
 def reasons(
     records: Sequence[Record], kills: Sequence[Kill], harmful: Collection[int], replicas: int
 ) -> Iterator[tuple[Record, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.chaos.explain import AWAY, HARMFUL, HELD, NONE_LEFT, UNEXPLAINED, reasons
+from benchmarks.chaos.explain import AWAY, HARMFUL, HELD, NONE_LEFT, UNEXPLAINED, ends_as_it_should, reasons
 from benchmarks.chaos.killer import Kill
 from examples.flights.load import Record
 
@@ -45,3 +45,18 @@ GATEWAY, REPLICA, OTHER = Kill("gateway", 100.0, 1), Kill("stable", 100.0, 2, ST
 )
 def test_a_failed_request_has_one_reason(failed: Record, kills: list[Kill], because: str) -> None:
     assert reason(failed, *kills) == because
+
+
+@pytest.mark.parametrize(
+    ("good", "outcome", "faults", "as_it_should"),
+    [
+        (True, "promoted", ["candidate", "candidate"], True),
+        (True, "rolled_back", ["candidate", "disk"], False),
+        (True, "rolled_back", ["candidate", "clock", "candidate"], True),
+        (True, "not ended", ["candidate", "candidate"], False),
+        (False, "rolled_back", [], True),
+        (False, "promoted", ["candidate", "candidate"], False),
+    ],
+)
+def test_how_a_rollout_should_end(good: bool, outcome: str, faults: list[str], as_it_should: bool) -> None:
+    assert ends_as_it_should(outcome, faults, 2, good=good) is as_it_should
