@@ -150,9 +150,11 @@ def refuse_other_champion(request: DeploymentRequest, stable: RevisionRow | None
         raise Conflict(
             f"the champion of this A/B test is not what serves as {request.name!r}",
             subject="modelArtifact",
-            expected=f"the model of revision {stable.number}, {stable.request['modelArtifact']['path']}",
-            got=request.model_artifact.path,
-            hint="deploy it first, or name it as an arm",
+            expected=f"the model of revision {stable.number}, {stable.request['modelArtifact']['path']} "
+            f"(bundle {stable.digest[:19]}…)",
+            got=f"{request.model_artifact.path} (bundle {champion.digest[:19]}…)",
+            hint="say of the same file what was said when it was deployed (its sample, its settings), deploy it first, "
+            "or name it as an arm",
         )
 
 
