@@ -31,6 +31,14 @@ def test_people_get_the_verdicts_over_time_and_what_would_have_changed(file: Pat
         assert told in result.stdout
 
 
+def test_people_are_told_at_which_duration_it_was_judged(file: Path) -> None:
+    result = run(str(file), "--p99", "81ms")
+    assert result.exit_code == 0, result.output
+    told = " ".join(result.stdout.split())
+    assert "p99 90ms (was 100ms)" in told
+    assert "Judged at a p99 of 90 ms, the next recorded above 81 ms (recorded: 25, 30," in told
+
+
 def test_programs_get_one_document(file: Path) -> None:
     result = run(str(file), "--output", "json")
     assert result.exit_code == 0, result.output
@@ -44,7 +52,13 @@ def test_a_recording_comes_from_stdin_too(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "named"), [(("missing.looks.jsonl",), "cannot be read"), (("--margin", "90%"), "margin")]
+    ("args", "named"),
+    [
+        (("missing.looks.jsonl",), "cannot be read"),
+        (("--margin", "90%"), "margin"),
+        (("--p99", "2s"), "a duration from 25ms to 400ms"),
+        (("--p99", "fast"), "latencyP99"),
+    ],
 )
 def test_wrong_input_ends_with_2_and_says_what_is_wrong(file: Path, args: tuple[str, ...], named: str) -> None:
     result = run(*(args if len(args) == 1 else (str(file), *args)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -14,6 +16,7 @@ from tidegate.gateway.base import Counts, DurationBucket
 from tidegate.judge import Tally
 from tidegate.rollout import Phase, Plan, Rollout, SplitCheck, Step
 from tidegate.target.base import Reading
+from tidegate.trial.bounds import bounds_around
 from tidegate.trial.counting import Totals
 from tidegate.trial.rules import policy
 
@@ -37,24 +40,56 @@ def reading(epoch: str = "a", **revisions: Counts) -> Reading:
     return Reading(epoch, NOW, {int(name[1:]): counted for name, counted in revisions.items()})
 
 
+def as_told(counted: Mapping[int, Totals]) -> dict[int, Totals]:
+    """Return counts without those by bounds."""
+    return {revision: replace(totals, slower=()) for revision, totals in counted.items()}
+
+
 def test_the_first_look_sets_the_zero_and_later_ones_count_growth() -> None:
     first, growth = Measured().look(reading(r1=counts(1000, errors=7)), 50.0)
-    assert growth == {1: Totals()}
+    assert as_told(growth) == {1: Totals()}
     _, growth = first.look(reading(r1=counts(1010, errors=8, slow=2)), 50.0)
-    assert growth == {1: Totals(requests=10, errors=1, slow=2)}
+    assert as_told(growth) == {1: Totals(requests=10, errors=1, slow=2)}
 
 
 def test_a_new_gateway_process_counts_from_zero_and_nothing_is_subtracted() -> None:
     before, _ = Measured().look(reading(r1=counts(1000), r2=counts(500)), 50.0)
     after, growth = before.look(reading("b", r1=counts(30), r2=counts(3, errors=1)), 50.0)
-    assert growth == {1: Totals(requests=30), 2: Totals(requests=3, errors=1)}
+    assert as_told(growth) == {1: Totals(requests=30), 2: Totals(requests=3, errors=1)}
     assert after.epoch == "b"
+
+
+def slowest(*durations: float) -> Counts:
+    """Counters of requests that took so many milliseconds."""
+    ordered = sorted(set(durations))
+    buckets = tuple(DurationBucket(at, at + 1, durations.count(at)) for at in ordered)
+    return Counts(len(durations), 0, 0, buckets)
+
+
+def test_what_is_slower_than_other_bounds_is_counted_over_a_new_gateway_and_a_new_controller() -> None:
+    measured, _ = Measured().look(reading(r1=slowest(10, 60)), 50.0)
+    measured, _ = measured.look(reading(r1=slowest(10, 60, 12, 45)), 50.0)
+    assert measured.bounds == bounds_around(50.0)
+    measured = Measured.from_storage(json.loads(json.dumps(measured.for_storage())))
+    measured, _ = measured.look(reading("b", r1=slowest(80)), 50.0)
+    measured, _ = measured.look(reading("b", r1=slowest(80, 199)), 50.0)
+    slower = dict(zip(measured.bounds, measured.total[1].slower, strict=True))
+    assert (slower[15], slower[40], slower[60], slower[90], slower[200]) == (3, 3, 2, 1, 0)
+    assert measured.total[1].slow == 2
+
+
+def test_a_rollout_that_an_earlier_version_began_goes_on_without_bounds() -> None:
+    stored = Measured().look(reading(r1=counts(1000)), 50.0)[0].for_storage()
+    del stored["bounds"]
+    measured, growth = Measured.from_storage(stored).look(reading(r1=counts(1010, slow=2)), 50.0)
+    assert measured.bounds == ()
+    assert growth[1].slower == ()
 
 
 def test_a_revision_that_appears_later_counts_from_its_first_request() -> None:
     before, _ = Measured().look(reading(r1=counts(1000)), 50.0)
     _, growth = before.look(reading(r1=counts(1000), r2=counts(12, rejections=2)), 50.0)
-    assert growth[2] == Totals(requests=12, rejections=2)
+    assert as_told(growth)[2] == Totals(requests=12, rejections=2)
 
 
 def test_evidence_for_the_candidate_starts_anew_with_each_step_and_counts_in_step_do_too() -> None:
@@ -109,10 +144,13 @@ def test_copies_are_checked_against_their_share_of_stables_requests() -> None:
 
 tallies = st.builds(lambda good, bad: Tally(good + bad, bad), st.integers(0, 50), st.integers(0, 9))
 totals = st.builds(
-    lambda requests, parts, further: Totals(requests, *(min(requests, part) for part in parts), further),
+    lambda requests, parts, further, slower: Totals(
+        requests, *(min(requests, part) for part in parts), further, tuple(sorted(slower, reverse=True))
+    ),
     st.integers(0, 200),
     st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(0, 20)),
     st.dictionaries(st.sampled_from(["disagreement", "outcomes"]), tallies, max_size=2),
+    st.sampled_from([(), (0, 0, 0), (9, 4, 0), (3, 3, 1)]),
 )
 
 
@@ -131,12 +169,13 @@ def test_growth_adds_up_to_the_last_counters(steps: list[Totals]) -> None:
     counted, measured = Totals(), Measured().look(reading(r1=counts(0)), 50.0)[0]
     for number, step in enumerate(steps):
         counted = counted + step
+        counted = replace(counted, slower=())
         now = counts(counted.requests, counted.errors, counted.rejections, counted.slow)
         measured, growth = measured.look(reading(r1=now), 50.0)
         measured, growth = measured.include("a source", {1: step.further}, number, growth)
         assert growth[1].further == step.further
         assert measured.memories == {"a source": number}
-    assert measured.total.get(1, Totals()) == counted
+    assert as_told(measured.total).get(1, Totals()) == counted
 
 
 @given(earlier=totals, growth=totals)

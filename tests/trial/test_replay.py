@@ -6,8 +6,10 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.support.recordings import REQUEST, recorded
+from tests.support.recordings import BOUNDS, REQUEST, recorded
 from tidegate import judge
 from tidegate.contract.errors import InvalidInput
 from tidegate.trial import recording
@@ -80,6 +82,77 @@ def test_a_recording_of_the_first_format_is_judged_again_as_well():
     assert told["steps"][0]["recorded_fail_at"] == told["steps"][0]["replayed_fail_at"] is not None
 
 
+def without_bounds(text: str) -> str:
+    entry = json.loads(text)
+    entry.pop("bounds", None)
+    for side in ("candidate", "stable", "baseline"):
+        if side in entry:
+            entry[side].pop("slower", None)
+    return json.dumps(entry)
+
+
+def test_a_shorter_p99_takes_back_what_passed_and_a_longer_one_lets_pass_what_was_taken_back():
+    slower, slowest = recorded(0.0, candidate_ms=50.0, looks=400), recorded(0.0, candidate_ms=80.0)
+    assert replayed(slower)["steps"][0]["recorded_fail_at"] is None
+    told = replayed(slower, p99="60ms")
+    assert told["settings"]["replayed"]["p99"] == "60ms"
+    assert told["steps"][0]["replayed_fail_at"] is not None
+    assert "took 60ms or longer" in told["verdicts"][-1]["reason"]
+    assert replayed(slowest)["steps"][0]["recorded_fail_at"] is not None
+    assert all(step["replayed_fail_at"] is None for step in replayed(slowest, p99="400ms")["steps"])
+
+
+@pytest.mark.parametrize(("asked", "used"), [("95ms", 100), ("0.1s", 100), ("81ms", 90), ("25ms", 25), ("301ms", 350)])
+def test_a_p99_between_two_bounds_is_judged_at_the_one_above_and_it_is_said(asked, used):
+    told = replayed(recorded(0.0), p99=asked)
+    assert told["latency"]["used_ms"] == used
+    assert told["latency"]["bounds_ms"] == sorted([*BOUNDS, 100])
+    assert told["settings"]["replayed"]["p99"] == f"{used}ms"
+
+
+def test_the_recorded_p99_is_replayed_as_if_none_was_given():
+    lines = recorded(0.02, candidate_ms=50.0)
+    assert replayed(lines, p99="100ms") == replayed(lines)
+
+
+@pytest.mark.parametrize("asked", ["24ms", "401ms", "10s"])
+def test_a_p99_beyond_what_was_recorded_is_refused_with_what_was(asked):
+    with pytest.raises(InvalidInput, match="rollout 7 of churn") as refused:
+        replayed(recorded(0.0), p99=asked)
+    assert refused.value.expected == "a duration from 25ms to 400ms, where slow requests were counted"
+
+
+def test_a_recording_without_bounds_replays_as_before_and_at_its_own_p99_alone():
+    lines = recorded(0.3)
+    before = [without_bounds(text) for text in lines]
+    told, usual = replayed(before), replayed(lines)
+    assert (told["verdicts"], told["steps"]) == (usual["verdicts"], usual["steps"])
+    assert told["latency"]["bounds_ms"] == [100]
+    assert replayed(before, p99="100ms") == told
+    with pytest.raises(InvalidInput, match="was not recorded") as refused:
+        replayed([in_format_1(text) for text in before], p99="80ms")
+    assert "100ms" in refused.value.expected
+    assert "earlier version" in refused.value.expected
+
+
+@given(st.integers(0, 50), st.integers(10, 120))
+@settings(max_examples=15, deadline=None)
+def test_a_longer_p99_never_counts_more_requests_as_slow(seed, candidate_ms):
+    known = recording.read(recorded(0.0, looks=20, seed=seed, candidate_ms=candidate_ms), "a test")
+    for entry in known.entries:
+        for counted in (value for value in entry.values() if isinstance(value, Totals)):
+            by_bound = sorted([*zip(known.bounds, counted.slower, strict=True), (100, counted.slow)])
+            slower = [count for _, count in by_bound]
+            assert slower == sorted(slower, reverse=True)
+
+
+def test_counts_by_bounds_that_did_not_change_or_are_zero_take_no_room():
+    first, same = Totals(9, slower=(4, 1, 0, 0)), Totals(12, slower=(4, 1, 0, 0))
+    assert recording.counts_line(first)["slower"] == [4, 1]
+    assert "slower" not in recording.counts_line(same, first)
+    assert recording.counts_line(Totals(3, slower=(0, 0, 0, 0)))["slower"] == []
+
+
 def in_format_1(text: str) -> str:
     entry = json.loads(text)
     if entry["kind"] == "rollout":
@@ -126,6 +199,8 @@ def test_what_other_sources_counted_is_judged_again_too(disagreed):
         [recorded(0.0)[0], '{"kind": "look"}'],
         [recorded(0.0)[0], '{"kind": "look", "at": 1, "candidate": {"requests": 1}, "stable": {}}'],
         [recorded(0.0)[0], recorded(0.0)[1].replace('"requests"', '"further":[],"requests"')],
+        [recorded(0.0)[0], recorded(0.0)[1].replace('"slower":[', '"slower":[9,9,9,9,9,9,9,9,9,9,9,9,')],
+        [recorded(0.0)[0].replace('"bounds":[', '"bounds":[null,'), recorded(0.0)[1]],
     ],
 )
 def test_what_is_no_recording_is_refused_with_its_name(lines):

@@ -136,6 +136,7 @@ def replay_view(told: Mapping[str, Any], *, boxed: bool) -> RenderableType:
             + ("" if told["complete"] else ", up to the bound of its recording"),
         ),
         Text(_settings_text(told["settings"])),
+        *_objective_used(told["latency"]),
         Text(_exactness(told)),
         Text(),
     ]
@@ -160,6 +161,17 @@ def _settings_text(settings: Mapping[str, Any]) -> str:
         for name in now
     ]
     return ", ".join(words)
+
+
+def _objective_used(latency: Mapping[str, Any]) -> Iterator[Text]:
+    """Say at which duration slow requests were counted where it is not the one that was asked for."""
+    asked, used = latency["asked_ms"], latency["used_ms"]
+    if asked != used:
+        bounds = ", ".join(f"{bound:g}" for bound in latency["bounds_ms"])
+        yield Text(
+            f"Judged at a p99 of {used:g} ms, the next recorded above {asked:g} ms (recorded: {bounds} ms).",
+            style="yellow",
+        )
 
 
 def _exactness(told: Mapping[str, Any]) -> str:

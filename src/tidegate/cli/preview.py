@@ -124,8 +124,7 @@ def _judge(judge: Mapping[str, Any]) -> Iterator[str]:
         then = "only shown" if metric["dry_run"] else then
         yield (
             f"  {metric['metric']}: measured every {duration(metric['interval_seconds'])}; "
-            f"{then} when more than {metric['failure_limit']} measurements fail: "
-            f"{metric['fails_when']}"
+            f"{then} when {metric['too_many']}: {metric['fails_when']}"
         )
     for resource, condition in judge.get("resources", {}).items():
         yield f"  {resource}: takes it back when {condition}"

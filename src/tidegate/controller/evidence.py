@@ -15,6 +15,7 @@ from tidegate.controller import ranges
 from tidegate.gateway.base import Counts
 from tidegate.rollout import Rollout, SplitCheck, check_mirror, check_split
 from tidegate.target.base import Reading
+from tidegate.trial.bounds import bounds_around
 from tidegate.trial.counting import Totals
 from tidegate.trial.measurements import Measurement
 from tidegate.trial.rules import idle
@@ -42,6 +43,8 @@ class Measured:
         comparison: of an A/B test, how the arms compare, in its storage form.
         memories: what each source of further counts wants to know at the next look, by its name; plain JSON values.
         ranges: what was counted to tell people what is normal; read by no decision.
+        bounds: durations in milliseconds that slow requests are counted by beside the objective, set at the first look.
+            Empty for all of a rollout that an earlier version began to measure.
     """
 
     epoch: str | None = None
@@ -57,6 +60,7 @@ class Measured:
     arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     comparison: Mapping[str, Any] | None = None
     ranges: ranges.Seen = field(default_factory=ranges.Seen)
+    bounds: tuple[int, ...] = ()
 
     def look(
         self, reading: Reading, objective_ms: float, down: Collection[int] = ()
@@ -67,7 +71,8 @@ class Measured:
             down: revisions that had no replica to answer with in that time. What the gateway answered in their place is
                 left out: it says nothing of the model, and would excuse another one that fails as often.
         """
-        now = {revision: _counted(counts, objective_ms) for revision, counts in reading.counts.items()}
+        bounds = bounds_around(objective_ms) if self.epoch is None else self.bounds
+        now = {revision: _counted(counts, objective_ms, bounds) for revision, counts in reading.counts.items()}
         if self.epoch is None:
             growth = {revision: Totals() for revision in now}
         elif self.epoch == reading.epoch:
@@ -76,7 +81,8 @@ class Measured:
             growth = now
         growth = {revision: grown for revision, grown in growth.items() if revision not in down}
         total = {revision: self.total.get(revision, Totals()) + grown for revision, grown in growth.items()}
-        return replace(self, epoch=reading.epoch, last=now, total={**self.total, **total}), growth
+        seen = replace(self, epoch=reading.epoch, last=now, total={**self.total, **total}, bounds=bounds)
+        return seen, growth
 
     def see_ranges(self, reading: Reading, rollout: Rollout) -> Measured:
         """Take a reading in for the ranges; a rollout without a stable revision has none."""
@@ -186,7 +192,7 @@ class Measured:
             "epoch": self.epoch,
             "last": _stored(self.last),
             "total": _stored(self.total),
-            "baseline": self.baseline.as_dict(),
+            "baseline": self.baseline.for_storage(),
             "step": self.step,
             "in_step": _stored(self.in_step),
             "window": _stored(self.window),
@@ -196,6 +202,7 @@ class Measured:
             "arms": dict(self.arms),
             "comparison": self.comparison,
             "ranges": self.ranges.for_storage(),
+            "bounds": list(self.bounds),
         }
 
     @classmethod
@@ -224,11 +231,13 @@ class Measured:
             arms=stored.get("arms", {}),
             comparison=stored.get("comparison"),
             ranges=ranges.Seen.from_storage(stored.get("ranges")),
+            bounds=tuple(stored.get("bounds", ())),
         )
 
 
-def _counted(counts: Counts, objective_ms: float) -> Totals:
-    return Totals(counts.requests, counts.errors, counts.rejections, counts.slower_than(objective_ms))
+def _counted(counts: Counts, objective_ms: float, bounds: Sequence[int]) -> Totals:
+    slow, *slower = (counts.slower_than(duration_ms) for duration_ms in (objective_ms, *bounds))
+    return Totals(counts.requests, counts.errors, counts.rejections, slow, slower=tuple(slower))
 
 
 def _added(
@@ -238,7 +247,7 @@ def _added(
 
 
 def _stored(totals: Mapping[int, Totals]) -> dict[str, dict[str, Any]]:
-    return {str(revision): counted.as_dict() for revision, counted in totals.items()}
+    return {str(revision): counted.for_storage() for revision, counted in totals.items()}
 
 
 def _read(stored: Mapping[str, Mapping[str, Any]]) -> dict[int, Totals]:

@@ -28,7 +28,7 @@ from tidegate.controller.home import Home
 from tidegate.controller.readiness import Surroundings
 from tidegate.gate.readiness import refuse_unready, warnings
 from tidegate.store import Store
-from tidegate.trial.measurements import failing
+from tidegate.trial.measurements import failed_beyond, failing
 from tidegate.trial.resources import triggers
 from tidegate.trial.rules import rules
 
@@ -177,6 +177,7 @@ def _judge(request: DeploymentRequest) -> dict[str, Any]:
                 "metric": metric.name,
                 "fails_when": failing(metric),
                 "failure_limit": metric.failure_limit,
+                "too_many": failed_beyond(metric.failure_limit),
                 "critical": metric.critical,
                 "dry_run": metric.dry_run,
                 "interval_seconds": metric.interval.seconds,

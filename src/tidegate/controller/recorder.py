@@ -7,8 +7,8 @@ that cannot be written is missed by people, not by a rollout.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from tidegate.contract.request import DeploymentRequest
 from tidegate.controller.evidence import Measured
@@ -34,7 +34,8 @@ class Recorder:
         self._home = home
         self._deployment = deployment
         self._rollout: int | None = None
-        self._last: tuple[Any, ...] | None = None
+        self._last: tuple[Mapping[str, Totals], str | None] | None = None
+        self._written: Mapping[str, Totals] = {}
         self._is_closed = False
         self._is_begun = False
 
@@ -45,11 +46,12 @@ class Recorder:
         self._follow(row)
         if len(rollout.plan.arms) > 1:
             return
-        counts = _counts(rollout, measured)
-        if measured.step < 0 or self._last == (*counts.values(), verdict):
+        totals = _totals(rollout, measured)
+        if measured.step < 0 or self._last == (totals, verdict):
             return
-        self._last = (*counts.values(), verdict)
-        self._write(row, request, recording.line("look", _at(row), **counts, verdict=verdict))
+        counts = {side: recording.counts_line(now, self._written.get(side)) for side, now in totals.items()}
+        self._last, self._written = (totals, verdict), totals
+        self._write(row, request, measured, recording.line("look", _at(row), **counts, verdict=verdict))
 
     def moved(
         self, row: RolloutRow, rollout: Rollout, before: Measured, after: Measured, request: DeploymentRequest
@@ -62,18 +64,22 @@ class Recorder:
         if after.step < 0 or len(rollout.plan.arms) > 1:
             return
         if after.step != before.step:
-            self._last = None
+            totals = _totals(rollout, after)
+            self._last, self._written = None, totals
             fields = {"step": after.step, "weight": rollout.weight, "mirror": rollout.mirror}
-            counts = {"baseline": after.baseline.as_dict(), **_counts(rollout, after)}
-            self._write(row, request, recording.line("step", _at(row), **fields, **counts))
+            sides = {"baseline": after.baseline, **totals}
+            counts = {side: recording.counts_line(now) for side, now in sides.items()}
+            self._write(row, request, after, recording.line("step", _at(row), **fields, **counts))
         phase = recording.line("phase", _at(row), phase=rollout.phase.value, reason=rollout.reason)
-        self._write(row, request, phase)
+        self._write(row, request, after, phase)
 
     def _follow(self, row: RolloutRow) -> None:
         if self._rollout != row.id:
             self._rollout, self._last, self._is_closed, self._is_begun = row.id, None, False, False
+            # What an earlier controller wrote last is not known.
+            self._written = {}
 
-    def _write(self, row: RolloutRow, request: DeploymentRequest, line: str) -> None:
+    def _write(self, row: RolloutRow, request: DeploymentRequest, measured: Measured, line: str) -> None:
         if self._is_closed:
             return
         path = self._home.recording(self._deployment, row.id)
@@ -88,13 +94,13 @@ class Recorder:
                 line = recording.line("full", _at(row))
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with path.open("a", encoding="utf-8") as stream:
-                stream.write(line if size else _first(row, request) + line)
+                stream.write(line if size else _first(row, request, measured) + line)
         except OSError as error:
             self._is_closed = True
             log.warning("%s: rollout %d is no longer recorded: %s", self._deployment, row.id, error)
 
 
-def _first(row: RolloutRow, request: DeploymentRequest) -> str:
+def _first(row: RolloutRow, request: DeploymentRequest, measured: Measured) -> str:
     return recording.first_line(
         rollout=str(row.id),
         deployment=row.deployment,
@@ -102,6 +108,7 @@ def _first(row: RolloutRow, request: DeploymentRequest) -> str:
         to_revision=row.to_revision,
         started_at=row.started_at.isoformat(),
         request=request.as_document(),
+        bounds=measured.bounds,
     )
 
 
@@ -109,7 +116,7 @@ def _at(row: RolloutRow) -> float:
     return (datetime.now(UTC) - row.started_at).total_seconds()
 
 
-def _counts(rollout: Rollout, measured: Measured) -> dict[str, dict[str, Any]]:
+def _totals(rollout: Rollout, measured: Measured) -> dict[str, Totals]:
     plan = rollout.plan
     stable = measured.total.get(plan.stable, Totals()) if plan.stable is not None else Totals()
-    return {"candidate": measured.total.get(plan.candidate, Totals()).as_dict(), "stable": stable.as_dict()}
+    return {"candidate": measured.total.get(plan.candidate, Totals()), "stable": stable}

@@ -28,7 +28,7 @@ from tidegate.observe.catalogue import metric_names
 from tidegate.rollout import Rollout, Step
 from tidegate.store import RolloutRow
 from tidegate.target.base import RevisionHealth
-from tidegate.trial.measurements import failing
+from tidegate.trial.measurements import failed_beyond, failing
 from tidegate.trial.resources import SUSTAINED, triggers
 from tidegate.trial.rules import DISAGREEMENT, OUTCOMES, rules
 from tidegate.trial.steps import trial_steps
@@ -176,7 +176,7 @@ def _takes_back(metric: Metric) -> bool:
 def _limit(metric: Metric) -> RollbackTrigger:
     return RollbackTrigger(
         signal=metric.name,
-        condition=f"more than {metric.failure_limit} measurements fail: {failing(metric)}",
+        condition=f"{failed_beyond(metric.failure_limit)}: {failing(metric)}",
         threshold=float(metric.failure_limit),
     )
 

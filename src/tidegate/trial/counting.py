@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 from tidegate import judge
@@ -19,6 +20,8 @@ class Totals:
 
     Attributes:
         further: by signal, what other sources than the gateway counted: events of any kind, and how many were bad.
+        slower: how many took at least each of the bounds that `trial.bounds` names, in their order; `slow` is at the
+            objective. Empty where no bounds were counted at. For replays; read by no decision.
     """
 
     requests: int = 0
@@ -26,17 +29,21 @@ class Totals:
     rejections: int = 0
     slow: int = 0
     further: Mapping[str, judge.Tally] = field(default_factory=dict)
+    slower: tuple[int, ...] = ()
 
     def __add__(self, other: Totals) -> Totals:
         counts = {name: getattr(self, name) + getattr(other, name) for name in _COUNTS}
         names = dict.fromkeys((*self.further, *other.further))
-        return Totals(**counts, further={name: self.of(name) + other.of(name) for name in names})
+        slower = tuple(sum(both) for both in zip_longest(self.slower, other.slower, fillvalue=0))
+        return Totals(**counts, further={name: self.of(name) + other.of(name) for name in names}, slower=slower)
 
     def since(self, earlier: Totals) -> Totals:
         """Return the growth from `earlier` to this; never negative."""
         counts = {name: max(0, getattr(self, name) - getattr(earlier, name)) for name in _COUNTS}
         further = {name: _since(now, earlier.of(name)) for name, now in self.further.items()}
-        return Totals(**counts, further=further)
+        before = (*earlier.slower, *(0 for _ in self.slower))
+        slower = tuple(max(0, count - known) for count, known in zip(self.slower, before, strict=False))
+        return Totals(**counts, further=further, slower=slower)
 
     def of(self, signal: str) -> judge.Tally:
         """Return what another source counted of a signal; a tally of nothing if none did."""
@@ -46,6 +53,10 @@ class Totals:
         """Return the counts with what other sources counted in the same time."""
         return replace(self, further={**self.further, **further}) if further else self
 
+    def at_bound(self, number: int) -> Totals:
+        """Return the counts as if a bound had been the objective, by its number among the bounds."""
+        return replace(self, slow=self.slower[number])
+
     def tallies(self, rules: judge.Policy) -> dict[str, judge.Tally]:
         """Return one tally for every signal of the rules: a number of bad events among all of their kind."""
         usual = tallies(self.requests, self.errors, self.rejections, self.slow)
@@ -53,19 +64,24 @@ class Totals:
         return {signal.name: counted.get(signal.name, _NOTHING) for signal in rules.signals}
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; `from_dict` gives back an equal object."""
+        """Return plain JSON values for people: all but `slower`."""
         counts: dict[str, Any] = {name: getattr(self, name) for name in _COUNTS}
         if self.further:
             counts["further"] = {name: tally.as_dict() for name, tally in self.further.items()}
         return counts
 
+    def for_storage(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` gives back an equal object."""
+        return {**self.as_dict(), "slower": list(self.slower)} if self.slower else self.as_dict()
+
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Totals:
-        """Read what `as_dict` gave, now or when comparisons of copied requests were two counts among the others."""
+        """Read what `for_storage` gave, now or when comparisons of copied requests were two counts among the others."""
         further = {name: judge.Tally(**tally) for name, tally in stored.get("further", {}).items()}
         if stored.get("compared"):
             further[DISAGREEMENT] = judge.Tally(stored["compared"], stored["disagreed"])
-        return cls(**{name: int(stored[name]) for name in _COUNTS}, further=further)
+        slower = tuple(int(count) for count in stored.get("slower", ()))
+        return cls(**{name: int(stored[name]) for name in _COUNTS}, further=further, slower=slower)
 
 
 def _since(now: judge.Tally, before: judge.Tally) -> judge.Tally:

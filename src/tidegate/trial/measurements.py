@@ -60,6 +60,13 @@ def failing(metric: Metric) -> str:
     return f"not {metric.success_condition}"
 
 
+def failed_beyond(limit: int) -> str:
+    """Return when the failed measurements of a metric are too many."""
+    if not limit:
+        return "a measurement fails"
+    return f"more than {limit} measurement{'s fail' if limit > 1 else ' fails'}"
+
+
 def beside_stable(compared: Compared, candidate: float, stable: float, unit: str = "") -> Measurement:
     """Return whether the candidate's value lies further from stable's than is tolerated, in the harmful direction."""
     tolerance = compared.tolerance

@@ -3,7 +3,7 @@
 A line is one object with `kind` and, but for the first, `at`, seconds since the rollout began:
 
 - `rollout`, the first: `format`, `rollout`, `deployment`, `from_revision`, `to_revision`, `started_at`, `request` (the
-  candidate's document, every default filled in).
+  candidate's document, every default filled in), `bounds`.
 - `step`: the evidence of a step begins: `step` (from 0), `weight`, `mirror`, counts of `candidate` and `stable` so far,
   and `baseline`, stable's counts from before the first step.
 - `look`: counts of `candidate` and `stable` so far, and `verdict`, what was said of them then.
@@ -14,13 +14,17 @@ Counts are an object with `requests`, `errors`, `rejections` and `slow`, and `fu
 gateway count: by signal, `requests` (events of its kind) and `bad`. They are since the rollout began, not growth: a
 line that was lost with a killed controller makes two looks one, and one that was written twice adds nothing. In format
 1, which is still read, counts were `[requests, errors, rejections, slow]`.
+
+What is slow is counted by the objective of the time, and by `bounds`, durations in milliseconds around it. Counts have
+`slower`, one number for each of them, zeros at the end left out. A look without it has that of the line before. Where
+the first line has no `bounds`, nothing was counted by any.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate.contract.errors import InvalidInput
@@ -28,11 +32,19 @@ from tidegate.trial.counting import Totals
 
 FORMAT = 2
 _READ = (1, FORMAT)
+#: Whose counts a line has, by its kind.
+_SIDES = {"step": ("candidate", "stable", "baseline"), "look": ("candidate", "stable")}
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What was recorded of a rollout; `entries` are the lines behind the first, in order."""
+    """What was recorded of a rollout.
+
+    Attributes:
+        entries: the lines behind the first, in order.
+        bounds: in milliseconds, ascending; all counts in `entries` have `slower` at each of them. Empty in recordings
+            of earlier versions.
+    """
 
     rollout: str
     deployment: str
@@ -41,6 +53,7 @@ class Recording:
     started_at: str
     request: Mapping[str, Any]
     entries: tuple[Mapping[str, Any], ...]
+    bounds: tuple[int, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -55,6 +68,21 @@ def line(kind: str, at: float, **fields: Any) -> str:
 def first_line(**fields: Any) -> str:
     """Return the line that a recording begins with; its fields are those of `Recording`."""
     return json.dumps({"kind": "rollout", "format": FORMAT, **fields}, separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+def counts_line(totals: Totals, before: Totals | None = None) -> dict[str, Any]:
+    """Return counts as a line has them.
+
+    Args:
+        before: those of the line before, for a look; None writes `slower` whatever it was.
+    """
+    counts = totals.for_storage()
+    slower = counts.pop("slower", [])
+    if not totals.slower or (before is not None and before.slower == totals.slower):
+        return counts
+    while slower and not slower[-1]:
+        slower.pop()
+    return {**counts, "slower": slower}
 
 
 def read(lines: Iterable[str], source: str) -> Recording:
@@ -79,6 +107,7 @@ def read(lines: Iterable[str], source: str) -> Recording:
             got=f"format {first.get('format')}",
         )
     try:
+        bounds = tuple(int(bound) for bound in first.get("bounds", ()))
         return Recording(
             rollout=first["rollout"],
             deployment=first["deployment"],
@@ -86,7 +115,8 @@ def read(lines: Iterable[str], source: str) -> Recording:
             to_revision=first["to_revision"],
             started_at=first["started_at"],
             request=first["request"],
-            entries=tuple(_checked(entry) for entry in entries),
+            entries=tuple(_with_slower(entries, len(bounds))),
+            bounds=bounds,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _not_a_recording(source, "lines as the controller writes them", repr(error)) from error
@@ -113,11 +143,28 @@ def _to_full(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return documents[: ends[0]] if ends else documents
 
 
+def _with_slower(entries: Iterable[Mapping[str, Any]], size: int) -> Iterator[Mapping[str, Any]]:
+    """Yield the entries, checked, each of their counts with `size` numbers in `slower`; ValueError for more."""
+    known: dict[str, tuple[int, ...]] = {}
+    for entry in entries:
+        full = dict(_checked(entry))
+        for side in _SIDES.get(entry["kind"], ()):
+            if "slower" in entry[side] and size:
+                known[side] = _padded(full[side].slower, size)
+            full[side] = replace(full[side], slower=known.get(side, (0,) * size))
+        yield full
+
+
+def _padded(slower: tuple[int, ...], size: int) -> tuple[int, ...]:
+    if len(slower) > size:
+        raise ValueError(f"{len(slower)} numbers for {size} bounds")
+    return slower + (0,) * (size - len(slower))
+
+
 def _checked(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return an entry whose numbers are numbers; KeyError, TypeError or ValueError for what is missing or none."""
     checked: dict[str, Any] = {**entry, "at": float(entry["at"])}
-    names = {"step": ("candidate", "stable", "baseline"), "look": ("candidate", "stable")}.get(entry["kind"], ())
-    for name in names:
+    for name in _SIDES.get(entry["kind"], ()):
         checked[name] = _totals(entry[name])
     if entry["kind"] == "step":
         checked |= {name: float(entry.get(name, 0)) for name in ("weight", "mirror")}

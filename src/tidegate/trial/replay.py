@@ -7,18 +7,21 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tidegate import judge
+from tidegate.contract.errors import InvalidInput
+from tidegate.contract.quantities import Duration
 from tidegate.contract.request import DeploymentRequest, parse_request
+from tidegate.trial.bounds import bound_for
 from tidegate.trial.counting import Totals
 from tidegate.trial.recording import Recording
 from tidegate.trial.rules import idle, rules
 
-#: Fields of the request that can be told otherwise afterwards, by the names that people use for them. What counted as
-#: slow was counted at the time, so the latency objective is not among them.
+#: Fields of the request that can be told otherwise afterwards, by the names that people use for them.
 SETTINGS = {
     "alpha": ("analysis", "alpha"),
     "margin": ("analysis", "margin"),
     "min_requests": ("analysis", "minRequests"),
     "availability": ("servingRequirements", "availability"),
+    "p99": ("servingRequirements", "latencyP99"),
 }
 
 
@@ -52,21 +55,27 @@ def replay(recording: Recording, settings: Mapping[str, Any] | None = None) -> d
     """Judge a recording again and return what differs, as plain JSON values.
 
     Args:
-        settings: new values by the names in `SETTINGS`; None or a missing name leaves what was recorded.
+        settings: new values by the names in `SETTINGS`; None or a missing name leaves what was recorded. A `p99` is
+            replayed at the smallest recorded bound that is not below it.
 
     Returns:
-        `settings` (recorded and replayed), `looks`, `unlike_the_record` (looks at which the recorded settings do not
+        `settings` (recorded and replayed), `latency` (`asked_ms`, `used_ms` and the `bounds_ms` that were recorded, the
+        objective of the time among them), `looks`, `unlike_the_record` (looks at which the recorded settings do not
         give the recorded verdict; 0 says that the replay is exact), `complete`, `happened`, `steps`, `verdicts` (each
         change of either), and `differences` in sentences. Times are seconds since the rollout began.
 
     Raises:
-        InvalidInput: a setting that a request cannot have.
+        InvalidInput: a setting that a request cannot have, or a `p99` at which nothing was recorded.
     """
     recorded_request = parse_request(recording.request)
     changed = {name: value for name, value in (settings or {}).items() if value is not None}
-    replayed_request = parse_request(_with(recording.request, changed))
+    asked_request = parse_request(_with(recording.request, changed))
+    asked = asked_request.serving_requirements.latency_p99
+    used = _recorded_objective(recording, recorded_request, asked)
+    replayed_request = _at_objective(asked_request, used)
+    number = recording.bounds.index(int(used.ms)) if used.ms in recording.bounds else None
     again = list(_judged(recording, rules(recorded_request)))
-    replayed = list(_judged(recording, rules(replayed_request)))
+    replayed = list(_judged(recording, rules(replayed_request), number))
     told = [entry.get("verdict") for entry in recording.entries if entry["kind"] == "look"]
     steps = _spans(recording, told, replayed)
     happened = [
@@ -82,6 +91,7 @@ def replay(recording: Recording, settings: Mapping[str, Any] | None = None) -> d
         "started_at": recording.started_at,
         "complete": recording.is_complete,
         "settings": {"recorded": _settings(recorded_request), "replayed": _settings(replayed_request)},
+        "latency": {"asked_ms": asked.ms, "used_ms": used.ms, "bounds_ms": _all_bounds(recording, recorded_request)},
         "looks": len(told),
         "unlike_the_record": sum(
             was is not None and was != said.outcome for was, said in zip(told, again, strict=True)
@@ -106,15 +116,54 @@ def _settings(request: DeploymentRequest) -> dict[str, Any]:
     return {name: document[part][field] for name, (part, field) in SETTINGS.items()}
 
 
-def _judged(recording: Recording, policy: judge.Policy) -> Iterator[Said]:
+def _all_bounds(recording: Recording, recorded: DeploymentRequest) -> list[float]:
+    return sorted({*recording.bounds, recorded.serving_requirements.latency_p99.ms})
+
+
+def _recorded_objective(recording: Recording, recorded: DeploymentRequest, asked: Duration) -> Duration:
+    """Return the objective nearest to what was asked, from above, at which slow requests were counted."""
+    objective = recorded.serving_requirements.latency_p99
+    if asked == objective:
+        return objective
+    bounds = _all_bounds(recording, recorded)
+    bound = bound_for(asked.ms, bounds)
+    if bound is not None and recording.bounds:
+        return objective if bound == objective.ms else _milliseconds(bound)
+    if not recording.bounds:
+        expected = f"{objective}, the objective of the time: this recording is of an earlier version and has no other"
+    else:
+        lowest, highest = _milliseconds(bounds[0]), _milliseconds(bounds[-1])
+        expected = f"a duration from {lowest} to {highest}, where slow requests were counted"
+    raise InvalidInput(
+        f"what took {asked} or longer was not recorded in rollout {recording.rollout} of {recording.deployment}",
+        subject="p99",
+        expected=expected,
+        got=str(asked),
+    )
+
+
+def _milliseconds(number: float) -> Duration:
+    return Duration.of_seconds(number / 1_000)
+
+
+def _at_objective(request: DeploymentRequest, objective: Duration) -> DeploymentRequest:
+    needs = request.serving_requirements.model_copy(update={"latency_p99": objective})
+    return request.model_copy(update={"serving_requirements": needs})
+
+
+def _judged(recording: Recording, policy: judge.Policy, bound: int | None = None) -> Iterator[Said]:
     """Yield the verdict at every look; nothing is judged before the first step.
+
+    Args:
+        bound: the number of the bound that slow requests are counted by; None is the objective of the time.
 
     Metrics with a threshold are not judged again: what they measured is not in a recording.
     """
     policy = replace(policy, metrics=())
     evidence, step, unmeasured = None, -1, idle(mirror=0)
     candidate, stable = Totals(), Totals()
-    for entry in recording.entries:
+    for written in recording.entries:
+        entry = written if bound is None else _at_bound(written, bound)
         if entry["kind"] == "step":
             begun = evidence if evidence is not None else judge.begin(policy, entry["baseline"].tallies(policy))
             evidence, step = judge.begin_step(policy, begun), entry["step"]
@@ -125,6 +174,10 @@ def _judged(recording: Recording, policy: judge.Policy) -> Iterator[Said]:
             evidence = judge.observe(policy, evidence, *(growth.tallies(policy) for growth in grown))
             verdict = judge.assess(policy, evidence, unmeasured)
             yield Said(entry["at"], step, verdict.outcome, verdict.reason, candidate)
+
+
+def _at_bound(entry: Mapping[str, Any], bound: int) -> dict[str, Any]:
+    return {key: value.at_bound(bound) if isinstance(value, Totals) else value for key, value in entry.items()}
 
 
 def _spans(recording: Recording, told: list[str | None], replayed: list[Said]) -> list[StepSpan]:

@@ -50,22 +50,39 @@ def replay(
             "--availability", metavar="SHARE", help="The share of requests without a 5xx.", show_default=False
         ),
     ] = None,
+    p99: Annotated[
+        str | None,
+        typer.Option(
+            "--p99",
+            metavar="DURATION",
+            help="From when a request is slow: a quarter of the objective of the time to four times it.",
+            show_default=False,
+        ),
+    ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Judge a recorded rollout again, with other settings.
 
     Shows what the judge would have said over time and what that changes. What is not given stays as it was; without
-    any setting the verdicts are those of the rollout. What was slow was counted at the time and cannot be changed.
+    any setting the verdicts are those of the rollout. Slow requests are recorded at some durations around the objective
+    of the time; --p99 takes the nearest that is not shorter, and says which.
 
     $ tidegate judge replay churn --alpha 0.1%
     $ tidegate judge replay 17 --min-requests 500 --margin 1%
+    $ tidegate judge replay churn --p99 80ms
     $ tidegate judge replay reports/churn/17.looks.jsonl --availability 99.5% --output json
     """
     from tidegate.trial.recording import read
     from tidegate.trial.replay import replay as judged_again
 
     text, source = _text_of(ctx, events)
-    settings = {"alpha": alpha, "margin": margin, "min_requests": min_requests, "availability": availability}
+    settings = {
+        "alpha": alpha,
+        "margin": margin,
+        "min_requests": min_requests,
+        "availability": availability,
+        "p99": p99,
+    }
     told = judged_again(read(text.splitlines(), source), settings)
     if output is Output.JSON:
         print_json(told)
