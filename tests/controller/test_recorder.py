@@ -36,7 +36,7 @@ class Counting:
 
 
 def counted(requests: int, errors: int) -> Counts:
-    return Counts(requests, errors, 0, (DurationBucket(1.0, 2.0, requests),))
+    return Counts(requests, errors, 0, (DurationBucket(60.0, 61.0, requests),))
 
 
 async def rolled_out(place: Place, failing: float) -> int:
@@ -105,8 +105,14 @@ def test_a_controller_that_was_killed_in_the_middle_of_a_line_spoils_nothing(tmp
         for _ in range(100):
             place.reconciler.seen.looked_at = min(place.reconciler.seen.looked_at, 1e-9)
             await place.reconciler.tick()
-        told = replay(read(place, row.id))
+        known = read(place, row.id)
+        told = replay(known)
         assert told["unlike_the_record"] == 0
+        for entry in known.entries:
+            for side in ("candidate", "stable"):
+                if side in entry:
+                    slower = dict(zip(known.bounds, entry[side].slower, strict=True))
+                    assert (slower[60], slower[70]) == (entry[side].requests, 0)
         assert "rolled_back" in [phase["phase"] for phase in told["happened"]]
         await place.supervisor.stop()
 

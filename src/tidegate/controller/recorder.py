@@ -20,7 +20,7 @@ from tidegate.trial.counting import Totals
 
 log = logging.getLogger(__name__)
 
-#: Of one recording: about 150,000 looks, two days of one each second.
+#: Of one recording: about 70,000 looks under steady traffic, 19 hours of one each second.
 MOST_BYTES = 16 << 20
 
 
