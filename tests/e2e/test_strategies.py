@@ -114,9 +114,9 @@ def test_a_shadow_of_the_same_model_agrees_and_waits_for_a_person(serving: Tideg
         client.abort(NAME, by="ada", reason="seen enough")
     report = serving.ended(rollout)
     traffic.stop()
-    compared = report["steps"][0]["requests"][str(report["to_revision"])]
-    assert compared["compared"] >= 30
-    assert compared["disagreed"] == 0
+    compared = report["steps"][0]["requests"][str(report["to_revision"])]["further"]["disagreement"]
+    assert compared["requests"] >= 30
+    assert compared["bad"] == 0
 
 
 def test_a_shadow_leads_to_a_canary_and_a_bake(serving: Tidegate, good_model: Path) -> None:

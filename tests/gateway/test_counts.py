@@ -107,7 +107,9 @@ def test_a_large_request_that_is_reset_is_tried_again_whole(
 ) -> None:
     deployment = deploy(one)
     before = run(served(one.endpoint))
-    answer = httpx.post(deployment.url, content=b"x" * 5_000_000, headers={"x-reset": "1"}, trust_env=False)
+    answer = httpx.post(
+        f"{deployment.url}/predict", content=b"x" * 5_000_000, headers={"x-reset": "1"}, trust_env=False
+    )
     assert answer.status_code == 503
     assert run(served(one.endpoint)) == before + 3
 
