@@ -80,8 +80,8 @@ def test_files_and_folders_count_from_the_folder_of_the_document() -> None:
             {"name": "c", "http": {"path": "/"}},
         ],
     )
-    checks = asked.anchored(PurePosixPath("/work")).health_checks.every()
-    assert [checks[name].folder for name in ("startup", "a", "b", "c")] == ["/work", "/work/sub", None, None]
-    assert checks["b"].golden == "/work/golden.yaml"
-    again = asked.anchored(PurePosixPath("/work")).anchored(PurePosixPath("/other")).health_checks.every()
+    checks = asked.anchored(PurePosixPath("/srv")).health_checks.every()
+    assert [checks[name].folder for name in ("startup", "a", "b", "c")] == ["/srv", "/srv/sub", None, None]
+    assert checks["b"].golden == "/srv/golden.yaml"
+    again = asked.anchored(PurePosixPath("/srv")).anchored(PurePosixPath("/other")).health_checks.every()
     assert again == checks
