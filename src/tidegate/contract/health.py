@@ -3,14 +3,13 @@ meanings and defaults of Kubernetes' probes."""
 
 from __future__ import annotations
 
-import re
 from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, Strict, model_validator
 
 from tidegate.contract.documents import Document
-from tidegate.contract.problems import problem
+from tidegate.contract.problems import matching, problem
 from tidegate.contract.quantities import Duration, between
 
 MOST_CHECKS = 20
@@ -24,15 +23,6 @@ _LONGEST_TEXT = 4096
 
 Whole = Annotated[int, Strict()]
 Flag = Annotated[bool, Strict()]
-
-
-def _matching(pattern: str, expected: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if re.fullmatch(pattern, value) is None:
-            raise problem(expected, value)
-        return value
-
-    return AfterValidator(check)
 
 
 def _plain(value: str) -> str:
@@ -60,11 +50,11 @@ class HttpCheck(Document):
         str,
         Strict(),
         Field(max_length=2000, json_schema_extra={"pattern": f"^{_PATH_PATTERN}$"}),
-        _matching(_PATH_PATTERN, "a path that begins with /, such as /healthz"),
+        matching(_PATH_PATTERN, "a path that begins with /, such as /healthz"),
     ]
     """Path and query, from the replica's root."""
 
-    headers: dict[Annotated[str, Strict(), _matching(_HEADER_PATTERN, "the name of a header")], Word] = Field(
+    headers: dict[Annotated[str, Strict(), matching(_HEADER_PATTERN, "the name of a header")], Word] = Field(
         default={}, max_length=20
     )
     """Headers of the request. No place for secrets: this document is stored and shown."""
@@ -87,7 +77,7 @@ class HealthCheck(Document):
             str,
             Strict(),
             Field(max_length=200, json_schema_extra={"pattern": f"^{_ENTRY_PATTERN}$"}),
-            _matching(_ENTRY_PATTERN, "module:function, such as checks:is_well"),
+            matching(_ENTRY_PATTERN, "module:function, such as checks:is_well"),
         ]
         | None
     ) = None
@@ -156,7 +146,7 @@ class CustomCheck(HealthCheck):
         str,
         Strict(),
         Field(json_schema_extra={"pattern": f"^{_LABEL_PATTERN}$"}),
-        _matching(_LABEL_PATTERN, "a name of lower-case letters, digits and hyphens"),
+        matching(_LABEL_PATTERN, "a name of lower-case letters, digits and hyphens"),
     ]
     """What it is called in `status`, events and messages; each name once."""
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, JsonValue, Strict, field_validator, 
 
 from tidegate.contract.conditions import LONGEST, Condition, ConditionError
 from tidegate.contract.documents import Document
-from tidegate.contract.problems import problem
+from tidegate.contract.problems import matching, problem
 from tidegate.contract.quantities import Duration, Share, between
 
 Direction = Literal["increase", "decrease", "either"]
@@ -80,21 +80,12 @@ def _condition(value: str) -> str:
     return value
 
 
-def _matching(pattern: str, expected: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if re.fullmatch(pattern, value) is None:
-            raise problem(expected, value)
-        return value
-
-    return AfterValidator(check)
-
-
 Url = Annotated[Text, AfterValidator(_url), Field(max_length=_LONGEST_URL)]
 Query = Annotated[Text, AfterValidator(_with_placeholders), Field(min_length=1, max_length=_LONGEST_QUERY)]
 ConditionText = Annotated[Text, AfterValidator(_condition), Field(min_length=1, max_length=LONGEST)]
 Place = Annotated[
     Text,
-    _matching(_PLACE_PATTERN, "a path such as data.items[0].value"),
+    matching(_PLACE_PATTERN, "a path such as data.items[0].value"),
     Field(json_schema_extra={"pattern": f"^{_PLACE_PATTERN}$"}),
 ]
 Timeout = Annotated[Duration, between("100ms", "1m", Duration)]
@@ -109,7 +100,7 @@ class Header(Document):
     value_from_env: (
         Annotated[
             Text,
-            _matching(_VARIABLE_PATTERN, "the name of a variable that begins with TIDEGATE_, such as TIDEGATE_TOKEN"),
+            matching(_VARIABLE_PATTERN, "the name of a variable that begins with TIDEGATE_, such as TIDEGATE_TOKEN"),
             Field(json_schema_extra={"pattern": f"^{_VARIABLE_PATTERN}$"}),
         ]
         | None
@@ -199,7 +190,7 @@ class PythonProvider(Document):
 
     function: Annotated[
         Text,
-        _matching(_FUNCTION_PATTERN, "the name of a function"),
+        matching(_FUNCTION_PATTERN, "the name of a function"),
         Field(json_schema_extra={"pattern": f"^{_FUNCTION_PATTERN}$"}),
     ] = "measure"
     """Called with a dict of `deployment`, `candidate`, `stable` and `revision`; what it returns, as JSON, is
@@ -276,7 +267,7 @@ class Metric(Document):
     one of `compare` and `counted`, say what is made of it."""
 
     name: Annotated[
-        Text, _matching(_NAME_PATTERN, "a name of lower-case letters, digits and hyphens"),
+        Text, matching(_NAME_PATTERN, "a name of lower-case letters, digits and hyphens"),
         Field(json_schema_extra={"pattern": f"^{_NAME_PATTERN}$"}),
     ]  # fmt: skip
     """What the signal is called; each name once, and none of the judge's own."""

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 #: `type` of the validation errors raised here; `documents` turns them into lines.
@@ -41,3 +42,18 @@ def problem(expected: str, got: Any, *, path: str | None = None, hint: str | Non
     """
     context: dict[str, Any] = {"expected": expected, "got": shown(got), "path": path, "hint": hint}
     return PydanticCustomError(PROBLEM, "expected {expected}, got {got}", context)
+
+
+def matching(pattern: str, expected: str) -> AfterValidator:
+    """Return what lets a field hold only texts that match the pattern as a whole.
+
+    Args:
+        expected: what would be right, as for `problem`.
+    """
+
+    def check(value: str) -> str:
+        if re.fullmatch(pattern, value) is None:
+            raise problem(expected, value)
+        return value
+
+    return AfterValidator(check)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import PurePath
@@ -28,7 +27,7 @@ from tidegate.contract.metrics import Metric, each_named_once
 from tidegate.contract.names import NAME_PATTERN, RESERVED_NAMES, name_from_path, validated_name
 from tidegate.contract.notifications import Hook, Notification, Receiver
 from tidegate.contract.outcomes import Outcomes
-from tidegate.contract.problems import problem, shown
+from tidegate.contract.problems import matching, problem, shown
 from tidegate.contract.quantities import Duration, Share, Throughput, between
 from tidegate.contract.resources import WatchedResources
 from tidegate.contract.serving import Batching, Cache, PredictionLog
@@ -62,15 +61,6 @@ def _path(value: str) -> str:
     return value
 
 
-def _matching(pattern: str, expected: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if re.fullmatch(pattern, value) is None:
-            raise problem(expected, value)
-        return value
-
-    return AfterValidator(check)
-
-
 FilePath = Annotated[Text, AfterValidator(_path), Field(json_schema_extra={"minLength": 1})]
 Name = Annotated[
     str,
@@ -89,7 +79,7 @@ class ModelArtifact(Document):
     framework: (
         Annotated[
             Text,
-            _matching(_FRAMEWORK_PATTERN, 'the name of a runtime such as "sklearn"'),
+            matching(_FRAMEWORK_PATTERN, 'the name of a runtime such as "sklearn"'),
             Field(json_schema_extra={"pattern": f"^{_FRAMEWORK_PATTERN}$"}),
         ]
         | None
@@ -99,7 +89,7 @@ class ModelArtifact(Document):
     version: (
         Annotated[
             Text,
-            _matching(_VERSION_PATTERN, 'a version such as "7" or "2026-11-02"'),
+            matching(_VERSION_PATTERN, 'a version such as "7" or "2026-11-02"'),
             Field(json_schema_extra={"pattern": f"^{_VERSION_PATTERN}$"}),
         ]
         | None
@@ -160,7 +150,7 @@ class Infrastructure(Document):
 
     namespace: Annotated[
         Text,
-        _matching(_NAMESPACE_PATTERN, "a name of lower-case letters, digits and hyphens"),
+        matching(_NAMESPACE_PATTERN, "a name of lower-case letters, digits and hyphens"),
         Field(json_schema_extra={"pattern": f"^{_NAMESPACE_PATTERN}$"}),
     ] = "default"
     """Namespace on a cluster; the local platform has only one."""
@@ -275,10 +265,10 @@ class Analysis(Document):
 class StickyBy(Document):
     """What users are told apart by; one of the two."""
 
-    header: Annotated[Text, _matching(_NAMED_PATTERN, "the name of a header such as x-user-id")] | None = None
+    header: Annotated[Text, matching(_NAMED_PATTERN, "the name of a header such as x-user-id")] | None = None
     """A header that carries the user's key. Requests without it are split at random."""
 
-    cookie: Annotated[Text, _matching(_NAMED_PATTERN, "the name of a cookie such as visitor")] | None = None
+    cookie: Annotated[Text, matching(_NAMED_PATTERN, "the name of a cookie such as visitor")] | None = None
     """A cookie that carries the user's key; who has none is given one that lasts a year."""
 
     @model_validator(mode="after")
@@ -338,15 +328,15 @@ class Traffic(Document):
 class Match(Document):
     """Requests that get an arm whatever the weights say: those with this value in a header or a cookie, one of both."""
 
-    header: Annotated[Text, _matching(_NAMED_PATTERN, "the name of a header such as x-group")] | None = None
+    header: Annotated[Text, matching(_NAMED_PATTERN, "the name of a header such as x-group")] | None = None
     """The header."""
 
-    cookie: Annotated[Text, _matching(_NAMED_PATTERN, "the name of a cookie such as group")] | None = None
+    cookie: Annotated[Text, matching(_NAMED_PATTERN, "the name of a cookie such as group")] | None = None
     """The cookie."""
 
     value: Annotated[
         Text,
-        _matching(_VALUE_PATTERN, "a value of letters, digits and any of ._:@/+=-"),
+        matching(_VALUE_PATTERN, "a value of letters, digits and any of ._:@/+=-"),
         Field(json_schema_extra={"pattern": f"^{_VALUE_PATTERN}$"}),
     ]
     """What it says, whole and in this case of letters."""

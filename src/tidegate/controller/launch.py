@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -22,7 +21,7 @@ from tidegate.boot import birth_of
 from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 from tidegate.controller.home import Home, read_json, write_atomically
 from tidegate.controller.stage import Stage
-from tidegate.gateway.os_process import OsProcess, find_by_argument
+from tidegate.gateway.os_process import OsProcess, find_by_argument, is_locked
 
 DEFAULT_PORT = 8081
 DEFAULT_GATEWAY_PORT = 8080
@@ -245,28 +244,12 @@ def _lost_race(home: Path) -> ControllerInfo | None:
     """When another process started the controller at the same time, wait for that one to answer."""
     place = Home(home)
     deadline = time.monotonic() + START_SECONDS / 4
-    while time.monotonic() < deadline and _locked(place):
+    while time.monotonic() < deadline and is_locked(place.lock_file):
         info = running(home)
         if info is not None:
             return info
         time.sleep(POLL_SECONDS)
     return running(home)
-
-
-def _locked(place: Home) -> bool:
-    import fcntl
-
-    try:
-        descriptor = os.open(place.lock_file, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _start_error(place: Home, errors: Path) -> TidegateError:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tidegate.contract.errors import Conflict
 from tidegate.controller.home import write_atomically
+from tidegate.gateway.os_process import is_locked
 
 _TRIES, _TRY_SECONDS = 20, 0.02
 
@@ -67,18 +68,7 @@ class Stage:
 
     def is_held(self) -> bool:
         """Say whether somebody rehearses there."""
-        try:
-            descriptor = os.open(self._lock_file, os.O_RDWR)
-        except FileNotFoundError:
-            return False
-        try:
-            # Shared, so that two who look at once do not take each other for somebody who rehearses.
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
+        return is_locked(self._lock_file)
 
 
 def _taken(descriptor: int) -> bool:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import psutil
@@ -84,3 +87,19 @@ def find_by_argument(*arguments: str) -> list[OsProcess]:
             born = birth_of(info["pid"])
             found += [OsProcess(info["pid"], born)] if born is not None else []
     return found
+
+
+def is_locked(file: Path) -> bool:
+    """Say whether a living process has the file to itself (`flock`), which ends with the process, however that ends."""
+    try:
+        descriptor = os.open(file, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared, so that two who look at once do not take each other for somebody who has it.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -25,7 +25,7 @@ from typing import Any
 from tidegate.boot import boot_id
 from tidegate.gateway.base import Endpoint, RevisionRef
 from tidegate.gateway.files import read_json, write_json
-from tidegate.gateway.os_process import OsProcess
+from tidegate.gateway.os_process import OsProcess, is_locked
 from tidegate.target.lifecycle import SlotRecord, after_reboot
 
 #: A log larger than this is set aside when the process is started again; one earlier log is kept.
@@ -71,17 +71,7 @@ class Slot:
 
     def is_alive(self) -> bool:
         """Say whether a process of this replica lives, whoever started it."""
-        try:
-            held = os.open(self.folder / "held", os.O_RDWR)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(held)
-        return False
+        return is_locked(self.folder / "held")
 
     def state(self) -> ReplicaState | None:
         """Return what the process said of itself; None before it listens."""
