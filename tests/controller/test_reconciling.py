@@ -389,7 +389,7 @@ def test_a_full_disk_is_said_by_status_until_it_is_over(root: Path, monkeypatch:
 
 
 def test_reports_that_could_not_be_written_are_tried_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegate.controller.reconcile.FILES_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("tidegate.controller.papers.RETRY_SECONDS", 0.0)
 
     async def story() -> None:
         place = Place(root)

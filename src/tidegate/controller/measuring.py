@@ -232,7 +232,7 @@ async def _measured(metric: Metric, asked: Asked) -> Measurement | _Read:
         return by_conditions(metric, await ask(metric, asked))
     except (UnmeasurableError, NoNumberError) as error:
         return Measurement("error", str(error))
-    except Exception as error:
+    except Exception as error:  # an error of ours here must not keep other signals from taking a candidate back
         log.exception("%s: the metric %s could not be measured", asked.deployment, metric.name)
         return Measurement("error", f"the measurement failed ({type(error).__name__})")
 

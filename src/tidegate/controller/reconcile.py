@@ -7,7 +7,6 @@ repeated, so the next tick, of this controller or of the next one, goes on from 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Mapping
@@ -19,18 +18,18 @@ from typing import Any
 from tidegate import judge
 from tidegate.contract.errors import TidegateError
 from tidegate.contract.request import DeploymentRequest
-from tidegate.controller import arms, page, planning, report, trail
+from tidegate.controller import arms, planning, trail
 from tidegate.controller import health as wellness
 from tidegate.controller.checking import Checks
 from tidegate.controller.clock import Clock
 from tidegate.controller.comparing import Comparer
 from tidegate.controller.evidence import Measured
 from tidegate.controller.gates import Gates
-from tidegate.controller.home import Home, write_atomically
+from tidegate.controller.home import Home
 from tidegate.controller.measuring import MetricSource
-from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.outcomes.aftermath import Aftermath
 from tidegate.controller.outcomes.source import OutcomeSource
+from tidegate.controller.papers import Papers
 from tidegate.controller.protocols import answers_grpc
 from tidegate.controller.recorder import Recorder
 from tidegate.controller.resources import ResourceSource
@@ -59,9 +58,6 @@ log = logging.getLogger(__name__)
 
 #: Edges taken in one tick at most; a chain longer than this would be a machine that runs in circles.
 MAX_EDGES = 8
-MAX_REPORTED_EVENTS = 10_000
-#: Between two attempts at files that could not be written.
-FILES_RETRY_SECONDS = 5.0
 
 #: What an A/B test tells of an arm that goes while others stay.
 ARM_OUT = "arm_out"
@@ -106,8 +102,6 @@ class Reconciler:
         self._store = store
         self._target = target
         self._revisions: dict[int, RevisionRow] = {}
-        self._caught_up = False
-        self._monitored: int | None = None
         self._ending: dict[int, asyncio.Task[None]] = {}
         self._checks: dict[int, Checks] = {}
         self._comparer = Comparer(name, target)
@@ -118,7 +112,7 @@ class Reconciler:
         self._gates = Gates(store)
         self._waited: int | None = None
         self._clock = Clock()
-        self._files_failed_at = float("-inf")
+        self._papers = Papers(name, home, store)
         self.seen = Seen()
 
     async def tick(self) -> bool:
@@ -130,33 +124,10 @@ class Reconciler:
         else:
             await self._drive(deployment, row)
         await self._sweep(deployment)
-        self._keep_files(self._store.deployment(self._name))
+        # Last, so that its failure stops nothing else.
+        self._papers.keep(self._store.deployment(self._name))
         settled = all(health.ready == len(health.replicas) for health in self.seen.health.values())
         return row is not None or not settled
-
-    def _keep_files(self, deployment: DeploymentRow) -> None:
-        """Write what people and Prometheus read. It comes last, so that its failure stops nothing else."""
-        if time.monotonic() - self._files_failed_at < FILES_RETRY_SECONDS:
-            return
-        caught_up, self._caught_up = self._caught_up, True
-        row = self._store.active_rollout(deployment.id)
-        number = deployment.stable if deployment.stable is not None else (row.to_revision if row is not None else None)
-        monitored, self._monitored = self._monitored, number
-        try:
-            if number is not None and number != monitored:
-                # What is promised is what the revision that serves promises, whatever is on trial.
-                write_monitoring(self._home, planning.request_of(self._revision(deployment, number)))
-            if not caught_up:
-                self._catch_up(deployment)
-        except Exception:
-            log.exception("%s: reports or monitoring files could not be written; trying again", self._name)
-            self._files_failed_at, self._caught_up, self._monitored = time.monotonic(), False, None
-
-    def _catch_up(self, deployment: DeploymentRow) -> None:
-        """Write the reports that an earlier controller was killed before writing."""
-        for row in self._store.rollouts(deployment.id):
-            if row.ended_at is not None and not self._home.report(self._name, row.id, "json").exists():
-                self._write_report(row)
 
     # Between rollouts
 
@@ -172,7 +143,7 @@ class Reconciler:
         await self._set_split(SetSplit({revision.number: 100}), request)
         told = await self._aftermath.look(deployment)
         if told is not None:
-            self._write_report(told)
+            self._papers.write_report(told)
 
     # During a rollout
 
@@ -269,7 +240,7 @@ class Reconciler:
                 self._record_look(row, before, shown, request)
             self._recorder.moved(row, rollout, shown, measured, request)
             if rollout.is_terminal:
-                self._caught_up = False
+                self._papers.rollout_ended()
                 return
         log.error("%s: more than %d edges in one tick", self._name, MAX_EDGES)
 
@@ -564,15 +535,6 @@ class Reconciler:
             return False
         self.seen.split, self.seen.mirror = dict(traffic.split), traffic.mirror
         return change.changed
-
-    def _write_report(self, row: RolloutRow) -> None:
-        """Write the report of a rollout that has ended."""
-        candidate = self._store.revision(row.deployment_id, row.to_revision)
-        events = self._store.events(row.deployment_id, rollout_id=row.id, limit=MAX_REPORTED_EVENTS)
-        built = report.build(row, candidate, events, self._store.looks(row.id))
-        write_atomically(self._home.report(self._name, row.id, "html"), page.html(built))
-        write_atomically(self._home.report(self._name, row.id, "md"), report.markdown(built))
-        write_atomically(self._home.report(self._name, row.id, "json"), json.dumps(built, indent=2) + "\n")
 
     async def _sweep(self, deployment: DeploymentRow) -> None:
         """Begin to end the replicas of revisions that neither serve nor are on trial; draining them takes its time."""

@@ -133,6 +133,6 @@ def _pids(health: RevisionHealth | None) -> list[int]:
 async def _read(candidate: list[int], stable: list[int]) -> _Read | None:
     try:
         return await asyncio.to_thread(lambda: _Read(usage(candidate), usage(stable)))
-    except Exception:
+    except Exception:  # an error of ours here must not keep the other signals from taking a candidate back
         log.exception("memory and processor time could not be read")
         return None

@@ -107,7 +107,7 @@ class Checker:
         try:
             try:
                 attempt = await self._attempts.make(check, replica)
-            except Exception as error:
+            except Exception as error:  # an error of ours in one check must not end all checks of the replica
                 log.exception("the check %s of %s could not be made", check.name, folder)
                 attempt = Attempt(passed=False, detail=f"it could not be made: {type(error).__name__}")
             before = process.standings.get(check.name, UNTRIED)
