@@ -22,7 +22,10 @@ class ExitCode(IntEnum):
 
     OK = 0, "done; a rollout that was waited for was promoted"
     UNEXPECTED = 1, "a failure of Tidegate itself, or a check of `doctor` that failed"
-    BAD_INPUT = 2, "what you handed over is wrong; nothing was changed"
+    BAD_INPUT = (
+        2,
+        "what you handed over is wrong; nothing was changed, but that `outcomes send` takes the lines that are right",
+    )
     TAKEN_BACK = 3, "the rollout was rolled back, aborted or failed; stable serves as before"
     CONFLICT = 4, "the deployment's state does not allow this now"
     NOT_FOUND = 5, "there is no such deployment, revision or rollout"
