@@ -47,7 +47,9 @@ def put(run: Run[Any], gateway: EnvoyGateway) -> Callable[..., None]:
     def put_in_place(
         endpoints: dict[RevisionRef, tuple[Endpoint, ...]], split: dict[int, int] | None = None, timeout: float = 5.0
     ) -> None:
-        run(gateway.apply(Snapshot({}, {}, {})))  # so that counters begin at zero
+        run(gateway.apply(Snapshot({}, {}, {})))
+        # So that counters begin at zero: Envoy keeps those of a cluster while a connection of it is still being ended.
+        run(until(gateway.read, lambda reading: not reading.counts))
         names = {ref.deployment for ref in endpoints}
         splits = {name: {1: 100} for name in names} | ({"churn": split} if split else {})
         run(gateway.apply(Snapshot(endpoints, splits, dict.fromkeys(names, timeout))))
