@@ -26,7 +26,7 @@ from benchmarks.judge.surroundings import RESULTS, machine
 from benchmarks.judge.traffic import SEED
 from tidegate.judge import Policy, SignalPolicy
 from tidegate.judge.crowd_bets import Tallies
-from tidegate.judge.forecast import FACTORS, Setting, forecast
+from tidegate.judge.forecast import FACTORS, UNSURE, Regression, Setting, forecast
 from tidegate.judge.streams import Stage
 
 #: Requests a second of both revisions together.
@@ -166,15 +166,16 @@ class Foretold:
             "requests_per_second": self.requests_per_second,
             "rate": self.rate,
             "cells": [
-                self._cell(policy, at, worse.factor, worse.seconds)
+                self._cell(policy, at, worse)
                 for at in (0, 1)
                 for worse in told.steps[-1].signals[at].regressions
-                if worse.seconds is not None
+                if worse.seconds is not None or worse.between is not None
             ],
         }
 
-    def _cell(self, policy: Policy, at: int, factor: float, told: float) -> dict[str, Any]:
+    def _cell(self, policy: Policy, at: int, worse: Regression) -> dict[str, Any]:
         """Simulate with looks every second (or a fiftieth of the time foretold, where that is longer)."""
+        factor, told = worse.factor, worse.seconds or (worse.between or (1.0,))[0]
         *held, last = self.stages
         rng = np.random.default_rng((SEED, 3, at, int(factor), int(self.requests_per_second), int(100 * last.share)))
         signals, look = len(policy.signals), max(1.0, round(told / 50.0))
@@ -206,9 +207,10 @@ class Foretold:
         return {
             "signal": policy.signals[at].name,
             "factor": factor,
-            "foretold_seconds": told,
-            "simulated_seconds": median,
-            "off_by": told / median - 1.0,
+            "foretold_seconds": worse.seconds,
+            "foretold_between": worse.between,
+            "simulated_seconds": median if math.isfinite(median) else None,
+            "off_by": worse.seconds / median - 1.0 if worse.seconds is not None else None,
         }
 
 
@@ -307,7 +309,8 @@ def as_markdown(report: dict[str, Any]) -> str:
     foretold = (
         "Median time until the judge fails a candidate whose harm begins with the last of the steps: `judge.forecast` "
         "against as many rollouts with another seed, looked at every second, or fifty times in the time foretold where "
-        "that is longer."
+        "that is longer. Two times are foretold where the middle fifth of rollouts lies more than "
+        f"{UNSURE:g} times apart, so that a median says nothing: at 100 % with nothing of stable but a short baseline."
     )
     parts = [
         "# What the judge promises, measured",
@@ -383,8 +386,16 @@ def _told(setting: tuple[str, Any]) -> str:
 def _foretold_line(step: dict[str, Any], cell: dict[str, Any]) -> str:
     stages = ", then ".join(map(_stage_told, step["stages"]))
     what = f"{stages}, {step['requests_per_second']:g} requests/s, {100 * step['rate']:g} %"
-    times = f"{_seconds(cell['foretold_seconds'])} | {_seconds(cell['simulated_seconds'])}"
-    return f"| {what} | {cell['signal']} | {cell['factor']:g}× | {times} | {100 * cell['off_by']:+.0f} % |"
+    found = cell["simulated_seconds"]
+    if cell["foretold_between"] is not None:
+        sooner, later = cell["foretold_between"]
+        told = f"{_seconds(sooner)} to {'over 7 days' if later is None else _seconds(later)}"
+        is_within = sooner <= (found or math.inf) <= (later or math.inf)
+        off_by = "within" if is_within else "outside"
+    else:
+        told, off_by = _seconds(cell["foretold_seconds"]), f"{100 * cell['off_by']:+.0f} %"
+    simulated = "never" if found is None else _seconds(found)
+    return f"| {what} | {cell['signal']} | {cell['factor']:g}× | {told} | {simulated} | {off_by} |"
 
 
 def _stage_told(stage: dict[str, Any]) -> str:

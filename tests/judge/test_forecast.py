@@ -47,6 +47,21 @@ def test_the_time_told_is_the_time_that_the_judge_takes(usual, factor, runs):
     assert told.users_hit == pytest.approx(told.seconds * 5.0 * told.rate, rel=0.4)
 
 
+def test_where_a_short_baseline_decides_no_median_is_told_but_from_when_to_when():
+    """Nothing of stable comes at 100 %, and of two bad requests of 1,000 nobody knows whether they are 0.1 or 0.5 %."""
+    policy = Policy((SignalPolicy("errors", 0.001),))
+    alone = setting(policy=policy, stages=(Stage(1.0, 300.0),), baseline_rates={"errors": 0.002}, baseline_seconds=20.0)
+    found = {worse.factor: worse for worse in forecast(alone).steps[0].signals[0].regressions}
+    beside = forecast(dataclasses.replace(alone, stages=(Stage(0.5, 300.0),))).steps[0].signals[0].regressions
+    unsure = [worse for worse in found.values() if worse.between is not None]
+    assert unsure
+    for worse in unsure:
+        sooner, later = worse.between
+        assert (worse.seconds, worse.users_hit) == (None, None)
+        assert later is None or later > 3.0 * sooner
+    assert all(worse.between is None and worse.seconds is not None for worse in beside)
+
+
 def test_the_same_setting_gives_the_same_forecast(usual):
     assert forecast(setting()) == usual
 

@@ -89,6 +89,10 @@ def _regression(worse: Mapping[str, Any]) -> Text:
     share, caught, style = worse["caught"], "", ""
     if share is not None:
         caught, style = f", {100 * share:.0f} %", "green" if share >= 0.8 else "yellow" if share >= 0.5 else "red"
+    if worse["between"] is not None:
+        sooner, later = worse["between"]
+        until = duration(later) if later is not None else "over 7 d"
+        return Text(f"{duration(sooner)} to {until}{caught}", style=style)
     if worse["seconds"] is None:
         return Text(f"not within 7 d{caught}", style=style)
     return Text(f"{duration(worse['seconds'])} ({count(worse['users_hit'])}){caught}", style=style)

@@ -25,6 +25,9 @@ from tidegate.judge.streams import Stage, Until
 FACTORS = (2.0, 5.0, 10.0)
 #: A step detects what it takes back in this share of rollouts.
 DETECTS = 0.8
+#: Where the times of rollouts lie further apart than so many times between two of five and three of five, their median
+#: hangs on single requests: of a baseline too short to tell, say, with nothing of stable after it.
+UNSURE = 3.0
 #: Rates that are tried for the smallest regression that a step detects, besides `FACTORS`.
 _TRIED_RATES = 9
 _LEAST_OVER_EDGE = 1.25
@@ -78,9 +81,12 @@ class Regression:
         rate: the bad rate itself, 1 at most.
         harmful: whether that is harm at all: above stable's rate and above the objective.
         seconds: median time until the judge fails it if the step's split stays for as long as that takes; None: more
-            than `streams.LONGEST_SECONDS`, or never.
+            than `streams.LONGEST_SECONDS`, or never, or so unsure that `between` is told instead.
+        between: the times of two and of three rollouts of five, where these lie more than `UNSURE` times apart (the
+            second None: more than `streams.LONGEST_SECONDS`, or never); None elsewhere.
         likely_seconds: the same for four rollouts of five.
-        users_hit: median number of the candidate's bad answers that users got until then; 0 for copied requests.
+        users_hit: median number of the candidate's bad answers that users got until then; 0 for copied requests; None
+            without `seconds`.
         caught: share of rollouts that are taken back before the step ends, by a pass or because its time is up; None
             where a person ends it.
     """
@@ -89,6 +95,7 @@ class Regression:
     rate: float
     harmful: bool
     seconds: float | None
+    between: tuple[float, float | None] | None
     likely_seconds: float | None
     users_hit: float | None
     caught: float | None
@@ -272,13 +279,15 @@ def _signal(
     by_person = stage.until == "person"
     for nth, factor in enumerate(FACTORS):
         seconds, bad = onset.seconds[nth, :, column], onset.users_hit[nth, :, column]
-        median = _quantile(seconds, 0.5)
+        between = _unsure(seconds)
+        median = _quantile(seconds, 0.5) if between is None else None
         regressions.append(
             Regression(
                 factor=factor,
                 rate=float(rates[nth]),
                 harmful=bool(rates[nth] > table.edge[at]),
                 seconds=median,
+                between=between,
                 likely_seconds=_quantile(seconds, DETECTS),
                 users_hit=None if median is None else _quantile(bad, 0.5),
                 caught=None if by_person else float(caught[nth]),
@@ -286,6 +295,14 @@ def _signal(
         )
     smallest = None if by_person else _smallest(rates[len(FACTORS) :], caught[len(FACTORS) :])
     return SignalForecast(signal.name, float(table.baseline[at]), signal.objective, smallest, tuple(regressions))
+
+
+def _unsure(seconds: Floats) -> tuple[float, float | None] | None:
+    """Return the times of two and of three rollouts of five, where they lie too far apart for a median."""
+    sooner, later = _quantile(seconds, 0.4), _quantile(seconds, 0.6)
+    if sooner is None or (later is not None and later <= UNSURE * sooner):
+        return None
+    return sooner, later
 
 
 def _smallest(rates: Floats, caught: Floats) -> float | None:

@@ -279,9 +279,17 @@ class Simulation:
         merged = max(1, round(seconds / self._traffic.look_seconds))
         return crowd.observe(self._terms, known, candidate, stable, active, safety=safety, merged=merged)
 
-    def _baseline(self, shape: tuple[int, ...]) -> Tallies:
+    def _baseline(self, shape: tuple[int, int]) -> Tallies:
+        """Return the baseline of every stream: by chance, but all of them together as they should be.
+
+        Where nothing of stable comes later, what the baseline happens to hold decides whether harm is found in seconds
+        or in hours, so each stream takes another rank of as many draws.
+        """
         requests = self._requests(self._traffic.baseline_seconds, 1.0, shape)
-        return self._answered(np.where(self._traffic.only_copied, 0, requests), self._traffic.stable_rates)
+        requests = np.where(self._traffic.only_copied, 0, requests)
+        drawn = np.sort(self._rng.binomial(requests, self._traffic.stable_rates, (shape[0], *shape)), axis=0)
+        ranks = self._rng.permuted(np.broadcast_to(np.arange(shape[0])[:, None], shape), axis=0)
+        return Tallies(requests, np.take_along_axis(drawn, ranks[None], axis=0)[0])
 
     def _requests(self, seconds: float, share: float, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         expected = self._traffic.requests_per_second * share * seconds
