@@ -117,9 +117,11 @@ def test_a_candidate_that_turns_bad_is_taken_back_without_room(
     disk.fill()
     onset.touch()
     eventually("stable has all", lambda: tidegate.status(NAME)["split_asked"] == {"1": 100})
+    # It is asked for once it is decided, and in force a moment later.
+    eventually("answers of stable alone", lambda: {record.revision for record in traffic.records()[-40:]} == {1})
     asked = len(traffic.records())
     eventually("answers", lambda: len(traffic.records()) > asked + 40)
-    assert not [record for record in traffic.records()[asked + 5 :] if record.failed]
+    assert {(record.revision, record.failed) for record in traffic.records()[asked:]} == {(1, False)}
     assert not (tidegate.home / "reserve").exists()
     disk.free()
     assert tidegate.ended(rollout)["outcome"] == "rolled_back"
