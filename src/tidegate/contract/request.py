@@ -200,6 +200,41 @@ class Signals(Document):
     """Requests that came to a bad outcome later, where `analysis.outcomes` says that they are told."""
 
 
+class Predictions(Document):
+    """How the distributions of candidate's and stable's predictions are compared."""
+
+    tolerance: Annotated[Share, between("0.1%", "80%", Share)] | None = None
+    """The total variation distance, for each output, up to which the candidate's predictions may be distributed
+    otherwise than stable's. When absent, the distance is shown and counts for nothing: a new model is meant to predict
+    otherwise."""
+
+    margin: Annotated[Share, between("1%", "19%", Share)] = Share.parse("10%")
+    """How far the distance may lie above the tolerance and the candidate still pass."""
+
+    min_requests: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
+    """Requests that the candidate must have answered before a step can pass; `analysis.minRequests` when absent."""
+
+    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    """Its share of the score beside the signals."""
+
+    critical: Flag = False
+    """Whether a shift takes the candidate back; if not, it is a warning."""
+
+    dry_run: Flag = False
+    """Whether a shift is shown and counts for nothing."""
+
+
+class Inputs(Document):
+    """How the requests that candidate and stable see are compared, so that no model is blamed for other requests."""
+
+    compare: Flag = True
+    """Whether they are compared."""
+
+    tolerance: Annotated[Share, between("0.1%", "80%", Share)] = Share.parse("5%")
+    """The total variation distance of one input column from which on candidate and stable count as seeing different
+    requests."""
+
+
 class Analysis(Document):
     """How candidate and stable are compared at each step."""
 
@@ -237,6 +272,12 @@ class Analysis(Document):
 
     resources: WatchedResources = WatchedResources()
     """What the candidate's replicas take of memory and processor."""
+
+    predictions: Predictions = Predictions()
+    """How the distributions of predictions are compared."""
+
+    inputs: Inputs = Inputs()
+    """How the requests that both see are compared."""
 
     disagreement: Annotated[Share, between("0.01%", "100%", Share)] | None = None
     """The share of copied requests that the candidate may answer otherwise than stable in a `shadow` step, and pass.
@@ -503,6 +544,11 @@ class DeploymentRequest(Document):
         if self.ab_test.arms and self.deployment_strategy != "ab-test":
             expected = "no arms: they are for deploymentStrategy ab-test (--strategy ab-test)"
             raise problem(expected, [arm.name for arm in self.ab_test.arms], path="abTest.arms")
+        tolerance = self.analysis.predictions.tolerance
+        if self.ab_test.arms and tolerance is not None:
+            expected = "no tolerance beside abTest.arms: distributions are compared of one candidate and stable"
+            hint = "judge the arms by analysis.outcomes or analysis.metrics"
+            raise problem(expected, str(tolerance), path="analysis.predictions.tolerance", hint=hint)
         return self
 
     @model_validator(mode="after")

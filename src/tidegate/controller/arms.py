@@ -89,7 +89,7 @@ def verdicts(
                 for name, seen in measured.measurements.items()
                 if name.endswith(mark(revision))
             }
-            found[revision] = judge.assess(policy, known, idle(mirror=0), unmeasured or {}, taken)
+            found[revision] = judge.assess(policy, known, idle(mirror=0, weight=0), unmeasured or {}, measurements=taken)
     return found
 
 

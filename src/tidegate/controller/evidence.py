@@ -13,9 +13,11 @@ from typing import Any
 from tidegate import judge
 from tidegate.controller import ranges
 from tidegate.gateway.base import Counts
+from tidegate.judge import shift
 from tidegate.rollout import Rollout, SplitCheck, check_mirror, check_split
 from tidegate.target.base import Reading
 from tidegate.trial.bounds import bounds_around
+from tidegate.trial.comparing import Binned, compared
 from tidegate.trial.counting import Totals
 from tidegate.trial.measurements import Measurement
 from tidegate.trial.rules import idle
@@ -41,6 +43,7 @@ class Measured:
         measurements: what those of metrics with a threshold came to, by name.
         arms: of an A/B test, the judge's evidence on each arm, by its revision; empty before the first step.
         comparison: of an A/B test, how the arms compare, in its storage form.
+        distributions: what is known of those that are compared, by signal and feature.
         memories: what each source of further counts wants to know at the next look, by its name; plain JSON values.
         ranges: what was counted to tell people what is normal; read by no decision.
         bounds: durations in milliseconds that slow requests are counted by beside the objective, set at the first look.
@@ -61,6 +64,7 @@ class Measured:
     comparison: Mapping[str, Any] | None = None
     ranges: ranges.Seen = field(default_factory=ranges.Seen)
     bounds: tuple[int, ...] = ()
+    distributions: Mapping[str, shift.Features] = field(default_factory=dict)
 
     def look(
         self, reading: Reading, objective_ms: float, down: Collection[int] = ()
@@ -130,7 +134,21 @@ class Measured:
             begun = judge.Evidence.from_storage(dict(self.evidence))
         evidence = judge.begin_step(rules, begun).for_storage()
         measurements = {name: seen.at_new_step() for name, seen in self.measurements.items()}
-        return replace(self, step=step, in_step={}, window={}, evidence=evidence, measurements=measurements)
+        return replace(
+            self,
+            step=step,
+            in_step={},
+            window={},
+            evidence=evidence,
+            measurements=measurements,
+            distributions={name: shift.begin_step(features) for name, features in self.distributions.items()},
+        )
+
+    def compare(self, rules: judge.Policy, found: Mapping[str, Mapping[str, Binned]]) -> Measured:
+        """Give the judge what one look brought of distributions; does nothing before the first step."""
+        if self.evidence is None:
+            return self
+        return replace(self, distributions=compared(rules, self.distributions, found))
 
     def observe(
         self, rules: judge.Policy, rollout: Rollout, growth: Mapping[int, Totals], *, is_whole: bool = True
@@ -173,18 +191,27 @@ class Measured:
         return {str(number): round(100 * counted.requests / total, 2) for number, counted in self.window.items()}
 
     def verdict(
-        self, rules: judge.Policy, *, mirror: float = 0, unmeasured: Mapping[str, str] | None = None
+        self, rules: judge.Policy, *, mirror: float = 0, weight: float = 0, unmeasured: Mapping[str, str] | None = None
     ) -> judge.Verdict | None:
         """Return what the judge says now; None before the first step.
 
         Args:
             mirror: percent of the requests that are copied in this step.
+            weight: percent of the requests that go to the candidate.
             unmeasured: by signal, why it could not be measured at the last look.
         """
         if self.evidence is None:
             return None
         known = judge.Evidence.from_storage(dict(self.evidence))
-        return judge.assess(rules, known, idle(mirror=mirror), unmeasured or {}, self.measurements)
+        apart = idle(mirror=mirror, weight=weight)
+        return judge.assess(
+            rules,
+            known,
+            apart,
+            unmeasured or {},
+            measurements=self.measurements,
+            distributions=self.distributions,
+        )
 
     def for_storage(self) -> dict[str, Any]:
         return {
@@ -203,6 +230,10 @@ class Measured:
             "comparison": self.comparison,
             "ranges": self.ranges.for_storage(),
             "bounds": list(self.bounds),
+            "distributions": {
+                signal: {name: known.for_storage() for name, known in features.items()}
+                for signal, features in self.distributions.items()
+            },
         }
 
     @classmethod
@@ -232,6 +263,10 @@ class Measured:
             comparison=stored.get("comparison"),
             ranges=ranges.Seen.from_storage(stored.get("ranges")),
             bounds=tuple(stored.get("bounds", ())),
+            distributions={
+                signal: {name: shift.Feature.from_storage(known) for name, known in features.items()}
+                for signal, features in stored.get("distributions", {}).items()
+            },
         )
 
 

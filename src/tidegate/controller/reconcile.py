@@ -23,6 +23,7 @@ from tidegate.controller import health as wellness
 from tidegate.controller.checking import Checks
 from tidegate.controller.clock import Clock
 from tidegate.controller.comparing import Comparer
+from tidegate.controller.distributions import Distributions
 from tidegate.controller.evidence import Measured
 from tidegate.controller.gates import Gates
 from tidegate.controller.home import Home
@@ -33,7 +34,7 @@ from tidegate.controller.papers import Papers
 from tidegate.controller.protocols import answers_grpc
 from tidegate.controller.recorder import Recorder
 from tidegate.controller.resources import ResourceSource
-from tidegate.controller.sources import Found, Look, Source, by_revision, unmeasured
+from tidegate.controller.sources import Found, Look, Source, by_revision, distributions, unmeasured
 from tidegate.gateway.base import Forced, Trial
 from tidegate.rollout import (
     Advance,
@@ -106,6 +107,7 @@ class Reconciler:
         self._checks: dict[int, Checks] = {}
         self._comparer = Comparer(name, target)
         self._outcomes = OutcomeSource(store)
+        self._distributions = Distributions(name, target)
         self._aftermath = Aftermath(store)
         self._beside: dict[int, tuple[Source, ...]] = {}
         self._recorder = Recorder(home, name)
@@ -272,8 +274,11 @@ class Reconciler:
 
     def _record_look(self, row: RolloutRow, rollout: Rollout, measured: Measured, request: DeploymentRequest) -> None:
         # A recording holds what was counted, so that is what it can be judged by again.
-        counted_rules = replace(rules_of(request), metrics=())
-        counted = measured.verdict(counted_rules, mirror=rollout.mirror) if not rollout.arms else self.seen.verdict
+        if rollout.arms:
+            counted = self.seen.verdict
+        else:
+            rules = replace(rules_of(request), metrics=())
+            counted = replace(measured, distributions={}).verdict(rules, mirror=rollout.mirror, weight=0)
         self._recorder.looked(row, rollout, measured, counted.outcome if counted is not None else None, request)
 
     async def _wait_to_start(
@@ -351,7 +356,10 @@ class Reconciler:
             self.seen.comparison = arms.comparison_view(measured, rollout, request)
         else:
             measured = measured.observe(rules, rollout, growth, is_whole=not down)
-            self.seen.verdict = measured.verdict(rules, mirror=rollout.mirror, unmeasured=unmeasured(founds))
+            measured = measured.compare(rules, distributions(founds))
+            self.seen.verdict = measured.verdict(
+                rules, mirror=rollout.mirror, weight=rollout.weight, unmeasured=unmeasured(founds)
+            )
         self.seen.measured = measured
         return measured, True
 
@@ -371,7 +379,8 @@ class Reconciler:
         for nth, revision in enumerate(look.rollout.on_trial):
             # A source knows of two revisions, so each arm beside stable has sources and memories of its own.
             of, mark = (look.rollout.of(revision), arms.mark(revision)) if is_test else (look.rollout, "")
-            for source in self._sources_of(revision):
+            # Distributions are of one candidate: what replicas counted is read once.
+            for source in (*self._sources_of(revision), *(() if is_test else (self._distributions,))):
                 name = f"{source.name}{mark}"
                 found = await source.grown(replace(look, rollout=of, memory=measured.memories.get(name)))
                 pairs = by_revision(found.grown, revision, stable)
@@ -404,7 +413,7 @@ class Reconciler:
         # there is no verdict: what could not be measured is neither pass nor fail.
         said, of_arms = self.seen.verdict, self.seen.verdicts
         if not self.seen.looked_at:
-            said = measured.verdict(rules_of(request), mirror=rollout.mirror)
+            said = measured.verdict(rules_of(request), mirror=rollout.mirror, weight=rollout.weight)
             of_arms = arms.verdicts(measured, rollout, request)
         check = SplitCheck.UNKNOWN
         if measured.step == rollout.step and plan.stable is not None:

@@ -98,6 +98,7 @@ def markdown(report: dict[str, Any]) -> str:
         lines += ["", "## Last verdict", "", f"**{verdict['outcome']}**: {verdict['reason']}", ""]
         lines += [f"- {said['reason']}" for said in (*verdict["signals"], *verdict.get("metrics", ()))]
         lines += ["", report["promise"]]
+    lines += _distributions(verdict)
     if report["disagreements"]:
         lines += [
             "",
@@ -159,6 +160,24 @@ def promise(steps: Sequence[Mapping[str, Any]], alpha: str) -> str:
 def _listed(words: Sequence[str]) -> str:
     *first, last = words or ("nothing",)
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def _distributions(verdict: Mapping[str, Any] | None) -> list[str]:
+    """Return a table of the distributions that lay farthest apart at the last verdict."""
+    shifts = [
+        (signal["signal"], shift)
+        for signal in (verdict or {}).get("signals", ())
+        for shift in signal.get("shifts", ())
+        if sum(shift["candidate"])
+    ]
+    if not shifts:
+        return []
+    lines = ["", "## Distributions", "", "| signal | of | distance | at most | requests |", "|---|---|---|---|---|"]
+    return lines + [
+        f"| {signal} | {shift['feature']} | {shift['distance']:.1%} | {shift['bound']:.1%} | "
+        f"{sum(shift['candidate'])} against {sum(shift['stable'])} |"
+        for signal, shift in shifts
+    ]
 
 
 def _row(step: dict[str, Any], report: dict[str, Any]) -> str:

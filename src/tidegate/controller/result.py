@@ -148,8 +148,20 @@ def _triggers(request: DeploymentRequest) -> tuple[RollbackTrigger, ...]:
         for signal in rules(request).signals
         if signal.is_critical and not signal.is_dry_run
     )
+    shifted = (
+        RollbackTrigger(
+            signal=shift.name,
+            condition=f"an output is distributed otherwise than stable's by more than {shift.tolerance:.4%} (total "
+            f"variation distance) while the requests are alike, at {request.analysis.alpha} false alarms over a whole "
+            "rollout",
+            threshold=shift.tolerance,
+        )
+        for shift in rules(request).shifts
+        if shift.fails_candidates
+    )
     return (
         *judged,
+        *shifted,
         *(_limit(metric) for metric in request.analysis.metrics if _takes_back(metric)),
         *(
             RollbackTrigger(signal=name, condition=condition, threshold=float(SUSTAINED))

@@ -16,6 +16,7 @@ from tidegate.contract.request import DeploymentRequest
 from tidegate.judge import Tally
 from tidegate.rollout import Rollout
 from tidegate.target.base import RevisionHealth
+from tidegate.trial.comparing import Binned
 from tidegate.trial.counting import Totals
 from tidegate.trial.measurements import Measurement
 
@@ -57,6 +58,7 @@ class Found:
         grown: by signal. One that is missing grew by nothing.
         unmeasured: by signal, why it could not be measured now. A candidate does not pass while there is one.
         measurements: of metrics with a threshold, by name: what came of those that ended since the last look.
+        distributions: by signal and feature.
         memory: plain JSON values, stored together with what was counted: what is remembered of a cumulative counter
             here is neither lost nor counted twice when the controller is killed.
     """
@@ -64,6 +66,7 @@ class Found:
     grown: Mapping[str, Pair] = field(default_factory=dict)
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     measurements: Mapping[str, Sequence[Measurement]] = field(default_factory=dict)
+    distributions: Mapping[str, Mapping[str, Binned]] = field(default_factory=dict)
     memory: Any = None
 
 
@@ -92,3 +95,8 @@ def by_revision(found: Mapping[str, Pair], candidate: int, stable: int) -> dict[
 def unmeasured(founds: Iterable[Found]) -> dict[str, str]:
     """Return why signals could not be measured, of all sources."""
     return {signal: why for found in founds for signal, why in found.unmeasured.items()}
+
+
+def distributions(founds: Iterable[Found]) -> dict[str, Mapping[str, Binned]]:
+    """Return what was counted in bins, of all sources."""
+    return {signal: grown for found in founds for signal, grown in found.distributions.items()}

@@ -16,10 +16,13 @@ from tidegate.judge.evidence import Evidence
 from tidegate.judge.looks import begin, begin_step, observe
 from tidegate.judge.metrics import Measurements, Went, assess_metric
 from tidegate.judge.records import (
+    Counts,
     MetricPolicy,
     MetricVerdict,
     Outcome,
     Policy,
+    Shift,
+    ShiftPolicy,
     SignalPolicy,
     SignalVerdict,
     Tally,
@@ -29,6 +32,7 @@ from tidegate.judge.verdicts import assess
 
 __all__ = [
     "Comparison",
+    "Counts",
     "Evidence",
     "Measurements",
     "MetricPolicy",
@@ -36,6 +40,8 @@ __all__ = [
     "Outcome",
     "Pair",
     "Policy",
+    "Shift",
+    "ShiftPolicy",
     "SignalPolicy",
     "SignalVerdict",
     "Tally",

@@ -60,27 +60,46 @@ def nearest_harmful(
 
     The null is the intersection of two half-planes, hence convex. Returns (p1, p0).
     """
-    a1, a0 = alternative
+    _, a0 = alternative
     edge = clip(objective + margin)
     if a0 + margin <= edge:
         return edge, a0
+    low = max(edge - margin, TINY)
+    high = min(a0, 1.0 - margin - TINY)
+    if high <= low:
+        return clip(low + margin), clip(low)
+    return _nearest_on_line(candidate, stable, alternative, margin, (low, high))
+
+
+def nearest_tolerable(
+    candidate: Tally, stable: Tally, alternative: tuple[float, float], tolerance: float
+) -> tuple[float, float]:
+    """Return the point of {p1 <= p0 + tolerance} nearest to an alternative outside of that half-plane: (p1, p0)."""
+    a1, a0 = alternative
+    return _nearest_on_line(candidate, stable, alternative, tolerance, (max(a0, TINY), a1 - tolerance))
+
+
+def _nearest_on_line(
+    candidate: Tally, stable: Tally, alternative: tuple[float, float], apart: float, between: tuple[float, float]
+) -> tuple[float, float]:
+    """Return the point (p0 + apart, p0), p0 within `between`, that is nearest to the alternative."""
+    a1, a0 = alternative
     n1, n0 = candidate.requests, stable.requests
+    low, high = between
 
     def slope(p0: float) -> tuple[float, float]:
-        """Return the derivative of n1·KL(a1‖p0 + margin) + n0·KL(a0‖p0) in p0, and the derivative of that."""
-        p1 = p0 + margin
+        """Return the derivative of n1·KL(a1‖p0 + apart) + n0·KL(a0‖p0) in p0, and the derivative of that."""
+        p1 = p0 + apart
         v1, v0 = p1 * (1.0 - p1), p0 * (1.0 - p0)
         d1, d0 = (p1 - a1) / v1, (p0 - a0) / v0
         first = n1 * d1 + n0 * d0
         second = n1 * (1.0 - d1 * (1.0 - 2.0 * p1)) / v1 + n0 * (1.0 - d0 * (1.0 - 2.0 * p0)) / v0
         return first, second
 
-    low = max(edge - margin, TINY)
-    high = min(a0, 1.0 - margin - TINY)
-    if high <= low or slope(low)[0] >= 0.0:
-        return clip(low + margin), clip(low)
+    if slope(low)[0] >= 0.0:
+        return clip(low + apart), clip(low)
     root = _rising_root(slope, low, high)
-    return clip(root + margin), clip(root)
+    return clip(root + apart), clip(root)
 
 
 def _rising_root(function: Callable[[float], tuple[float, float]], low: float, high: float) -> float:

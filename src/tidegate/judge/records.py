@@ -35,6 +35,9 @@ class Tally:
 
 NOTHING = Tally()
 
+#: Requests per bin of a distribution.
+Counts = tuple[int, ...]
+
 
 @dataclass(frozen=True)
 class SignalPolicy:
@@ -58,6 +61,8 @@ class SignalPolicy:
         is_dry_run: whether the signal is shown and counts for nothing.
         holds_back: whether a step waits for the signal; if not, the signal can fail a candidate, and a step passes
             without its word.
+        depends_on_inputs: whether what is asked can make an event bad as well as the model can; then the candidate is
+            not blamed where it demonstrably sees other requests than stable.
         verb: what the bad requests did, as the reasons say it: "14 of 210 candidate requests *failed*".
     """
 
@@ -73,6 +78,7 @@ class SignalPolicy:
     is_critical: bool = True
     is_dry_run: bool = False
     holds_back: bool = True
+    depends_on_inputs: bool = False
 
     @property
     def fails_candidates(self) -> bool:
@@ -122,6 +128,43 @@ class MetricPolicy:
 
 
 @dataclass(frozen=True)
+class ShiftPolicy:
+    """How a change of distribution is judged (`shift`).
+
+    Attributes:
+        name: of the signal, unique in its policy.
+        tolerance: total variation distance up to which the candidate's distribution may differ, 0 <= x < 1.
+        margin: how much farther it may be and still pass; tolerance + margin is below 1.
+        min_requests: of the candidate in a step, below which it does not pass.
+        weight, alpha_share, is_critical, is_dry_run, depends_on_inputs: see `SignalPolicy`.
+    """
+
+    name: str
+    tolerance: float
+    margin: float = 0.1
+    min_requests: int = 50
+    weight: float = 1.0
+    alpha_share: float = 1.0
+    is_critical: bool = False
+    is_dry_run: bool = False
+    depends_on_inputs: bool = True
+
+    @property
+    def fails_candidates(self) -> bool:
+        return self.is_critical and not self.is_dry_run
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("a signal needs a name")
+        _within(f"{self.name}: tolerance", self.tolerance, 0.0 <= self.tolerance < 1.0, "0 <= tolerance < 1")
+        reached = self.tolerance + self.margin
+        _within(f"{self.name}: margin", self.margin, self.margin > 0.0 and reached < 1.0, "0 < margin < 1 - tolerance")
+        _within(f"{self.name}: min_requests", self.min_requests, self.min_requests >= 1, "min_requests >= 1")
+        _within(f"{self.name}: weight", self.weight, self.weight > 0.0, "weight > 0")
+        _within(f"{self.name}: alpha_share", self.alpha_share, self.alpha_share > 0.0, "alpha_share > 0")
+
+
+@dataclass(frozen=True)
 class Policy:
     """How a whole rollout is judged.
 
@@ -131,15 +174,22 @@ class Policy:
             together, however often one looks.
         metrics: with thresholds of the user's own; `alpha` does not cover them.
         beta: probability that a step ever passes while the candidate is worse than the margin allows.
+        shifts: distributions that are signals, too.
+        mix: how the requests that candidate and stable see are compared; None for not at all. It fails nobody, and
+            takes nothing from alpha.
     """
 
     signals: tuple[SignalPolicy, ...]
     alpha: float = 0.01
     beta: float = 0.05
     metrics: tuple[MetricPolicy, ...] = ()
+    shifts: tuple[ShiftPolicy, ...] = ()
+    mix: ShiftPolicy | None = None
 
     def __post_init__(self) -> None:
-        names = [*(signal.name for signal in self.signals), *(metric.name for metric in self.metrics)]
+        compared = (*self.shifts, self.mix) if self.mix is not None else self.shifts
+        names = [signal.name for signal in self.signals] + [shift.name for shift in compared]
+        names += [metric.name for metric in self.metrics]
         if not self.signals:
             raise ValueError("a policy needs at least one signal")
         if len(set(names)) != len(names):
@@ -147,14 +197,44 @@ class Policy:
         _within("alpha", self.alpha, 0.0 < self.alpha < 1.0, "0 < alpha < 1")
         _within("beta", self.beta, 0.0 < self.beta < 1.0, "0 < beta < 1")
 
-    def alpha_of(self, signal: SignalPolicy) -> float:
+    def alpha_of(self, signal: SignalPolicy | ShiftPolicy) -> float:
         """Return the probability that a healthy candidate ever fails on this signal.
 
         A weighted Bonferroni: the signals of one rollout are dependent in ways that nobody knows. Only those that can
         fail a candidate divide alpha among them; the others are held to as much as if they were one of these.
         """
-        shares = sum(each.alpha_share for each in self.signals if each.fails_candidates)
+        judged: list[SignalPolicy | ShiftPolicy] = [*self.signals, *self.shifts]
+        shares = sum(each.alpha_share for each in judged if each.fails_candidates)
         return self.alpha * signal.alpha_share / (shares if signal.fails_candidates else shares + signal.alpha_share)
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far the distributions of one output or column lie apart, for people and plots.
+
+    Attributes:
+        candidate, stable: requests per bin.
+        distance: total variation distance of the two as counted, 0 to 1; chance alone makes it larger than 0.
+        bound: the true one is larger with probability at most beta, at whatever time one looks; at most 1.
+    """
+
+    feature: str
+    bins: tuple[str, ...]
+    candidate: Counts
+    stable: Counts
+    distance: float
+    bound: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "feature": self.feature,
+            "bins": list(self.bins),
+            "candidate": list(self.candidate),
+            "stable": list(self.stable),
+            "distance": round(self.distance, 6),
+            "bound": round(self.bound, 6),
+        }
 
 
 @dataclass(frozen=True)
@@ -174,6 +254,8 @@ class SignalVerdict:
         log_worse_than_stable, log_outside_objective, log_safe: natural logarithms of the three e-values.
         still_needed: least number of further requests before this signal can pass, all of them good; 0 when unknown
             or when it passes.
+        shifts: the distributions that lie farthest apart, of a signal that compares such. Its tallies count the
+            requests in the bins that grew most, and its objective is the tolerated distance.
     """
 
     signal: str
@@ -191,10 +273,13 @@ class SignalVerdict:
     log_outside_objective: float
     log_safe: float
     still_needed: int = 0
+    shifts: tuple[Shift, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
+        """Return plain JSON values; `shifts` is there where distributions are compared."""
+        shifts = {"shifts": [shift.as_dict() for shift in self.shifts]} if self.shifts else {}
         return {
+            **shifts,
             "signal": self.signal,
             "outcome": self.outcome,
             "reason": self.reason,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from tidegate.judge import bernoulli
+from tidegate.judge import bernoulli, shift
 from tidegate.judge.evidence import Evidence, SignalEvidence
 from tidegate.judge.looks import fail_threshold, pass_threshold, stable_guess
 from tidegate.judge.metrics import Measurements, assess_metric
@@ -17,18 +17,21 @@ from tidegate.judge.records import (
     MetricVerdict,
     Outcome,
     Policy,
+    ShiftPolicy,
     SignalPolicy,
     SignalVerdict,
     Tally,
     Verdict,
 )
+from tidegate.judge.shift_verdicts import assess_shift
+from tidegate.judge.wording import of_requests, percent
 
 #: Fewer bad events than this never fail a candidate, whatever the numbers say.
 LEAST_BAD_EVENTS = 3
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-Said = tuple[SignalPolicy | MetricPolicy, SignalVerdict | MetricVerdict]
+Said = tuple[SignalPolicy | ShiftPolicy | MetricPolicy, SignalVerdict | MetricVerdict]
 
 
 def assess(
@@ -36,7 +39,9 @@ def assess(
     evidence: Evidence,
     idle: Collection[str] = (),
     unmeasured: Mapping[str, str] = _NOTHING,
+    *,
     measurements: Mapping[str, Measurements] = _NOTHING,
+    distributions: Mapping[str, shift.Features] = _NOTHING,
 ) -> Verdict:
     """Return what the evidence says now. Looking changes nothing, and may happen at any time.
 
@@ -46,11 +51,22 @@ def assess(
         unmeasured: by signal, why it could not be measured at the last look. What it showed before can still fail the
             candidate; it does not pass.
         measurements: of the policy's metrics, by name; one that is missing was never measured.
+        distributions: what is known of those that the policy compares, by signal.
     """
-    judged = (_assess(policy, signal, evidence.of(signal.name)) for signal in policy.signals)
-    signals = tuple(_unmeasured(said, unmeasured.get(said.signal)) for said in judged)
+    judged: list[tuple[SignalPolicy | ShiftPolicy, SignalVerdict]] = [
+        (signal, _assess(policy, signal, evidence.of(signal.name))) for signal in policy.signals
+    ]
+    judged += [
+        (held, assess_shift(held, distributions.get(held.name, {}), policy.alpha_of(held), policy.beta))
+        for held in policy.shifts
+    ]
+    judged = [(held, _unmeasured(said, unmeasured.get(held.name))) for held, said in judged]
+    mix = _mix(policy, distributions, idle, unmeasured)
+    if mix is not None and mix.outcome == "warning":
+        judged = [(held, _beside_mix(held, said, mix.reason)) for held, said in judged]
+    signals = (*(said for _, said in judged), *([mix] if mix is not None else []))
     metrics = tuple(assess_metric(held, measurements.get(held.name, Measurements())) for held in policy.metrics)
-    said: list[Said] = [*zip(policy.signals, signals, strict=True), *zip(policy.metrics, metrics, strict=True)]
+    said: list[Said] = [*judged, *zip(policy.metrics, metrics, strict=True)]
     not_waited_for = {*idle, *(held.name for held in policy.signals if not held.holds_back)}
     outcome, reason, score = _together([(held, one) for held, one in said if not held.is_dry_run], not_waited_for)
     return Verdict(outcome, reason, signals, score, metrics)
@@ -69,10 +85,40 @@ def _together(counted: Sequence[Said], idle: Collection[str]) -> tuple[Outcome, 
     for outcome in ("error", "inconclusive"):
         if found := [said for said in measured if said.outcome == outcome]:
             return found[0].outcome, _sentence(found), score
-    warned = [said for said in measured if said.outcome == "fail"]
+    warned = [said for said in measured if said.outcome in ("fail", "warning")]
     if warned:
         return "warning", _sentence(warned), score
     return "pass", _sentence(measured), score
+
+
+def _mix(
+    policy: Policy, distributions: Mapping[str, shift.Features], idle: Collection[str], unmeasured: Mapping[str, str]
+) -> SignalVerdict | None:
+    """Return whether candidate and stable see different requests; a warning if they demonstrably do."""
+    held = policy.mix
+    if held is None:
+        return None
+    said = assess_shift(held, distributions.get(held.name, {}), policy.alpha, policy.beta)
+    if held.name in idle:
+        told = "both revisions answer the same requests in this step, or one of them answers all"
+        return replace(said, outcome="inconclusive", reason=f"{held.name}: {told}")
+    if said.outcome != "fail":
+        return _unmeasured(said, unmeasured.get(held.name))
+    told = said.reason.removeprefix(f"{held.name}: ")
+    return replace(said, outcome="warning", reason=f"{held.name}: candidate and stable see different requests: {told}")
+
+
+def _beside_mix(held: SignalPolicy | ShiftPolicy, said: SignalVerdict, mix: str) -> SignalVerdict:
+    """Return a fail with the difference of the requests named, and taken off the candidate where that may be why.
+
+    Harm that no request excuses stays a fail.
+    """
+    if said.outcome != "fail":
+        return said
+    if not held.depends_on_inputs:
+        return replace(said, reason=f"{said.reason} ({mix})")
+    outcome: Outcome = "inconclusive" if held.is_critical else "warning"
+    return replace(said, outcome=outcome, reason=f"{said.reason}; not blamed on the candidate ({mix})")
 
 
 def _unmeasured(said: SignalVerdict, why: str | None) -> SignalVerdict:
@@ -136,7 +182,7 @@ def _shown(known: SignalEvidence, outcome: Outcome) -> tuple[Tally, Tally]:
 
 
 def _counts(signal: SignalPolicy, known: SignalEvidence, candidate: Tally, stable: Tally) -> str:
-    tried = f"{candidate.bad:,} of {candidate.requests:,} candidate {_requests(candidate.requests)} {signal.verb}"
+    tried = f"{candidate.bad:,} of {candidate.requests:,} candidate {of_requests(candidate.requests)} {signal.verb}"
     if candidate.rate is not None:
         tried += f" ({percent(candidate.rate)})"
     return f"{tried} {_beside(known, stable)}; objective {percent(signal.objective)}"
@@ -158,7 +204,7 @@ def _why(signal: SignalPolicy, known: SignalEvidence, counts: str, outcome: Outc
     if seen < signal.min_requests:
         return f"{seen:,} of {signal.min_requests:,} candidate requests needed so far"
     if needed:
-        return f"{counts}; too early to tell, at least {needed:,} more {_requests(needed)} needed"
+        return f"{counts}; too early to tell, at least {needed:,} more {of_requests(needed)} needed"
     return f"{counts}; neither harm nor safety is shown yet"
 
 
@@ -174,16 +220,3 @@ def _still_needed(policy: Policy, signal: SignalPolicy, known: SignalEvidence) -
     edge = bernoulli.clip(signal.objective + signal.margin)
     missing = pass_threshold(policy) - known.safe.log
     return max(short, math.ceil(missing / (-signal.tempering * math.log1p(-edge)))) if missing > 0.0 else short
-
-
-def percent(rate: float) -> str:
-    """Return a rate as people write it, with two digits that say something: "6.7 %", "0.075 %", "33.3 %", "0 %"."""
-    value = 100.0 * rate
-    if value <= 1e-6:
-        return "0 %"
-    digits = 1 if value >= 10.0 else 1 - math.floor(math.log10(value))
-    return f"{value:.{digits}f}".rstrip("0").rstrip(".") + " %"
-
-
-def _requests(count: int) -> str:
-    return "request" if count == 1 else "requests"

@@ -21,6 +21,7 @@ from tidegate.server.priority import stand_back
 from tidegate.server.protocols.base import Message, ModelFailed, NotReady
 from tidegate.server.protocols.oip import OipCodec
 from tidegate.server.protocols.predict import PredictCodec
+from tidegate.server.recording.columns import ColumnCounts
 from tidegate.server.recording.distribution import PredictionDistribution
 from tidegate.server.recording.log import PredictionLog
 from tidegate.server.recording.notes import AnswerNotes
@@ -133,12 +134,13 @@ class Replica:
         distribution = PredictionDistribution(model.signature.outputs, reference)
         self.metrics.add_source(distribution.metrics)
         notes = AnswerNotes(self.settings.run_dir, self.settings.identity)
+        columns = ColumnCounts(self.settings.run_dir, model.signature)
         settings = self.settings.prediction_log
         if settings is None:
-            return Watch(distribution, None, notes)
+            return Watch(distribution, None, notes, columns)
         prediction_log = PredictionLog(open_sink(settings.sink), self.settings.identity, settings.share)
         self.metrics.add_source(prediction_log.metrics)
-        return Watch(distribution, prediction_log, notes)
+        return Watch(distribution, prediction_log, notes, columns)
 
     @property
     def pending(self) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from tidegate.contract.sketch import Sketch
 from tidegate.gateway.base import Counts, Forced, NotesPosition, RevisionRef, ServedNotes, Sticky, Trial
 from tidegate.health.base import Affects, Check
 
@@ -140,6 +141,30 @@ class Noted:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """How inputs and outputs of some requests are distributed, one row of each request; such counts add up.
+
+    Attributes:
+        requests: how many were counted.
+        inputs, outputs: by column.
+    """
+
+    requests: int = 0
+    inputs: Mapping[str, Sketch] = field(default_factory=dict)
+    outputs: Mapping[str, Sketch] = field(default_factory=dict)
+
+    def __add__(self, other: Counted) -> Counted:
+        return Counted(
+            self.requests + other.requests, _added(self.inputs, other.inputs), _added(self.outputs, other.outputs)
+        )
+
+
+def _added(one: Mapping[str, Sketch], other: Mapping[str, Sketch]) -> dict[str, Sketch]:
+    names = dict.fromkeys((*one, *other))
+    return {name: one.get(name, Sketch()) + other.get(name, Sketch()) for name in names}
+
+
+@dataclass(frozen=True)
 class Reading:
     """Counters per revision of one deployment at one instant; see `gateway.base.GatewayReading` for `epoch`."""
 
@@ -213,6 +238,14 @@ class Target(Protocol):
 
     async def served(self, after: NotesPosition) -> ServedNotes:
         """Return some of the gateway's notes, of every deployment, behind `after`; see `Gateway.served`."""
+        ...
+
+    async def count_columns(self, ref: RevisionRef, share: float) -> None:
+        """Have the revision's replicas count a share (0 to 1) of their requests by column, for some seconds."""
+        ...
+
+    async def counted(self, ref: RevisionRef) -> Counted:
+        """Return what the revision's replicas counted by column since the last call of this process."""
         ...
 
     async def running(self) -> Sequence[RevisionRef]:

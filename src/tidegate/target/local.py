@@ -37,7 +37,7 @@ from tidegate.gateway.resources import DEFAULT_TIMEOUT_SECONDS, PREVIEW
 from tidegate.gateway.shares import reassigned, shares_of
 from tidegate.health.base import Attempts
 from tidegate.target import lifecycle, notes, process
-from tidegate.target.base import Noted, Reading, ReplicaHealth, RevisionHealth, RevisionSpec, SplitChange
+from tidegate.target.base import Counted, Noted, Reading, ReplicaHealth, RevisionHealth, RevisionSpec, SplitChange
 from tidegate.target.lifecycle import SlotRecord, Step
 from tidegate.target.process import Command, server_command
 from tidegate.target.restarts import Restarted, may_restart
@@ -51,7 +51,7 @@ T = TypeVar("T")
 #: The default of `LocalTarget`; far above the pauses of a busy machine.
 SILENT_SECONDS = 10.0
 
-#: How long a replica goes on noting its answers when nobody asks any more.
+#: How long a replica goes on writing down what it was asked for when nobody asks any more.
 _NOTES_SECONDS = 10.0
 
 #: Of weights that are hundredths of a percent.
@@ -98,7 +98,8 @@ class LocalTarget:
         self._clock = clock
         self._watcher = Watcher(attempts, silent_seconds, clock)
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
-        self._readers: dict[Path, notes.NotesReader] = {}
+        self._readers: dict[Path, notes.LinesReader[Noted]] = {}
+        self._counters: dict[Path, notes.LinesReader[Counted]] = {}
         self._busy: defaultdict[RevisionRef, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._helped_at: dict[RevisionRef, float] = {}
         self._changing = asyncio.Lock()
@@ -202,16 +203,41 @@ class LocalTarget:
 
     async def note_answers(self, ref: RevisionRef, share: float) -> None:
         """See `Target.note_answers`."""
-        now = time.time()
-        for slot in slots_of(self._home, ref).values():
-            self._readers.setdefault(slot.folder, notes.NotesReader(slot.folder))
-            notes.ask(slot.folder, share, now + _NOTES_SECONDS, now)
+        for folder in self._folders(ref):
+            self._notes_of(folder)
+            self._ask(folder, notes.ANSWERS, share)
 
     async def noted(self, ref: RevisionRef) -> Sequence[Noted]:
         """See `Target.noted`."""
-        folders = [slot.folder for slot in slots_of(self._home, ref).values()]
-        readers = [self._readers.setdefault(folder, notes.NotesReader(folder)) for folder in folders]
-        return [noted for reader in readers for noted in reader.read()]
+        return [noted for folder in self._folders(ref) for noted in self._notes_of(folder).read()]
+
+    async def count_columns(self, ref: RevisionRef, share: float) -> None:
+        """See `Target.count_columns`."""
+        for folder in self._folders(ref):
+            self._counts_of(folder)
+            self._ask(folder, notes.COUNTS, share)
+
+    async def counted(self, ref: RevisionRef) -> Counted:
+        """See `Target.counted`."""
+        found = (counted for folder in self._folders(ref) for counted in self._counts_of(folder).read())
+        return sum(found, Counted())
+
+    def _folders(self, ref: RevisionRef) -> list[Path]:
+        return [slot.folder for slot in slots_of(self._home, ref).values()]
+
+    def _ask(self, folder: Path, wish: str, share: float) -> None:
+        now = time.time()
+        notes.ask(folder, wish, share, now + _NOTES_SECONDS, now)
+
+    def _notes_of(self, folder: Path) -> notes.LinesReader[Noted]:
+        if folder not in self._readers:
+            self._readers[folder] = notes.LinesReader(folder / notes.ANSWERS_NAME, notes.noted)
+        return self._readers[folder]
+
+    def _counts_of(self, folder: Path) -> notes.LinesReader[Counted]:
+        if folder not in self._counters:
+            self._counters[folder] = notes.LinesReader(folder / notes.COUNTS_NAME, notes.counted)
+        return self._counters[folder]
 
     async def served(self, after: NotesPosition) -> ServedNotes:
         """See `Target.served`."""
@@ -255,6 +281,7 @@ class LocalTarget:
                     )
                 await asyncio.sleep(_POLL_SECONDS)
             self._readers = {folder: reader for folder, reader in self._readers.items() if folder.exists()}
+            self._counters = {folder: reader for folder, reader in self._counters.items() if folder.exists()}
             self._helped_at.pop(ref, None)
             await self._forget(ref)
 

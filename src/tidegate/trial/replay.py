@@ -157,17 +157,17 @@ def _judged(recording: Recording, policy: judge.Policy, bound: int | None = None
     Args:
         bound: the number of the bound that slow requests are counted by; None is the objective of the time.
 
-    Metrics with a threshold are not judged again: what they measured is not in a recording.
+    Metrics with a threshold and distributions are not judged again: what they measured is not in a recording.
     """
     policy = replace(policy, metrics=())
-    evidence, step, unmeasured = None, -1, idle(mirror=0)
+    evidence, step, unmeasured = None, -1, idle(mirror=0, weight=0)
     candidate, stable = Totals(), Totals()
     for written in recording.entries:
         entry = written if bound is None else _at_bound(written, bound)
         if entry["kind"] == "step":
             begun = evidence if evidence is not None else judge.begin(policy, entry["baseline"].tallies(policy))
             evidence, step = judge.begin_step(policy, begun), entry["step"]
-            candidate, stable, unmeasured = entry["candidate"], entry["stable"], idle(mirror=entry["mirror"])
+            candidate, stable, unmeasured = entry["candidate"], entry["stable"], idle(mirror=entry["mirror"], weight=0)
         elif entry["kind"] == "look" and evidence is not None:
             grown = (entry[side].since(before) for side, before in (("candidate", candidate), ("stable", stable)))
             candidate, stable = entry["candidate"], entry["stable"]

@@ -24,6 +24,10 @@ SIGNALS = ("errors", "latency", "rejections")
 DISAGREEMENT = "disagreement"
 #: What came of requests, as it is told later.
 OUTCOMES = "outcomes"
+#: Distributions, measured while candidate and stable share the users: of what is predicted, and of what is asked.
+PREDICTIONS, INPUTS = "predictions", "inputs"
+#: What is shown of predictions where the request tolerates no distance in particular.
+_SHOWN_TOLERANCE = 0.1
 #: The judge holds a candidate to less than all.
 _MOST_DISAGREEMENT = 0.999
 
@@ -61,7 +65,8 @@ def rules(request: DeploymentRequest) -> judge.Policy:
     """Return what the judge is to hold the candidate to.
 
     The arms of an A/B test divide alpha among them. Disagreement is a signal where the request limits it and has a step
-    in which it is measured; outcomes are where the request says that they will be told.
+    in which it is measured; outcomes are where the request says that they will be told. Distributions are compared of
+    one candidate and stable, so not in a test of several arms.
     """
     analysis = request.analysis
     usual = policy(
@@ -88,6 +93,7 @@ def rules(request: DeploymentRequest) -> judge.Policy:
             margin=analysis.margin.ratio,
             min_requests=analysis.min_requests,
             holds_back=analysis.outcomes.wait,
+            depends_on_inputs=True,
             verb="came to a bad outcome",
         )
         signals = (*signals, outcomes)
@@ -98,7 +104,10 @@ def rules(request: DeploymentRequest) -> judge.Policy:
     limited = tuple(_limited(metric) for metric in analysis.metrics if metric.counted is None)
     watched = ((MEMORY, analysis.resources.memory), (CPU, analysis.resources.cpu))
     resources = tuple(policy_of(name, one) for name, one in watched if one is not None)
-    return replace(usual, signals=(*judged, *counted), metrics=(*limited, *resources))
+    held = replace(usual, signals=(*judged, *counted), metrics=(*limited, *resources))
+    if request.ab_test.arms:
+        return held
+    return replace(held, shifts=(_predictions(analysis),), mix=_inputs(analysis))
 
 
 def _counted(metric: Metric, counted: Counted, analysis: Analysis) -> judge.SignalPolicy:
@@ -136,7 +145,26 @@ def comparison_rules(request: DeploymentRequest) -> judge.Policy:
     """
     held = rules(request)
     signals = tuple(signal for signal in held.signals if signal.name in (*SIGNALS, OUTCOMES))
-    return replace(held, alpha=request.analysis.alpha.ratio, signals=signals, metrics=())
+    return replace(held, alpha=request.analysis.alpha.ratio, signals=signals, metrics=(), shifts=(), mix=None)
+
+
+def _predictions(analysis: Analysis) -> judge.ShiftPolicy:
+    """Return how a change of predictions is judged: for show alone where the request does not limit it."""
+    held = analysis.predictions
+    return judge.ShiftPolicy(
+        PREDICTIONS,
+        tolerance=_SHOWN_TOLERANCE if held.tolerance is None else held.tolerance.ratio,
+        margin=held.margin.ratio,
+        min_requests=held.min_requests or analysis.min_requests,
+        weight=held.weight,
+        is_critical=held.critical,
+        is_dry_run=held.dry_run or held.tolerance is None,
+    )
+
+
+def _inputs(analysis: Analysis) -> judge.ShiftPolicy | None:
+    held = analysis.inputs
+    return judge.ShiftPolicy(INPUTS, held.tolerance.ratio, min_requests=analysis.min_requests) if held.compare else None
 
 
 def _as_set(signal: judge.SignalPolicy, settings: SignalSettings) -> judge.SignalPolicy:
@@ -158,12 +186,16 @@ def tallies(requests: int, errors: int, rejections: int, slow: int) -> dict[str,
     return {name: judge.Tally(requests, min(bad[name], requests)) for name in SIGNALS}
 
 
-def idle(*, mirror: float) -> tuple[str, ...]:
+def idle(*, mirror: float, weight: float) -> tuple[str, ...]:
     """Return the signals that are not measured in a step, so that they do not hold it back.
 
-    Answers are compared where requests are copied, and what comes of a request is due to the one who answered the user.
+    Answers are compared where requests are copied, one by one, which says more than distributions do; what comes of a
+    request is due to the one who answered the user.
 
     Args:
         mirror: percent of the requests that are copied in the step.
+        weight: percent of the requests that go to the candidate in it.
     """
-    return (OUTCOMES,) if mirror else (DISAGREEMENT,)
+    if mirror:
+        return OUTCOMES, PREDICTIONS, INPUTS
+    return (DISAGREEMENT,) if 0 < weight < 100 else (DISAGREEMENT, PREDICTIONS, INPUTS)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tidegate.controller import ranges
 from tidegate.controller.arms import compared
-from tidegate.controller.page import plots
+from tidegate.controller.page import plots, shapes
 from tidegate.controller.page.style import CSS
 from tidegate.trial.counting import Totals
 
@@ -83,6 +83,13 @@ def _plots(report: Report) -> Iterable[str]:
         if rates is not None and (signal != "rejections" or _any_rejected(report)):
             note = f"A row per step. Each interval holds at every look with {_PERCENT} %, for independent requests."
             figures.append(_figure(name, roles, rates, note))
+    for signal, shift in shapes.shifts_of(report):
+        title = f"Where {signal} lie: {shift['feature']}"
+        note = (
+            f"In the last step that compared them. Distance {100 * shift['distance']:.3g} %, chance included; the true "
+            f"one is at most {100 * shift['bound']:.3g} % at every look with 95 %."
+        )
+        figures.append(_figure(title, roles[:2], shapes.shift_plot(shift), note))
     named = [(plots.style_of(report, signal), signal) for signal in plots.signal_names(report)]
     for kind, name, note in (
         ("harm", "Evidence against the candidate", "At 100 % the candidate is taken back."),

@@ -1,19 +1,18 @@
 """What was answered, noted for whoever compares two revisions: only while they ask for it, and for their eyes alone.
 
-Who compares writes `compare.json` into the replica's folder: `{"share": 0.2, "until": SECONDS SINCE 1970}`. Until then
-the outputs of that share of the requests go to `answers.jsonl` beside it, chosen by their ids alone, so that revisions
-that get the same request note the same ones. It lapses by itself: whoever asked may be killed. The folder is the
-owner's alone and no address leads to it: what models answered is nobody else's business.
+Who compares writes a wish (`wish`) into the replica's folder, `compare.json`. While it holds, the outputs of that share
+of the requests go to `answers.jsonl` beside it, chosen by their ids alone, so that revisions that get the same request
+note the same ones. The folder is the owner's alone and no address leads to it: what models answered is nobody else's
+business.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from time import monotonic, time
+from time import time
 
 from tidegate.contract.errors import Unavailable
 from tidegate.runtime.base import Columns
@@ -21,15 +20,13 @@ from tidegate.server.exchange import Exchange
 from tidegate.server.protocols.base import Call, Identity
 from tidegate.server.recording.log import PredictionLog
 from tidegate.server.recording.sinks import JsonlSink
+from tidegate.server.recording.wish import Wish
 
 WISH_NAME = "compare.json"
 ANSWERS_NAME = "answers.jsonl"
 
 #: Of notes; older ones were read, or nobody reads.
 _FILE_BYTES, _FILES = 4 << 20, 2
-#: Between two looks for the wish.
-_LOOK_SECONDS = 0.5
-_MOST_WISH_BYTES = 4096
 
 log = logging.getLogger("tidegate.server")
 
@@ -45,9 +42,8 @@ class AnswerNotes:
     def __init__(self, folder: Path, identity: Identity, clock: Callable[[], float] = time) -> None:
         self._folder = folder
         self._identity = identity
-        self._clock = clock
+        self._wish = Wish(folder / WISH_NAME, clock)
         self._lock = threading.Lock()
-        self._looked_at = float("-inf")
         self._share = 0.0
         self._notes: PredictionLog | None = None
 
@@ -63,27 +59,12 @@ class AnswerNotes:
             self._end()
 
     def _wanted(self) -> PredictionLog | None:
-        now = monotonic()
-        if now - self._looked_at < _LOOK_SECONDS:
+        if not self._wish.is_due():
             return self._notes
         with self._lock:
-            if now - self._looked_at >= _LOOK_SECONDS:
-                self._looked_at = now
-                self._follow(self._wish())
+            if self._wish.is_due():
+                self._follow(self._wish.share())
             return self._notes
-
-    def _wish(self) -> float:
-        """Return the share that is wanted now; 0 for none."""
-        try:
-            with (self._folder / WISH_NAME).open("rb") as stream:
-                wish = json.loads(stream.read(_MOST_WISH_BYTES))
-            share, until = float(wish["share"]), float(wish["until"])
-        except FileNotFoundError:
-            return 0.0
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("%s cannot be read: %s", WISH_NAME, error)
-            return 0.0
-        return min(max(share, 0.0), 1.0) if self._clock() < until else 0.0
 
     def _follow(self, share: float) -> None:
         if share == self._share:

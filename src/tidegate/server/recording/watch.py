@@ -1,4 +1,4 @@
-"""What watches the answers of a model: its distribution and its log, on the thread that answered."""
+"""What watches the answers of a model: its distribution, its log, and who compares revisions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tidegate.runtime.base import Columns
 from tidegate.server.exchange import Exchange
 from tidegate.server.logs import RateLimit
 from tidegate.server.protocols.base import Call
+from tidegate.server.recording.columns import ColumnCounts
 from tidegate.server.recording.distribution import PredictionDistribution
 from tidegate.server.recording.log import PredictionLog
 from tidegate.server.recording.notes import AnswerNotes
@@ -20,16 +21,21 @@ class Watch:
     """Called by the data plane after answers were handed over, from several threads."""
 
     def __init__(
-        self, distribution: PredictionDistribution, prediction_log: PredictionLog | None, notes: AnswerNotes
+        self,
+        distribution: PredictionDistribution,
+        prediction_log: PredictionLog | None,
+        notes: AnswerNotes,
+        columns: ColumnCounts,
     ) -> None:
         self._distribution = distribution
         self._log = prediction_log
         self._notes = notes
+        self._columns = columns
         self._rate = RateLimit(per_second=1)
 
     def keeps(self, exchange: Exchange) -> bool:
         """Say whether the inputs of this request are needed when it was answered."""
-        return self._log is not None and self._log.takes(exchange)
+        return self._columns.takes(exchange) or (self._log is not None and self._log.takes(exchange))
 
     def counted(self, outputs: Columns) -> None:
         """Take in outputs of the model: those of one run of it, or of one request when the cache had them."""
@@ -45,6 +51,7 @@ class Watch:
                 for exchange, call, outputs in answers:
                     self._log.offer(exchange, call, outputs)
             self._notes.offer(answers)
+            self._columns.offer(answers)
         except Exception:  # noqa: BLE001 -- told by `_note`
             self._note()
 
@@ -55,5 +62,6 @@ class Watch:
 
     def close(self) -> None:
         self._notes.close()
+        self._columns.close()
         if self._log is not None:
             self._log.close()
