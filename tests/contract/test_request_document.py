@@ -61,6 +61,8 @@ def test_the_smallest_request_has_every_default() -> None:
             },
             "metrics": [],
             "resources": {"interval": "2s"},
+            "predictions": {"margin": "10%", "weight": 1.0, "critical": False, "dryRun": False},
+            "inputs": {"compare": True, "tolerance": "5%"},
             "tolerance": {"absolute": 1e-06, "relative": 0.01},
             "tolerances": {},
         },

@@ -26,7 +26,7 @@ from tidegate.gateway.base import Counts, Forced, NotesPosition, RevisionRef, Se
 from tidegate.judge import Verdict
 from tidegate.rollout import Command, Phase, Rollout
 from tidegate.store import NewEvent, RolloutRow, Store
-from tidegate.target.base import Reading, ReplicaHealth, RevisionHealth, RevisionSpec, SplitChange
+from tidegate.target.base import Counted, Reading, ReplicaHealth, RevisionHealth, RevisionSpec, SplitChange
 
 NAME = "churn"
 
@@ -83,6 +83,11 @@ class FakeTarget:
 
     async def served(self, after: NotesPosition) -> ServedNotes:
         return ServedNotes((), after)
+
+    async def count_columns(self, ref: RevisionRef, share: float) -> None: ...
+
+    async def counted(self, ref: RevisionRef) -> Counted:
+        return Counted()
 
     async def running(self) -> Sequence[RevisionRef]:
         return sorted(self.replicas)

@@ -91,7 +91,7 @@ def test_a_change_inside_the_tolerance_is_no_fail():
 
 @pytest.mark.parametrize("beside", [1, 9])
 def test_at_continuous_looks_a_shift_is_seldom_claimed_of_equal_distributions(beside):
-    """At tolerance 0, the hardest; 2 × 250 rollouts. Alpha is 1 %, so more than 8 of 250 come with probability 0.1 %."""
+    """At tolerance 0, the hardest; 2 × 250 rollouts. Alpha is 1 %, so more than 8 of 250 have probability 0.1 %."""
     claimed = sum(
         judged(usual, usual, tolerance=0.0, looks=60, beside=beside, seed=seed).outcome == "fail" for seed in range(250)
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tidegate.contract.errors import InvalidInput
 from tidegate.contract.request import parse_request
 from tidegate.trial.rules import DISAGREEMENT, comparison_rules, rules
 
@@ -50,3 +51,34 @@ def test_the_arms_of_an_ab_test_divide_alpha_and_what_is_said_of_them_together_h
     assert rules(request).alpha == pytest.approx(0.01)
     assert comparison_rules(request).alpha == pytest.approx(0.03)
     assert [signal.name for signal in comparison_rules(request).signals] == ["errors", "latency", "rejections"]
+
+
+def rules_with(**analysis):
+    return rules(parse_request({"modelArtifact": {"path": "m"}, "servingRequirements": {}, "analysis": analysis}))
+
+
+def test_predictions_are_shown_and_take_nothing_from_alpha_until_they_are_limited():
+    usual = rules_with()
+    (shown,) = usual.shifts
+    assert (shown.name, shown.is_dry_run) == ("predictions", True)
+    assert usual.mix is not None
+    assert sum(usual.alpha_of(signal) for signal in usual.signals) == pytest.approx(usual.alpha)
+    limited = rules_with(predictions={"tolerance": "10%", "critical": True})
+    judged = (*limited.signals, *limited.shifts)
+    assert sum(limited.alpha_of(held) for held in judged) == pytest.approx(limited.alpha)
+    assert limited.alpha_of(limited.signals[0]) < usual.alpha_of(usual.signals[0])
+
+
+def test_other_inputs_excuse_predictions_and_outcomes_and_nothing_else():
+    held = rules_with(outcomes={"bad": "5%", "window": "1m"}, predictions={"tolerance": "10%"})
+    assert [one.name for one in (*held.signals, *held.shifts) if one.depends_on_inputs] == ["outcomes", "predictions"]
+
+
+def test_distributions_are_of_one_candidate_and_a_test_of_several_arms_cannot_limit_them():
+    arms = [{"modelArtifact": {"path": f"{name}.onnx"}, "weight": 20} for name in "bc"]
+    test = {"deploymentStrategy": "ab-test", "abTest": {"arms": arms}}
+    document = {"modelArtifact": {"path": "m"}, "servingRequirements": {}, **test}
+    held = rules(parse_request(document))
+    assert (held.shifts, held.mix) == ((), None)
+    with pytest.raises(InvalidInput, match="no tolerance beside abTest.arms"):
+        parse_request({**document, "analysis": {"predictions": {"tolerance": "10%"}}})

@@ -79,7 +79,7 @@ def verdicts(
     Args:
         unmeasured: by signal, why it could not be measured at the last look.
     """
-    policy = rules(request)
+    policy, apart = rules(request), idle(mirror=0, weight=0)
     found = {}
     for revision in rollout.on_trial:
         if (stored := measured.arms.get(str(revision))) is not None:
@@ -89,7 +89,7 @@ def verdicts(
                 for name, seen in measured.measurements.items()
                 if name.endswith(mark(revision))
             }
-            found[revision] = judge.assess(policy, known, idle(mirror=0, weight=0), unmeasured or {}, measurements=taken)
+            found[revision] = judge.assess(policy, known, apart, unmeasured or {}, measurements=taken)
     return found
 
 

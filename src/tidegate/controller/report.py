@@ -12,6 +12,7 @@ from tidegate.controller.checking import CHECKED
 from tidegate.rollout import Phase, Rollout
 from tidegate.store import Event, RevisionRow, RolloutRow
 from tidegate.trial.counting import Totals
+from tidegate.trial.rules import INPUTS
 
 
 def build(
@@ -145,7 +146,8 @@ def promise(steps: Sequence[Mapping[str, Any]], alpha: str) -> str:
     verdict = next((step["verdict"] for step in reversed(steps) if step["verdict"]), None)
     if verdict is None or not alpha:
         return ""
-    counted = _listed([signal["signal"] for signal in verdict["signals"] if "signal" in signal])
+    # What requests are like condemns nobody.
+    counted = _listed([one["signal"] for one in verdict["signals"] if one.get("signal") not in (None, INPUTS)])
     told = (
         f"A healthy candidate is taken back with a chance of {alpha} at most over the whole rollout, for {counted} "
         "together, however often one looks."

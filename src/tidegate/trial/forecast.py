@@ -87,7 +87,8 @@ def _foreseeable(policy: judge.Policy) -> judge.Policy:
     The other signals keep the parts of alpha that they have beside it.
     """
     left = tuple(signal for signal in policy.signals if signal.name != OUTCOMES)
-    spent = sum(policy.alpha_of(held) for held in (*left, *policy.shifts) if held.fails_candidates)
+    judged: tuple[judge.SignalPolicy | judge.ShiftPolicy, ...] = (*left, *policy.shifts)
+    spent = sum(policy.alpha_of(held) for held in judged if held.fails_candidates)
     return replace(policy, signals=left, alpha=spent or policy.alpha) if len(left) < len(policy.signals) else policy
 
 
