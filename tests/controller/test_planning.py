@@ -49,6 +49,15 @@ def test_a_wider_margin_needs_fewer_requests() -> None:
     assert requests_to_pass(request(analysis={"margin": "10%"})) < requests_to_pass(request())
 
 
+def test_predictions_that_are_limited_take_more_requests_and_those_that_are_shown_none() -> None:
+    limited = {"tolerance": "5%", "margin": "5%"}
+    assert requests_to_pass(request(analysis={"predictions": {"margin": "5%"}})) == requests_to_pass(request())
+    assert requests_to_pass(request(analysis={"predictions": limited})) > 2 * requests_to_pass(request())
+    assert requests_to_pass(request(analysis={"predictions": {**limited, "dryRun": True}})) == requests_to_pass(
+        request()
+    )
+
+
 def test_a_first_revision_has_no_trial() -> None:
     plan = plan_trial(request(), None, 1)
     assert (plan.steps, plan.stable, plan.stable_replicas) == ((), None, 0)

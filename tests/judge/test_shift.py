@@ -77,6 +77,16 @@ def test_a_change_is_seen_whether_or_not_the_mean_moves(change):
     assert said.shifts[0].distance > 0.1
 
 
+@pytest.mark.parametrize(("is_dry_run", "outcome"), [(False, "fail"), (True, "warning")])
+def test_a_change_that_is_only_shown_is_no_fail(is_dry_run, outcome):
+    seen = shift.Feature.begin(("low", "high", "missing"))
+    held = ShiftPolicy("predictions", 0.1, is_dry_run=is_dry_run)
+    features = {"y": seen}
+    for _ in range(40):
+        features = shift.observe(held, features, {"y": (2, 8, 0)}, {"y": (8, 2, 0)}, alpha=ALPHA)
+    assert assess_shift(held, features, ALPHA, BETA).outcome == outcome
+
+
 def test_the_same_distribution_passes_once_there_is_enough_of_it():
     few, many = judged(usual, usual, looks=3), judged(usual, usual)
     assert few.outcome == "inconclusive"

@@ -80,5 +80,5 @@ def test_distributions_are_of_one_candidate_and_a_test_of_several_arms_cannot_li
     document = {"modelArtifact": {"path": "m"}, "servingRequirements": {}, **test}
     held = rules(parse_request(document))
     assert (held.shifts, held.mix) == ((), None)
-    with pytest.raises(InvalidInput, match="no tolerance beside abTest.arms"):
+    with pytest.raises(InvalidInput, match=r"no tolerance beside abTest\.arms"):
         parse_request({**document, "analysis": {"predictions": {"tolerance": "10%"}}})

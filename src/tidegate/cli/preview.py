@@ -119,6 +119,13 @@ def _judge(judge: Mapping[str, Any]) -> Iterator[str]:
             f"  {signal['signal']}: requests that {signal['verb']}; objective {percent(signal['objective'] * 100)}, "
             f"margin {percent(signal['margin'] * 100)}, {signal['min_requests']} requests at least"
         )
+    for shift in judge.get("shifts", ()):
+        then = "takes it back" if shift["critical"] else "a warning"
+        yield (
+            f"  {shift['signal']}: {then} when they are distributed otherwise than stable's by more than "
+            f"{percent(shift['tolerance'] * 100)}; margin {percent(shift['margin'] * 100)}, "
+            f"{shift['min_requests']} requests at least"
+        )
     for metric in judge.get("metrics", ()):
         then = "takes it back" if metric["critical"] else "a warning"
         then = "only shown" if metric["dry_run"] else then

@@ -11,6 +11,7 @@ from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.contract.serving import Batching
 from tidegate.controller.health import checks_of
 from tidegate.gateway.base import Forced, RevisionRef, Sticky
+from tidegate.judge import shift
 from tidegate.rollout import Arm, Plan, Rollout, Step
 from tidegate.store import RevisionRow
 from tidegate.target.base import Answering, RevisionSpec
@@ -21,6 +22,9 @@ from tidegate.trial.steps import trial_steps
 #: How long a candidate that carries traffic may be without a ready replica. The judge sees the failed requests long
 #: before; this is for a candidate that gets none to fail.
 UNREADY_SECONDS = 5.0
+
+#: Requests of stable for one of the candidate where the least is asked that shows distributions to be alike.
+_STABLE_PER_CANDIDATE = 100
 
 #: Name of the one challenger of an A/B test that names none.
 CANDIDATE = "candidate"
@@ -180,7 +184,14 @@ def requests_to_pass(request: DeploymentRequest) -> int:
     """Return how many requests of a step the candidate must answer, all of them well, before the judge can pass it."""
     policy = rules(request)
     unseen = judge.assess(policy, judge.begin_step(policy, judge.begin(policy, {})))
-    return max(signal.still_needed for signal in unseen.signals)
+    return max(
+        *(signal.still_needed for signal in unseen.signals),
+        *(
+            shift.requests_for_bound(held.tolerance + held.margin, 1, _STABLE_PER_CANDIDATE, policy.beta)
+            for held in policy.shifts
+            if not held.is_dry_run
+        ),
+    )
 
 
 def too_short_steps(request: DeploymentRequest) -> tuple[str, ...]:

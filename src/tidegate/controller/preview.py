@@ -172,6 +172,17 @@ def _judge(request: DeploymentRequest) -> dict[str, Any]:
             }
             for signal in policy.signals
         ],
+        "shifts": [
+            {
+                "signal": held.name,
+                "tolerance": held.tolerance,
+                "margin": held.margin,
+                "min_requests": held.min_requests,
+                "critical": held.is_critical,
+            }
+            for held in policy.shifts
+            if not held.is_dry_run
+        ],
         "metrics": [
             {
                 "metric": metric.name,

@@ -15,6 +15,7 @@ def assess_shift(held: ShiftPolicy, features: shift.Features, alpha: float, beta
     """Return what is known of a change of distributions.
 
     A fail says that some feature's distance is above the tolerance, a pass that each one's is below tolerance + margin.
+    Where it is shown alone, a distance above the tolerance is a warning: it may well be what is wanted.
 
     Args:
         features: empty before there are bins to count in.
@@ -34,6 +35,8 @@ def assess_shift(held: ShiftPolicy, features: shift.Features, alpha: float, beta
         found = whole if not seen or whole[0].distance > found[0].distance else found
     elif found and widest <= limit and seen >= held.min_requests:
         outcome = "pass"
+    if outcome == "fail" and held.is_dry_run:
+        outcome = "warning"
     needed = 0
     if outcome == "inconclusive" and seen:
         stable = min(sum(one.stable) for one in found)

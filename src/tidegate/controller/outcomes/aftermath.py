@@ -118,4 +118,5 @@ def _verdict(
         return None
     pairs = ({OUTCOMES: grown.get(number, Tally())} for number in (tried, stable))
     known = judge.observe(policy, judge.Evidence.from_storage(dict(stored)), *pairs)
-    return next(one for one in judge.assess(policy, known).signals if one.signal == OUTCOMES)
+    said = judge.assess(policy, known, distributions=measured.distributions)
+    return next(one for one in said.signals if one.signal == OUTCOMES)
