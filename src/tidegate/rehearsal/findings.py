@@ -154,13 +154,7 @@ def signals_of(report: Mapping[str, Any]) -> tuple[str, ...]:
     verdict = (decided or {}).get("data", {}).get("verdict")
     # The engine quotes the verdict that it acts on; replicas that die or stay away come before it.
     if verdict is not None and verdict["outcome"] == "fail" and verdict["reason"] in decided["message"]:  # type: ignore[index]
-        # What is only shown may have failed as well; the verdict's reason leaves it out.
-        return tuple(
-            signal["signal"]
-            for signal in verdict["signals"]
-            if signal["outcome"] == "fail"
-            and signal["reason"].removeprefix(f"{signal['signal']}: ") in verdict["reason"]
-        )
+        return tuple(signal["signal"] for signal in verdict["signals"] if signal["outcome"] == "fail")
     if decided is not None and decided["message"].startswith("the critical check "):
         return (HEALTH,)
     return (DEATHS,) if any(event["kind"] == "replica_died" for event in report["events"]) else (READINESS,)
