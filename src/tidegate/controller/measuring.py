@@ -171,7 +171,7 @@ class MetricSource:
             if one.name in counting
         }
         unmeasured = {name: why for name, why in lost.items() if why is not None}
-        return Found(pairs, unmeasured, measurements, memory.for_storage())
+        return Found(pairs, unmeasured, measurements, memory=memory.for_storage())
 
     def _stop(self) -> None:
         for running in self._running.values():
