@@ -87,14 +87,20 @@ def test_a_test_of_several_challengers_is_rehearsed_with_one_that_has_the_weight
     assert "one challenger" in script.left_out(original)[0]
 
 
-def test_wrong_answers_are_seen_by_golden_requests_or_a_limited_shadow_and_by_nothing_else() -> None:
+def test_wrong_answers_are_seen_where_answers_or_their_distribution_are_held_to_stable_and_nowhere_else() -> None:
     limited = {"disagreement": "1%"}
     shadowed = {"steps": [{"shadow": 20}, 100]}
     assert script.sees_wrong_answers(request(gates={"golden": "/g.json"}))
     assert script.sees_wrong_answers(request(**shadowed, analysis=limited))
     assert script.sees_wrong_answers(request(healthChecks={"readiness": {"golden": "/g.json"}}))
+    held = {"tolerance": "10%", "critical": True}
+    assert script.sees_wrong_answers(request(steps=[25, 100], analysis={"predictions": held}))
     blind = [
         request(),
+        request(steps=[25, 100], analysis={"predictions": {**held, "critical": False}}),
+        request(steps=[25, 100], analysis={"predictions": {**held, "dryRun": True}}),
+        request(steps=[25, 100], analysis={"predictions": {"critical": True}}),
+        request(steps=[100], analysis={"predictions": held}),
         request(**shadowed),
         request(analysis=limited),
         request(healthChecks={"custom": [{"name": "told", "golden": "/g.json", "affects": "nothing"}]}),
@@ -106,6 +112,7 @@ def test_wrong_answers_are_seen_by_golden_requests_or_a_limited_shadow_and_by_no
         advice = script.blind_spots(one, list(FaultKind))[FaultKind.WRONG_ANSWERS]
         assert "golden" in advice[0]
         assert "shadow" in advice[1]
+        assert "analysis.predictions" in advice[2]
     assert script.blind_spots(request(), [FaultKind.ERRORS]) == {}
 
 

@@ -111,16 +111,29 @@ def blind_spots(request: DeploymentRequest, kinds: Sequence[FaultKind]) -> dict[
         found[FaultKind.WRONG_ANSWERS] = (
             f"golden requests: tidegate golden record {request.name}, then gates.golden (--golden)",
             "a shadow step before the first weight, with a limit: steps: [{shadow: 20}, …], analysis.disagreement: 1%",
+            "where predictions must not change: analysis.predictions: {tolerance: 10%, critical: true}",
         )
     return found
 
 
 def sees_wrong_answers(request: DeploymentRequest) -> bool:
     """Say whether the request holds the candidate to its answers, before or during the steps."""
-    is_compared = any(step.shadow is not None for step in request.trial) and request.analysis.disagreement is not None
+    has_checks = any(map(_asks_golden, request.health_checks.every().values()))
+    return has_checks or request.gates.golden is not None or _compares(request) or _limits_shifts(request)
+
+
+def _compares(request: DeploymentRequest) -> bool:
+    """Say whether answers to copied requests are held to stable's."""
     signal = request.analysis.signals.disagreement
-    counts = is_compared and signal.critical and not signal.dry_run
-    return counts or request.gates.golden is not None or any(map(_asks_golden, request.health_checks.every().values()))
+    is_limited = request.analysis.disagreement is not None and signal.critical and not signal.dry_run
+    return is_limited and any(step.shadow is not None for step in request.trial)
+
+
+def _limits_shifts(request: DeploymentRequest) -> bool:
+    """Say whether the distribution of predictions is held to stable's, while both serve."""
+    held = request.analysis.predictions
+    is_limited = held.tolerance is not None and held.critical and not held.dry_run
+    return is_limited and any(step.weight is not None and 0 < step.weight < 100 for step in request.trial)
 
 
 def _asks_golden(check: HealthCheck) -> bool:
