@@ -16,11 +16,13 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
+import uvloop
 
 from examples.flights.load import Plan, Record, generate, read_records, schedule
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-tidegate-revision: 7\r\n\r\n{}"
 Handler = Callable[[bytes], Awaitable[bytes]]
+Loop = Callable[[], asyncio.AbstractEventLoop]
 
 
 @asynccontextmanager
@@ -49,7 +51,9 @@ async def serving(answer: Handler) -> AsyncIterator[str]:
         server.close()
 
 
-def run(answer: Handler, bodies: tuple[bytes, ...] = (b"{}",), **plan: object) -> list[Record]:
+def run(
+    answer: Handler, bodies: tuple[bytes, ...] = (b"{}",), loop: Loop = asyncio.new_event_loop, **plan: object
+) -> list[Record]:
     """Run the generator against `answer` and return its records in the order of the schedule."""
 
     async def go() -> tuple[int, bytes]:
@@ -58,7 +62,8 @@ def run(answer: Handler, bodies: tuple[bytes, ...] = (b"{}",), **plan: object) -
             sent = await generate(Plan(url=url, **plan), bodies, out, asyncio.Event())  # type: ignore[arg-type]
         return sent, out.getvalue()
 
-    sent, written = asyncio.run(go())
+    with asyncio.Runner(loop_factory=loop) as runner:
+        sent, written = runner.run(go())
     records = [Record(**orjson.loads(line)) for line in written.splitlines()]
     assert len(records) == sent
     return sorted(records, key=lambda record: record.number)
@@ -66,6 +71,11 @@ def run(answer: Handler, bodies: tuple[bytes, ...] = (b"{}",), **plan: object) -
 
 async def at_once(body: bytes) -> bytes:
     return OK
+
+
+def test_latencies_are_finer_than_the_milliseconds_of_the_loop_that_the_command_runs_on() -> None:
+    records = run(at_once, loop=uvloop.new_event_loop, rate=200, seconds=0.2, arrivals="constant")
+    assert any(abs(record.latency_ms - round(record.latency_ms)) > 0.01 for record in records)
 
 
 def test_a_constant_schedule_sends_rate_times_seconds() -> None:
