@@ -31,6 +31,8 @@ def test_each_is_told_of_the_moments_it_asked_for() -> None:
     ]
     assert told("rolled_back", notifications=asked) == [("all", "rolled-back"), ("bad", "rolled-back")]
     assert told("held", notifications=asked) == told("paused", notifications=asked) == [("all", "waiting")]
+    assert told("arm_out", notifications=asked) == [("all", "arm-out")]
+    assert told("harm_after_end", notifications=asked) == [("all", "harm-after-end")]
     assert told("baseline", notifications=asked) == []
 
 

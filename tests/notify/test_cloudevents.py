@@ -55,3 +55,10 @@ def test_a_message_says_what_and_why_and_what_to_type() -> None:
     assert "tidegate promote churn" in body
     assert "tidegate report 7" in body
     assert tone == "warning"
+
+
+def test_harm_that_shows_after_the_end_says_how_to_return() -> None:
+    title, body, tone = message({**EVENT, "kind": "harm_after_end", "revision": None}, "harm-after-end")
+    assert title == "churn: outcomes show harm after the rollout's end"
+    assert "tidegate rollback churn" in body
+    assert tone == "failure"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePath, PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, Strict, field_validator, model_validator
@@ -17,8 +17,10 @@ from tidegate.contract.documents import Document
 from tidegate.contract.problems import problem
 from tidegate.contract.quantities import Duration, between
 
-Moment = Literal["started", "step", "waiting", "failed", "rolled-back", "aborted", "promoted"]
-MOMENTS: tuple[Moment, ...] = ("started", "step", "waiting", "failed", "rolled-back", "aborted", "promoted")
+Moment = Literal[
+    "started", "step", "waiting", "arm-out", "failed", "rolled-back", "aborted", "promoted", "harm-after-end"
+]
+MOMENTS: tuple[Moment, ...] = get_args(Moment)
 
 HookType = Literal[
     "confirm-rollout",
@@ -175,8 +177,9 @@ class Notification(Receiver):
     `tidegate[notify]` is installed."""
 
     when: Annotated[tuple[Moment, ...], Field(min_length=1)] = MOMENTS
-    """At which moments. `waiting`: it is paused for a person, or a hook holds it. `failed`: a first revision never got
-    ready."""
+    """At which moments. `waiting`: it is paused for a person, or a hook holds it. `arm-out`: an arm
+    of an A/B test was taken back, and others go on. `failed`: a first revision never got ready. `harm-after-end`:
+    outcomes that were told later show harm of a revision whose rollout has ended."""
 
     @field_validator("when")
     @classmethod

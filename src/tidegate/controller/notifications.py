@@ -18,10 +18,12 @@ MOMENTS: Mapping[str, str] = {
     "analyzing": "step",
     "paused": "waiting",
     "held": "waiting",
+    "arm_out": "arm-out",
     "failed": "failed",
     "rolled_back": "rolled-back",
     "aborted": "aborted",
     "promoted": "promoted",
+    "harm_after_end": "harm-after-end",
 }
 _ENDS = frozenset({"failed", "rolled_back", "aborted", "promoted"})
 

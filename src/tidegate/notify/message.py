@@ -11,10 +11,12 @@ _TITLES: Mapping[str, tuple[str, Tone]] = {
     "started": ("rollout of revision {revision} started", "info"),
     "step": ("{weight} % of requests go to revision {revision}", "info"),
     "waiting": ("rollout of revision {revision} waits", "warning"),
+    "arm-out": ("revision {revision} is out of the A/B test", "warning"),
     "failed": ("revision {revision} failed", "failure"),
     "rolled-back": ("revision {revision} was rolled back", "failure"),
     "aborted": ("rollout of revision {revision} was aborted", "warning"),
     "promoted": ("revision {revision} was promoted", "success"),
+    "harm-after-end": ("outcomes show harm after the rollout's end", "failure"),
     "test": ("a test of this notification", "info"),
 }
 
@@ -27,6 +29,8 @@ def message(event: Mapping[str, Any], moment: str) -> tuple[str, str, Tone]:
     lines = [str(event["message"])]
     if moment == "waiting":
         lines.append(f"Decide with: tidegate promote {name}, tidegate resume {name} or tidegate abort {name}")
+    if moment == "harm-after-end":
+        lines.append(f"Where that revision serves, return with: tidegate rollback {name}")
     if rollout is not None:
         lines.append(f"Details: tidegate report {rollout}")
     return f"{name}: {title.format(**facts)}", "\n".join(lines), tone
