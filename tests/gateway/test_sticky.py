@@ -44,6 +44,14 @@ def split(endpoints: Endpoints, weight: float, sticky: Sticky) -> Snapshot:
     return Snapshot(endpoints, {"churn": {1: 100 - weight, 2: weight}}, {"churn": 5.0}, sticky={"churn": sticky})
 
 
+async def all_healthy(gateway: EnvoyGateway, endpoints: Endpoints) -> None:
+    """Wait until an Envoy that was only just started has found every replica well; before that it answers 503."""
+    asked = {ref: frozenset(replicas) for ref, replicas in endpoints.items()}
+    async with asyncio.timeout(30):
+        while dict(await gateway.healthy()) != asked:  # noqa: ASYNC110 (Envoy tells nobody)
+            await asyncio.sleep(0.01)
+
+
 async def assigned(gateway: EnvoyGateway, users: int) -> list[int]:
     """Return the revision that each of the users gets, asked over a few kept connections."""
     found = [0] * users
@@ -167,6 +175,7 @@ def test_users_stay_where_they_are_when_the_gateway_is_started_anew(
             opened = EnvoyGateway(tmp_path, port=0)
             await opened.ensure_running()
             await opened.apply(split(endpoints, 40, Sticky(header="x-user-id")))
+            await all_healthy(opened, endpoints)
             seen.append(await assigned(opened, 500))
             await opened.stop()
         return seen[0], seen[1]
