@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.controller.test_reconciling import request_of
-from tidegate.controller.health import checks_of, critical_failure, happened, said, unwell
+from tidegate.controller.health import checks_of, critical_failure, failing, happened, said, unwell
 from tidegate.health.base import Affects, Check, CommandProbe, GoldenProbe, HttpProbe, PythonProbe
 from tidegate.target.base import CheckHealth, ReplicaHealth, RevisionHealth
 
@@ -29,6 +29,12 @@ def health(*passing: bool | None, affects: Affects = "readiness", critical: bool
             for index, passing in enumerate(passing)
         )
     )
+
+
+def test_replicas_that_a_check_finds_unwell_are_counted_by_check() -> None:
+    assert failing(health(True, False, None, False)) == {"smoke": 2}
+    assert failing(health(True, None)) == {"smoke": 0}
+    assert failing(RevisionHealth(())) == {}
 
 
 def test_a_request_without_checks_asks_for_none() -> None:

@@ -38,6 +38,7 @@ CANDIDATE = RevisionMetrics(
     wanted=2,
     ready=1,
     restarts=3,
+    failing={"readiness": 1, "warm": 0},
 )
 
 CHURN = DeploymentMetrics(

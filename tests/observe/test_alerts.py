@@ -28,6 +28,7 @@ WANTED = 'tidegate_replicas{deployment="churn",revision="1",state="wanted"}'
 READY = 'tidegate_replicas{deployment="churn",revision="1",state="ready"}'
 WEIGHT = 'tidegate_traffic_weight_percent{deployment="churn",revision="1"}'
 RESTARTS = 'tidegate_replica_restarts_total{deployment="churn",revision="1"}'
+CHECK = 'tidegate_checks_failing{deployment="churn",revision="1",check="warm"}'
 PAUSED = 'tidegate_rollout_phase{deployment="churn",phase="paused"}'
 TAKEN_BACK = 'tidegate_rollouts_total{deployment="churn",outcome="rolled_back"}'
 UP = "tidegate_gateway_up"
@@ -144,6 +145,13 @@ def test_replicas_that_keep_dying_make_a_ticket(promtool: Promtool, tmp_path: Pa
         ("TidegateReplicaRestarts", "ticket")
     }
     assert firing(promtool, tmp_path, {RESTARTS: "0x100 1x19"}, 108) == set()
+
+
+def test_a_check_that_goes_on_failing_makes_a_ticket(promtool: Promtool, tmp_path: Path) -> None:
+    failing = {CHECK: "0x60 1x60"}
+    assert firing(promtool, tmp_path, failing, 62) == set()
+    assert firing(promtool, tmp_path, failing, 70) == {("TidegateCheckFailing", "ticket")}
+    assert firing(promtool, tmp_path, {CHECK: "0x60 1x3 0x60"}, 70) == set()
 
 
 def test_a_rollout_that_waits_for_a_person_makes_a_ticket_after_half_an_hour(

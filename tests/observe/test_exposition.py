@@ -73,6 +73,11 @@ def test_one_phase_is_current_and_every_outcome_is_counted() -> None:
     assert [value("tidegate_rollouts_total", outcome=outcome) for outcome in OUTCOMES] == [2, 0, 0, 0]
 
 
+def test_a_check_that_nothing_fails_counts_zero_so_that_an_alert_can_end() -> None:
+    failing = {name: value("tidegate_checks_failing", revision="2", check=name) for name in ("readiness", "warm")}
+    assert failing == {"readiness": 1, "warm": 0}
+
+
 def test_what_is_not_known_is_absent() -> None:
     assert value("tidegate_traffic_observed_percent", revision="1") == 94.8
     assert value("tidegate_traffic_observed_percent", revision="2") is None

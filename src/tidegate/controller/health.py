@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 
@@ -74,6 +75,13 @@ def said(health: RevisionHealth) -> dict[tuple[int, str], bool]:
         for check in replica.checks
         if check.passing is not None
     }
+
+
+def failing(health: RevisionHealth) -> dict[str, int]:
+    """Return of how many replicas each check says that they are not well; a check that nothing fails counts zero."""
+    replicas = Counter({check.name: 0 for replica in health.replicas for check in replica.checks})
+    replicas.update(name for (_, name), passes in said(health).items() if not passes)
+    return dict(replicas)
 
 
 def happened(number: int, health: RevisionHealth, known: Known) -> list[NewEvent]:

@@ -9,6 +9,7 @@ import logging
 
 from tidegate import __version__
 from tidegate.contract.errors import TidegateError
+from tidegate.controller import health as wellness
 from tidegate.controller import planning
 from tidegate.controller.evidence import Measured
 from tidegate.controller.reconcile import Seen
@@ -85,6 +86,7 @@ def _revisions(
                 wanted=len(health.replicas) if health is not None else 0,
                 ready=health.ready if health is not None else 0,
                 restarts=health.restarts if health is not None else 0,
+                failing=wellness.failing(health) if health is not None else {},
             )
         )
     return filled

@@ -14,6 +14,7 @@ import yaml
 
 from tidegate.contract.request import ServingRequirements
 from tidegate.observe.catalogue import (
+    CHECKS_FAILING,
     GATEWAY_UP,
     REPLICA_RESTARTS,
     REPLICAS,
@@ -168,6 +169,7 @@ def _replicas(deployment: str) -> tuple[AlertRule, ...]:
     ready = f'{REPLICAS.name}{{deployment="{deployment}",state="ready"}}'
     weight = f'{TRAFFIC_WEIGHT.name}{{deployment="{deployment}"}}'
     restarts = f'{REPLICA_RESTARTS.name}{{deployment="{deployment}"}}'
+    failing = f'{CHECKS_FAILING.name}{{deployment="{deployment}"}}'
     return (
         AlertRule(
             name="TidegateNoReadyReplica",
@@ -190,6 +192,17 @@ def _replicas(deployment: str) -> tuple[AlertRule, ...]:
                 f"`tidegate logs {deployment} --revision {{{{ $labels.revision }}}}` ends with the last words of the "
                 f"replica; without any it was probably killed for want of memory."
             ),
+        ),
+        AlertRule(
+            name="TidegateCheckFailing",
+            expression=f"{failing} > 0",
+            hold="5m",
+            severity="ticket",
+            summary=(
+                f"the check {{{{ $labels.check }}}} fails on {{{{ $value }}}} replicas of revision "
+                f"{{{{ $labels.revision }}}} of {deployment}"
+            ),
+            runbook=(f"`tidegate status {deployment}` has its last words, `tidegate history {deployment}` since when."),
         ),
     )
 

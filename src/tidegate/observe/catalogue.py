@@ -100,6 +100,13 @@ REPLICA_RESTARTS = Metric(
     "Deaths of replicas that nobody asked for.",
     ("deployment", "revision"),
 )
+CHECKS_FAILING = Metric(
+    "tidegate_checks_failing",
+    "gauge",
+    "replicas",
+    "Replicas of which a health check that the request asks for says that they are not well.",
+    ("deployment", "revision", "check"),
+)
 ROLLOUT_PHASE = Metric(
     "tidegate_rollout_phase",
     "gauge",
@@ -152,6 +159,7 @@ CATALOGUE: tuple[Metric, ...] = (
     TRAFFIC_OBSERVED,
     REPLICAS,
     REPLICA_RESTARTS,
+    CHECKS_FAILING,
     ROLLOUT_PHASE,
     ROLLOUTS,
     OBJECTIVE_LATENCY,

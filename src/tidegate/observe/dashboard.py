@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.observe.catalogue import (
+    CHECKS_FAILING,
     GATEWAY_UP,
     JUDGE_HARM,
     OBJECTIVE_AVAILABILITY,
@@ -125,6 +126,12 @@ def panels(deployment: str) -> tuple[Panel, ...]:
             "Deaths of replicas that nobody asked for, over 15 minutes.",
             "none",
             ((f"increase({REPLICA_RESTARTS.name}{{{own}}}[15m])", "revision {{revision}}"),),
+        ),
+        Panel(
+            "Health checks that fail",
+            "Replicas of which a health check that the request asks for says that they are not well.",
+            "none",
+            ((f"{CHECKS_FAILING.name}{{{own}}}", "revision {{revision}}: {{check}}"),),
         ),
         Panel(
             "Gateway",

@@ -58,6 +58,7 @@ class RevisionMetrics:
         weight_percent: share of the traffic asked for.
         observed_percent: share of the traffic seen; None when there was none or it is not known.
         restarts: deaths of replicas that nobody asked for, over the revision's life.
+        failing: by health check that the request asks for, replicas of which it says that they are not well.
     """
 
     revision: int
@@ -67,6 +68,7 @@ class RevisionMetrics:
     wanted: int
     ready: int
     restarts: int
+    failing: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,8 @@ def _revision_samples(deployment: str, revision: RevisionMetrics) -> Iterator[tu
     yield names.REPLICAS, [*labels, "wanted"], revision.wanted
     yield names.REPLICAS, [*labels, "ready"], revision.ready
     yield names.REPLICA_RESTARTS, labels, revision.restarts
+    for check, replicas in revision.failing.items():
+        yield names.CHECKS_FAILING, [*labels, check], replicas
     if revision.requests is not None:
         for code_class in names.CODE_CLASSES:
             yield names.REQUESTS, [*labels, code_class], revision.requests.by_code_class.get(code_class, 0)
