@@ -62,6 +62,17 @@ def test_where_a_short_baseline_decides_no_median_is_told_but_from_when_to_when(
     assert all(worse.between is None and worse.seconds is not None for worse in beside)
 
 
+def test_requests_that_neither_answers_show_nothing(usual):
+    """With a tenth of the candidate and a tenth of stable, harm shows later than beside all the rest of stable."""
+    shared = forecast(setting(stages=(Stage(0.1, 120.0, elsewhere=0.8),)))
+    two, _, ten = shared.steps[0].signals[0].regressions
+    beside = usual.steps[0].signals[0].regressions
+    assert two.seconds > beside[0].seconds
+    assert ten.seconds >= beside[2].seconds
+    with pytest.raises(ValueError, match="shares out all requests once"):
+        Stage(0.5, 60.0, elsewhere=0.6)
+
+
 def test_the_same_setting_gives_the_same_forecast(usual):
     assert forecast(setting()) == usual
 

@@ -9,6 +9,9 @@ import pytest
 from tidegate.contract.errors import InvalidInput
 from tidegate.trial.forecast import forecast, parsed_baseline_rates
 
+#: Of two challengers, in percent.
+SHARES = {"b": 20, "c": 10}
+
 
 def request(**changes):
     usual = {"modelArtifact": {"path": "/models/churn.skops"}, "servingRequirements": {"availability": "99%"}}
@@ -122,6 +125,17 @@ def test_a_rolling_exchange_is_seen_at_each_of_its_weights():
     told = told_of(steps=None, deploymentStrategy="rolling", infrastructure=replicas, rolling={"hold": "1m"})
     assert [step["share"] for step in told["steps"]] == [0.25, 0.5, 0.75, 1.0]
     assert {step["until"] for step in told["steps"]} == {"time"}
+
+
+def test_each_arm_of_an_ab_test_is_foretold_with_its_own_share_and_its_part_of_alpha():
+    arms = [{"name": name, "modelArtifact": {"path": f"/m/{name}"}, "weight": share} for name, share in SHARES.items()]
+    told = told_of(steps=None, deploymentStrategy="ab-test", abTest={"arms": arms})
+    alone = told_of(steps=None, deploymentStrategy="ab-test", abTest={"weight": 30})
+    assert [(step["arm"], step["share"]) for step in told["steps"]] == [("b", 0.2), ("c", 0.1)]
+    five_times = [step["signals"][0]["regressions"][1]["seconds"] for step in (*alone["steps"], *told["steps"])]
+    assert five_times == sorted(five_times)
+    assert "arm" not in alone["steps"][0]
+    assert (told["waits"], told["rollouts"]) == (1.0, [])
 
 
 def test_an_ab_test_has_no_end_of_its_own():

@@ -66,6 +66,8 @@ def _steps(told: Mapping[str, Any], *, boxed: bool) -> Table:
 
 def _stage(step: Mapping[str, Any]) -> str:
     what = f"{100 * step['mirror']:g} % copied" if step["mirror"] else f"{100 * step['share']:g} %"
+    if "arm" in step:
+        return f"{step['arm']}: {what}"
     if step["until"] == "person":
         return f"{what} until a person says so"
     return f"{what} {'held' if step['until'] == 'time' else 'for'} {duration(step['seconds'])}"

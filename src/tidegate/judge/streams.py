@@ -68,22 +68,31 @@ class Stage:
             person ends it.
         until: what ends it well. Harm takes the candidate back in every one.
         mirror: share of the requests that are copied to a candidate that answers none, whose answers nobody gets.
+        elsewhere: share of the requests that neither of the two answers: those of an A/B test's other arms.
     """
 
     share: float
     seconds: float
     until: Until = "pass"
     mirror: float = 0.0
+    elsewhere: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.share <= 1.0 or not 0.0 <= self.mirror <= 1.0 or (self.share and self.mirror):
             raise ValueError(f"a stage needs a share or a mirror from 0 to 1, got {self.share} and {self.mirror}")
+        if not 0.0 <= self.elsewhere <= 1.0 - self.share:
+            raise ValueError(f"a stage shares out all requests once, got {self.share} and {self.elsewhere} elsewhere")
         if not self.seconds > 0.0 and self.until != "person":
             raise ValueError(f"a stage needs seconds > 0, got {self.seconds}")
 
     @property
     def has_requests(self) -> bool:
         return self.share > 0.0 or self.mirror > 0.0
+
+    @property
+    def stable_share(self) -> float:
+        """Share of the requests that stable answers."""
+        return 1.0 - self.share - self.elsewhere
 
     @property
     def in_rollout(self) -> float:
@@ -274,7 +283,7 @@ class Simulation:
         """Take a look; all signals and rates of a stream share the requests, and copies are answered by both."""
         shape = known.shape
         tried = np.where(self._measured(stage), self._requests(seconds, stage.share or stage.mirror, shape), 0)
-        beside = np.where(self._traffic.only_copied, tried, self._requests(seconds, 1.0 - stage.share, shape))
+        beside = np.where(self._traffic.only_copied, tried, self._requests(seconds, stage.stable_share, shape))
         candidate, stable = self._answered(tried, _by_stream(rates)), self._answered(beside, self._traffic.stable_rates)
         merged = max(1, round(seconds / self._traffic.look_seconds))
         return crowd.observe(self._terms, known, candidate, stable, active, safety=safety, merged=merged)

@@ -44,6 +44,7 @@ def forecast(
     rate = Throughput.parse(traffic, field="traffic") if traffic is not None else parsed.serving_requirements.throughput
     policy = _foreseeable(rules(parsed))
     engine = trial_steps(parsed, parsed.infrastructure.resources.replicas)
+    arms = [arm for arm in parsed.ab_test.arms if arm.weight] if parsed.deployment_strategy == "ab-test" else []
     setting = Setting(
         policy=policy,
         stages=_stages(parsed, engine),
@@ -54,7 +55,10 @@ def forecast(
         when_undecided=parsed.analysis.on_inconclusive,
         only_copied=frozenset({DISAGREEMENT}),
     )
-    told = foresee(setting)
+    told = _of_arms(setting, [arm.weight / 100 for arm in arms]) if arms else foresee(setting)
+    document = _plain(asdict(told if parsed.deployment_strategy != "ab-test" else _endless(told)))
+    for step, arm in zip(document["steps"], arms, strict=False):
+        step["arm"] = arm.name
     return {
         "name": parsed.name,
         "settings": {
@@ -69,7 +73,7 @@ def forecast(
         "without_requests": [_told(step) for step in engine if not (step.weight or step.mirror)],
         "waits_for_person": any(step.until == "person" for step in engine),
         "strategy": parsed.deployment_strategy,
-        **_plain(asdict(told if parsed.deployment_strategy != "ab-test" else _endless(told))),
+        **document,
         "suggestions": list(suggestions(parsed, told)),
     }
 
@@ -109,6 +113,19 @@ def _stages(request: DeploymentRequest, engine: Sequence[Step]) -> tuple[Stage, 
         Stage(step.weight / 100, max(step.duration_seconds, _SHORTEST), step.until, step.mirror / 100)
         for step in engine
     )
+
+
+def _of_arms(setting: Setting, weights: Sequence[float]) -> Forecast:
+    """Return what is foretold of an A/B test of several challengers, with a step for each: all of them begin at once.
+
+    Each is compared with stable as if it were alone, with its part of alpha, which the policy has already.
+    """
+    all_of_them = sum(weights)
+    each = [
+        foresee(replace(setting, stages=(Stage(weight, 0.0, "person", elsewhere=max(0.0, all_of_them - weight)),)))
+        for weight in weights
+    ]
+    return replace(each[0], steps=tuple(step for told in each for step in told.steps))
 
 
 def _endless(told: Forecast) -> Forecast:
