@@ -156,6 +156,15 @@ def test_without_stable_beside_it_a_candidate_worse_than_stable_before_fails(rol
     assert verdict.outcome == "fail"
 
 
+@pytest.mark.parametrize("first", [1, 10, 40])
+def test_a_late_request_of_stable_holds_up_no_step_that_gives_it_none(rollout, first):
+    watched = rollout(baseline=(3_000, 3))
+    watched.look((first, 0), (1, 0))
+    assert watched.looks([((5, 0), (0, 0))] * 80).outcome == "pass"
+    turned = watched.looks([((5, 5), (0, 0))] * 20)
+    assert turned.outcome == "fail"
+
+
 def test_a_lull_of_stable_in_the_split_is_not_taken_for_its_absence(rollout):
     """Candidate at 90 %: most single looks show no request of stable, and yet every comparison has one."""
     watched = rollout(baseline=(3_000, 3))

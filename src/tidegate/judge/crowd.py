@@ -232,8 +232,10 @@ def observe(
 
 def _is_alone(seen: Crowd) -> Flags:
     tried, beside = seen.step_candidate.requests, seen.step_stable.requests
+    settled = np.maximum(tried - seen.open_candidate.requests, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        needed = np.maximum(looks.ALONE_REQUESTS, looks.ALONE_SURPRISE / np.log1p(beside / np.maximum(tried, 1)))
+        surprising = looks.ALONE_SURPRISE / np.log1p(beside / settled)
+    needed = np.minimum(np.maximum(looks.ALONE_REQUESTS, surprising), looks.MOST_ALONE_REQUESTS)
     return np.where(beside == 0, tried >= looks.ALONE_REQUESTS, seen.open_candidate.requests >= needed)
 
 

@@ -24,9 +24,11 @@ KNOWN_STABLE = 5
 #: A block with both revisions in it waits for this many requests: splitting finer loses a fifth of the evidence.
 BLOCK_REQUESTS = 8
 #: A candidate without stable beside it waits for this many, then for as many as make it unlikely (1 in 20) that
-#: stable was just unlucky in the split.
+#: stable was just unlucky in the split: `MOST_ALONE_REQUESTS` for a stable with 5 % of them. One with less, or of which
+#: a request came late into a step that gives it none, is not waited for.
 ALONE_REQUESTS = 8
 ALONE_SURPRISE = 3.0
+MOST_ALONE_REQUESTS = 60
 #: Stable requests beyond this without any of the candidate are learnt from, and not compared with later ones.
 STALE_REQUESTS = 10_000
 
@@ -146,8 +148,9 @@ def _is_alone(seen: SignalEvidence) -> bool:
     """Tell from counts of requests alone whether stable's silence in the open block means that it serves nothing."""
     if seen.step_stable.requests == 0:
         return seen.step_candidate.requests >= ALONE_REQUESTS
-    odds = seen.step_stable.requests / seen.step_candidate.requests
-    return seen.open_candidate.requests >= max(ALONE_REQUESTS, ALONE_SURPRISE / math.log1p(odds))
+    settled = seen.step_candidate.requests - seen.open_candidate.requests
+    surprising = ALONE_SURPRISE / math.log1p(seen.step_stable.requests / max(settled, 1))
+    return seen.open_candidate.requests >= min(max(ALONE_REQUESTS, surprising), MOST_ALONE_REQUESTS)
 
 
 def _settled(policy: Policy, signal: SignalPolicy, seen: SignalEvidence, *, alone: bool) -> SignalEvidence:

@@ -21,8 +21,8 @@ from tidegate.judge.crowd_bets import Flags, Floats, Tallies
 
 Until = Literal["pass", "time", "person"]
 
-#: Rollouts that are simulated: a median of so many strays by 5 %, a share by 3 points.
-STREAMS = 200
+#: Rollouts that are simulated: a median of so many strays by some per cent, a share by 2 points.
+STREAMS = 500
 #: What has not been seen after this is said never to be.
 LONGEST_SECONDS = 7 * 86_400.0
 #: Looks grow rarer as time goes by, and a time found is this share of itself too long at most.
