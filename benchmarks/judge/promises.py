@@ -286,8 +286,10 @@ def as_markdown(report: dict[str, Any]) -> str:
     """Return the page under benchmarks/results."""
     kind, runs = report["machine"], report["healthy"][0]["runs"]
     rates = sorted({row["requests_per_second"] for row in report["healthy"]})
+    seconds = report["seconds"]
+    took = f"{seconds:.0f} s" if seconds is not None else "its cells one by one (each has a seed of its own),"
     made = (
-        f"`{report['command']}`, seed {SEED}, {report['seconds']:.0f} s on {kind['cpus']} CPUs ({kind['system']}), "
+        f"`{report['command']}`, seed {SEED}, {took} on {kind['cpus']} CPUs ({kind['system']}), "
         f"Python {kind['python']}, NumPy {kind['numpy']}."
     )
     setting = (
