@@ -452,6 +452,9 @@ def test_replicas_of_one_bundle_share_what_redis_keeps(serve: Serve, quick_bundl
     settings = CacheSettings("redis", valkey.url)
     clients = [serve(quick_bundle, cache=settings)[1] for _ in range(2)]
     row = {**dict(quick_bundle.sample[0]), "distance": 123.5}
+    # A first connection that is slow is gone around, not waited for.
+    other = {**row, "distance": 321.0}
+    wait_until(lambda: outcome(clients[0].post("/predict", json=[other])) == "hit", "it reaches Redis")
     first = clients[0].post("/predict", json=[row])
     assert outcome(first) == "miss"
     wait_until(lambda: outcome(clients[1].post("/predict", json=[row])) == "hit", "the other replica finds it")

@@ -5,14 +5,19 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Strict, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.problems import PROBLEM, shown, shown_name
+
+#: Values as they are written: no number in quotes, no 1 for true.
+Text = Annotated[str, Strict()]
+Whole = Annotated[int, Strict()]
+Flag = Annotated[bool, Strict()]
 
 _MOST_LINES = 20
 _HINTS = {"string_type": "put it in quotes"}

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, Strict, model_validator
 
-from tidegate.contract.documents import Document
+from tidegate.contract.documents import Document, Flag, Whole
 from tidegate.contract.problems import matching, problem
 from tidegate.contract.quantities import Duration, between
 
@@ -20,9 +20,6 @@ _HEADER_PATTERN = "[A-Za-z0-9-]{1,64}"
 _ENTRY_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*"
 _RESERVED = ("liveness", "readiness", "startup")
 _LONGEST_TEXT = 4096
-
-Whole = Annotated[int, Strict()]
-Flag = Annotated[bool, Strict()]
 
 
 def _plain(value: str) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import AfterValidator, Field, JsonValue, Strict, field_validator, model_validator
 
 from tidegate.contract.conditions import LONGEST, Condition, ConditionError
-from tidegate.contract.documents import Document
+from tidegate.contract.documents import Document, Flag, Text
 from tidegate.contract.problems import matching, problem
 from tidegate.contract.quantities import Duration, Share, between
 
@@ -38,8 +38,6 @@ _WRITE_IT_ELSEWHERE = "a secret belongs into a header, by valueFromEnv: this doc
 _SECRET_PARAMETER = re.compile(r"token|secret|passw|api_?key", re.IGNORECASE)
 _SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token")
 
-Text = Annotated[str, Strict()]
-Flag = Annotated[bool, Strict()]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 

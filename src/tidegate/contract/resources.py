@@ -6,10 +6,9 @@ from typing import Annotated
 
 from pydantic import Field, Strict
 
-from tidegate.contract.documents import Document
+from tidegate.contract.documents import Document, Flag
 from tidegate.contract.quantities import Duration, Memory, between
 
-Flag = Annotated[bool, Strict()]
 Share = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 Bytes = Annotated[Memory, between("0B", "64Ti", Memory)]
 

@@ -47,7 +47,7 @@ class Papers:
                 write_monitoring(self._home, planning.request_of(self._store.revision(deployment.id, number)))
             if not caught_up:
                 self._catch_up(deployment)
-        except Exception:
+        except Exception:  # a report that cannot be made, for whatever reason, must not slow down a rollout
             log.exception("%s: reports or monitoring files could not be written; trying again", self._name)
             self._failed_at, self._caught_up, self._monitored = time.monotonic(), False, None
 

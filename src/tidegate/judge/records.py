@@ -85,15 +85,11 @@ class SignalPolicy:
         return self.is_critical and not self.is_dry_run
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise ValueError("a signal needs a name")
+        _check_signal(self)
         _within(f"{self.name}: objective", self.objective, 0.0 <= self.objective < 1.0, "0 <= objective < 1")
         _within(f"{self.name}: margin", self.margin, 0.0 < self.margin < 1.0, "0 < margin < 1")
-        _within(f"{self.name}: min_requests", self.min_requests, self.min_requests >= 1, "min_requests >= 1")
         _within(f"{self.name}: tempering", self.tempering, 0.0 < self.tempering <= 1.0, "0 < tempering <= 1")
         _within(f"{self.name}: patience", self.patience, self.patience >= 1, "patience >= 1")
-        _within(f"{self.name}: weight", self.weight, self.weight > 0.0, "weight > 0")
-        _within(f"{self.name}: alpha_share", self.alpha_share, self.alpha_share > 0.0, "alpha_share > 0")
 
 
 @dataclass(frozen=True)
@@ -154,14 +150,19 @@ class ShiftPolicy:
         return self.is_critical and not self.is_dry_run
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise ValueError("a signal needs a name")
+        _check_signal(self)
         _within(f"{self.name}: tolerance", self.tolerance, 0.0 <= self.tolerance < 1.0, "0 <= tolerance < 1")
         reached = self.tolerance + self.margin
         _within(f"{self.name}: margin", self.margin, self.margin > 0.0 and reached < 1.0, "0 < margin < 1 - tolerance")
-        _within(f"{self.name}: min_requests", self.min_requests, self.min_requests >= 1, "min_requests >= 1")
-        _within(f"{self.name}: weight", self.weight, self.weight > 0.0, "weight > 0")
-        _within(f"{self.name}: alpha_share", self.alpha_share, self.alpha_share > 0.0, "alpha_share > 0")
+
+
+def _check_signal(held: SignalPolicy | ShiftPolicy) -> None:
+    """Raise ValueError for what no signal may be, whatever it is measured in."""
+    if not held.name:
+        raise ValueError("a signal needs a name")
+    _within(f"{held.name}: min_requests", held.min_requests, held.min_requests >= 1, "min_requests >= 1")
+    _within(f"{held.name}: weight", held.weight, held.weight > 0.0, "weight > 0")
+    _within(f"{held.name}: alpha_share", held.alpha_share, held.alpha_share > 0.0, "alpha_share > 0")
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tidegate import judge
+from tidegate.contract.analysis import Analysis, SignalSettings
 from tidegate.contract.metrics import Counted, Metric
-from tidegate.contract.request import Analysis, DeploymentRequest, SignalSettings
+from tidegate.contract.request import DeploymentRequest
 from tidegate.trial.resources import CPU, MEMORY, policy_of
 
 #: The share of requests that a p99 objective allows to be slower.
