@@ -73,6 +73,13 @@ def test_each_name_and_each_moment_is_there_once() -> None:
         request_with(notifications=[{**one, "when": ["failed", "failed"]}])
 
 
+def test_a_moment_that_there_is_not_is_one_problem_and_an_empty_list_another() -> None:
+    with pytest.raises(InvalidInput, match=r"^notifications\[0\]\.when\[0\]: expected one of .*did you mean arm-out"):
+        notification(url="http://a/b", when=["arm-in"])
+    with pytest.raises(InvalidInput, match="expected 1 or more items"):
+        notification(url="http://a/b", when=[])
+
+
 def test_a_relative_file_counts_from_the_folder_of_the_document(tmp_path: Any) -> None:
     request = request_with(
         notifications=[{"name": "a", "urlFromFile": "a.url"}],

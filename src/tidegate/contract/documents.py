@@ -57,12 +57,8 @@ def invalid_document(
     Args:
         kind: what the document is, e.g. "deployment request".
     """
-    found = [
-        _described(model, data, details)
-        for details in error.errors(include_url=False)
-        # A default that would be derived from a wrong field is no second problem.
-        if details["type"] != "default_factory_not_called"
-    ]
+    wrong = error.errors(include_url=False)
+    found = [_described(model, data, details) for details in wrong if not _follows(details, wrong)]
     if len(found) == 1:
         path, sentence, expected, got = found[0]
         return InvalidInput(f"{path}: {sentence}", subject=path, expected=expected, got=got)
@@ -70,6 +66,17 @@ def invalid_document(
     if len(found) > _MOST_LINES:
         lines.append(f"  and {len(found) - _MOST_LINES} more")
     return InvalidInput("\n".join([f"the {kind} has {len(found)} problems:", *lines]))
+
+
+def _follows(details: ErrorDetails, wrong: Sequence[ErrorDetails]) -> bool:
+    """Say whether a finding is no problem of its own.
+
+    That is a default that would be derived from a wrong field, and a list that lacks what wrong items would have been.
+    """
+    if details["type"] == "too_short":
+        place = details["loc"]
+        return any(other["loc"][: len(place)] == place and len(other["loc"]) > len(place) for other in wrong)
+    return details["type"] == "default_factory_not_called"
 
 
 _Line = tuple[str, str, str | None, str | None]
