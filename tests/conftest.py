@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import signal
 
+from hypothesis import HealthCheck, settings
+
 # A shell without job control starts a command in the background with SIGINT ignored, and every process below inherits
 # that: a command that a test interrupts would never notice. A handler of Python's is not inherited, so what tests start
 # takes Ctrl-C as it does at a keyboard.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No test is about time: a machine that is busy makes an example slow, and its drawing too.
+settings.register_profile("tidegate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tidegate")
