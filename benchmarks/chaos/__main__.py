@@ -38,6 +38,7 @@ from examples.flights.load import read_records
 from tidegate.client import Client
 from tidegate.contract.errors import TidegateError
 from tidegate.controller import launch
+from tidegate.gateway.envoy import MEMBERS
 
 _ROOT = Path(__file__).parents[2]
 _NAME = "prices"
@@ -346,7 +347,7 @@ def _settle(home: Path) -> list[str]:
     while True:
         stable, _ = revisions(home)
         found = Counter(kind_of(process, stable, None) or "other" for process in processes(home))
-        wanted = {"controller": 1, "gateway": 1, "stable": _REPLICAS}
+        wanted = {"controller": 1, "gateway": MEMBERS, "stable": _REPLICAS}
         if found == wanted:
             return []
         if time.monotonic() > deadline:

@@ -15,7 +15,8 @@ _START_SECONDS = 10.0
 
 HARMFUL = "a harmful candidate answered"
 HELD = "held by a replica when it was killed"
-AWAY = "the gateway had been killed and was not back"
+GATE_HELD = "held by a gateway process when it was killed"
+AWAY = "all of the gateway had been killed and was not back"
 NONE_LEFT = "every replica of the revision had been killed"
 UNEXPLAINED = "for no such reason"
 
@@ -63,10 +64,12 @@ def _reason(
     ended = record.intended_at + record.latency_ms / 1000
     if record.revision in harmful:
         return HARMFUL
-    if any(begin - _NOTED_SECONDS <= ended and record.intended_at <= end for begin, end in outages):
+    met = [kill for kill in kills if record.intended_at - _NOTED_SECONDS <= kill.at <= ended + _NOTED_SECONDS]
+    if record.status is None and any(kill.kind == "gateway" for kill in met):
+        return GATE_HELD
+    if any(begin <= ended and record.intended_at <= end for begin, end in outages):
         return AWAY
-    replica_kills = (kill.at for kill in kills if kill.revision is not None)
-    if any(record.intended_at - _NOTED_SECONDS <= at <= ended + _NOTED_SECONDS for at in replica_kills):
+    if any(kill.revision is not None for kill in met):
         return HELD
     if record.status == 503 and any(begin <= ended and record.intended_at <= end for begin, end in bare):
         return NONE_LEFT
@@ -74,7 +77,10 @@ def _reason(
 
 
 def gateway_outages(records: Sequence[Record], kills: Sequence[Kill]) -> Iterator[tuple[float, float]]:
-    """Yield from when to when nobody was answered because the gateway was killed: to the next request that was."""
+    """Yield from when to when nobody was answered because the gateway was killed: to the next request that was.
+
+    While another process of the gateway lives that is at once.
+    """
     answered = sorted(record.intended_at for record in records if record.status is not None)
     for kill in kills:
         if kill.kind == "gateway":

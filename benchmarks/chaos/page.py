@@ -9,7 +9,7 @@ from benchmarks.chaos import explain
 _FAULTS = {
     "controller": "SIGKILL of the controller",
     "store": "SIGKILL of the controller set for the middle of a store write",
-    "gateway": "SIGKILL of the gateway",
+    "gateway": "SIGKILL of one of the gateway's two processes",
     "stable": "SIGKILL of a replica of stable",
     "candidate": "SIGKILL of a replica of the candidate",
     "disk": "the disk full for 0.5 to 5 s",
@@ -38,7 +38,7 @@ def page(result: dict[str, Any]) -> str:
         f"| requests | {result['requests']:,} |",
         *(f"| failed: {reason} | {count:,} |" for reason, count in sorted(result["failed"].items())),
         f"| failed: {explain.UNEXPLAINED} | {len(result['unexplained'])} |" if not result["unexplained"] else None,
-        f"| longest time without the gateway | {result['longest_gateway_outage_seconds']:g} s |",
+        f"| longest silence after a kill of the gateway | {result['longest_gateway_outage_seconds']:g} s |",
         f"| processes too many when all was over | {len(result['orphans'])} |",
         f"| processes left after `tidegate down` | {len(result['left_after_down'])} |",
         "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.chaos.explain import AWAY, HARMFUL, HELD, NONE_LEFT, UNEXPLAINED, ends_as_it_should, reasons
+from benchmarks.chaos.explain import AWAY, GATE_HELD, HARMFUL, HELD, NONE_LEFT, UNEXPLAINED, ends_as_it_should, reasons
 from benchmarks.chaos.killer import Kill
 from examples.flights.load import Record
 
@@ -33,6 +33,8 @@ GATEWAY, REPLICA, OTHER = Kill("gateway", 100.0, 1), Kill("stable", 100.0, 2, ST
         (record(95.0, status=500, revision=STABLE), [], UNEXPLAINED),
         (record(99.99, ms=20), [REPLICA], HELD),
         (record(100.5), [REPLICA], UNEXPLAINED),
+        (record(99.99, ms=20), [GATEWAY], GATE_HELD),
+        (record(99.99, ms=20, status=503), [GATEWAY], AWAY),
         (record(101.9), [GATEWAY], AWAY),
         (record(102.1), [GATEWAY], UNEXPLAINED),
         (record(99.9), [GATEWAY], UNEXPLAINED),

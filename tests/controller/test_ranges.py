@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.readings import of_one_process
 from tidegate.controller.ranges import Seen, Span, quantile_range, ranges, rate_range, rows
 from tidegate.gateway.base import Counts, DurationBucket
 from tidegate.target.base import Reading
@@ -32,7 +33,7 @@ def reading(seconds: float, epoch: str = "a", **of: tuple[int, int, int]) -> Rea
         )
         for role, (requests, errors, ms) in of.items()
     }
-    return Reading(epoch, START + timedelta(seconds=seconds), found)
+    return of_one_process(found, epoch, START + timedelta(seconds=seconds))
 
 
 @given(st.integers(0, 10_000), st.integers(1, 10_000))
@@ -78,13 +79,13 @@ def test_intervals_of_95_percent_hold_the_truth_in_about_95_of_100_samples() -> 
 
 @given(spans, spans)
 def test_what_grew_since_a_reading_is_what_was_added_to_it(before: Span, more: Span) -> None:
-    grown = (before + more).since(before, 1.0)
+    grown = (before + more).since(before)
     assert (grown.requests, grown.errors, grown.durations()) == (more.requests, more.errors, more.durations())
 
 
 @given(spans)
 def test_a_span_can_be_written_and_read_back(span: Span) -> None:
-    seen = Seen("a", START.isoformat(), {1: span}, span, span + span, Span())
+    seen = Seen(START.isoformat(), {"a": {1: span}}, span, span + span, Span())
     assert Seen.from_storage(json.loads(json.dumps(seen.for_storage()))) == seen
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.readings import of_one_process
 from tidegate.artifact.build import BundleInfo
 from tidegate.artifact.bundle import Environment, Manifest, Origin
 from tidegate.contract.errors import Conflict, Unavailable
@@ -22,7 +23,7 @@ from tidegate.controller.home import Home, read_json
 from tidegate.controller.reconcile import Reconciler
 from tidegate.controller.service import Service
 from tidegate.controller.supervisor import Supervisor
-from tidegate.gateway.base import Counts, Forced, NotesPosition, RevisionRef, ServedNotes, Sticky, Trial
+from tidegate.gateway.base import Counts, Forced, NotesPositions, RevisionRef, ServedNotes, Sticky, Trial
 from tidegate.judge import Verdict
 from tidegate.rollout import Command, Phase, Rollout
 from tidegate.store import NewEvent, RolloutRow, Store
@@ -79,9 +80,9 @@ class FakeTarget:
         return SplitChange(changed, 0.001 if changed else 0.0)
 
     async def read(self, deployment: str) -> Reading:
-        return Reading("a", datetime.now(UTC), {})
+        return of_one_process({})
 
-    async def served(self, after: NotesPosition) -> ServedNotes:
+    async def served(self, after: NotesPositions) -> ServedNotes:
         return ServedNotes((), after)
 
     async def count_columns(self, ref: RevisionRef, share: float) -> None: ...
@@ -438,7 +439,7 @@ def test_requests_that_failed_while_stable_had_no_replica_are_not_held_for_its_o
         counted = {1: Counts(0, 0, 0, ()), 2: Counts(0, 0, 0, ())}
 
         async def read(_: str) -> Reading:
-            return Reading("a", datetime.now(UTC), dict(counted))
+            return of_one_process(dict(counted))
 
         async def look() -> Measured:
             place.reconciler.seen.looked_at = float("-inf")

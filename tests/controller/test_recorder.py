@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.controller.test_reconciling import NAME, Place
+from tests.support.readings import of_one_process
 from tidegate.contract.errors import NotFound
 from tidegate.controller import recorder
 from tidegate.controller.reconcile import Reconciler
@@ -32,7 +32,7 @@ class Counting:
         self.readings += 1
         tried, kept = 10 * self.readings, 90 * self.readings
         counts = {1: counted(kept, 0), 2: counted(tried, int(self.failing * tried))}
-        return Reading("a", datetime.now(UTC), counts)
+        return of_one_process(counts)
 
 
 def counted(requests: int, errors: int) -> Counts:

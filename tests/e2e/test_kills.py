@@ -83,11 +83,26 @@ def test_a_candidate_whose_replicas_keep_dying_is_rolled_back(serving: Tidegate,
     assert [record.revision for record in failed if record.revision == stable] == []
 
 
-def test_a_killed_gateway_is_started_again_with_the_same_split(serving: Tidegate) -> None:
+def test_a_killed_gateway_is_one_of_two_and_is_started_again(serving: Tidegate) -> None:
     stable = serving.status(NAME)["stable"]
-    envoys = [process for process in psutil.process_iter(["name", "cmdline"]) if _is_gateway_of(process, serving.home)]
-    assert len(envoys) == 1
-    kill(envoys[0])
+    traffic = serving.traffic(NAME)
+    for _ in range(4):
+        envoys = gateways_of(serving.home)
+        assert len(envoys) == 2
+        seen = len(traffic.records())
+        kill(envoys[0])
+        eventually("requests", lambda seen=seen: len(traffic.records()) > seen + 50)
+        eventually("both", lambda: len(gateways_of(serving.home)) == 2)
+    failed = [record for record in traffic.stop() if record.failed]
+    # What it held: with one gateway a second of requests failed at each kill.
+    assert len(failed) <= 4 * 2, failed
+    assert serving.status(NAME)["stable"] == stable
+
+
+def test_gateways_that_are_all_killed_are_started_again_with_the_same_split(serving: Tidegate) -> None:
+    stable = serving.status(NAME)["stable"]
+    for envoy in gateways_of(serving.home):
+        kill(envoy)
     traffic = serving.traffic(NAME)
     eventually("answers again", lambda: any(not record.failed for record in traffic.records()))
     records = traffic.stop()
@@ -102,6 +117,11 @@ def test_down_ends_everything_and_up_brings_back_what_was_served(serving: Tidega
     eventually("the replicas", lambda: serving.status(NAME)["replicas"].get(str(stable), {}).get("ready") == 2)
     traffic = serving.traffic(NAME)
     assert {record.revision for record in traffic.stop()} == {stable}
+
+
+def gateways_of(home: Path) -> list[psutil.Process]:
+    found = [process for process in psutil.process_iter(["name", "cmdline"]) if _is_gateway_of(process, home)]
+    return sorted(found, key=lambda process: process.pid)
 
 
 def _is_gateway_of(process: psutil.Process, home: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The Envoy process: started, found again, started anew after its death, ended."""
+"""The Envoy processes: started, found again, started anew after their death, ended."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -16,22 +16,23 @@ import pytest
 from tests.gateway.conftest import Run, Tiny
 from tests.support.traffic import send_many, served, until
 from tidegate.contract.errors import Conflict, InvalidInput, Unavailable
-from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
-from tidegate.gateway.envoy import EnvoyGateway
+from tidegate.gateway.base import Endpoint, GatewayReading, RevisionRef, Snapshot
+from tidegate.gateway.envoy import MEMBERS, EnvoyGateway
 from tidegate.gateway.files import GatewayFolder, read_json
 from tidegate.gateway.os_process import OsProcess, find_by_argument
 
-#: One worker runs them all: they share one Envoy.
 REF = RevisionRef("churn", 1)
+
+T = TypeVar("T")
 
 
 @pytest.fixture
 def folder(run: Run[Any], tmp_path: Path) -> Iterator[Path]:
-    """A gateway folder; whatever Envoy runs on it at the end is ended."""
+    """A gateway folder; whatever Envoys run on it at the end are ended."""
     place = tmp_path / "gateway"
     yield place
     run(EnvoyGateway(place, port=0).stop())
-    assert find_by_argument(str(place / "bootstrap.json")) == []
+    assert envoys_of(place) == []
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +40,22 @@ def replica(tiny: Callable[..., Tiny]) -> Endpoint:
     return tiny("one").endpoint
 
 
-def envoy_of(folder: Path) -> OsProcess:
-    found = find_by_argument(str(folder / "bootstrap.json"))
-    assert len(found) == 1
-    return found[0]
+def envoys_of(folder: Path) -> list[OsProcess]:
+    """Return the Envoys that run on the folder, in the order of their numbers."""
+    bootstraps = [str(GatewayFolder(folder).member(number).bootstrap) for number in range(1, MEMBERS + 1)]
+    return [found for bootstrap in bootstraps for found in find_by_argument(bootstrap)]
 
 
-def test_a_second_gateway_over_the_folder_adopts_the_process(run: Run[Any], folder: Path, replica: Endpoint) -> None:
+async def kill(envoy: OsProcess) -> None:
+    envoy.send(signal.SIGKILL)
+    assert await envoy.wait_gone(5)
+
+
+def epochs(reading: GatewayReading) -> set[str]:
+    return {process.epoch for process in reading.processes}
+
+
+def test_a_second_gateway_over_the_folder_adopts_the_processes(run: Run[Any], folder: Path, replica: Endpoint) -> None:
     first, second = EnvoyGateway(folder, port=0), EnvoyGateway(folder, port=0)
     snapshot = Snapshot({REF: (replica,)}, {"churn": {1: 100}}, {"churn": 5.0})
 
@@ -58,34 +68,35 @@ def test_a_second_gateway_over_the_folder_adopts_the_process(run: Run[Any], fold
         assert second.snapshot() == snapshot
         assert (await second.apply(snapshot)).in_force_seconds == 0.0
         mine, theirs = await first.read(), await second.read()
-        assert mine.epoch == theirs.epoch
+        assert epochs(mine) == epochs(theirs)
+        assert len(epochs(mine)) == MEMBERS
         assert theirs.counts[REF].requests == 5
         await first.close()
         await second.close()
 
     run(story())
-    envoy_of(folder)
+    assert len(envoys_of(folder)) == MEMBERS
 
 
 def test_a_process_whose_record_was_never_written_is_found(run: Run[Any], folder: Path) -> None:
     async def story() -> None:
         first = EnvoyGateway(folder, port=0)
         await first.ensure_running()
-        epoch = (await first.read()).epoch
+        before = epochs(await first.read())
         await first.close()
-        (folder / "envoy.json").unlink()
+        GatewayFolder(folder).member(2).record.unlink()
         second = EnvoyGateway(folder, port=first.port)
         await second.ensure_running()
-        assert (await second.read()).epoch == epoch
+        assert epochs(await second.read()) == before
         await second.close()
 
     run(story())
-    record = read_json(folder / "envoy.json")
+    record = read_json(GatewayFolder(folder).member(2).record)
     assert record is not None
-    assert record["pid"] == envoy_of(folder).pid
+    assert record["pid"] == envoys_of(folder)[1].pid
 
 
-def test_a_dead_process_is_started_again_with_the_same_split_on_the_same_port(
+def test_processes_that_all_died_are_started_again_with_the_same_split_on_the_same_port(
     run: Run[Any], folder: Path, replica: Endpoint
 ) -> None:
     gateway = EnvoyGateway(folder, port=0)
@@ -95,20 +106,98 @@ def test_a_dead_process_is_started_again_with_the_same_split_on_the_same_port(
         await gateway.apply(Snapshot({REF: (replica,)}, {"churn": {1: 100}}, {"churn": 5.0}))
         await send_many(f"{gateway.url}/churn/x", 3)
         before, url = await gateway.read(), gateway.url
-        envoy = envoy_of(folder)
-        envoy.send(signal.SIGKILL)
-        assert await envoy.wait_gone(5)
+        for envoy in envoys_of(folder):
+            await kill(envoy)
         with pytest.raises(Unavailable):
             await gateway.read()
         await gateway.ensure_running()
         assert gateway.url == url
         assert (await send_many(f"{url}/churn/x", 2)).statuses == {200: 2}
         after = await gateway.read()
-        assert after.epoch != before.epoch
+        assert epochs(after).isdisjoint(epochs(before))
         assert after.counts[REF].requests == 2
         await gateway.stop()
 
     run(story())
+
+
+async def both_run(gateway: EnvoyGateway) -> bool:
+    await gateway.ensure_running()
+    return len((await gateway.read()).processes) == MEMBERS
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_while_one_is_dead_the_other_answers_and_takes_new_splits_and_both_follow_later(
+    run: Run[Any], folder: Path, replica: Endpoint, number: int
+) -> None:
+    gateway = EnvoyGateway(folder, port=0)
+    other = RevisionRef("churn", 2)
+    endpoints = {REF: (replica,), other: (replica,)}
+
+    async def story() -> None:
+        await gateway.ensure_running()
+        await gateway.apply(Snapshot(endpoints, {"churn": {1: 100}}, {"churn": 5.0}))
+        await kill(envoys_of(folder)[number - 1])
+        assert (await send_many(f"{gateway.url}/churn/x", 40)).statuses == {200: 40}
+        assert (await gateway.apply(Snapshot(endpoints, {"churn": {2: 100}}, {"churn": 5.0}))).in_force_seconds > 0
+        counted = (await gateway.read()).counts
+        assert (await send_many(f"{gateway.url}/churn/x", 20)).statuses == {200: 20}
+        assert (await gateway.read()).counts[other].requests == counted[other].requests + 20
+        await until(lambda: both_run(gateway), lambda both: both)
+        await gateway.apply(Snapshot(endpoints, {"churn": {1: 100}}, {"churn": 5.0}))
+        before = (await gateway.read()).counts
+        assert (await send_many(f"{gateway.url}/churn/x", 40)).statuses == {200: 40}
+        after = await gateway.read()
+        assert after.counts[REF].requests == before[REF].requests + 40
+        assert after.counts[other] == before[other]
+        assert (await gateway.healthy())[REF] == {replica}
+        await gateway.stop()
+
+    run(story())
+
+
+def test_a_kill_of_either_fails_no_request_but_those_that_it_held(
+    run: Run[Any], folder: Path, replica: Endpoint
+) -> None:
+    gateway = EnvoyGateway(folder, port=0)
+
+    async def send(url: str, failed: list[float], sent: list[int], stopped: asyncio.Event) -> None:
+        """Send one request after the other, each on a connection of its own."""
+        while not stopped.is_set():
+            async with httpx.AsyncClient(trust_env=False) as client:
+                sent[0] += 1
+                try:
+                    answer = await client.get(f"{url}/churn/x", headers={"x-delay-ms": "5"})
+                    answer.raise_for_status()
+                except httpx.HTTPError:
+                    failed.append(asyncio.get_running_loop().time())
+
+    async def story() -> None:
+        await gateway.ensure_running()
+        await gateway.apply(Snapshot({REF: (replica,)}, {"churn": {1: 100}}, {"churn": 5.0}))
+        failed: list[float] = []
+        sent, stopped, users = [0], asyncio.Event(), 4
+        sending = [asyncio.create_task(send(gateway.url, failed, sent, stopped)) for _ in range(users)]
+        for kills in range(1, 5):
+            reached = sent[0] + 40
+            await until(_now(lambda: sent[0]), lambda count, reached=reached: count > reached)
+            await kill(envoys_of(folder)[kills % MEMBERS])
+            # Each user held one request at most.
+            assert len(failed) <= kills * users
+            await until(lambda: both_run(gateway), lambda both: both)
+        stopped.set()
+        await asyncio.gather(*sending)
+        assert len(failed) <= 4 * users
+        await gateway.stop()
+
+    run(story())
+
+
+def _now(value: Callable[[], T]) -> Callable[[], Coroutine[Any, Any, T]]:
+    async def ask() -> T:
+        return value()
+
+    return ask
 
 
 def test_a_snapshot_is_kept_while_nothing_runs_and_put_in_force_by_the_start(
@@ -134,7 +223,7 @@ def test_a_taken_port_is_named_with_the_one_who_has_it(run: Run[Any], folder: Pa
     assert str(port) in caught.value.message
     assert str(os.getpid()) in (caught.value.got or "")
     assert "--gateway-port" in (caught.value.hint or "")
-    assert find_by_argument(str(folder / "bootstrap.json")) == []
+    assert envoys_of(folder) == []
 
 
 def test_the_port_of_another_gateway_is_taken(run: Run[Any], gateway: EnvoyGateway, folder: Path) -> None:
@@ -175,10 +264,11 @@ def test_stop_lets_requests_in_flight_finish(run: Run[Any], folder: Path, replic
     run(gateway.stop())
 
 
-def test_files_of_the_gateway_name_its_process(run: Run[Any], gateway: EnvoyGateway) -> None:
-    folder = GatewayFolder(gateway._folder.root)
-    record = read_json(folder.record)
-    assert record is not None
-    assert set(record) == {"pid", "born", "admin_port", "host", "port"}
-    assert OsProcess(record["pid"], record["born"]).is_alive()
-    assert not OsProcess(record["pid"], f"1{record['born']}").is_alive()
+def test_files_of_the_gateway_name_its_processes(run: Run[Any], gateway: EnvoyGateway) -> None:
+    for number in range(1, MEMBERS + 1):
+        record = read_json(GatewayFolder(gateway._folder.root).member(number).record)
+        assert record is not None
+        assert set(record) == {"pid", "born", "admin_port", "host", "port"}
+        assert record["port"] == gateway.port
+        assert OsProcess(record["pid"], record["born"]).is_alive()
+        assert not OsProcess(record["pid"], f"1{record['born']}").is_alive()

@@ -18,7 +18,7 @@ from tritonclient.grpc import service_pb2 as messages
 from tests.gateway.conftest import Run, Tiny
 from tests.support.traffic import until
 from tidegate.gateway import served_notes
-from tidegate.gateway.base import NotesPosition, RevisionRef, Served, Snapshot, Trial
+from tidegate.gateway.base import NotesPosition, NotesPositions, RevisionRef, Served, Snapshot, Trial
 from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.gateway.grpc_routes import DEPLOYMENT_HEADER
 from tidegate.gateway.served import MARK_HEADER
@@ -37,16 +37,16 @@ class Reader:
 
     def __init__(self, gateway: EnvoyGateway) -> None:
         self.gateway = gateway
-        self.position = NotesPosition()
+        self.positions: NotesPositions = {}
         self.seen: list[Served] = []
 
     async def more(self) -> list[Served]:
         while True:
-            notes = await self.gateway.served(self.position)
+            notes = await self.gateway.served(self.positions)
             self.seen += notes.entries
-            if notes.position == self.position:
+            if notes.positions == self.positions:
                 return self.seen
-            self.position = notes.position
+            self.positions = notes.positions
 
     async def all_of(self, ids: set[str]) -> dict[str, int]:
         seen = await until(self.more, lambda seen: {one.request_id for one in seen} >= ids)
@@ -160,17 +160,17 @@ def test_a_reader_that_begins_anew_in_the_middle_of_a_turn_goes_on_from_there(tm
     path, aside = tmp_path / "served.log", tmp_path / "served.log.1"
     path.write_bytes(b"1.000 churn|1 a\n2.000 churn|2 b\n3.000 chu")
     first = served_notes.read(path, NotesPosition())
-    assert [one.request_id for one in first.notes.entries] == ["a", "b"]
+    assert [one.request_id for one in first.entries] == ["a", "b"]
     # Envoy has not finished a line; the file is renamed under it and finished there.
     path.rename(aside)
     with aside.open("ab") as stream:
         stream.write(b"rn|1 c\n")
-    assert [one.request_id for one in served_notes.read(path, first.notes.position).notes.entries] == ["c"]
-    then = served_notes.read(path, first.notes.position).notes.position
+    assert [one.request_id for one in served_notes.read(path, first.position).entries] == ["c"]
+    then = served_notes.read(path, first.position).position
     assert served_notes.read(path, then).wants_reopening
     path.write_bytes(b"4.000 churn|2 d\n")
     last = served_notes.read(path, then)
-    assert last.notes.entries == (Served(CANDIDATE, "d", 4000),)
+    assert last.entries == (Served(CANDIDATE, "d", 4000),)
     assert not aside.exists()
 
 

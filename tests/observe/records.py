@@ -18,11 +18,14 @@ CONTROLLER = ControllerMetrics(version="0.1.0", gateway_up=True)
 
 STABLE = RevisionMetrics(
     revision=1,
-    requests=RequestMetrics(
-        by_code_class={"2xx": 980, "4xx": 15, "5xx": 5},
-        durations=(Bucket(3, 3.1, 900), Bucket(9, 10, 90), Bucket(49, 50, 6), Bucket(50, 51, 4)),
-        slow=4,
-    ),
+    requests={
+        1: RequestMetrics(
+            by_code_class={"2xx": 600, "4xx": 15, "5xx": 5},
+            durations=(Bucket(3, 3.1, 530), Bucket(9, 10, 80), Bucket(49, 50, 6), Bucket(50, 51, 4)),
+            slow=4,
+        ),
+        2: RequestMetrics(by_code_class={"2xx": 380}, durations=(Bucket(3, 3.1, 370), Bucket(9, 10, 10)), slow=0),
+    },
     weight_percent=95,
     observed_percent=94.8,
     wanted=2,
@@ -32,7 +35,7 @@ STABLE = RevisionMetrics(
 
 CANDIDATE = RevisionMetrics(
     revision=2,
-    requests=RequestMetrics(by_code_class={"2xx": 50}, durations=(Bucket(200, 210, 50),), slow=50),
+    requests={1: RequestMetrics(by_code_class={"2xx": 50}, durations=(Bucket(200, 210, 50),), slow=50)},
     weight_percent=5,
     observed_percent=None,
     wanted=2,

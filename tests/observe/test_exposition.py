@@ -27,13 +27,15 @@ def families(*deployments: DeploymentMetrics) -> dict[str, Metric]:
 
 
 def value(name: str, deployment: DeploymentMetrics = CHURN, **labels: str) -> float | None:
-    """Return the value of one series of the deployment; None when there is no such series."""
+    """Return a series of the deployment, over all processes of the gateway; None when there is no such series."""
     wanted = {"deployment": deployment.deployment, **labels}
-    for family in families(deployment).values():
-        for sample in family.samples:
-            if sample.name == name and sample.labels == wanted:
-                return float(sample.value)
-    return None
+    found = [
+        float(sample.value)
+        for family in families(deployment).values()
+        for sample in family.samples
+        if sample.name == name and {key: sample.labels[key] for key in sample.labels if key != "gateway"} == wanted
+    ]
+    return sum(found) if found else None
 
 
 def test_exactly_the_catalogue_is_served_with_its_kinds_labels_and_help() -> None:
@@ -84,10 +86,18 @@ def test_what_is_not_known_is_absent() -> None:
 
 
 def test_counters_of_a_gateway_that_cannot_be_read_are_absent_not_stale() -> None:
-    blind = replace(CHURN, revisions=(replace(STABLE, requests=None), replace(CANDIDATE, requests=None)))
+    blind = replace(CHURN, revisions=(replace(STABLE, requests={}), replace(CANDIDATE, requests={})))
     assert value("tidegate_gateway_requests_total", blind, revision="1", code_class="2xx") is None
     assert value("tidegate_gateway_request_duration_seconds_count", blind, revision="1") is None
     assert value("tidegate_replicas", blind, revision="1", state="ready") == 2
+
+
+def test_each_process_of_the_gateway_has_series_of_its_own_since_each_begins_at_zero() -> None:
+    samples = families(CHURN)["tidegate_gateway_requests"].samples
+    by_process = {
+        (one.labels["revision"], one.labels["gateway"], one.labels["code_class"]): one.value for one in samples
+    }
+    assert (by_process["1", "1", "2xx"], by_process["1", "2", "2xx"]) == (600, 380)
 
 
 def test_deployments_stand_side_by_side() -> None:

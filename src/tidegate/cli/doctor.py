@@ -150,7 +150,7 @@ def check_ports(home: Path) -> Iterator[Finding]:
     port, gateway_port = last_ports(home)
     yield check_port("controller port", _port_from("TIDEGATE_PORT") or port or DEFAULT_PORT, "--port")
     gateway_port = _port_from("TIDEGATE_GATEWAY_PORT") or gateway_port or DEFAULT_GATEWAY_PORT
-    if (home / "gateway" / "envoy.json").exists() and gateway_answers(gateway_port):
+    if any((home / "gateway").glob("envoy-*/envoy.json")) and gateway_answers(gateway_port):
         yield Finding("gateway port", Level.PASS, f"{gateway_port}: the gateway of this home goes on serving there")
     else:
         yield check_port("gateway port", gateway_port, "--gateway-port")

@@ -1,7 +1,7 @@
 """From counters to evidence: what is stored of a rollout's measurements, and how a look extends it. Pure.
 
-Counters only ever grow while the gateway lives; a look takes the growth since the look before. When the gateway was
-started anew (another epoch) its counters began at zero, so all that they show is growth.
+Counters of a process of the gateway only ever grow; a look takes the growth since the look before. Those of a process
+that was not there before (another epoch) began at zero, so all that they show is growth.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from tidegate import judge
 from tidegate.controller import ranges
+from tidegate.controller.growth import Known, remembered
 from tidegate.gateway.base import Counts
 from tidegate.judge import shift
 from tidegate.rollout import Rollout, SplitCheck, check_mirror, check_split
@@ -23,7 +24,7 @@ from tidegate.trial.measurements import Measurement
 from tidegate.trial.rules import idle
 
 #: Of the stored form; the first had no version.
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,7 @@ class Measured:
     """What a rollout has measured so far.
 
     Attributes:
-        epoch: of the gateway at the last look; None before the first.
-        last: counters per revision at the last look.
+        last: counters at the last look; None before the first.
         total: per revision, since the rollout began.
         baseline: of stable, before the first step.
         step: the step that `in_step` belongs to; -1 before the first.
@@ -50,8 +50,7 @@ class Measured:
             Empty for all of a rollout that an earlier version began to measure.
     """
 
-    epoch: str | None = None
-    last: Mapping[int, Totals] = field(default_factory=dict)
+    last: Known[Totals] | None = None
     total: Mapping[int, Totals] = field(default_factory=dict)
     baseline: Totals = field(default_factory=Totals)
     step: int = -1
@@ -75,17 +74,23 @@ class Measured:
             down: revisions that had no replica to answer with in that time. What the gateway answered in their place is
                 left out: it says nothing of the model, and would excuse another one that fails as often.
         """
-        bounds = bounds_around(objective_ms) if self.epoch is None else self.bounds
-        now = {revision: _counted(counts, objective_ms, bounds) for revision, counts in reading.counts.items()}
-        if self.epoch is None:
-            growth = {revision: Totals() for revision in now}
-        elif self.epoch == reading.epoch:
-            growth = {revision: totals.since(self.last.get(revision, Totals())) for revision, totals in now.items()}
-        else:
-            growth = now
+        bounds = bounds_around(objective_ms) if self.last is None else self.bounds
+        now = {
+            process.epoch: {
+                revision: _counted(counts, objective_ms, bounds) for revision, counts in process.counts.items()
+            }
+            for process in reading.processes
+        }
+        # What was counted before the first look is nobody's growth.
+        known = now if self.last is None else self.last
+        growth: dict[int, Totals] = {}
+        for epoch, counted in now.items():
+            for revision, totals in counted.items():
+                grown = totals.since(known.get(epoch, {}).get(revision, Totals()))
+                growth[revision] = growth.get(revision, Totals()) + grown
         growth = {revision: grown for revision, grown in growth.items() if revision not in down}
         total = {revision: self.total.get(revision, Totals()) + grown for revision, grown in growth.items()}
-        seen = replace(self, epoch=reading.epoch, last=now, total={**self.total, **total}, bounds=bounds)
+        seen = replace(self, last=remembered(known, now), total={**self.total, **total}, bounds=bounds)
         return seen, growth
 
     def see_ranges(self, reading: Reading, rollout: Rollout) -> Measured:
@@ -216,8 +221,7 @@ class Measured:
     def for_storage(self) -> dict[str, Any]:
         return {
             "version": VERSION,
-            "epoch": self.epoch,
-            "last": _stored(self.last),
+            "last": None if self.last is None else {epoch: _stored(counted) for epoch, counted in self.last.items()},
             "total": _stored(self.total),
             "baseline": self.baseline.for_storage(),
             "step": self.step,
@@ -247,8 +251,7 @@ class Measured:
         if stored.get("version", 1) > VERSION:
             raise ValueError(f"measurements were stored as version {stored['version']}, known up to {VERSION}")
         return cls(
-            epoch=stored["epoch"],
-            last=_read(stored["last"]),
+            last=_last(stored),
             total=_read(stored["total"]),
             baseline=Totals.from_dict(stored["baseline"]),
             step=stored["step"],
@@ -268,6 +271,14 @@ class Measured:
                 for signal, features in stored.get("distributions", {}).items()
             },
         )
+
+
+def _last(stored: Mapping[str, Any]) -> Known[Totals] | None:
+    if "epoch" not in stored:
+        last = stored["last"]
+        return None if last is None else {epoch: _read(counted) for epoch, counted in last.items()}
+    # Up to version 2 the gateway was one process.
+    return None if stored["epoch"] is None else {stored["epoch"]: _read(stored["last"])}
 
 
 def _counted(counts: Counts, objective_ms: float, bounds: Sequence[int]) -> Totals:

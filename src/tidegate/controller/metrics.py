@@ -1,11 +1,13 @@
 """What `/metrics` answers: the records of `observe.exposition`, filled from the store, the target and what is seen.
 
-The counters are the gateway's own, read at each scrape: they survive the controller, and a restart of it loses none.
+The counters are those of the gateway's own processes, read at each scrape: they survive the controller, and a restart
+of it loses none. Each process has series of its own, since each begins at zero when it is started anew.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from tidegate import __version__
 from tidegate.contract.errors import TidegateError
@@ -14,7 +16,7 @@ from tidegate.controller import planning
 from tidegate.controller.evidence import Measured
 from tidegate.controller.reconcile import Seen
 from tidegate.controller.service import Service
-from tidegate.gateway.base import Counts
+from tidegate.gateway.base import Counts, ProcessCounts
 from tidegate.observe.exposition import (
     ControllerMetrics,
     DeploymentMetrics,
@@ -46,17 +48,17 @@ async def _deployment(service: Service, deployment: DeploymentRow) -> tuple[Depl
     request = planning.request_of(store.revision(deployment.id, number))
     objective_ms = request.serving_requirements.latency_p99.ms
     try:
-        counts = dict((await service.target.read(deployment.name)).counts)
+        counted = (await service.target.read(deployment.name)).processes
         known = True
     except TidegateError as error:
         log.warning("%s: no counters for the metrics: %s", deployment.name, error)
-        counts, known = {}, False
+        counted, known = (), False
     verdict = seen.verdict if active is not None else None
     metrics = DeploymentMetrics(
         deployment=deployment.name,
         latency_objective_ms=objective_ms,
         availability=request.serving_requirements.availability.ratio,
-        revisions=_revisions(deployment, active, seen, counts, objective_ms),
+        revisions=_revisions(deployment, active, seen, counted, objective_ms),
         phase=last.phase if last is not None else None,
         rollouts=store.outcomes(deployment.id),
         harm={one.signal: one.harm for one in verdict.said} if verdict is not None else {},
@@ -65,7 +67,11 @@ async def _deployment(service: Service, deployment: DeploymentRow) -> tuple[Depl
 
 
 def _revisions(
-    deployment: DeploymentRow, active: RolloutRow | None, seen: Seen, counts: dict[int, Counts], objective_ms: float
+    deployment: DeploymentRow,
+    active: RolloutRow | None,
+    seen: Seen,
+    counted: Sequence[ProcessCounts[int]],
+    objective_ms: float,
 ) -> list[RevisionMetrics]:
     split: dict[int, float] = {deployment.stable: 100} if deployment.stable is not None else {}
     observed: dict[int, float] = {}
@@ -73,14 +79,19 @@ def _revisions(
         split = dict(Rollout.from_storage(active.state).split())
         percent = Measured.from_storage(active.evidence).observed_percent() or {}
         observed = {int(number): share for number, share in percent.items()}
-    numbers = sorted({number for number in (*split, *seen.health, *counts) if number is not None})
+    known = {number for process in counted for number in process.counts}
+    numbers = sorted({number for number in (*split, *seen.health, *known) if number is not None})
     filled = []
     for number in numbers:
-        health, counted = seen.health.get(number), counts.get(number)
+        health = seen.health.get(number)
         filled.append(
             RevisionMetrics(
                 revision=number,
-                requests=_requests(counted, objective_ms) if counted is not None else None,
+                requests={
+                    process.number: _requests(process.counts[number], objective_ms)
+                    for process in counted
+                    if number in process.counts
+                },
                 weight_percent=split.get(number, 0),
                 observed_percent=observed.get(number),
                 wanted=len(health.replicas) if health is not None else 0,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
 
+from tidegate.controller.growth import Known, remembered
 from tidegate.gateway.base import Counts, DurationBucket
 from tidegate.target.base import Reading
 
@@ -47,16 +48,19 @@ class Span:
         buckets = {bucket.lower_ms: (bucket.upper_ms, bucket.count) for bucket in counts.durations}
         return cls(0.0, counts.requests, counts.errors, buckets)
 
-    def since(self, earlier: Span, seconds: float) -> Span:
-        """Return the growth from `earlier` to this, which took so long; never negative."""
+    def since(self, earlier: Span) -> Span:
+        """Return the growth from `earlier` to this, without a time; never negative."""
         buckets = {
             lower: (upper, grown)
             for lower, (upper, count) in self.buckets.items()
             if (grown := count - earlier.buckets.get(lower, (upper, 0))[1]) > 0
         }
-        requests = max(0, self.requests - earlier.requests)
-        rate = requests / seconds if seconds >= _SHORTEST_SECONDS else None
-        return Span(seconds, requests, max(0, self.errors - earlier.errors), buckets, rate, rate)
+        return Span(0.0, max(0, self.requests - earlier.requests), max(0, self.errors - earlier.errors), buckets)
+
+    def within(self, seconds: float) -> Span:
+        """Return what was counted, as that of one look after so long."""
+        rate = self.requests / seconds if seconds >= _SHORTEST_SECONDS else None
+        return replace(self, seconds=seconds, slowest=rate, fastest=rate)
 
     def __add__(self, other: Span) -> Span:
         buckets = dict(self.buckets)
@@ -90,15 +94,14 @@ class Seen:
     """What was counted for the ranges of one rollout so far.
 
     Attributes:
-        epoch, at: of the last reading; None before the first.
-        last: counters per revision at that reading.
+        at: of the last reading; None before the first.
+        last: counters at that reading.
         before: of stable, before the candidate's first traffic.
         stable, candidate: since then.
     """
 
-    epoch: str | None = None
     at: str | None = None
-    last: Mapping[int, Span] = field(default_factory=dict)
+    last: Known[Span] = field(default_factory=dict)
     before: Span = field(default_factory=Span)
     stable: Span = field(default_factory=Span)
     candidate: Span = field(default_factory=Span)
@@ -109,14 +112,22 @@ class Seen:
         Args:
             has_begun: whether the first step has.
         """
-        now = {number: Span.of(reading.counts[number]) for number in (stable, candidate) if number in reading.counts}
-        read = replace(self, epoch=reading.epoch, at=reading.at.isoformat(), last=now)
-        if self.epoch is None or self.at is None:
+        now = {
+            process.epoch: {
+                number: Span.of(process.counts[number]) for number in (stable, candidate) if number in process.counts
+            }
+            for process in reading.processes
+        }
+        read = replace(self, at=reading.at.isoformat(), last=remembered(self.last, now))
+        if self.at is None:
             return read
         seconds = max(0.0, (reading.at - datetime.fromisoformat(self.at)).total_seconds())
-        # Counters of a gateway that was started anew began at zero.
-        earlier = self.last if self.epoch == reading.epoch else {}
-        grown = {number: span.since(earlier.get(number, Span()), seconds) for number, span in now.items()}
+        grown: dict[int, Span] = {}
+        for epoch, counted in now.items():
+            for number, span in counted.items():
+                growth = span.since(self.last.get(epoch, {}).get(number, Span()))
+                grown[number] = grown.get(number, Span()) + growth
+        grown = {number: span.within(seconds) for number, span in grown.items()}
         kept, tried = grown.get(stable, Span(seconds)), grown.get(candidate, Span(seconds))
         if not has_begun:
             return replace(read, before=self.before + kept)
@@ -131,9 +142,8 @@ class Seen:
 
     def for_storage(self) -> dict[str, Any]:
         return {
-            "epoch": self.epoch,
             "at": self.at,
-            "last": {str(number): span.for_storage() for number, span in self.last.items()},
+            "last": {epoch: _stored(counted) for epoch, counted in self.last.items()},
             "before": self.before.for_storage(),
             "stable": self.stable.for_storage(),
             "candidate": self.candidate.for_storage(),
@@ -144,14 +154,23 @@ class Seen:
         """Rebuild what `for_storage` gave; None: nothing was counted."""
         if stored is None:
             return cls()
+        # Earlier, the gateway was one process.
+        last = stored["last"] if "epoch" not in stored else {str(stored["epoch"]): stored["last"]}
         return cls(
-            epoch=stored["epoch"],
             at=stored["at"],
-            last={int(number): Span.from_storage(span) for number, span in stored["last"].items()},
+            last={epoch: _read(counted) for epoch, counted in last.items()},
             before=Span.from_storage(stored["before"]),
             stable=Span.from_storage(stored["stable"]),
             candidate=Span.from_storage(stored["candidate"]),
         )
+
+
+def _stored(spans: Mapping[int, Span]) -> dict[str, Any]:
+    return {str(number): span.for_storage() for number, span in spans.items()}
+
+
+def _read(stored: Mapping[str, Any]) -> dict[int, Span]:
+    return {int(number): Span.from_storage(span) for number, span in stored.items()}
 
 
 def ranges(span: Span) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from tidegate.gateway.shares import Shares
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, order=True)
@@ -120,7 +122,7 @@ class DurationBucket:
 
 @dataclass(frozen=True)
 class Counts:
-    """What the gateway counted for one revision since its process started; only ever grows within an epoch.
+    """What a process of the gateway counted for one revision since it started; only ever grows.
 
     One user request counts once, with the status that the user got, however often the gateway tried. A call over gRPC
     is a request like one over REST; which of its statuses is which is in `grpc_routes`.
@@ -144,18 +146,56 @@ class Counts:
         """Return how many requests took at least `objective_ms`; a bucket that straddles it counts as not slower."""
         return sum(bucket.count for bucket in self.durations if bucket.lower_ms >= objective_ms)
 
+    def __add__(self, other: Counts) -> Counts:
+        durations = {bucket.lower_ms: bucket for bucket in self.durations}
+        for bucket in other.durations:
+            same = durations.get(bucket.lower_ms)
+            more = bucket if same is None else replace(bucket, count=bucket.count + same.count)
+            durations[bucket.lower_ms] = more
+        return Counts(
+            requests=self.requests + other.requests,
+            errors=self.errors + other.errors,
+            rejections=self.rejections + other.rejections,
+            durations=tuple(durations[lower] for lower in sorted(durations)),
+            abandoned=self.abandoned + other.abandoned,
+        )
+
+
+@dataclass(frozen=True)
+class ProcessCounts(Generic[Key]):
+    """What one of the gateway's processes counted, by revision, at one instant.
+
+    Attributes:
+        number: of the process within the gateway, from 1. One that ended is followed by another of its number.
+        epoch: names the process, unlike any other before or after: the counters of each begin at zero. Those of one
+            revision also begin again when it was taken out of the snapshot and put in again.
+    """
+
+    number: int
+    epoch: str
+    counts: Mapping[Key, Counts]
+
+
+def together(processes: Iterable[ProcessCounts[Key]]) -> dict[Key, Counts]:
+    """Return what several processes counted, added up."""
+    total: dict[Key, Counts] = {}
+    for process in processes:
+        for key, counts in process.counts.items():
+            total[key] = total[key] + counts if key in total else counts
+    return total
+
 
 @dataclass(frozen=True)
 class GatewayReading:
-    """Counters of every revision at one instant.
+    """Counters of every revision at one instant, of each process of the gateway that runs."""
 
-    `epoch` names the gateway process: when it differs from that of an earlier reading, counters began again at zero.
-    Those of one revision also begin again when it was taken out of the snapshot and put in again.
-    """
-
-    epoch: str
     at: datetime
-    counts: Mapping[RevisionRef, Counts]
+    processes: tuple[ProcessCounts[RevisionRef], ...]
+
+    @property
+    def counts(self) -> Mapping[RevisionRef, Counts]:
+        """What the processes counted in all: less than before where one of them ended."""
+        return together(self.processes)
 
 
 @dataclass(frozen=True)
@@ -175,19 +215,28 @@ class NotesPosition:
     offset: int = 0
 
 
+#: How far the notes of each process of the gateway were read, by its number.
+NotesPositions = Mapping[int, NotesPosition]
+
+
 @dataclass(frozen=True)
 class ServedNotes:
-    """Notes in the order in which the requests were answered, and the position behind them."""
+    """Notes, those of one process in the order in which it answered, and the positions behind them."""
 
     entries: tuple[Served, ...]
-    position: NotesPosition
+    positions: NotesPositions
 
 
 class Gateway(Protocol):
-    """The proxy that splits traffic. Its process outlives the controller."""
+    """The proxy that splits traffic: several processes that share one address and do the same.
+
+    They outlive the controller. When one is killed the others go on: lost are only the requests that it held.
+    """
 
     async def ensure_running(self) -> None:
-        """Start the proxy with what it was last told, or adopt the one that runs; idempotent.
+        """Start the processes with what they were last told, or adopt those that run; idempotent.
+
+        While one of them runs the others are started beside it, and this returns at once.
 
         Raises:
             InvalidInput: something else listens on the port.
@@ -201,7 +250,7 @@ class Gateway(Protocol):
         ...
 
     async def apply(self, snapshot: Snapshot) -> Applied:
-        """Put the snapshot in force and return once the proxy itself confirms it; Unavailable if it does not in 5 s."""
+        """Put the snapshot in force and return once every process confirms it; Unavailable if one does not in 5 s."""
         ...
 
     async def read(self) -> GatewayReading:
@@ -209,13 +258,13 @@ class Gateway(Protocol):
         ...
 
     async def healthy(self) -> Mapping[RevisionRef, frozenset[Endpoint]]:
-        """Return the replicas that get requests, by the proxy's own health checks, over all that they listen for.
+        """Return the replicas that get requests from every process, by its own checks, over all that they listen for.
 
         Unavailable when the proxy does not answer.
         """
         ...
 
-    async def served(self, after: NotesPosition) -> ServedNotes:
+    async def served(self, after: NotesPositions) -> ServedNotes:
         """Return some of the notes behind `after`; none when there are no more now.
 
         What lies before `after` is taken for stored: it is let go of, so that the notes stay small.

@@ -1,21 +1,25 @@
-"""The gateway on Envoy: decisions in `resources` and `stats`, files in `files`, the process in `process`.
+"""The gateway on Envoy: decisions in `resources` and `stats`, files in `files`, each process in `member`.
 
-To apply a snapshot is to write files and wait until Envoy itself reports their versions. The order keeps every request
-answered: clusters appear before a route names them, and go after no route does. A change of split writes one file.
+Two Envoys share the port and read the same files, so that none of them can take the gateway with it when it is killed.
+
+To apply a snapshot is to write files and wait until every Envoy itself reports their versions. The order keeps every
+request answered: clusters appear before a route names them, and go after no route does. A change of split writes one
+file.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
-from tidegate.contract.errors import Conflict, InvalidInput, Unavailable
+from tidegate.contract.errors import Unavailable
 from tidegate.gateway import process, resources, served_notes, stats
 from tidegate.gateway.admin import Admin
 from tidegate.gateway.base import (
@@ -23,43 +27,47 @@ from tidegate.gateway.base import (
     Endpoint,
     GatewayReading,
     NotesPosition,
+    NotesPositions,
     RevisionRef,
+    Served,
     ServedNotes,
     Snapshot,
 )
 from tidegate.gateway.files import GatewayFolder, Put
-from tidegate.gateway.os_process import OsProcess
-from tidegate.gateway.process import EnvoyRecord
+from tidegate.gateway.member import Member
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Envoys of a gateway.
+MEMBERS = 2
 
 _APPLY_SECONDS = 5.0
-_START_SECONDS = 20.0
 _POLL_SECONDS = 0.001
-
-#: How long `stop` lets requests in flight finish.
-_DRAIN_SECONDS = 3.0
 
 
 class EnvoyGateway:
-    """A `Gateway` whose Envoy keeps its files in one folder.
+    """A `Gateway` whose Envoys keep their files in one folder.
 
     Args:
-        folder: the gateway's own folder; whoever opens it again finds the same Envoy.
+        folder: the gateway's own folder; whoever opens it again finds the same Envoys.
         host, port: where users reach the deployments. Port 0 lets the system choose; a restart keeps that port while
             it is free.
-        workers: threads that forward requests, by default half of the cores, since the models need theirs.
+        workers: threads of each Envoy that forward requests, by default half of the cores for all of them together,
+            since the models need theirs.
     """
 
     def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 8080, *, workers: int | None = None) -> None:
         self._folder = GatewayFolder(folder)
         self._host = host
         self._port = port
-        self._workers = workers or max(1, min(8, (os.cpu_count() or 2) // 2))
-        self._record: EnvoyRecord | None = None
-        self._admin: Admin | None = None
-        self._child: subprocess.Popen[bytes] | None = None
+        self._workers = workers or max(1, min(8, (os.cpu_count() or 2) // (2 * MEMBERS)))
+        self._members = [Member(self._folder, number) for number in range(1, MEMBERS + 1)]
         self._confirmed: tuple[Snapshot, Applied] | None = None
         self._starting = asyncio.Lock()
         self._applying = asyncio.Lock()
+        self._joining: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -70,167 +78,87 @@ class EnvoyGateway:
     @property
     def port(self) -> int:
         """Where users reach the gateway; 0 when the system is to choose and has not yet."""
-        record = self._record or process.load_record(self._folder)
-        return self._port or (record.port if record is not None else 0)
+        if self._port:
+            return self._port
+        records = [member.record or process.load_record(member.folder) for member in self._members]
+        running = [member.record for member in self._running()]
+        return next((record.port for record in (*running, *records) if record is not None), 0)
 
-    # -- the process -------------------------------------------------------------------------------------------------
+    # -- the processes -----------------------------------------------------------------------------------------------
+
+    def _running(self) -> list[Member]:
+        return [member for member in self._members if member.is_running()]
 
     async def ensure_running(self) -> None:
-        """See `Gateway.ensure_running`. Cheap while Envoy runs: one look at its process."""
+        """See `Gateway.ensure_running`. Cheap while all run: one look at each process."""
         async with self._starting:
-            if self._is_running():
+            if len(self._running()) == MEMBERS or await self._are_joining():
                 return
-            await self._forget()
             await asyncio.to_thread(self._folder.prepare)
-            found = await process.find(self._folder)
-            if found is None:
-                await self._start()
+            for member in self._members:
+                if not member.is_running():
+                    await member.adopt(self._host, self._port or (self.port if self._running() else 0))
+            if self._running():
+                self._joining = asyncio.create_task(self._join())
             else:
-                await self._adopt(found.pid, found.born, await self._admin_port(found))
+                await self._start()
         await self.apply(self.snapshot())
 
-    def _is_running(self) -> bool:
-        if self._child is not None and self._child.poll() is not None:
+    async def _are_joining(self) -> bool:
+        """Say whether Envoys are being started beside those that run; raises what their start failed of."""
+        task = self._joining
+        if task is None or not self._running():
             return False
-        return self._record is not None and self._record.process.is_alive()
+        if not task.done():
+            return True
+        self._joining = None
+        task.result()
+        return False
 
     async def _start(self) -> None:
+        """Start all, on the files of what they were told last."""
         snapshot = self.snapshot()
         refs = set(resources.revisions(snapshot))
         self._put_endpoints(snapshot, None, refs)
         self._folder.put_clusters(refs)
         self._folder.put_routes(snapshot)
-        port = self._port or self._earlier_port()
-        child = process.spawn(self._folder, self._host, port, self._workers)
-        self._child = child
-        deadline = time.monotonic() + _START_SECONDS
-        while (admin_port := process.read_admin_port(self._folder)) is None:
-            self._refuse_dead(child, port, deadline)
-            await asyncio.sleep(_POLL_SECONDS)
-        admin = Admin(admin_port)
-        try:
-            while not await admin.is_serving():
-                self._refuse_dead(child, port, deadline)
-                await asyncio.sleep(_POLL_SECONDS)
-        finally:
-            await admin.close()
-        found = OsProcess.of(child.pid)
-        if found is None:
-            raise process.ended_at_start(self._folder, self._host, port, child.poll())
-        await self._adopt(found.pid, found.born, admin_port)
+        earlier = self.port
+        wanted = self._port or (earlier if process.is_free(self._host, earlier) else 0)
+        with process.reserved_port(self._host, wanted) as port:
+            starts = (member.start(self._host, port, self._workers) for member in self._members)
+            failures = [found for found in await asyncio.gather(*starts, return_exceptions=True) if found is not None]
+        if failures:
+            raise failures[0]
 
-    def _earlier_port(self) -> int:
-        """Return the port that the system chose before, 0 when it is to choose another."""
+    async def _join(self) -> None:
+        """Start those that do not run beside those that do."""
         port = self.port
-        try:
-            process.refuse_taken_port(self._host, port)
-        except InvalidInput:
-            return 0
-        return port
+        for member in self._members:
+            if not member.is_running():
+                await member.start(self._host, port, self._workers)
+                log.info("the gateway's %s is there again", member)
+        # What is in force has not been confirmed by the new ones.
+        self._confirmed = None
+        await self.apply(self.snapshot())
 
-    def _refuse_dead(self, child: subprocess.Popen[bytes], port: int, deadline: float) -> None:
-        if child.poll() is not None:
-            raise process.ended_at_start(self._folder, self._host, port, child.returncode)
-        if time.monotonic() > deadline:
-            child.kill()
-            child.wait()
-            raise Unavailable(
-                f"the gateway (Envoy) was not ready after {_START_SECONDS:.0f} s",
-                subject=str(self._folder.log),
-                got="\n".join(process.last_lines(self._folder.log, 5)) or None,
-            )
-
-    async def _adopt(self, pid: int, born: str, admin_port: int) -> None:
-        admin = Admin(admin_port)
-        try:
-            listener = await self._listener(admin)
-            self._refuse_elsewhere(*listener)
-        except BaseException:
-            await admin.close()
-            raise
-        self._admin = admin
-        self._record = EnvoyRecord(pid, born, admin_port, *listener)
-        if process.load_record(self._folder) != self._record:
-            process.save_record(self._folder, self._record)
-
-    async def _admin_port(self, found: OsProcess) -> int:
-        """Return the port of the admin page, waiting for an Envoy that was only just started."""
-        deadline = time.monotonic() + _APPLY_SECONDS
-        while (port := process.read_admin_port(self._folder)) is None:
-            if time.monotonic() > deadline or not found.is_alive():
-                raise Unavailable(
-                    "a gateway (Envoy) runs and does not say where its admin page is",
-                    subject=str(self._folder.admin_address),
-                    hint="`tidegate down` ends it",
-                )
-            await asyncio.sleep(_POLL_SECONDS)
-        return port
-
-    async def _listener(self, admin: Admin) -> tuple[str, int]:
-        """Return where Envoy listens, waiting for one that another controller has only just started."""
-        deadline = time.monotonic() + _APPLY_SECONDS
-        while True:
-            listener = await admin.listener() if await admin.is_serving() else None
-            if listener is not None:
-                return listener
-            if time.monotonic() > deadline:
-                raise Unavailable(
-                    "a gateway (Envoy) runs but does not listen",
-                    subject=str(self._folder.root),
-                    hint="`tidegate down` ends it",
-                )
-            await asyncio.sleep(_POLL_SECONDS)
-
-    def _refuse_elsewhere(self, host: str, port: int) -> None:
-        if self._port not in (0, port) or host != self._host:
-            raise Conflict(
-                f"the gateway already runs on {host}:{port}",
-                subject=f"{host}:{port}",
-                expected=f"{self._host}:{self._port}",
-                hint=f"go on with `--gateway-port {port}`, or type `tidegate down` first",
-            )
+    async def _end_joining(self) -> None:
+        task, self._joining = self._joining, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def stop(self) -> None:
-        """See `Gateway.stop`. Also ends an Envoy of this folder that somebody else started."""
+        """See `Gateway.stop`. Also ends Envoys of this folder that somebody else started."""
         async with self._starting:
-            found = await process.find(self._folder)
-            if found is not None:
-                await self._drain()
-                await found.end(grace_seconds=3.0)
-            if self._child is not None:
-                self._child.wait()
-                self._child = None
-            await self._forget()
-
-    async def _drain(self) -> None:
-        port = process.read_admin_port(self._folder)
-        if port is None:
-            return
-        admin = Admin(port)
-        deadline = time.monotonic() + _DRAIN_SECONDS
-        query = {"format": "json", "filter": f"^{stats.ACTIVE_REQUESTS}$"}
-        try:
-            await admin.stop_accepting()
-            while stats.parse_values(await admin.get("/stats", query)).get(stats.ACTIVE_REQUESTS):
-                if time.monotonic() > deadline:
-                    return
-                await asyncio.sleep(0.01)
-        except Unavailable:
-            # It is about to be ended in any case, and a process that does not answer has nothing left to finish.
-            return
-        finally:
-            await admin.close()
+            await self._end_joining()
+            await asyncio.gather(*(member.stop() for member in self._members))
+            self._confirmed = None
 
     async def close(self) -> None:
-        """Let go of the connection to Envoy and leave it running."""
-        if self._admin is not None:
-            await self._admin.close()
-
-    async def _forget(self) -> None:
-        await self.close()
-        self._admin = None
-        self._record = None
-        self._confirmed = None
+        """Let go of the connections to the Envoys and leave them running."""
+        await self._end_joining()
+        for member in self._members:
+            await member.close()
 
     # -- the configuration -------------------------------------------------------------------------------------------
 
@@ -244,21 +172,22 @@ class EnvoyGateway:
         self._folder.save_snapshot(snapshot)
 
     async def apply(self, snapshot: Snapshot) -> Applied:
-        """See `Gateway.apply`. Where Envoy does not run, the snapshot is kept for when it does."""
+        """See `Gateway.apply`. Where no Envoy runs, the snapshot is kept for when one does."""
         started = time.perf_counter()
         async with self._applying:
             confirmed, before = self._confirmed, None
-            if confirmed is not None and self._is_running():
+            if confirmed is not None and self._running():
                 before = confirmed[0]
                 if before == snapshot:
                     return confirmed[1]
             self._confirmed = None
             self.remember(snapshot)
-            applied = await self._apply(self._running_admin(), snapshot, before, started)
+            self._refuse_absent()
+            applied = await self._apply(snapshot, before, started)
             self._confirmed = snapshot, replace(applied, in_force_seconds=0.0)
             return applied
 
-    async def _apply(self, admin: Admin, snapshot: Snapshot, before: Snapshot | None, started: float) -> Applied:
+    async def _apply(self, snapshot: Snapshot, before: Snapshot | None, started: float) -> Applied:
         """Write and confirm what differs from the snapshot that is in force, everything when none is known to be."""
         needed = set(resources.revisions(snapshot))
         known = self._folder.known_clusters() if before is None else set(resources.revisions(before))
@@ -266,13 +195,13 @@ class EnvoyGateway:
         if before is None or not needed <= known:
             puts[stats.CLUSTERS_VERSION] = self._folder.put_clusters(needed | known)
         if puts:
-            await self._in_force(admin, puts)
-            await self._warmed(admin, needed - known)
+            await self._in_force(puts)
+            await self._warmed(needed - known)
         routes = self._folder.put_routes(snapshot)
-        await self._in_force(admin, {stats.ROUTES_VERSION: routes})
+        await self._in_force({stats.ROUTES_VERSION: routes})
         in_force_seconds = time.perf_counter() - started if routes.changed else 0.0
         if surplus := known - needed:
-            await self._in_force(admin, {stats.CLUSTERS_VERSION: self._folder.put_clusters(needed)})
+            await self._in_force({stats.CLUSTERS_VERSION: self._folder.put_clusters(needed)})
             for ref in surplus:
                 self._folder.drop_endpoints(ref)
         return Applied(routes.version, in_force_seconds)
@@ -287,67 +216,89 @@ class EnvoyGateway:
             if before is None or key.ref not in before.endpoints or before.replicas(key.ref) != replicas
         }
 
-    async def _in_force(self, admin: Admin, puts: Mapping[str, Put]) -> None:
-        """Wait until Envoy reports these versions."""
+    async def _in_force(self, puts: Mapping[str, Put]) -> None:
+        """Wait until every Envoy reports these versions."""
 
-        async def late() -> list[str]:
+        async def late(admin: Admin) -> list[str]:
             values = stats.parse_values(await admin.get("/stats", stats.versions_query(puts)))
             return sorted(name for name, put in puts.items() if values.get(name) != put.version)
 
         await self._until_empty(late)
 
-    async def _warmed(self, admin: Admin, refs: Iterable[RevisionRef]) -> None:
+    async def _warmed(self, refs: Iterable[RevisionRef]) -> None:
         """Wait until the new clusters have done their first health checks: before that they answer nothing."""
         if not refs:
             return
         names = {f"cluster.{resources.cluster_name(key)}.warming_state" for key in resources.clusters_of(refs)}
 
-        async def warming() -> list[str]:
+        async def warming(admin: Admin) -> list[str]:
             values = stats.parse_values(await admin.get("/stats", stats.WARMING_QUERY))
             return sorted(name for name in names if values.get(name, 1))
 
         await self._until_empty(warming)
 
-    async def _until_empty(self, ask: Callable[[], Awaitable[list[str]]]) -> None:
-        deadline = time.monotonic() + _APPLY_SECONDS
-        while late := await ask():
-            if time.monotonic() > deadline:
-                raise Unavailable(
-                    f"the gateway (Envoy) did not take a new configuration within {_APPLY_SECONDS:.0f} s",
-                    subject=", ".join(late),
-                    got="\n".join(process.last_lines(self._folder.log, 5)) or None,
-                )
-            await asyncio.sleep(_POLL_SECONDS)
+    async def _until_empty(self, ask: Callable[[Admin], Awaitable[list[str]]]) -> None:
+        async def wait(member: Member) -> None:
+            deadline = time.monotonic() + _APPLY_SECONDS
+            while late := await ask(member.admin):
+                if time.monotonic() > deadline:
+                    raise Unavailable(
+                        f"the gateway ({member}) did not take a new configuration within {_APPLY_SECONDS:.0f} s",
+                        subject=", ".join(late),
+                        got=member.last_words(),
+                    )
+                await asyncio.sleep(_POLL_SECONDS)
 
-    # -- the counters ------------------------------------------------------------------------------------------------
+        await self._of_each(wait)
 
-    async def read(self) -> GatewayReading:
-        """See `Gateway.read`. What the numbers mean is told in `gateway.stats`."""
-        admin = self._running_admin()
-        record = self._record
-        page = await admin.get("/stats", stats.COUNTS_QUERY)
-        epoch = record.epoch if record is not None else ""
-        return GatewayReading(epoch=epoch, at=datetime.now(UTC), counts=stats.parse_counts(page))
+    async def _of_each(self, ask: Callable[[Member], Coroutine[Any, Any, T]]) -> list[T]:
+        """Return what each of the Envoys that run answers. One that ends meanwhile answers nothing.
 
-    async def healthy(self) -> Mapping[RevisionRef, frozenset[Endpoint]]:
-        """See `Gateway.healthy`."""
-        page = await self._running_admin().get("/clusters", {"format": "json"})
-        return stats.parse_healthy(page, self.snapshot().endpoints)
+        Raises:
+            Unavailable: none runs, or one that goes on running does not answer.
+        """
+        asked = self._running()
+        answers = await asyncio.gather(*map(ask, asked), return_exceptions=True)
+        for member, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, BaseException) and (member.is_running() or not isinstance(answer, Unavailable)):
+                raise answer
+        self._refuse_absent()
+        return [answer for answer in answers if not isinstance(answer, BaseException)]
 
-    # -- what was served ---------------------------------------------------------------------------------------------
-
-    async def served(self, after: NotesPosition) -> ServedNotes:
-        """See `Gateway.served`. How the file is turned over is told in `gateway.served_notes`."""
-        page = await asyncio.to_thread(served_notes.read, self._folder.served, after)
-        if page.wants_reopening:
-            await self._running_admin().reopen_logs()
-        return page.notes
-
-    def _running_admin(self) -> Admin:
-        if self._admin is None or not self._is_running():
+    def _refuse_absent(self) -> None:
+        if not self._running():
             raise Unavailable(
                 "the gateway (Envoy) does not run",
                 subject=str(self._folder.root),
                 hint="`tidegate up` starts it",
             )
-        return self._admin
+
+    # -- the counters ------------------------------------------------------------------------------------------------
+
+    async def read(self) -> GatewayReading:
+        """See `Gateway.read`."""
+        processes = await self._of_each(Member.counts)
+        return GatewayReading(at=datetime.now(UTC), processes=tuple(processes))
+
+    async def healthy(self) -> Mapping[RevisionRef, frozenset[Endpoint]]:
+        """See `Gateway.healthy`."""
+        pages = await self._of_each(lambda member: member.admin.get("/clusters", {"format": "json"}))
+        endpoints = self.snapshot().endpoints
+        return stats.healthy_in_all([stats.parse_healthy(page, endpoints) for page in pages])
+
+    # -- what was served ---------------------------------------------------------------------------------------------
+
+    async def served(self, after: NotesPositions) -> ServedNotes:
+        """See `Gateway.served`. How the files are turned over is told in `gateway.served_notes`."""
+        entries: list[Served] = []
+        positions = dict(after)
+        for member in self._members:
+            position = after.get(member.number, NotesPosition())
+            page = await asyncio.to_thread(served_notes.read, member.folder.served, position)
+            # One that does not run begins a new file when it starts.
+            if page.wants_reopening and member.is_running():
+                await member.admin.reopen_logs()
+            entries += page.entries
+            if page.position != NotesPosition():
+                positions[member.number] = page.position
+        return ServedNotes(tuple(sorted(entries, key=lambda entry: entry.at_ms)), positions)

@@ -1,4 +1,4 @@
-"""The folder that Envoy reads its configuration from, and what we keep in it to know what it was last told.
+"""The folder that the Envoys read their configuration from, and what we keep in it to know what they were last told.
 
 Every file is written beside and renamed into place, which is what Envoy watches for. `snapshot.json` is written first
 and Envoy's own files follow from it: when a crash comes between, the next start finishes what was decided.
@@ -54,8 +54,24 @@ class Put(NamedTuple):
     changed: bool
 
 
+class MemberFolder:
+    """What one of the gateway's Envoys has to itself: how it was started, what it says, whom it served."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder
+        self.bootstrap = self.root / "bootstrap.json"
+        self.record = self.root / "envoy.json"
+        self.log = self.root / "envoy.log"
+        self.served = self.root / "served.log"
+        self.admin_address = self.root / "admin-address"
+
+    def prepare(self) -> None:
+        """Make the folder, readable by the owner only."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 class GatewayFolder:
-    """Envoy's files. Each `put_` writes only what differs."""
+    """What all of the gateway's Envoys read. Each `put_` writes only what differs."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder.absolute()
@@ -63,16 +79,16 @@ class GatewayFolder:
         self.routes = self.root / "routes.json"
         self.clusters = self.root / "clusters.json"
         self.endpoints = self.root / "endpoints"
-        self.record = self.root / "envoy.json"
-        self.log = self.root / "envoy.log"
-        self.served = self.root / "served.log"
-        self.admin_address = self.root / "admin-address"
         self._snapshot = self.root / "snapshot.json"
 
     def prepare(self) -> None:
         """Make the folder, readable by the owner only: whoever writes in it says where requests go."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.endpoints.mkdir(mode=0o700, exist_ok=True)
+
+    def member(self, number: int) -> MemberFolder:
+        """Return the folder of one Envoy, counted from 1."""
+        return MemberFolder(self.root / f"envoy-{number}")
 
     def load_snapshot(self) -> Snapshot:
         """Return the snapshot that was last asked for, an empty one at first."""

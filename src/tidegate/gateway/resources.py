@@ -424,8 +424,9 @@ def _listener(host: str, port: int, routes_file: Path, served_file: Path) -> Res
     return {
         "name": "gateway",
         "address": _address(host, port),
-        # With SO_REUSEPORT a second Envoy could take the same port and half the connections without a word.
-        "enable_reuse_port": False,
+        # The Envoys of a gateway share the port, and the system spreads connections over those that live. That no
+        # other gateway takes a share without a word is seen to by `process.reserved_port`.
+        "enable_reuse_port": True,
         "filter_chains": [
             {
                 "filters": [

@@ -1,4 +1,4 @@
-"""Reads Envoy's notes of served requests, and turns their file over.
+"""Reads an Envoy's notes of served requests, and turns their file over.
 
 What was read up to a bound is set aside by a new name, Envoy is told to go on in a new file, and the old one goes when
 the new one is there, since Envoy writes nothing to it then. Each of these steps may be the last one of a controller
@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from tidegate.gateway.base import NotesPosition, Served, ServedNotes
+from tidegate.gateway.base import NotesPosition, Served
 from tidegate.gateway.resources import Kind, parse_cluster_name
 from tidegate.gateway.served import LONGEST_ID
 
@@ -21,9 +21,10 @@ PAGE_BYTES = 64 << 10
 
 
 class Page(NamedTuple):
-    """What was read, and whether Envoy has to be told to go on in a new file."""
+    """What was read, the position behind it, and whether Envoy has to be told to go on in a new file."""
 
-    notes: ServedNotes
+    entries: tuple[Served, ...]
+    position: NotesPosition
     wants_reopening: bool = False
 
 
@@ -31,26 +32,26 @@ def read(path: Path, after: NotesPosition) -> Page:
     """Return the next notes; see `Gateway.served`."""
     aside = path.with_name(f"{path.name}.1")
     if (found := _inode(aside)) is not None:
-        notes = _read(aside, found, after)
-        if notes.entries or notes.position != after:
-            return Page(notes)
+        page = _read(aside, found, after)
+        if page.entries or page.position != after:
+            return page
         if _inode(path) is None:
-            return Page(notes, wants_reopening=True)
+            return page._replace(wants_reopening=True)
         # Envoy may have written to it until just before the new file was there.
-        notes = _read(aside, found, after)
-        if notes.position != after:
-            return Page(notes)
+        page = _read(aside, found, after)
+        if page.position != after:
+            return page
         aside.unlink()
     found = _inode(path)
     if found is None:
-        return Page(ServedNotes((), after))
+        return Page((), after)
     if found == after.file and after.offset >= TURN_BYTES:
         path.rename(aside)
-        return Page(ServedNotes((), after), wants_reopening=True)
-    return Page(_read(path, found, after))
+        return Page((), after, wants_reopening=True)
+    return _read(path, found, after)
 
 
-def _read(path: Path, inode: int, after: NotesPosition) -> ServedNotes:
+def _read(path: Path, inode: int, after: NotesPosition) -> Page:
     start = after.offset if after.file == inode else 0
     with path.open("rb") as stream:
         stream.seek(start)
@@ -59,7 +60,7 @@ def _read(path: Path, inode: int, after: NotesPosition) -> ServedNotes:
     if not whole and len(block) == PAGE_BYTES:
         whole = block  # no note is so long: what is left of a broken file is passed over
     entries = tuple(noted for line in whole.split(b"\n") if (noted := parse(line)) is not None)
-    return ServedNotes(entries, NotesPosition(inode, start + len(whole)))
+    return Page(entries, NotesPosition(inode, start + len(whole)))
 
 
 def parse(line: bytes) -> Served | None:

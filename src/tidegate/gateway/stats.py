@@ -23,8 +23,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tidegate.gateway.base import Counts, DurationBucket, Endpoint, RevisionRef
@@ -85,7 +84,7 @@ def parse_counts(page: Page) -> dict[RevisionRef, Counts]:
             continue
         count = _calls if key.kind is Kind.GRPC else _counts
         found = count(values, durations.get(key, ()))
-        counts[key.ref] = _together(counts[key.ref], found) if key.ref in counts else found
+        counts[key.ref] = counts[key.ref] + found if key.ref in counts else found
     return counts
 
 
@@ -127,20 +126,6 @@ def _calls(values: Mapping[str, int], durations: tuple[DurationBucket, ...]) -> 
     )
 
 
-def _together(one: Counts, other: Counts) -> Counts:
-    durations = {bucket.lower_ms: bucket for bucket in one.durations}
-    for bucket in other.durations:
-        same = durations.get(bucket.lower_ms)
-        durations[bucket.lower_ms] = bucket if same is None else replace(bucket, count=bucket.count + same.count)
-    return Counts(
-        requests=one.requests + other.requests,
-        errors=one.errors + other.errors,
-        rejections=one.rejections + other.rejections,
-        durations=tuple(durations[lower] for lower in sorted(durations)),
-        abandoned=one.abandoned + other.abandoned,
-    )
-
-
 def _split_name(name: str) -> tuple[ClusterKey | None, str]:
     prefix, _, rest = name.partition(".")
     cluster, _, stat = rest.partition(".")
@@ -176,6 +161,14 @@ def parse_healthy(
         for key, listening in healthy.items()
         if key.kind is Kind.HTTP
     }
+
+
+def healthy_in_all(
+    seen: Sequence[Mapping[RevisionRef, frozenset[Endpoint]]],
+) -> dict[RevisionRef, frozenset[Endpoint]]:
+    """Return the replicas that get requests from every one of several Envoys."""
+    refs = set().union(*seen)
+    return {ref: frozenset.intersection(*(view.get(ref, frozenset()) for view in seen)) for ref in refs}
 
 
 def _grpc(key: ClusterKey) -> ClusterKey:

@@ -48,22 +48,22 @@ REQUESTS = Metric(
     "tidegate_gateway_requests_total",
     "counter",
     "requests",
-    "Requests that the gateway answered, by class of status; one user request counts once.",
-    ("deployment", "revision", "code_class"),
+    "Requests that each process of the gateway answered, by class of status; one user request counts once.",
+    ("deployment", "revision", "code_class", "gateway"),
 )
 REQUEST_DURATION = Metric(
     "tidegate_gateway_request_duration_seconds",
     "histogram",
     "seconds",
     "How long the replica took, as the gateway saw it; one bound is the p99 objective, the sum is an estimate.",
-    ("deployment", "revision"),
+    ("deployment", "revision", "gateway"),
 )
 SLOW_REQUESTS = Metric(
     "tidegate_gateway_slow_requests_total",
     "counter",
     "requests",
     "Requests that took as long as the p99 objective or longer.",
-    ("deployment", "revision"),
+    ("deployment", "revision", "gateway"),
 )
 GATEWAY_UP = Metric(
     "tidegate_gateway_up",

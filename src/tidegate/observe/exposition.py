@@ -36,7 +36,7 @@ class DurationCount(Protocol):
 
 @dataclass(frozen=True)
 class RequestMetrics:
-    """What the gateway counted for one revision.
+    """What one process of the gateway counted for one revision.
 
     Attributes:
         by_code_class: requests per class of status ("2xx", "4xx", "5xx"); a class that is missing counts zero.
@@ -54,7 +54,8 @@ class RevisionMetrics:
     """One revision.
 
     Attributes:
-        requests: None while the gateway cannot be read; its series are then absent, not stale.
+        requests: by the number of the gateway's process. A process that cannot be read is left out; its series are then
+            absent, not stale.
         weight_percent: share of the traffic asked for.
         observed_percent: share of the traffic seen; None when there was none or it is not known.
         restarts: deaths of replicas that nobody asked for, over the revision's life.
@@ -62,7 +63,7 @@ class RevisionMetrics:
     """
 
     revision: int
-    requests: RequestMetrics | None
+    requests: Mapping[int, RequestMetrics]
     weight_percent: float
     observed_percent: float | None
     wanted: int
@@ -148,17 +149,16 @@ class _Records(Collector):
             family.add_metric(labels, value)
         histogram = families[names.REQUEST_DURATION.name]
         assert isinstance(histogram, HistogramMetricFamily)  # noqa: S101  # by construction
-        for deployment, revision, requests in self._counted():
+        for deployment, labels, requests in self._counted():
             buckets = cumulative(requests.durations, duration_bounds(deployment.latency_objective_ms))
-            labels = [deployment.deployment, str(revision.revision)]
             histogram.add_metric(labels, buckets, estimated_sum_seconds(requests.durations))
         return families.values()
 
-    def _counted(self) -> Iterator[tuple[DeploymentMetrics, RevisionMetrics, RequestMetrics]]:
+    def _counted(self) -> Iterator[tuple[DeploymentMetrics, list[str], RequestMetrics]]:
         for deployment in self._deployments:
             for revision in deployment.revisions:
-                if revision.requests is not None:
-                    yield deployment, revision, revision.requests
+                for number, requests in sorted(revision.requests.items()):
+                    yield deployment, [deployment.deployment, str(revision.revision), str(number)], requests
 
     def _samples(self) -> Iterator[tuple[Metric, list[str], float]]:
         yield names.CONTROLLER_INFO, [self._controller.version], 1
@@ -199,7 +199,7 @@ def _revision_samples(deployment: str, revision: RevisionMetrics) -> Iterator[tu
     yield names.REPLICA_RESTARTS, labels, revision.restarts
     for check, replicas in revision.failing.items():
         yield names.CHECKS_FAILING, [*labels, check], replicas
-    if revision.requests is not None:
+    for number, requests in sorted(revision.requests.items()):
         for code_class in names.CODE_CLASSES:
-            yield names.REQUESTS, [*labels, code_class], revision.requests.by_code_class.get(code_class, 0)
-        yield names.SLOW_REQUESTS, labels, revision.requests.slow
+            yield names.REQUESTS, [*labels, code_class, str(number)], requests.by_code_class.get(code_class, 0)
+        yield names.SLOW_REQUESTS, [*labels, str(number)], requests.slow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, case, delete, func, select
@@ -75,13 +75,12 @@ class Outcomes:
 
     # Notes
 
-    def position(self) -> tuple[int, int]:
-        """Return how far the gateway's notes were taken in: a file and an offset; zeros before the first."""
+    def positions(self) -> dict[int, tuple[int, int]]:
+        """Return how far the notes of each process of the gateway were taken in: a file and an offset, by number."""
         with self._engine.connect() as db:
-            row = db.execute(select(served_position)).one_or_none()
-        return (0, 0) if row is None else (row.file, row.offset)
+            return {row.id: (row.file, row.offset) for row in db.execute(select(served_position))}
 
-    def add_notes(self, notes: Iterable[Note], position: tuple[int, int]) -> None:
+    def add_notes(self, notes: Iterable[Note], positions: Mapping[int, tuple[int, int]]) -> None:
         """Take in notes and, in one transaction, how far they go.
 
         A request of an id that is known keeps its first time, and belongs to nobody when another revision served it.
@@ -101,14 +100,16 @@ class Outcomes:
             set_={"revision": None},
             where=served_requests.c.revision.is_not(None) & (served_requests.c.revision != added.excluded.revision),
         )
-        moved = insert(served_position).values(id=1, file=position[0], offset=position[1])
+        moved = insert(served_position)
         moved = moved.on_conflict_do_update(
             index_elements=["id"], set_={"file": moved.excluded.file, "offset": moved.excluded.offset}
         )
         with self._engine.begin() as db:
             if rows:
                 db.execute(added, rows)
-            db.execute(moved)
+            if positions:
+                read = [{"id": number, "file": file, "offset": offset} for number, (file, offset) in positions.items()]
+                db.execute(moved, read)
 
     # Outcomes
 

@@ -180,7 +180,8 @@ served_requests = Table(
     sqlite_autoincrement=True,
 )
 
-# How far the gateway's notes are in `served_requests`: written in the transaction of what was read. One row.
+# How far the notes of each process of the gateway, by its number, are in `served_requests`: written in the
+# transaction of what was read.
 served_position = Table(
     "served_position",
     metadata,

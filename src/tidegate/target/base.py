@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from tidegate.contract.sketch import Sketch
-from tidegate.gateway.base import Counts, Forced, NotesPosition, RevisionRef, ServedNotes, Sticky, Trial
+from tidegate.gateway.base import (
+    Counts,
+    Forced,
+    NotesPositions,
+    ProcessCounts,
+    RevisionRef,
+    ServedNotes,
+    Sticky,
+    Trial,
+    together,
+)
 from tidegate.health.base import Affects, Check
 
 
@@ -166,11 +176,15 @@ def _added(one: Mapping[str, Sketch], other: Mapping[str, Sketch]) -> dict[str, 
 
 @dataclass(frozen=True)
 class Reading:
-    """Counters per revision of one deployment at one instant; see `gateway.base.GatewayReading` for `epoch`."""
+    """Counters per revision of one deployment at one instant, of each process of the gateway that runs."""
 
-    epoch: str
     at: datetime
-    counts: Mapping[int, Counts]
+    processes: tuple[ProcessCounts[int], ...]
+
+    @property
+    def counts(self) -> Mapping[int, Counts]:
+        """What the processes counted in all: less than before where one of them ended."""
+        return together(self.processes)
 
 
 class Target(Protocol):
@@ -236,7 +250,7 @@ class Target(Protocol):
         """Return what the revision's replicas noted since the last call of this process, in no order."""
         ...
 
-    async def served(self, after: NotesPosition) -> ServedNotes:
+    async def served(self, after: NotesPositions) -> ServedNotes:
         """Return some of the gateway's notes, of every deployment, behind `after`; see `Gateway.served`."""
         ...
 

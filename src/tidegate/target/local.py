@@ -24,7 +24,8 @@ from tidegate.gateway.base import (
     Applied,
     Endpoint,
     Forced,
-    NotesPosition,
+    NotesPositions,
+    ProcessCounts,
     RevisionRef,
     ServedNotes,
     Snapshot,
@@ -196,8 +197,7 @@ class LocalTarget:
     async def read(self, deployment: str) -> Reading:
         """See `Target.read`."""
         reading = await self._gateway.read()
-        counts = {ref.revision: counts for ref, counts in reading.counts.items() if ref.deployment == deployment}
-        return Reading(epoch=reading.epoch, at=reading.at, counts=counts)
+        return Reading(reading.at, tuple(_of_deployment(process, deployment) for process in reading.processes))
 
     # -- answers -----------------------------------------------------------------------------------------------------
 
@@ -239,7 +239,7 @@ class LocalTarget:
             self._counters[folder] = notes.LinesReader(folder / notes.COUNTS_NAME, notes.counted)
         return self._counters[folder]
 
-    async def served(self, after: NotesPosition) -> ServedNotes:
+    async def served(self, after: NotesPositions) -> ServedNotes:
         """See `Target.served`."""
         return await self._gateway.served(after)
 
@@ -509,6 +509,11 @@ def _end_orphans(slot: Slot) -> list[OsProcess]:
     for orphan in orphans:
         orphan.send(signal.SIGKILL)
     return orphans
+
+
+def _of_deployment(process: ProcessCounts[RevisionRef], deployment: str) -> ProcessCounts[int]:
+    mine = {ref.revision: counts for ref, counts in process.counts.items() if ref.deployment == deployment}
+    return ProcessCounts(process.number, process.epoch, mine)
 
 
 def _living_only(snapshot: Snapshot, home: Path) -> Snapshot:

@@ -45,4 +45,4 @@ def pause_seconds(unhelpful: Iterable[Restarted]) -> float:
 def may_restart(unhelpful: Iterable[Restarted], now: float) -> bool:
     """Say whether one more replica of the revision may be restarted now."""
     restarted = list(unhelpful)
-    return not restarted or now - max(one.at for one in restarted) >= pause_seconds(restarted)
+    return not restarted or now >= max(one.at for one in restarted) + pause_seconds(restarted)

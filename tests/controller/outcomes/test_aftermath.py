@@ -64,11 +64,11 @@ def promoted(store: Store, bad_of_candidate: int, now: datetime = ENDED) -> None
     policy = rules(REQUEST)
     at = milliseconds(now) - 1000
     notes = [Note(1, f"{revision} {n}", revision, at) for n in range(200) for revision in (1, 2)]
-    store.told.add_notes(notes, (1, 1))
+    store.told.add_notes(notes, {1: (1, 1)})
     told = [Told(f"2 {n}", is_bad=n < bad_of_candidate, at=at) for n in range(200)]
     told += [Told(f"1 {n}", is_bad=n < 10, at=at) for n in range(200)]
     store.told.tell(1, told, Settling(120_000, is_noting=True, now=at + 1000), KEPT, at + 1000)
-    end(store, row, Measured(epoch="a").enter_step(0, policy), now)
+    end(store, row, Measured(last={}).enter_step(0, policy), now)
 
 
 @pytest.mark.parametrize(("bad", "kind"), [(10, ALL_TOLD), (90, HARM)])

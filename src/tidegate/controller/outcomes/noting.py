@@ -45,11 +45,13 @@ class NoteTaker:
 
     async def step(self) -> bool:
         """Take the next notes in; return whether there may be more."""
-        position = NotesPosition(*await asyncio.to_thread(self._store.told.position))
-        page = await self._target.served(position)
-        if page.position != position:
+        stored = await asyncio.to_thread(self._store.told.positions)
+        positions = {number: NotesPosition(*position) for number, position in stored.items()}
+        page = await self._target.served(positions)
+        if page.positions != positions:
             notes = self._of_rollouts(page.entries)
-            await asyncio.to_thread(self._store.told.add_notes, notes, (page.position.file, page.position.offset))
+            read = {number: (position.file, position.offset) for number, position in page.positions.items()}
+            await asyncio.to_thread(self._store.told.add_notes, notes, read)
             return True
         if time.monotonic() - self._pruned_at > _PRUNE_SECONDS:
             more = await asyncio.to_thread(self._store.told.prune, round(time.time() * 1000))
