@@ -50,6 +50,9 @@ class FakeTarget:
         if self.start_fails is not None:
             raise self.start_fails
 
+    def is_whole(self) -> bool:
+        return self.start_fails is None
+
     async def stop(self) -> None: ...
 
     async def close(self) -> None: ...

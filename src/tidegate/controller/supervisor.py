@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +28,8 @@ TICK_SECONDS = 0.2
 IDLE_SECONDS = 0.6
 #: Time between two ticks while one fails, so that a broken disk does not fill it with logs.
 RETRY_SECONDS = 1.0
+#: Time between two looks at the gateway's processes.
+WATCH_SECONDS = 0.1
 #: Time between two searches for replicas of deployments that were deleted.
 LEFTOVERS_SECONDS = 5.0
 
@@ -131,15 +134,21 @@ class Supervisor:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _keep_target(self) -> None:
-        """Start the gateway again whenever it is gone."""
+        """Start what is gone of the gateway again, before the rest of it can go as well."""
+        started_at = time.monotonic()
         while True:
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(WATCH_SECONDS)
+            if self._target.is_whole() and time.monotonic() - started_at < RETRY_SECONDS:
+                continue
             try:
                 await self._target.start()
             except TidegateError as error:
                 log.error("the gateway cannot be started: %s", error)  # noqa: TRY400 - the message is complete
+                await asyncio.sleep(RETRY_SECONDS)
             except Exception:  # a full disk, say; it must be tried again when that is over
                 log.exception("the gateway cannot be looked after; trying again")
+                await asyncio.sleep(RETRY_SECONDS)
+            started_at = time.monotonic()
 
     async def _keep_clean(self) -> None:
         """End what is left of deployments that were deleted, when a kill or a failure came in between."""

@@ -245,6 +245,10 @@ class Gateway(Protocol):
         """
         ...
 
+    def is_whole(self) -> bool:
+        """Say whether all of the processes run; cheap."""
+        ...
+
     def snapshot(self) -> Snapshot:
         """Return what was last asked of `apply`, by an earlier process too; empty at first."""
         ...

@@ -89,10 +89,14 @@ class EnvoyGateway:
     def _running(self) -> list[Member]:
         return [member for member in self._members if member.is_running()]
 
+    def is_whole(self) -> bool:
+        """See `Gateway.is_whole`."""
+        return len(self._running()) == MEMBERS
+
     async def ensure_running(self) -> None:
         """See `Gateway.ensure_running`. Cheap while all run: one look at each process."""
         async with self._starting:
-            if len(self._running()) == MEMBERS or await self._are_joining():
+            if self.is_whole() or await self._are_joining():
                 return
             await asyncio.to_thread(self._folder.prepare)
             for member in self._members:

@@ -194,6 +194,10 @@ class Target(Protocol):
         """Bring up what all deployments share (the gateway), or adopt it."""
         ...
 
+    def is_whole(self) -> bool:
+        """Say whether nothing is gone of what `start` brings up; cheap."""
+        ...
+
     async def stop(self) -> None:
         """End every replica and the gateway, those of an earlier process included."""
         ...

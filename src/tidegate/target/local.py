@@ -117,6 +117,10 @@ class LocalTarget:
             await self._gateway.ensure_running()
             await self._gateway.apply(snapshot)
 
+    def is_whole(self) -> bool:
+        """See `Target.is_whole`."""
+        return self._gateway.is_whole()
+
     async def stop(self) -> None:
         """See `Target.stop`. Logs of the replicas stay."""
         await self._watcher.close()
