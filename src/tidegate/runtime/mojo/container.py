@@ -1,0 +1,148 @@
+"""The files of a MOJO: a zip, or a folder with the same entries. Everything read is bounded beforehand."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from tidegate.runtime.mojo.errors import MojoFormatError
+
+#: An entry's size unpacked, and that of all entries. The largest models seen unpack to some gigabytes of trees.
+MAX_ENTRY_BYTES = 2 << 30
+MAX_TOTAL_BYTES = 8 << 30
+MAX_ENTRIES = 200_000
+#: Deflate cannot do more than 1032 to 1; what claims to is forged.
+MAX_RATIO = 1_100
+
+MODEL_INI = "model.ini"
+
+
+class Container(Protocol):
+    """Entries by exact name. A sub-model lies below a prefix (`below`) and knows no other."""
+
+    def has(self, name: str) -> bool: ...
+
+    def size(self, name: str) -> int:
+        """Return the bytes that an entry has. Raises MojoFormatError where there is none."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Return an entry. Raises MojoFormatError where there is none, or where it is damaged."""
+        ...
+
+    def below(self, folder: str) -> Container:
+        """Return the entries below a folder, as a container of their own."""
+        ...
+
+
+def open_container(path: Path) -> Container:
+    """Open a zip or a folder.
+
+    Raises:
+        MojoFormatError: it is neither, holds more than a model needs, or has no `model.ini`.
+    """
+    container: Container = Folder(path) if path.is_dir() else _zip(path)
+    if not container.has(MODEL_INI):
+        raise MojoFormatError(MODEL_INI, f"{path.name} has no such entry, so it is no MOJO")
+    return container
+
+
+class Folder:
+    """A MOJO that was unpacked."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+
+    def has(self, name: str) -> bool:
+        path = self._path(name)
+        return path is not None and path.is_file()
+
+    def size(self, name: str) -> int:
+        return self._file(name).stat().st_size
+
+    def read(self, name: str) -> bytes:
+        path = self._file(name)
+        try:
+            if path.stat().st_size > MAX_ENTRY_BYTES:
+                raise MojoFormatError(name, f"has more than {MAX_ENTRY_BYTES >> 30} GiB")
+            return path.read_bytes()
+        except OSError as error:
+            raise MojoFormatError(name, f"cannot be read: {error.strerror}") from None
+
+    def below(self, folder: str) -> Folder:
+        return Folder(self._root / folder)
+
+    def _path(self, name: str) -> Path | None:
+        """Return where an entry lies; None for a name that leads out of the folder."""
+        try:
+            path = (self._root / name).resolve()
+        except (OSError, ValueError):
+            return None
+        return path if path.is_relative_to(self._root) else None
+
+    def _file(self, name: str) -> Path:
+        path = self._path(name)
+        if path is None or not path.is_file():
+            raise MojoFormatError(name, "is missing")
+        return path
+
+
+class Archive:
+    """A MOJO as a zip; read through its central directory, as local headers may lack sizes."""
+
+    def __init__(self, archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], prefix: str = "") -> None:
+        self._archive = archive
+        self._entries = entries
+        self._prefix = prefix
+
+    def has(self, name: str) -> bool:
+        return self._prefix + name in self._entries
+
+    def size(self, name: str) -> int:
+        return self._entry(name).file_size
+
+    def read(self, name: str) -> bytes:
+        entry = self._entry(name)
+        try:
+            with self._archive.open(entry) as stream:
+                data = stream.read(entry.file_size + 1)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+            raise MojoFormatError(self._prefix + name, f"cannot be unpacked: {error}") from None
+        if len(data) != entry.file_size:
+            raise MojoFormatError(self._prefix + name, "unpacks to another size than the archive says")
+        return data
+
+    def below(self, folder: str) -> Archive:
+        return Archive(self._archive, self._entries, f"{self._prefix}{folder.rstrip('/')}/")
+
+    def _entry(self, name: str) -> zipfile.ZipInfo:
+        entry = self._entries.get(self._prefix + name)
+        if entry is None:
+            raise MojoFormatError(self._prefix + name, "is missing")
+        return entry
+
+
+def _zip(path: Path) -> Archive:
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise MojoFormatError(path.name, f"is no zip that can be read: {error}") from None
+    entries = archive.infolist()
+    _refuse_too_much(path.name, entries)
+    return Archive(archive, {entry.filename: entry for entry in entries if not entry.is_dir()})
+
+
+def _refuse_too_much(name: str, entries: Iterable[zipfile.ZipInfo]) -> None:
+    """Raise MojoFormatError for what the archive's directory promises beyond all bounds; nothing is unpacked."""
+    total = 0
+    for number, entry in enumerate(entries, 1):
+        total += entry.file_size
+        if number > MAX_ENTRIES:
+            raise MojoFormatError(name, f"has more than {MAX_ENTRIES:,} entries")
+        if entry.file_size > MAX_ENTRY_BYTES or total > MAX_TOTAL_BYTES:
+            raise MojoFormatError(entry.filename, "unpacks to more than a model needs")
+        if entry.file_size > MAX_RATIO * max(entry.compress_size, 1):
+            raise MojoFormatError(entry.filename, "is packed more tightly than deflate can: the archive is forged")
