@@ -1,0 +1,204 @@
+"""Which inputs a model takes, and where in the numeric row each of their values goes.
+
+Most models take their own columns: a number as it is, a level as its code. Trees (from version 1.40) and networks
+(from 1.10) may have been trained on columns that H2O made of the user's: then the file also holds the user's names and
+levels, and the way from them to the row is done here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tidegate.runtime.mojo.container import MODEL_INI, Container
+from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
+from tidegate.runtime.mojo.header import Header
+from tidegate.runtime.mojo.info import text_of
+from tidegate.runtime.mojo.text import integer_of, lines_of, trim, unescaped
+
+#: From this version on an algorithm's file says how categories were encoded.
+_SAYS_ENCODING = {"gbm": 1.40, "drf": 1.40, "uplift": 1.40, "deep_learning": 1.10}
+_IMPLICIT = ("AUTO", "Enum", "SortByResponse", "OneHotInternal")
+_OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One input.
+
+    Attributes:
+        levels: those of the training in the order of their codes; None for a number.
+        kind: a number; one value per level ("value"); one slot per level and one for missing ("one_hot"); the bits of
+            the code plus one ("binary").
+        first, width: the slots of the row.
+        values: by text of a level the number that "value" writes, for the others its code. Some texts are no level
+            of the training and stand for one all the same.
+    """
+
+    name: str
+    levels: tuple[str, ...] | None
+    kind: Literal["number", "value", "one_hot", "binary"]
+    first: int
+    width: int
+    values: Mapping[str, float]
+
+
+def fields_of(container: Container, header: Header) -> tuple[Field, ...]:
+    """Return the inputs in the order in which a user knows them.
+
+    Raises:
+        MojoFormatError: what the file says of its encoding contradicts itself.
+        MojoUnsupportedError: the file does not hold what its encoding takes.
+    """
+    encoding = _encoding(header)
+    if encoding in _IMPLICIT:
+        return _plain(header)
+    names, domains = _originals(container, header)
+    if encoding in ("OneHotExplicit", "Binary"):
+        return tuple(_spread(header, names, domains, encoding))
+    if len(names) != header.n_features:
+        raise MojoFormatError(MODEL_INI, f"there are {len(names)} original inputs for {header.n_features} features")
+    columns = list(zip(names, domains, strict=True))
+    if encoding == "Eigen":
+        values = _eigen(header, domains)
+    elif encoding == "EnumLimited":
+        new = header.feature_domains
+        values = [None if old is None else _limited(name, old, new[i]) for i, (name, old) in enumerate(columns)]
+    else:
+        values = [None if old is None else _labels(old) for old in domains]
+    return tuple(
+        _number(name, place) if own is None else Field(name, domain, "value", place, 1, own)
+        for place, ((name, domain), own) in enumerate(zip(columns, values, strict=True))
+    )
+
+
+def _encoding(header: Header) -> str:
+    since = _SAYS_ENCODING.get(header.algorithm)
+    if since is None or header.version < since:
+        return "AUTO"
+    encoding = header.keys.find("_genmodel_encoding")
+    if encoding is None:
+        if "_n_orig_names" in header.keys:
+            # H2O writes that for networks with enum_limited, and cannot load the file itself.
+            raise MojoUnsupportedError(
+                "the model's categories were encoded, and its file does not say how",
+                expected="_genmodel_encoding in model.ini",
+                hint="train it with another categorical_encoding than enum_limited",
+            )
+        return "AUTO"
+    if encoding not in (*_IMPLICIT, "OneHotExplicit", "Binary", "EnumLimited", "Eigen", "LabelEncoder"):
+        raise MojoUnsupportedError(f"the encoding {encoding[:60]!r} of categories is not known")
+    return encoding
+
+
+def _plain(header: Header) -> tuple[Field, ...]:
+    places = {name: place for place, name in enumerate(header.info.columns)}
+    fields = []
+    for place, (name, domain) in enumerate(zip(header.features, header.feature_domains, strict=True)):
+        if places[name] != place:  # of a name that repeats, the last column counts; the others stay missing
+            continue
+        fields.append(_number(name, place) if domain is None else _coded(name, domain, place))
+    return tuple(fields)
+
+
+def _number(name: str, place: int) -> Field:
+    return Field(name, None, "number", place, 1, {})
+
+
+def _coded(name: str, levels: tuple[str, ...], place: int) -> Field:
+    codes = {level: float(code) for code, level in enumerate(levels)}
+    # What is no level may be one with the column's name before it.
+    return Field(name, levels, "value", place, 1, {**_without(codes, f"{name}.", ""), **codes})
+
+
+def _without(codes: Mapping[str, float], prefix: str, suffix: str) -> dict[str, float]:
+    """Return what is between the prefix and the suffix of those texts that have both."""
+    least = len(prefix) + len(suffix)
+    return {
+        text[len(prefix) : len(text) - len(suffix)]: code
+        for text, code in codes.items()
+        if len(text) >= least and text.startswith(prefix) and text.endswith(suffix)
+    }
+
+
+def _originals(container: Container, header: Header) -> tuple[list[str], list[tuple[str, ...] | None]]:
+    """Return the user's columns that are inputs, and their levels, None for a number."""
+    keys = header.keys
+    names = _texts(container, "_orig_names", keys.integer("_n_orig_names"))
+    count = keys.integer("_n_orig_domain_values")
+    if count < len(names):
+        raise MojoFormatError(MODEL_INI, f"{len(names)} original columns have {count} domains")
+    domains: list[tuple[str, ...] | None] = []
+    for index in range(len(names)):
+        levels = keys.integer(f"_m_orig_domain_values_{index}", 0)
+        file = f"_orig_domain_values_{index}"
+        domains.append(tuple(_texts(container, file, levels)) if levels else None)
+    others = header.info.columns[header.n_features :]
+    while names and names[-1] in others:
+        names.pop()
+    return names, domains[: len(names)]
+
+
+def _texts(container: Container, name: str, expected: int) -> list[str]:
+    lines = lines_of(text_of(container, name))
+    if len(lines) != expected:
+        raise MojoFormatError(name, f"has {len(lines)} lines, and model.ini says {expected}")
+    return [trim(unescaped(line)) for line in lines]
+
+
+def _spread(
+    header: Header, names: Sequence[str], domains: Sequence[tuple[str, ...] | None], encoding: str
+) -> Iterable[Field]:
+    """Yield the fields of an encoding that takes several slots per category, numbers first."""
+    numeric = sum(domain is None for domain in domains)
+    place, number = numeric, 0
+    fields = []
+    for name, domain in zip(names, domains, strict=True):
+        if domain is None:
+            fields.append(_number(name, number))
+            number += 1
+            continue
+        width = len(domain) + 1 if encoding == "OneHotExplicit" else len(domain).bit_length()
+        codes = {level: float(code) for code, level in enumerate(domain)}
+        fields.append(Field(name, domain, "one_hot" if encoding == "OneHotExplicit" else "binary", place, width, codes))
+        place += width
+    if place != header.n_features:
+        raise MojoFormatError(MODEL_INI, f"{encoding} of the original columns takes {place} features, not n_features")
+    return fields
+
+
+def _eigen(header: Header, domains: Sequence[tuple[str, ...] | None]) -> list[dict[str, float] | None]:
+    projection = header.keys.numbers("_orig_projection_array")
+    values: list[dict[str, float] | None] = []
+    base = 0
+    for domain in domains:
+        if domain is None:
+            values.append(None)
+            continue
+        if base + len(domain) > len(projection):
+            raise MojoFormatError(MODEL_INI, "_orig_projection_array has fewer values than there are levels")
+        with np.errstate(over="ignore"):
+            own = projection[base : base + len(domain)].astype(np.float32).astype(np.float64).tolist()
+        values.append(dict(zip(domain, own, strict=True)))
+        base += len(domain)
+    return values
+
+
+def _limited(name: str, old: Sequence[str], new: Sequence[str] | None) -> dict[str, float]:
+    if new is None:
+        raise MojoFormatError(MODEL_INI, f"EnumLimited: the feature made of {name!r} has no levels")
+    codes = {level: float(code) for code, level in enumerate(new)}
+    if _OTHER in codes:
+        rest = codes[_OTHER]
+        codes |= {level: rest for level in old if level not in codes}
+        del codes[_OTHER]
+    return {**_without(codes, f"{name}.top_", "_levels"), **codes}
+
+
+def _labels(old: Sequence[str]) -> dict[str, float]:
+    """Return the numbers that the levels spell; the code of one that spells none."""
+    spelt = ((level, integer_of(level, 32), code) for code, level in enumerate(old))
+    return {level: float(code if whole is None else whole) for level, whole, code in spelt}

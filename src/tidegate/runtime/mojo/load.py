@@ -1,0 +1,193 @@
+"""A MOJO as users have it: named values in, H2O's outputs by name out."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.contract.errors import InvalidInput
+from tidegate.runtime.base import Signature, TensorSpec
+from tidegate.runtime.mojo.container import Container, open_container
+from tidegate.runtime.mojo.encodings import fields_of
+from tidegate.runtime.mojo.errors import MojoRowError
+from tidegate.runtime.mojo.header import Header
+from tidegate.runtime.mojo.outputs import Outputs
+from tidegate.runtime.mojo.registry import read_model
+from tidegate.runtime.mojo.rows import Column, Dictionary, Policy, RowBuilder
+from tidegate.runtime.mojo.scorer import Rows, Scorer
+from tidegate.runtime.mojo.tables import is_row, read_table
+from tidegate.runtime.mojo.values import ABSENT, number, numbers
+
+#: Algorithms whose scores an offset changes. Others ignore it.
+_USE_OFFSET = frozenset({"gbm", "xgboost", "glm", "gam", "coxph"})
+_POLICIES = {(s, i): Policy(strict=s, invalid_as_missing=i) for s in (False, True) for i in (False, True)}
+
+
+def load(path: str | PathLike[str]) -> MojoModel:
+    """Load a MOJO: the zip that H2O wrote, or the folder it was unpacked to.
+
+    All that `predict` needs is compiled when this returns.
+
+    Raises:
+        MojoFormatError: the file is damaged, or no MOJO.
+        MojoUnsupportedError: it is whole, and cannot be scored to H2O's numbers; the message says why.
+    """
+    place = Path(path)
+    if not place.exists():
+        raise InvalidInput(f"There is no file {place}.", subject=str(place))
+    return read(open_container(place))
+
+
+def read(container: Container) -> MojoModel:
+    """Read a MOJO that was opened. Raises as `load` does."""
+    scorer = read_model(container)
+    model = MojoModel(scorer, container)
+    model.warm()
+    return model
+
+
+class MojoModel:
+    """A model that was loaded. Several threads may use it at once.
+
+    Attributes:
+        header: what its file says of every model: algorithm, version, category, columns, domains, threshold.
+        scorer: scores numeric rows, past all names.
+        fields: the inputs, and where they go in a numeric row.
+        offset_column: the input that is added to the score; None when the model has none.
+        outputs: the names of what comes out, in H2O's order.
+    """
+
+    def __init__(self, scorer: Scorer, container: Container) -> None:
+        header = scorer.header
+        self.header: Header = header
+        self.scorer = scorer
+        self.builder = RowBuilder(fields_of(container, header), header.n_features)
+        self.fields = self.builder.fields
+        self.answers = Outputs(header, scorer.outputs)
+        self.outputs = self.answers.names
+        self.offset_column = header.offset_column if header.algorithm in _USE_OFFSET else None
+        self._numeric = frozenset(field.name for field in self.fields if field.kind == "number")
+        self._names = frozenset(field.name for field in self.fields)
+        if self.offset_column is not None:
+            self._names |= {self.offset_column}
+            self._numeric |= {self.offset_column}
+        self._unseen: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    @cached_property
+    def signature(self) -> Signature:
+        """What the model takes and gives: texts with their categories, and numbers, in which NaN is missing."""
+        inputs = [
+            TensorSpec(field.name, "FP64")
+            if field.levels is None
+            else TensorSpec(field.name, "BYTES", (-1,), field.levels)
+            for field in self.fields
+        ]
+        if self.offset_column is not None:
+            inputs.append(TensorSpec(self.offset_column, "FP64"))
+        return Signature("columns", tuple(inputs), self.answers.specs)
+
+    @property
+    def unseen_levels(self) -> dict[str, int]:
+        """Values since the loading that were no level of the training and scored as missing, by column."""
+        with self._lock:
+            return dict(self._unseen)
+
+    def predict(self, data: Any, *, strict: bool = False, invalid_as_missing: bool = False) -> Any:
+        """Score named values.
+
+        Args:
+            data: a DataFrame of pandas or Polars, an Arrow table, a structured array, a dict of columns, a list of
+                dicts, or the dict of one row. Columns that are left out are missing, others than the model's are
+                ignored. Or a NumPy array of shape (rows, features) with codes for levels, the numeric rows themselves.
+            strict: a level that the training did not have is an error. Else it scores as a missing value and is
+                counted in `unseen_levels`.
+            invalid_as_missing: a text in a numeric column that is no number scores as a missing value, instead of
+                being an error.
+
+        Returns:
+            The outputs, in the kind that came: a table of it, arrays by name, dicts, or one dict. Labels are texts. For
+            numeric rows it is an array of shape (rows, outputs) with the labels' indexes.
+
+        Raises:
+            InvalidInput: the data are none of these.
+            MojoRowError: a value is none that its column can have, or H2O's own scorer fails for the row.
+        """
+        policy = _POLICIES[strict, invalid_as_missing]
+        if isinstance(data, dict) and is_row(data):
+            return self.predict_one(data, policy)
+        if isinstance(data, np.ndarray) and data.dtype.names is None:
+            return self.scorer.score(self._numeric_rows(data))
+        table = read_table(data, self._names, self._numeric)
+        return table.answer(self.predict_columns(table.columns, table.rows, policy))
+
+    def predict_one(self, row: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
+        """Score the values of one row. Raises MojoRowError."""
+        unseen: dict[str, int] = {}
+        rows = self.builder.one(row, policy, unseen)
+        offset = None
+        if self.offset_column is not None:
+            value = row.get(self.offset_column, ABSENT)
+            if value is not ABSENT:
+                offset = np.array([number(value, self.offset_column, invalid_as_missing=policy.invalid_as_missing)])
+        if unseen:
+            self._count(unseen)
+        return self.answers.one(self.scorer.score(rows, offset))
+
+    def predict_columns(self, columns: Mapping[str, Column], rows: int, policy: Policy) -> dict[str, NDArray[Any]]:
+        """Score columns, each of `rows` values; return arrays by name. Raises MojoRowError."""
+        matrix, offset = self.rows(columns, rows, policy)
+        return self.answers.columns(self.scorer.score(matrix, offset))
+
+    def rows(self, columns: Mapping[str, Column], rows: int, policy: Policy) -> tuple[Rows, NDArray[np.float64] | None]:
+        """Return the numeric rows of columns, and the offset of each; None where it was not given."""
+        unseen: dict[str, int] = {}
+        matrix = self.builder.matrix(columns, rows, policy, unseen)
+        if unseen:
+            self._count(unseen)
+        given = None if self.offset_column is None else columns.get(self.offset_column)
+        return matrix, None if given is None else self._offsets(given, policy)
+
+    def warm(self) -> None:
+        """Compile what `predict` runs, with rows of missing values."""
+        for rows in (1, 2):
+            with contextlib.suppress(MojoRowError):
+                self.scorer.score(np.full((rows, self.header.n_features), np.nan))
+
+    def _offsets(self, given: Column, policy: Policy) -> NDArray[np.float64]:
+        name = self.offset_column or ""
+        if isinstance(given, np.ndarray) and given.dtype.kind in "fiub":
+            return given.astype(np.float64)
+        listed: Sequence[Any] = given.tolist() if isinstance(given, np.ndarray) else _plain(given)
+        values = [0.0 if value is ABSENT else value for value in listed]
+        return numbers(values, name, invalid_as_missing=policy.invalid_as_missing)
+
+    def _numeric_rows(self, data: NDArray[Any]) -> Rows:
+        width = self.header.n_features
+        if data.ndim != 2 or data.shape[1] != width or data.dtype.kind not in "fiub":
+            raise InvalidInput(
+                "The array does not have the model's numeric rows.",
+                expected=f"numbers of shape (rows, {width})",
+                got=f"{data.dtype} of shape {data.shape}",
+            )
+        return np.ascontiguousarray(data, dtype=np.float64)
+
+    def _count(self, unseen: Mapping[str, int]) -> None:
+        with self._lock:
+            for name, count in unseen.items():
+                self._unseen[name] = self._unseen.get(name, 0) + count
+
+
+def _plain(column: Sequence[Any] | Dictionary) -> Sequence[Any]:
+    if isinstance(column, Dictionary):
+        values = [*column.values, None]
+        return [values[code] for code in column.codes.tolist()]
+    return column

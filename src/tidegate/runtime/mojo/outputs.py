@@ -1,0 +1,99 @@
+"""What a model's scores are called, and what they become: H2O's names, the predicted class as its text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.runtime.base import TensorSpec
+from tidegate.runtime.mojo.errors import MojoFormatError
+from tidegate.runtime.mojo.header import Header
+from tidegate.runtime.mojo.text import integer_of
+
+#: Of some algorithms a whole number: the nearest centre, and the flag of an isolation forest.
+_WHOLE = {"kmeans": ("cluster",), "isolation_forest": ("predict",)}
+
+
+class Outputs:
+    """The outputs of one model.
+
+    Args:
+        names: of the columns that its scorer returns; for a classifier the index of the label, the probability of each
+            class, and where there is a calibration those after it.
+
+    Raises:
+        MojoFormatError: a classifier returns fewer columns than it has classes.
+    """
+
+    def __init__(self, header: Header, names: Sequence[str]) -> None:
+        #: Texts of the classes in the order of their probabilities; None where there are none.
+        self.labels: tuple[str, ...] | None = None
+        self._whole: frozenset[int] = frozenset()
+        if header.is_classifier and len(names) > 1:
+            self.labels = header.response_domain or tuple(map(str, range(header.n_classes)))
+            names = _class_names(header, self.labels, len(names))
+            self._texts: NDArray[np.object_] = np.array([*self.labels, None], dtype=object)
+        else:
+            whole = _WHOLE.get(header.algorithm, ())
+            self._whole = frozenset(place for place, name in enumerate(names) if name in whole)
+        self.names = _distinct(names)
+
+    @property
+    def specs(self) -> tuple[TensorSpec, ...]:
+        specs = []
+        for place, name in enumerate(self.names):
+            if place == 0 and self.labels is not None:
+                specs.append(TensorSpec(name, "BYTES", categories=self.labels))
+            else:
+                specs.append(TensorSpec(name, "INT64" if place in self._whole else "FP64"))
+        return tuple(specs)
+
+    def columns(self, scores: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+        """Return arrays of shape (rows,) by name: labels as texts in an object array, floats, whole numbers."""
+        columns: dict[str, NDArray[Any]] = {}
+        for place, name in enumerate(self.names):
+            column = scores[:, place]
+            if place == 0 and self.labels is not None:
+                # No class, which an ordinal model can say of a row without numbers, is the None after the last one.
+                columns[name] = self._texts[column.astype(np.intp)]
+            else:
+                columns[name] = column.astype(np.int64) if place in self._whole else np.ascontiguousarray(column)
+        return columns
+
+    def one(self, scores: NDArray[np.float64]) -> dict[str, Any]:
+        """Return the outputs of a single row as Python values."""
+        values: list[Any] = scores[0].tolist()
+        if self.labels is not None:
+            values[0] = self._texts[int(values[0])]
+        for place in self._whole:
+            values[place] = int(values[place])
+        return dict(zip(self.names, values, strict=True))
+
+
+def _class_names(header: Header, labels: Sequence[str], columns: int) -> list[str]:
+    count = header.n_classes
+    if columns not in (1 + count, 1 + 2 * count):
+        raise MojoFormatError("model.ini", f"{count} classes have {columns} outputs")
+    if header.response_domain is not None:
+        # A class that is a whole number would be no good name of a column.
+        classes = [f"p{label}" if integer_of(label, 32) is not None else label for label in labels]
+    elif header.algorithm == "gbm":
+        classes = [f"pVal{label}" for label in labels]
+    else:
+        classes = list(labels)
+    calibrated = [f"cal_{name}" for name in classes] if columns > 1 + count else []
+    return ["predict", *classes, *calibrated]
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names, with "_" after one that was there before: a class may be called like a column."""
+    taken: dict[str, None] = {}
+    for name in names:
+        free = name
+        while free in taken:
+            free += "_"
+        taken[free] = None
+    return tuple(taken)
