@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,4 +34,17 @@ class Scorer(Protocol):
         Raises:
             MojoRowError: a row that H2O's scorer answers with an error, too.
         """
+        ...
+
+
+@runtime_checkable
+class TakesMore(Protocol):
+    """A scorer that also takes numbers which are no features of its file: the inputs of a GAM's smoothers.
+
+    Its rows have shape (rows, n_features + more inputs): those numbers follow the features, NaN where one is missing.
+    """
+
+    @property
+    def more_inputs(self) -> tuple[str, ...]:
+        """Their names, each once; one that is also a feature is not among them."""
         ...
