@@ -79,7 +79,8 @@ def score_one(
         out: shape (rows, 1) for `MEAN`, (rows, 3) for `TWO_CLASSES`.
     """
     cats = cat_offsets.shape[0] - 1
-    start = cat_offsets[cats]
+    weights = beta[cat_offsets[cats] :]
+    numbers = rows[:, cats:]
     n = rows.shape[0]
     done = 0
     # Four rows at once: each sum waits for its last addition, and four of them wait together.
@@ -89,15 +90,15 @@ def score_one(
         c = categorical_part(rows, done + 2, cat_offsets, first_level, cat_fill, beta)
         d = categorical_part(rows, done + 3, cat_offsets, first_level, cat_fill, beta)
         for i in range(num_fill.shape[0]):
-            coefficient = beta[start + i]
+            coefficient = weights[i]
             fill = num_fill[i]
-            value = rows[done, cats + i]
+            value = numbers[done, i]
             a += coefficient * (fill if math.isnan(value) else value)
-            value = rows[done + 1, cats + i]
+            value = numbers[done + 1, i]
             b += coefficient * (fill if math.isnan(value) else value)
-            value = rows[done + 2, cats + i]
+            value = numbers[done + 2, i]
             c += coefficient * (fill if math.isnan(value) else value)
-            value = rows[done + 3, cats + i]
+            value = numbers[done + 3, i]
             d += coefficient * (fill if math.isnan(value) else value)
         out[done, 0] = a
         out[done + 1, 0] = b
@@ -107,8 +108,8 @@ def score_one(
     for r in range(done, n):
         total = categorical_part(rows, r, cat_offsets, first_level, cat_fill, beta)
         for i in range(num_fill.shape[0]):
-            value = rows[r, cats + i]
-            total += beta[start + i] * (num_fill[i] if math.isnan(value) else value)
+            value = numbers[r, i]
+            total += weights[i] * (num_fill[i] if math.isnan(value) else value)
         out[r, 0] = total
     intercept = beta[beta.shape[0] - 1]
     for r in range(n):
