@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidegate.contract.errors import InvalidInput
+from tidegate.contract.errors import InvalidInput, ValueRefused
 
 
 class MojoFormatError(InvalidInput):
@@ -23,7 +23,7 @@ class MojoUnsupportedError(InvalidInput):
     code = "mojo_unsupported"
 
 
-class MojoRowError(InvalidInput):
+class MojoRowError(ValueRefused):
     """A row cannot be scored: H2O's own scorer fails on it, too. The message names the column and the value."""
 
     code = "mojo_row"

@@ -16,18 +16,21 @@ from numpy.typing import NDArray
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import Signature, TensorSpec
 from tidegate.runtime.mojo.container import Container, open_container
-from tidegate.runtime.mojo.encodings import fields_of
+from tidegate.runtime.mojo.encodings import Field, fields_of
 from tidegate.runtime.mojo.errors import MojoRowError
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.outputs import Outputs
 from tidegate.runtime.mojo.registry import read_model
 from tidegate.runtime.mojo.rows import Column, Dictionary, Policy, RowBuilder
-from tidegate.runtime.mojo.scorer import Rows, Scorer
+from tidegate.runtime.mojo.scorer import Rows, Scorer, TakesMore
 from tidegate.runtime.mojo.tables import is_row, read_table
 from tidegate.runtime.mojo.values import ABSENT, number, numbers
+from tidegate.runtime.mojo.word2vec import Word2Vec
 
 #: Algorithms whose scores an offset changes. Others ignore it.
 _USE_OFFSET = frozenset({"gbm", "xgboost", "glm", "gam", "coxph"})
+#: What a model of words calls its input.
+WORD = "word"
 _POLICIES = {(s, i): Policy(strict=s, invalid_as_missing=i) for s in (False, True) for i in (False, True)}
 
 
@@ -49,7 +52,7 @@ def load(path: str | PathLike[str]) -> MojoModel:
 def read(container: Container) -> MojoModel:
     """Read a MOJO that was opened. Raises as `load` does."""
     scorer = read_model(container)
-    model = MojoModel(scorer, container)
+    model = WordModel(scorer, container) if isinstance(scorer, Word2Vec) else MojoModel(scorer, container)
     model.warm()
     return model
 
@@ -69,7 +72,11 @@ class MojoModel:
         header = scorer.header
         self.header: Header = header
         self.scorer = scorer
-        self.builder = RowBuilder(fields_of(container, header), header.n_features)
+        fields = fields_of(container, header)
+        more = scorer.more_inputs if isinstance(scorer, TakesMore) else ()
+        own = header.n_features
+        further = (Field(name, None, "number", own + place, 1, {}) for place, name in enumerate(more))
+        self.builder = RowBuilder((*fields, *further), own + len(more))
         self.fields = self.builder.fields
         self.answers = Outputs(header, scorer.outputs)
         self.outputs = self.answers.names
@@ -125,7 +132,7 @@ class MojoModel:
         if isinstance(data, dict) and is_row(data):
             return self.predict_one(data, policy)
         if isinstance(data, np.ndarray) and data.dtype.names is None:
-            return self.scorer.score(self._numeric_rows(data))
+            return self.scores(self._numeric_rows(data), None)
         table = read_table(data, self._names, self._numeric)
         return table.answer(self.predict_columns(table.columns, table.rows, policy))
 
@@ -140,12 +147,12 @@ class MojoModel:
                 offset = np.array([number(value, self.offset_column, invalid_as_missing=policy.invalid_as_missing)])
         if unseen:
             self._count(unseen)
-        return self.answers.one(self.scorer.score(rows, offset))
+        return self.answers.one(self.scores(rows, offset))
 
     def predict_columns(self, columns: Mapping[str, Column], rows: int, policy: Policy) -> dict[str, NDArray[Any]]:
         """Score columns, each of `rows` values; return arrays by name. Raises MojoRowError."""
         matrix, offset = self.rows(columns, rows, policy)
-        return self.answers.columns(self.scorer.score(matrix, offset))
+        return self.answers.columns(self.scores(matrix, offset))
 
     def rows(self, columns: Mapping[str, Column], rows: int, policy: Policy) -> tuple[Rows, NDArray[np.float64] | None]:
         """Return the numeric rows of columns, and the offset of each; None where it was not given."""
@@ -156,11 +163,15 @@ class MojoModel:
         given = None if self.offset_column is None else columns.get(self.offset_column)
         return matrix, None if given is None else self._offsets(given, policy)
 
+    def scores(self, rows: Rows, offset: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        """Score numeric rows; return an array of shape (rows, outputs). Raises MojoRowError."""
+        return self.scorer.score(rows, offset)
+
     def warm(self) -> None:
         """Compile what `predict` runs, with rows of missing values."""
         for rows in (1, 2):
             with contextlib.suppress(MojoRowError):
-                self.scorer.score(np.full((rows, self.header.n_features), np.nan))
+                self.scores(np.full((rows, self.builder.width), np.nan), None)
 
     def _offsets(self, given: Column, policy: Policy) -> NDArray[np.float64]:
         name = self.offset_column or ""
@@ -171,7 +182,7 @@ class MojoModel:
         return numbers(values, name, invalid_as_missing=policy.invalid_as_missing)
 
     def _numeric_rows(self, data: NDArray[Any]) -> Rows:
-        width = self.header.n_features
+        width = self.builder.width
         if data.ndim != 2 or data.shape[1] != width or data.dtype.kind not in "fiub":
             raise InvalidInput(
                 "The array does not have the model's numeric rows.",
@@ -184,6 +195,28 @@ class MojoModel:
         with self._lock:
             for name, count in unseen.items():
                 self._unseen[name] = self._unseen.get(name, 0) + count
+
+
+class WordModel(MojoModel):
+    """Vectors of words: one input, `word`, and the numbers of its vector; NaN for a word without one."""
+
+    scorer: Word2Vec
+
+    def __init__(self, scorer: Word2Vec, container: Container) -> None:
+        super().__init__(scorer, container)
+        places = {word: float(place) for word, place in scorer.words.items()}
+        self.fields = (Field(WORD, tuple(scorer.words), "value", 0, 1, places),)
+        self.builder = RowBuilder(self.fields, 1)
+        self._names, self._numeric = frozenset((WORD,)), frozenset()
+
+    def scores(self, rows: Rows, offset: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        places = np.where(np.isnan(rows[:, 0]), len(self.scorer.vectors), rows[:, 0]).astype(np.intp)
+        return self._vectors[places]
+
+    @cached_property
+    def _vectors(self) -> NDArray[np.float64]:
+        unknown = np.full((1, self.scorer.vectors.shape[1]), np.nan)
+        return np.concatenate([self.scorer.vectors.astype(np.float64), unknown])
 
 
 def _plain(column: Sequence[Any] | Dictionary) -> Sequence[Any]:

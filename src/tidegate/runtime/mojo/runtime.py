@@ -1,0 +1,90 @@
+"""`mojo`: models that H2O exported, scored without a JVM."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from typing import TYPE_CHECKING
+
+from tidegate.contract.errors import InvalidInput
+from tidegate.runtime.base import ArtifactFiles, Columns, LoadOptions, Model, Recognition, Signature
+from tidegate.runtime.mojo.container import MODEL_INI, open_container
+from tidegate.runtime.mojo.rows import Policy
+from tidegate.runtime.settings import require_known
+
+if TYPE_CHECKING:
+    from tidegate.runtime.mojo.load import MojoModel
+
+#: `[info]` comes first, and the keys of every model within this many bytes.
+_HEAD_BYTES = 1 << 16
+_INFO = re.compile(rb"\s*\[info\]\s*[\r\n]")
+_ALGORITHM = re.compile(rb"^\s*algorithm\s*=\s*\S", re.MULTILINE)
+_STRICT = "strict"
+
+
+class MojoRuntime:
+    """H2O MOJO files, zipped or unpacked."""
+
+    name = "mojo"
+    packages = ("numba", "llvmlite", "numpy")
+    manifest = MODEL_INI
+
+    def recognise(self, files: ArtifactFiles) -> Recognition | None:
+        head = _head_of_folder(files) if files.is_folder else _head_in_zip(files)
+        if not _INFO.match(head) or _ALGORITHM.search(head) is None:
+            return None
+        return Recognition(self.name, "h2o-folder" if files.is_folder else "h2o-zip")
+
+    def load(self, files: ArtifactFiles, options: LoadOptions) -> Model:
+        """Load the model and compile what scores it.
+
+        Raises:
+            InvalidInput: the file is damaged, or cannot be scored to H2O's numbers.
+        """
+        require_known(options.settings, (_STRICT,), self.name)
+        strict = options.settings.get(_STRICT, False)
+        if not isinstance(strict, bool):
+            raise InvalidInput(
+                "The setting strict is neither true nor false.",
+                subject=f"modelArtifact.settings.{_STRICT}",
+                expected="true: a level that the training did not have is an error; false: it is a missing value",
+                got=str(strict)[:100],
+            )
+        from tidegate.runtime.mojo.load import read
+
+        return ServedMojo(read(open_container(files.root)), Policy(strict=strict))
+
+
+class ServedMojo:
+    """A MOJO with typed columns in and out."""
+
+    def __init__(self, model: MojoModel, policy: Policy) -> None:
+        self._model = model
+        self._policy = policy
+        self.signature: Signature = model.signature
+
+    def predict(self, inputs: Columns) -> Columns:
+        size = len(next(iter(inputs.values()))) if inputs else 1
+        return self._model.predict_columns(inputs, size, self._policy)
+
+    def close(self) -> None:
+        del self._model
+
+
+def _head_of_folder(files: ArtifactFiles) -> bytes:
+    path = files.root / MODEL_INI
+    if not path.is_file():
+        return b""
+    with path.open("rb") as stream:
+        return stream.read(_HEAD_BYTES)
+
+
+def _head_in_zip(files: ArtifactFiles) -> bytes:
+    if not files.head(4).startswith(b"PK"):
+        return b""
+    try:
+        with zipfile.ZipFile(files.root) as archive, archive.open(MODEL_INI) as stream:
+            return stream.read(_HEAD_BYTES)
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError, RuntimeError, ValueError, OSError):
+        return b""
