@@ -63,6 +63,11 @@ def read_label_rule(header: Header, *, balances: bool = True) -> LabelRule:
     return LabelRule(header.n_classes, _fixed(ratios), _fixed(prior), header.threshold)
 
 
+def no_label_rule(header: Header) -> LabelRule:
+    """Return what stands for the rule in a model without classes."""
+    return LabelRule(1, _fixed(np.empty(0)), _fixed(np.empty(0)), header.threshold)
+
+
 def class_outputs(header: Header) -> tuple[str, ...]:
     """Return "predict" and the names of the classes' probabilities; a class that reads as a whole number has a "p"
     before it, so that no output is called "0"."""

@@ -1,0 +1,178 @@
+"""From the leaves of a forest to the outputs of a model, in one call each."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.runtime.mojo.compiled import kernel
+from tidegate.runtime.mojo.label_kernel import finish_classes
+from tidegate.runtime.mojo.link_kernel import inverse
+from tidegate.runtime.mojo.tree_kernel import add_leaves, beyond_domains, within_domains
+
+REGRESSION = 0
+TWO_CLASSES = 1
+MULTINOMIAL = 2
+
+
+@kernel
+def _offset_of(offset: NDArray[np.float64], index: int) -> float:
+    return offset[index] if len(offset) else 0.0
+
+
+@kernel
+def score_gbm(
+    nodes: NDArray[np.int32],
+    sets: NDArray[np.int32],
+    roots: NDArray[np.int64],
+    classes: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    limits: NDArray[np.float64],
+    rows: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    form: int,
+    link: int,
+    start: float,
+    ratios: NDArray[np.float64],
+    prior: NDArray[np.float64],
+    threshold: float,
+    n_classes: int,
+    out: NDArray[np.float64],
+) -> None:
+    """Write the outputs of boosted trees into `out`, which is all zeros.
+
+    Args:
+        columns, limits: of `beyond_domains`.
+        offset: of each row; empty for 0.
+        form: a constant above.
+        start: what all trees' sums begin from.
+        ratios, prior, threshold: of `finish_classes`.
+    """
+    known = within_domains(rows, columns, limits) if beyond_domains(rows, columns, limits) else rows
+    if form == REGRESSION:
+        add_leaves(nodes, sets, roots, classes, known, out, 0)
+        for index in range(len(rows)):
+            out[index, 0] = inverse(link, (out[index, 0] + start) + _offset_of(offset, index), 0.0)
+        return
+    add_leaves(nodes, sets, roots, classes, known, out, 1)
+    for index in range(len(rows)):
+        if form == TWO_CLASSES:
+            p1 = inverse(link, (out[index, 1] + start) + _offset_of(offset, index), 0.0)
+            out[index, 1] = 1.0 - p1
+            out[index, 2] = p1
+            continue
+        if n_classes == 2:
+            out[index, 1] += start + _offset_of(offset, index)
+            out[index, 2] = -out[index, 1]
+        _softmax(out[index, 1 : 1 + n_classes])
+    finish_classes(out, rows, ratios, prior, threshold, n_classes)
+
+
+@kernel
+def _softmax(values: NDArray[np.float64]) -> None:
+    most = values[0]
+    for index in range(1, len(values)):
+        most = max(most, values[index])
+    total = 0.0
+    for index in range(len(values)):
+        values[index] = math.exp(values[index] - most)
+        total += values[index]
+    for index in range(len(values)):
+        values[index] /= total
+
+
+@kernel
+def score_drf(
+    nodes: NDArray[np.int32],
+    sets: NDArray[np.int32],
+    roots: NDArray[np.int64],
+    classes: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    limits: NDArray[np.float64],
+    rows: NDArray[np.float64],
+    groups: float,
+    form: int,
+    ratios: NDArray[np.float64],
+    prior: NDArray[np.float64],
+    threshold: float,
+    n_classes: int,
+    out: NDArray[np.float64],
+) -> None:
+    """Write the outputs of a random forest into `out`, which is all zeros; see `score_gbm`.
+
+    Args:
+        groups: of trees, over which means are taken.
+        form: `TWO_CLASSES` for trees of class 0 alone, `MULTINOMIAL` for trees of each class, also of two.
+    """
+    known = within_domains(rows, columns, limits) if beyond_domains(rows, columns, limits) else rows
+    if form == REGRESSION:
+        add_leaves(nodes, sets, roots, classes, known, out, 0)
+        for index in range(len(rows)):
+            out[index, 0] /= groups
+        return
+    add_leaves(nodes, sets, roots, classes, known, out, 1)
+    for index in range(len(rows)):
+        if form == TWO_CLASSES:
+            out[index, 1] /= groups
+            out[index, 2] = 1.0 - out[index, 1]
+            continue
+        total = 0.0
+        for place in range(1, 1 + n_classes):
+            total += out[index, place]
+        if total > 0.0:
+            for place in range(1, 1 + n_classes):
+                out[index, place] /= total
+    finish_classes(out, rows, ratios, prior, threshold, n_classes)
+
+
+@kernel
+def score_isolation_forest(
+    nodes: NDArray[np.int32],
+    sets: NDArray[np.int32],
+    roots: NDArray[np.int64],
+    classes: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    limits: NDArray[np.float64],
+    rows: NDArray[np.float64],
+    groups: float,
+    shortest: float,
+    longest: float,
+    threshold: float,
+    flagged: bool,
+    out: NDArray[np.float64],
+) -> None:
+    """Write score and mean length into `out`, which is all zeros; with `flagged`, whether the score is above the
+    threshold before them. The shortest and longest lengths are those of all trees together."""
+    known = within_domains(rows, columns, limits) if beyond_domains(rows, columns, limits) else rows
+    at = 1 if flagged else 0
+    add_leaves(nodes, sets, roots, classes, known, out, at + 1)
+    for index in range(len(rows)):
+        length = out[index, at + 1]
+        score = (longest - length) / (longest - shortest) if longest > shortest else 1.0
+        out[index, at] = score
+        out[index, at + 1] = length / groups
+        if flagged:
+            out[index, 0] = 1.0 if score > threshold else 0.0
+
+
+@kernel
+def score_uplift(
+    nodes: NDArray[np.int32],
+    sets: NDArray[np.int32],
+    roots: NDArray[np.int64],
+    classes: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    limits: NDArray[np.float64],
+    rows: NDArray[np.float64],
+    groups: float,
+    out: NDArray[np.float64],
+) -> None:
+    """Write the effect of a treatment, and the probabilities with and without it, into `out`, which is all zeros."""
+    known = within_domains(rows, columns, limits) if beyond_domains(rows, columns, limits) else rows
+    add_leaves(nodes, sets, roots, classes, known, out, 1)
+    for index in range(len(rows)):
+        out[index, 1] /= groups
+        out[index, 2] /= groups
+        out[index, 0] = out[index, 1] - out[index, 2]

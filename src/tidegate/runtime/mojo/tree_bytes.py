@@ -1,0 +1,135 @@
+"""Reads the trees of a forest into flat arrays (`tree_layout`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.runtime.mojo import tree_decode_kernel as kernel
+from tidegate.runtime.mojo.container import MODEL_INI, Container
+from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
+from tidegate.runtime.mojo.header import Header
+from tidegate.runtime.mojo.tree_layout import WORDS
+
+#: Groups of trees, and trees of all groups and classes: H2O's largest models have some ten thousand.
+MAX_GROUPS = 200_000
+MAX_TREES = 2_000_000
+#: Places of sets are 32-bit numbers.
+_MAX_SET_WORDS = 2**31 - 1
+
+_PROBLEMS = {
+    kernel.TRUNCATED: "the tree ends within a node",
+    kernel.BAD_FLAGS: "a node with flags that no tree has",
+    kernel.BAD_MISSING_CODE: "a node that says in no known way where missing values go",
+    kernel.BAD_COLUMN: "a split by a column that the model does not have",
+    kernel.BAD_SET: "a set of levels with less than none",
+    kernel.BAD_LEFT_LENGTH: "a left subtree of another length than its node says",
+    kernel.TRAILING: "bytes after the tree",
+    kernel.NESTED_LEAF: "a tree of one leaf within a tree",
+}
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Trees as flat arrays that cannot be written to.
+
+    Attributes:
+        nodes: int32 of shape (nodes, WORDS), tree after tree.
+        sets: int32, the larger sets of levels.
+        roots: int64 of shape (trees,): where each tree begins, ordered by group, then by class.
+        classes: int64 of shape (trees,): to which class a tree's leaves are added.
+        n_groups: groups of trees, those without a tree included.
+        n_classes: trees that a group has when it is complete.
+    """
+
+    nodes: NDArray[np.int32]
+    sets: NDArray[np.int32]
+    roots: NDArray[np.int64]
+    classes: NDArray[np.int64]
+    n_groups: int
+    n_classes: int
+
+    @property
+    def nbytes(self) -> int:
+        return self.nodes.nbytes + self.sets.nbytes + self.roots.nbytes + self.classes.nbytes
+
+
+def read_forest(container: Container, header: Header) -> Forest:
+    """Read all trees of a model.
+
+    Raises:
+        MojoFormatError: one is damaged, or there is none although the model should have some.
+        MojoUnsupportedError: the version is one that no release of H2O wrote.
+    """
+    if header.version < 1.0:
+        raise MojoUnsupportedError(f"trees of version {header.version:g}, which no release of H2O wrote")
+    groups = header.keys.integer("n_trees", most=MAX_GROUPS)
+    classes = trees_per_group(header)
+    if groups * classes > MAX_TREES:
+        raise MojoFormatError(MODEL_INI, f"{groups:,} groups of {classes:,} trees are more than any model has")
+    decode = partial(
+        _decoded,
+        columns=header.n_features,
+        byte_counts=header.version < 1.2,
+        outside_left=header.version < 1.1,
+    )
+    nodes: list[NDArray[np.int32]] = []
+    sets: list[NDArray[np.int32]] = []
+    places: list[tuple[int, int]] = []
+    node_count = set_words = 0
+    for group in range(groups):
+        for index in range(classes):
+            name = tree_name(group, index)
+            if not container.has(name):
+                continue
+            tree, tree_sets = decode(name, container.read(name), base=set_words)
+            places.append((node_count, index))
+            nodes.append(tree)
+            node_count += len(tree)
+            if len(tree_sets):
+                sets.append(tree_sets)
+                set_words += len(tree_sets)
+            if set_words > _MAX_SET_WORDS:
+                raise MojoFormatError(name, "the sets of levels of all trees together are too large")
+    if groups and not places:
+        raise MojoFormatError(tree_name(0, 0), f"is missing, as are all of {groups:,} trees")
+    roots, of_class = zip(*places, strict=True) if places else ((), ())
+    forest = Forest(
+        np.concatenate(nodes) if nodes else np.empty((0, WORDS), dtype=np.int32),
+        np.concatenate(sets) if sets else np.empty(0, dtype=np.int32),
+        np.array(roots, dtype=np.int64),
+        np.array(of_class, dtype=np.int64),
+        groups,
+        classes,
+    )
+    for array in (forest.nodes, forest.sets, forest.roots, forest.classes):
+        array.setflags(write=False)
+    return forest
+
+
+def trees_per_group(header: Header) -> int:
+    """Return how many trees a group has; the first files do not say it themselves. Raises MojoFormatError for none."""
+    keys = header.keys
+    single = header.n_classes == 2 and not keys.flag("binomial_double_trees", default=False)
+    return keys.integer("n_trees_per_class", 1 if single else max(header.n_classes, 1), least=1, most=MAX_TREES)
+
+
+def tree_name(group: int, index: int) -> str:
+    return f"trees/t{index:02d}_{group:03d}.bin"
+
+
+def _decoded(
+    name: str, data: bytes, *, columns: int, byte_counts: bool, outside_left: bool, base: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the nodes and the sets of one tree."""
+    nodes = np.empty((len(data) // 4 + 1, WORDS), dtype=np.int32)
+    sets = np.empty(len(data) // 2 + 4, dtype=np.int32)
+    status, at, count, used = kernel.decode(
+        np.frombuffer(data, dtype=np.uint8), columns, byte_counts, outside_left, base, nodes, sets
+    )
+    if status != kernel.WHOLE:
+        raise MojoFormatError(name, _PROBLEMS[status], offset=at)
+    return nodes[:count].copy(), sets[:used].copy()
