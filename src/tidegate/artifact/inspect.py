@@ -19,7 +19,7 @@ _FORMATS = (
     "Python code (a .py file or a folder with model.py, with a class that has predict), "
     "a server's command line (a folder with tidegate.yaml), "
     "CatBoost (cbm, JSON), TensorFlow (a SavedModel folder), "
-    "PyTorch (torch.export, TorchScript), MLflow (a folder with MLmodel)"
+    "PyTorch (torch.export, TorchScript), MLflow (a folder with MLmodel), H2O MOJO (a zip or folder with model.ini)"
     # Formats of other runtimes are named after them, see `_known_formats`.
 )
 _BUILT_IN = {
@@ -33,6 +33,7 @@ _BUILT_IN = {
     "tensorflow",
     "pytorch",
     "mlflow",
+    "mojo",
 }
 
 

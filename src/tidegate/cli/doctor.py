@@ -40,6 +40,7 @@ RUNTIMES = {
     "xgboost": ("xgboost-cpu|xgboost",),
     "lightgbm": ("lightgbm",),
     "onnx": ("onnxruntime",),
+    "mojo": ("numba",),
 }
 
 
