@@ -142,4 +142,5 @@ def _children(name: str, numbers: NDArray[np.int64], inner: NDArray[np.bool_]) -
 
 def _bytes_at(raw: NDArray[np.uint8], places: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
     """Return an array of shape (places, size)."""
-    return raw[places[:, np.newaxis] + np.arange(size)]
+    found: NDArray[np.uint8] = raw[places[:, np.newaxis] + np.arange(size)]
+    return found
