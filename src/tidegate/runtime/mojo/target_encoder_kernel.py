@@ -14,7 +14,7 @@ _INT_MAX = 2147483647.0
 @kernel
 def find(values: NDArray[np.int64], start: int, end: int, wanted: int) -> int:
     """Return the place of a number in an ascending part of an array; -1 where it is not."""
-    place = start + np.searchsorted(values[start:end], wanted)
+    place = start + int(np.searchsorted(values[start:end], wanted))
     return place if place < end and values[place] == wanted else -1
 
 
@@ -68,13 +68,13 @@ def encode(
                 code = _MISSING if place < 0 else place - starts[b, 1]
             if code == _MISSING:
                 if not has_missing[b]:
-                    return r * blocks + b
+                    return int(r * blocks + b)
                 for k in range(width):
                     scores[r, b * width + k] = missing[b, k]
                 continue
             place = find(codes, starts[b, 2], starts[b + 1, 2], code)
             if place < 0:
-                return r * blocks + b
+                return int(r * blocks + b)
             for k in range(width):
                 scores[r, b * width + k] = values[place, k]
     return -1

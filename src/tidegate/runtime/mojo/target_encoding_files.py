@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tidegate.runtime.mojo.container import Container
 from tidegate.runtime.mojo.errors import MojoFormatError
@@ -91,7 +92,7 @@ def read_blocks(container: Container, encoded: list[str]) -> list[Block]:
             raise MojoFormatError(_INPUTS, "expected columns, and the one that they are encoded as")
         domain = [integer_of(text, 64) for text in map(trim, part["[to_domain]"])]
         known = tuple(number for number in domain if number is not None)
-        if len(known) != len(domain) or any(a >= b for a, b in zip(known, known[1:], strict=False)):
+        if len(known) != len(domain) or any(a >= b for a, b in pairwise(known)):
             raise MojoFormatError(_INPUTS, f"to_domain of {to[0][:60]!r}: expected whole numbers that rise")
         blocks.append(Block(sources, to[0], known, names.get(sources)))
     return blocks
