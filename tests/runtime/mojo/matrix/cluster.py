@@ -109,7 +109,7 @@ def exact(frame: Any) -> Predicted:
     text = h2o.api("GET /3/DownloadDataset", data={"frame_id": frame.frame_id, "hex_string": True})
     reader = csv.reader(io.StringIO(text))
     names = next(reader)
-    rows = list(reader)
+    rows = [row or [""] for row in reader]  # a line is empty where the only number is missing
     labels: list[str] = []
     values = np.full((len(rows), len(names)), np.nan)
     for place, name in enumerate(names):

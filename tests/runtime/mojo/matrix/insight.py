@@ -46,9 +46,9 @@ def _contributions(found: Arrays, mojo: Path, rows: Sequence[Any]) -> None:
 
 def _stages(found: Arrays, mojo: Path, rows: Sequence[Any]) -> None:
     def stages(wrapper: Any) -> None:
-        given = [wrapper.predict(row).stageProbabilities for row in rows]
+        given = [getattr(wrapper.predict(row), "stageProbabilities", None) for row in rows]
         if all(one is not None for one in given):
-            found["stages"] = np.array([[float(value) for value in one] for one in given])
+            found["stages"] = np.array([[float(value) for value in one or ()] for one in given])
 
     _asked(mojo, "setEnableStagedProbabilities", stages)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tests.runtime.mojo.matrix.recipes import FEW, LEVELS, MIXED, NUMBERS, ODD, Recipe
+from tests.runtime.mojo.matrix.recipes import FEW, INTEGERS, LEVELS, MIXED, NUMBERS, ODD, Recipe
 
 _IN_ORDER = "genmodel draws with the number of rows scored before: the rows are scored in order"
 
@@ -40,7 +40,8 @@ def deep_learning() -> Iterator[Recipe]:
     yield one("fold_column", FEW, "y_yes", fold_column="fold")
     for encoding in ("one_hot_internal", "binary", "eigen", "label_encoder", "sort_by_response", "one_hot_explicit",
                      "enum_limited"):  # fmt: skip
-        yield one(f"encoded_{encoding}", FEW, "y_yes", categorical_encoding=encoding)
+        encoded = INTEGERS if encoding == "label_encoder" else FEW
+        yield one(f"encoded_{encoding}", encoded, "y_yes", categorical_encoding=encoding)
     yield one("encoded_numbers_binary", MIXED, "y_numbers", categorical_encoding="binary")
     yield one("numbers", NUMBERS, "y_numbers")
     yield one("levels", LEVELS, "y_digit")
@@ -164,7 +165,7 @@ def composites() -> Iterator[Recipe]:
             yield Recipe(f"stacked_{suffix}_logit", "stacked_ensemble", "StackedEnsemble", inputs, response,
                          {"seed": 11, "metalearner_transform": "Logit"}, table=table, base_models=names)  # fmt: skip
     rules = {"seed": 11, "min_rule_length": 1, "max_rule_length": 3, "rule_generation_ntrees": 6, "max_num_rules": 12}
-    for name, inputs, response, more, table in (
+    for name, used, response, more, table in (
         ("two", FEW, "y_yes", {}, "plain"),
         ("real", FEW, "y_real", {}, "plain"),
         ("four", FEW, "y_four", {}, "plain"),
@@ -175,7 +176,7 @@ def composites() -> Iterator[Recipe]:
         ("weights", FEW, "y_yes", {"weights_column": "weight"}, "plain"),
         ("odd", ODD, "y_odd_two", {}, "odd"),
     ):
-        yield Recipe(f"rulefit_{name}", "rulefit", "RuleFit", inputs, response, rules | more, table=table)
+        yield Recipe(f"rulefit_{name}", "rulefit", "RuleFit", used, response, rules | more, table=table)
 
 
 def encoders() -> Iterator[Recipe]:

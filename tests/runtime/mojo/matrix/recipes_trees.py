@@ -150,7 +150,9 @@ def uplift() -> Iterator[Recipe]:
     for metric in ("KL", "ChiSquared", "Euclidean", "AUTO"):
         yield Recipe(f"uplift_{metric}", "uplift", "UpliftRandomForest", MIXED, "y_bought",
                      shared | {"uplift_metric": metric})  # fmt: skip
-    yield Recipe("uplift_wide", "uplift", "UpliftRandomForest", WIDE, "y_bought", shared | {"ntrees": 12})
+    yield Recipe(
+        "uplift_shallow", "uplift", "UpliftRandomForest", FEW, "y_bought", shared | {"ntrees": 12, "max_depth": 2}
+    )
 
 
 def isolation() -> Iterator[Recipe]:

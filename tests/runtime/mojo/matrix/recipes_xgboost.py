@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tests.runtime.mojo.matrix.recipes import FEW, FRAME, LEVELS, MIXED, NUMBERS, ODD, Recipe
+from tests.runtime.mojo.matrix.recipes import FEW, FRAME, INTEGERS, LEVELS, MIXED, NUMBERS, ODD, Recipe
 
 SMALL = {"ntrees": 5, "max_depth": 3, "seed": 11, "backend": "cpu"}
+#: Its columns are those of the encoding, and genmodel takes no others: whoever sends the row has to encode it.
+ENCODED_BY_CALLER = "the columns are encoded ones, which the caller has to send: those of the rows are unknown names"
 #: What H2O can write and genmodel cannot score, for want of the encoding: the file is to be refused.
 NOT_TO_BE_SCORED = "the file lacks the encoding of its columns: to be refused"
 _OBJECTIVES = (
@@ -38,11 +40,12 @@ def xgboost() -> Iterator[Recipe]:
         yield one(f"{matrix}_bernoulli", MIXED, "y_yes", dmatrix_type=matrix)
         yield one(f"{matrix}_linear", FEW, "y_real", dmatrix_type=matrix, booster="gblinear")
         yield one(f"{matrix}_numbers", NUMBERS, "y_four", dmatrix_type=matrix)
-    for encoding in ("one_hot_internal", "one_hot_explicit", "binary", "eigen", "sort_by_response"):
+    for encoding in ("one_hot_internal", "sort_by_response", "eigen", "enum"):
         yield one(f"encoded_{encoding}", FEW, "y_yes", categorical_encoding=encoding)
-    for encoding in ("label_encoder", "enum_limited", "enum"):
-        notes = "" if encoding == "enum" else NOT_TO_BE_SCORED
-        yield one(f"encoded_{encoding}", FEW, "y_yes", categorical_encoding=encoding, notes=notes)
+    for encoding in ("one_hot_explicit", "binary"):
+        yield one(f"encoded_{encoding}", FEW, "y_yes", categorical_encoding=encoding, notes=ENCODED_BY_CALLER)
+    for encoding in ("label_encoder", "enum_limited"):
+        yield one(f"encoded_{encoding}", INTEGERS, "y_yes", categorical_encoding=encoding, notes=NOT_TO_BE_SCORED)
     for response, distribution in (("y_real", "gaussian"), ("y_yes", "bernoulli"), ("y_positive", "gamma"),
                                    ("y_claims", "tweedie"), ("y_four", "multinomial")):  # fmt: skip
         yield one(f"offset_{distribution}", FEW, response, distribution=distribution, offset_column="offset")
