@@ -1,6 +1,20 @@
 """Score H2O MOJO files without a JVM: `tidegate.mojo.load("model.zip").predict(frame)`."""
 
+from tidegate.runtime.mojo.delimited import score_csv
+from tidegate.runtime.mojo.describe import describe
 from tidegate.runtime.mojo.errors import MojoFormatError, MojoRowError, MojoUnsupportedError
+from tidegate.runtime.mojo.genmodel import Compared, Verification, verify
 from tidegate.runtime.mojo.load import MojoModel, load
 
-__all__ = ["MojoFormatError", "MojoModel", "MojoRowError", "MojoUnsupportedError", "load"]
+__all__ = [
+    "Compared",
+    "MojoFormatError",
+    "MojoModel",
+    "MojoRowError",
+    "MojoUnsupportedError",
+    "Verification",
+    "describe",
+    "load",
+    "score_csv",
+    "verify",
+]

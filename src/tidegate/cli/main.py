@@ -13,6 +13,7 @@ from tidegate.cli.commands import (
     foresee,
     freeze,
     golden,
+    mojo,
     notify,
     observe,
     outcomes,
@@ -60,6 +61,9 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("steps explain", ALONE, steps.explain),
     ("forecast", ALONE, foresee.forecast),
     ("judge replay", ALONE, rejudge.replay),
+    ("mojo inspect", ALONE, mojo.inspect),
+    ("mojo predict", ALONE, mojo.predict),
+    ("mojo verify", ALONE, mojo.verify),
     ("serve", ALONE, standalone.serve),
     ("up", ITSELF, serve.up),
     ("down", ITSELF, serve.down),
@@ -108,6 +112,7 @@ GROUPS = {
     "freeze": "Spans of time in which nothing is deployed: add, list, remove.",
     "steps": "The stages of a rollout: what they ask for.",
     "outcomes": "What came of requests later: send it, show it.",
+    "mojo": "H2O's MOJO files: what they are, their scores, a comparison with H2O.",
     "golden": "Requests with the answers that candidates must give: record.",
 }
 

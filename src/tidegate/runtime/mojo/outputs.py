@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ from tidegate.runtime.mojo.errors import MojoFormatError
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.text import integer_of
 
-#: Of some algorithms a whole number: the nearest centre, and the flag of an isolation forest.
-_WHOLE = {"kmeans": ("cluster",), "isolation_forest": ("predict",)}
+#: The first output of some is a whole number: the nearest centre, and an isolation forest's flag before its score.
+_WHOLE = (("kmeans", "cluster", ()), ("isolation_forest", "predict", ("score",)))
 
 
 class Outputs:
@@ -37,8 +37,7 @@ class Outputs:
             names = _class_names(header, self.labels, len(names))
             self._texts: NDArray[np.object_] = np.array([*self.labels, None], dtype=object)
         else:
-            whole = _WHOLE.get(header.algorithm, ())
-            self._whole = frozenset(place for place, name in enumerate(names) if name in whole)
+            self._whole = frozenset(_whole(header.algorithm, names))
         self.names = _distinct(names)
 
     @property
@@ -71,6 +70,12 @@ class Outputs:
         for place in self._whole:
             values[place] = int(values[place])
         return dict(zip(self.names, values, strict=True))
+
+
+def _whole(algorithm: str, names: Sequence[str]) -> Iterator[int]:
+    for whose, first, second in _WHOLE:
+        if algorithm == whose and tuple(names[:1]) == (first,) and tuple(names[1:2]) in {(), second}:
+            yield 0
 
 
 def _class_names(header: Header, labels: Sequence[str], columns: int) -> list[str]:

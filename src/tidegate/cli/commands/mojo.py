@@ -1,0 +1,230 @@
+"""`tidegate mojo`: H2O's models in a terminal, without a JVM."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from tidegate.cli.exits import ExitCode
+from tidegate.cli.options import OutputOption
+from tidegate.cli.output import Output, console, is_terminal, note, print_json, say
+from tidegate.contract.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from tidegate.mojo import Verification
+
+#: Relative to H2O's number: what sums in another order come to.
+_TOLERANCE = 1e-12
+_SHOWN_LEVELS = 6
+
+Mojo = Annotated[
+    str, typer.Argument(metavar="MOJO", help="The zip that H2O wrote, or its unpacked folder.", show_default=False)
+]
+Rows = Annotated[
+    str, typer.Argument(metavar="ROWS", help="CSV with a line of names; - for standard input.", show_default=False)
+]
+
+
+class Form(StrEnum):
+    """How predictions are written."""
+
+    CSV = "csv"
+    JSON = "json"
+
+
+def inspect(model: Mojo, output: OutputOption = Output.TEXT) -> None:
+    """Say what a MOJO is: algorithm, version, inputs with their levels, outputs, trees, threshold, memory.
+
+    What Tidegate cannot score is told, too, with the reason.
+
+    $ tidegate mojo inspect churn.zip
+    """
+    from tidegate.mojo import describe
+
+    told = describe(model)
+    if output is Output.JSON:
+        print_json(told)
+        return
+    say(*_facts(told))
+    if told["inputs"] is not None:
+        say("")
+        console().print(_inputs_table(told["inputs"]))
+        say("", f"answers with {_some(told['outputs'])}")
+
+
+def predict(
+    model: Mojo,
+    rows: Rows,
+    *,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", metavar="FILE", help="Where to write.", show_default="standard output"),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", metavar="", help="A level that the training did not have is an error."),
+    ] = False,
+    invalid_as_missing: Annotated[
+        bool,
+        typer.Option("--invalid-as-missing", metavar="", help="A text that is no number is a missing value."),
+    ] = False,
+    output: Annotated[Form, typer.Option("--output", help="csv, or json for one object per line.")] = Form.CSV,
+) -> None:
+    """Score the rows of a CSV file, in the columns and with the numbers of H2O's own tool.
+
+    Cells that are empty, NA, N/A or - hold nothing, as they do for H2O. Columns that the model does not know are
+    ignored.
+
+    $ tidegate mojo predict churn.zip customers.csv --out scores.csv
+    $ cat customers.csv | tidegate mojo predict churn.zip - --output json
+    """
+    from tidegate.mojo import load, score_csv
+
+    loaded = load(model)
+    with _source(rows) as source, _target(out) as target:
+        count = score_csv(
+            loaded,
+            source,
+            target,
+            name="standard input" if rows == "-" else rows,
+            strict=strict,
+            invalid_as_missing=invalid_as_missing,
+            as_json=output is Form.JSON,
+        )
+    if out is not None:
+        note(f"{count:,} rows scored.")
+    for column, unseen in sorted(loaded.unseen_levels.items()):
+        note(f"column {column}: {unseen:,} values are no level of the training and scored as missing")
+
+
+def verify(
+    model: Mojo,
+    rows: Annotated[str, typer.Argument(metavar="ROWS", help="CSV with a line of names.", show_default=False)],
+    *,
+    jar: Annotated[
+        str | None,
+        typer.Option(
+            "--jar",
+            metavar="FILE",
+            help="h2o.jar or h2o-genmodel.jar.",
+            show_default="the one in the installed package h2o",
+        ),
+    ] = None,
+    java: Annotated[
+        str | None,
+        typer.Option("--java", metavar="FILE", help="The program.", show_default="JAVA_HOME's, or the one in the PATH"),
+    ] = None,
+    output: OutputOption = Output.TEXT,
+) -> int:
+    """Compare Tidegate's scores with those of H2O's Java scorer, double by double, where there is Java.
+
+    Exit code 1 when a label differs, or a number by more than 1e-12 of itself.
+
+    $ tidegate mojo verify churn.zip customers.csv --jar h2o-genmodel.jar
+    """
+    from tidegate import mojo
+
+    found = mojo.verify(model, rows, jar=jar, java=java)
+    agrees = found.agrees(_TOLERANCE)
+    if output is Output.JSON:
+        print_json(_document(found, agrees=agrees))
+    else:
+        console().print(_outputs_table(found))
+        say("", f"{found.rows:,} rows: Tidegate and H2O {'agree' if agrees else 'differ'}.")
+    return ExitCode.OK if agrees else ExitCode.UNEXPECTED
+
+
+@contextmanager
+def _source(file: str) -> Iterator[TextIO]:
+    if file == "-":
+        sys.stdin.reconfigure(encoding="utf-8-sig", newline="")  # type: ignore[union-attr]
+        yield sys.stdin
+        return
+    path = Path(file).expanduser()
+    try:
+        stream = path.open(encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}", subject=str(path)) from error
+    with stream:
+        yield stream
+
+
+@contextmanager
+def _target(file: str | None) -> Iterator[TextIO]:
+    if file is None:
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    path = Path(file).expanduser()
+    try:
+        stream = path.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror}", subject=str(path)) from error
+    with stream:
+        yield stream
+
+
+def _facts(told: Mapping[str, Any]) -> list[str]:
+    memory = told["memory_bytes"]
+    facts = {
+        "algorithm": told["algorithm"],
+        "category": told["category"],
+        "MOJO version": f"{told['mojo_version']:.2f}",
+        "H2O version": told["h2o_version"],
+        "created": told["created"],
+        "features": told["features"],
+        "encoding": told["encoding"],
+        "response": told["response"],
+        "classes": None if told["classes"] is None else _some(told["classes"]),
+        "threshold": told["threshold"],
+        "offset column": told["offset_column"],
+        "trees": told["trees"],
+        "memory": None if memory is None else f"{memory / 1e6:,.1f} MB",
+        "not scored": told["problem"],
+    }
+    return [f"{name:<14} {value}" for name, value in facts.items() if value is not None]
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:_SHOWN_LEVELS])
+    return shown if len(names) <= _SHOWN_LEVELS else f"{shown}, … ({len(names):,})"
+
+
+def _inputs_table(inputs: list[Mapping[str, Any]]) -> Any:
+    from tidegate.cli.render import listing
+
+    table = listing(is_terminal(), "INPUT", "TAKES", "LEVELS")
+    for one in inputs:
+        levels = one["levels"]
+        table.add_row(one["name"], "number" if levels is None else "text", "-" if levels is None else _some(levels))
+    return table
+
+
+def _outputs_table(found: Verification) -> Any:
+    from tidegate.cli.render import listing
+
+    table = listing(is_terminal(), "OUTPUT", "ROWS THAT DIFFER", "LARGEST DIFFERENCE", "IN ROW")
+    for one in found.outputs:
+        worst = "-" if one.is_label or not one.differing else f"{one.worst:.2g}"
+        table.add_row(one.name, f"{one.differing:,}", worst, "-" if one.row is None else str(one.row + 1))
+    return table
+
+
+def _document(found: Verification, *, agrees: bool) -> dict[str, Any]:
+    outputs = [
+        {
+            "name": one.name,
+            "differing": one.differing,
+            # JSON has no infinity.
+            "worst": None if one.is_label or one.worst == float("inf") else one.worst,
+            "row": None if one.row is None else one.row + 1,
+        }
+        for one in found.outputs
+    ]
+    return {"rows": found.rows, "agrees": agrees, "tolerance": _TOLERANCE, "outputs": outputs}
