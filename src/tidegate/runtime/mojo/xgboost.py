@@ -1,0 +1,170 @@
+"""XGBoost models: trees, trees with dropout, and linear boosters."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.runtime.mojo import xgboost_kernel
+from tidegate.runtime.mojo.arrays import fixed
+from tidegate.runtime.mojo.booster_bytes import ENTRY, Booster, Linear, read_booster
+from tidegate.runtime.mojo.calibration import Calibration, calibrated_outputs, read_calibration
+from tidegate.runtime.mojo.container import MODEL_INI, Container
+from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
+from tidegate.runtime.mojo.header import Header
+from tidegate.runtime.mojo.labels import LabelRule, class_outputs, no_label_rule, read_label_rule
+from tidegate.runtime.mojo.one_hot import OneHot, read_one_hot
+from tidegate.runtime.mojo.scorer import Rows
+from tidegate.runtime.mojo.xgboost_layout import MAX_SLOTS, layout_of
+
+_TRANSFORMS = {
+    "binary:logistic": xgboost_kernel.LOGISTIC,
+    "reg:logistic": xgboost_kernel.LOGISTIC,
+    "reg:gamma": xgboost_kernel.EXPONENTIAL,
+    "reg:tweedie": xgboost_kernel.EXPONENTIAL,
+    "count:poisson": xgboost_kernel.EXPONENTIAL,
+    "multi:softprob": xgboost_kernel.SOFTMAX,
+    "reg:squarederror": xgboost_kernel.UNCHANGED,
+    "reg:linear": xgboost_kernel.UNCHANGED,
+    "binary:logitraw": xgboost_kernel.UNCHANGED,
+}
+_DETAILS = "experimental/modelDetails.json"
+_MAX_DETAILS_BYTES = 128 << 20
+#: Encodings of categories that a file says nothing of but their name, so that rows cannot be made as in training.
+_LOST_ENCODINGS = {"LabelEncoder": "label_encoder", "EnumLimited": "enum_limited"}
+_LIMITED_COLUMN = re.compile(r".+\.top_[0-9]+_levels", re.DOTALL)
+_NO_OFFSET: NDArray[np.float64] = np.empty(0)
+
+
+class XgboostScorer:
+    """A booster: a value, or a label and probabilities; calibrated ones after these."""
+
+    def __init__(
+        self,
+        header: Header,
+        kernel: Callable[..., None],
+        model: tuple[object, ...],
+        rule: LabelRule,
+        calibration: Calibration | None,
+    ) -> None:
+        self.header = header
+        self._kernel = kernel
+        self._model = (*model, rule.ratios, rule.prior, rule.threshold, header.n_classes)
+        self._takes_offset = header.keys.flag("has_offset", default=False)
+        self._calibration = calibration
+        names = ("predict",) if header.n_classes == 1 else class_outputs(header)
+        self.outputs = names if calibration is None else names + calibrated_outputs(names)
+
+    def score(self, rows: Rows, offset: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        out = np.empty((len(rows), len(self.outputs)))
+        if not self._takes_offset:
+            offset = _NO_OFFSET
+        elif offset is None:
+            # What replaces the base margin is then 0, and not the base margin itself.
+            offset = np.zeros(len(rows))
+        self._kernel(rows, offset, *self._model, out)
+        if self._calibration is not None:
+            p1 = self._calibration.calibrated(out[:, 1], out[:, 2])
+            out[:, 3] = 1.0 - p1
+            out[:, 4] = p1
+        return out
+
+
+def read(container: Container, header: Header) -> XgboostScorer:
+    """Read an XGBoost model.
+
+    Raises:
+        MojoFormatError: the file is damaged.
+        MojoUnsupportedError: its categories are encoded in a way that the file does not hold, or its objective is not
+            known.
+    """
+    _refuse_lost_encodings(container, header)
+    one_hot = read_one_hot(header.keys, header.n_features)
+    if header.version < 1.1 and header.keys.find("booster") != "gbtree" and one_hot.cats and one_hot.first_level:
+        raise MojoUnsupportedError("an old model whose first levels have no place of their own cannot be scored")
+    sparse = header.keys.flag("sparse", default=False)
+    booster = read_booster(container)
+    expected = header.n_classes if header.n_classes > 2 else 1
+    if booster.groups != expected:
+        raise MojoFormatError(ENTRY, f"{booster.groups} groups for {header.n_classes} classes")
+    transform = _transform(booster, header)
+    rule = no_label_rule(header) if header.n_classes == 1 else read_label_rule(header, balances=False)
+    calibration = read_calibration(container, header)
+    base = base_margin(booster)
+    base_first = booster.version > (1, 2)
+    columns = (one_hot.offsets, one_hot.first_level, one_hot.nums, sparse)
+    if isinstance(booster.body, Linear):
+        weights = _weights(booster.body, one_hot)
+        dense = not sparse and not bool(np.isfinite(weights).all())
+        linear = (*columns, weights, dense, base, base_first, transform)
+        return XgboostScorer(header, xgboost_kernel.score_weights, linear, rule, calibration)
+    layout = layout_of(booster.body, one_hot, sparse=sparse)
+    trees = (*columns, layout.nodes, layout.roots, layout.groups, booster.groups, base, base_first, transform)
+    return XgboostScorer(header, xgboost_kernel.score_trees, trees, rule, calibration)
+
+
+def base_margin(booster: Booster) -> float:
+    """Return where margins begin, a float32: the stored score, since version 1 through the inverse of the objective."""
+    score = booster.base_score
+    if booster.version[0] < 1:
+        return float(score)
+    with np.errstate(all="ignore"):
+        if booster.objective in ("binary:logistic", "reg:logistic"):
+            odds = np.float32(1.0) / score - np.float32(1.0)
+            return float(np.float32(-np.log(np.float64(odds))))
+        if booster.objective in ("reg:gamma", "reg:tweedie", "count:poisson"):
+            return float(np.float32(math.log(score) if score > 0.0 else np.log(np.float64(score))))
+    return float(score)
+
+
+def _transform(booster: Booster, header: Header) -> int:
+    found = _TRANSFORMS.get(booster.objective)
+    if found is None and booster.objective.startswith("rank:"):
+        found = xgboost_kernel.UNCHANGED
+    if found is None:
+        raise MojoUnsupportedError(f"the objective {booster.objective!r} is not known", expected=", ".join(_TRANSFORMS))
+    if (found == xgboost_kernel.SOFTMAX) != (header.n_classes > 2):
+        raise MojoFormatError(ENTRY, f"the objective {booster.objective} with {header.n_classes} classes")
+    return found
+
+
+def _weights(body: Linear, one_hot: OneHot) -> NDArray[np.float32]:
+    if len(body.weights) - 1 > one_hot.width or one_hot.slots >= MAX_SLOTS:
+        raise MojoFormatError(ENTRY, f"{len(body.weights) - 1} weights for {one_hot.width} places of the input")
+    return fixed(body.weights)
+
+
+def _refuse_lost_encodings(container: Container, header: Header) -> None:
+    """Raise MojoUnsupportedError for an encoding by which H2O's own scorer gives wrong scores, too."""
+    encoding = _encoding(container)
+    if encoding is None and any(map(_LIMITED_COLUMN.fullmatch, header.features)):
+        encoding = "EnumLimited"
+    if encoding in _LOST_ENCODINGS:
+        raise MojoUnsupportedError(
+            f"the model was trained with categorical_encoding = {_LOST_ENCODINGS[encoding]}, and an XGBoost MOJO does "
+            "not hold how its categories were encoded: H2O's own scorer gives wrong scores for it",
+            subject=MODEL_INI,
+            hint="Train it with the default encoding, or with one_hot_explicit or binary.",
+        )
+
+
+def _encoding(container: Container) -> str | None:
+    """Return the encoding that the training's parameters name; None where the file does not tell."""
+    if not container.has(_DETAILS):
+        return None
+    if container.size(_DETAILS) > _MAX_DETAILS_BYTES:
+        raise MojoFormatError(_DETAILS, f"has more than {_MAX_DETAILS_BYTES >> 20} MiB")
+    try:
+        details = json.loads(container.read(_DETAILS))
+        for parameter in details["parameters"]:
+            if parameter["name"] == "categorical_encoding":
+                return str(parameter["actual_value"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        # These details are for people, and not all H2Os wrote them in this form; scores do not depend on them.
+        return None
+    return None

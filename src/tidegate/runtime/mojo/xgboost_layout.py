@@ -1,0 +1,68 @@
+"""Trees of XGBoost as the kernel walks them: no one-hot input is made, as a level's test is a comparison of codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.runtime.mojo.arrays import fixed
+from tidegate.runtime.mojo.booster_bytes import ENTRY, Trees
+from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
+from tidegate.runtime.mojo.one_hot import OneHot
+from tidegate.runtime.mojo.xgboost_layout_kernel import BEYOND, CROOKED, lay_out
+
+#: 12 bytes of a node: threshold, place of a level or value of a leaf; the first of two children, which lie side by
+#: side, where a leaf has itself as the second; the column, times 4, and what is compared.
+PACKED = np.dtype([("value", "<f4"), ("left", "<i4"), ("column", "<i4")])
+#: Places of levels are compared as float32.
+MAX_SLOTS = 1 << 24
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Trees that can be walked.
+
+    Attributes:
+        nodes: of all trees, of the type `PACKED`.
+        roots, groups: of each tree: its first node, and the class group that it adds to.
+    """
+
+    nodes: NDArray[np.void]
+    roots: NDArray[np.int32]
+    groups: NDArray[np.int32]
+
+
+def layout_of(trees: Trees, one_hot: OneHot, *, sparse: bool) -> Layout:
+    """Lay trees out for the kernel.
+
+    Args:
+        sparse: whether the input has missing values instead of zeros.
+
+    Raises:
+        MojoFormatError: the nodes are no trees, or look at features that the model has not.
+        MojoUnsupportedError: more levels than codes can be told apart.
+    """
+    if one_hot.slots >= MAX_SLOTS:
+        raise MojoUnsupportedError(f"{one_hot.slots} levels are more than can be told apart")
+    count = len(trees.sizes)
+    total = len(trees.nodes)
+    value = np.empty(total, dtype=np.float32)
+    left, column = np.empty(total, dtype=np.int32), np.empty(total, dtype=np.int32)
+    roots = np.zeros(count, dtype=np.int32)
+    drops = np.ones(count, dtype=np.float32) if trees.drops is None else trees.drops
+    left_of, right_of, feature_of, value_of = (
+        np.ascontiguousarray(trees.nodes[name]) for name in ("left", "right", "feature", "value")
+    )
+    used = lay_out(
+        left_of, right_of, feature_of, value_of, trees.sizes, drops,
+        one_hot.offsets, one_hot.nums, one_hot.cats + one_hot.nums, sparse,
+        value, left, column, roots,
+    )  # fmt: skip
+    if used < 0:
+        problem = {BEYOND: "a feature that the model has not", CROOKED: "children that make it no tree"}[used]
+        raise MojoFormatError(ENTRY, f"a tree has {problem}")
+    nodes = np.empty(used, dtype=PACKED)
+    nodes["value"], nodes["left"], nodes["column"] = value[:used], left[:used], column[:used]
+    return Layout(fixed(nodes), fixed(roots), fixed(trees.groups))

@@ -1,0 +1,93 @@
+"""Lays trees of XGBoost out for the kernel that walks them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.runtime.mojo.compiled import kernel
+
+#: What a node compares: below the threshold, where a missing value goes to the second child or to the first; the level.
+BELOW, BELOW_OR_MISSING, EQUAL = range(3)
+#: Answers of `lay_out` instead of a size.
+BEYOND, CROOKED = -1, -2
+
+
+@kernel
+def lay_out(
+    left_of: NDArray[np.int32],
+    right_of: NDArray[np.int32],
+    feature_of: NDArray[np.uint32],
+    value_of: NDArray[np.float32],
+    sizes: NDArray[np.int64],
+    drops: NDArray[np.float32],
+    offsets: NDArray[np.int64],
+    nums: int,
+    never: int,
+    sparse: bool,
+    value: NDArray[np.float32],
+    left: NDArray[np.int32],
+    column: NDArray[np.int32],
+    roots: NDArray[np.int32],
+) -> int:
+    """Write the nodes of trees breadth first, children side by side; return how many there are.
+
+    Args:
+        left_of, right_of, feature_of, value_of, sizes: the trees one after the other, as the file has them.
+        never: the column of the kernel's input that is always missing, where leaves look.
+        value, left, column: what is written, as long as the input.
+
+    Returns:
+        The nodes written; `BEYOND` for a feature that is none, `CROOKED` for children that make no tree.
+    """
+    cats = offsets.shape[0] - 1
+    slots = offsets[cats]
+    used = begin = 0
+    for tree in range(sizes.shape[0]):
+        size = sizes[tree]
+        root = used
+        roots[tree] = root
+        source = np.empty(size, dtype=np.int64)
+        source[0] = 0
+        used += 1
+        at = root
+        while at < used:
+            node = begin + source[at - root]
+            first, second = int(left_of[node]), int(right_of[node])
+            if first == -1:
+                value[at] = value_of[node] * drops[tree]
+                left[at] = at - 1
+                column[at] = never << 2
+                at += 1
+                continue
+            if first < 0 or second < 0 or first >= size or second >= size or used + 2 > root + size:
+                return CROOKED
+            feature = int(feature_of[node] & np.uint32(0x7FFFFFFF))
+            default_first = (feature_of[node] >> np.uint32(31)) != 0
+            threshold = value_of[node]
+            if feature >= slots + nums:
+                return BEYOND
+            if feature >= slots:
+                value[at] = threshold
+                column[at] = ((cats + feature - slots) << 2) | (BELOW_OR_MISSING if default_first else BELOW)
+            else:
+                hot_first = np.float32(1.0) < threshold
+                cold_first = default_first if sparse else np.float32(0.0) < threshold
+                if hot_first != cold_first:
+                    value[at] = np.float32(feature)
+                    owner = np.searchsorted(offsets, feature, side="right") - 1
+                    column[at] = (owner << 2) | EQUAL
+                    if not hot_first:
+                        first, second = second, first
+                else:
+                    # All rows go one way: to the second child, as nothing is below the value that is none.
+                    value[at] = np.float32(np.nan)
+                    column[at] = (never << 2) | BELOW
+                    if hot_first:
+                        first, second = second, first
+            left[at] = used
+            source[used - root], source[used + 1 - root] = first, second
+            used += 2
+            at += 1
+        begin += size
+    return used
