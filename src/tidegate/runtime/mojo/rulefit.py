@@ -97,6 +97,7 @@ def _derived(header: Header) -> Iterator[list[Rule]]:
     classes = header.response_domain if header.n_classes > 2 else ()
     if classes is None or len(set(classes)) != len(classes):
         raise MojoFormatError(MODEL_INI, "rules of several classes, which have no names of their own")
+    lengths = {len(name) for name in classes}
     trees = keys.integer("ntrees")
     for depth in range(keys.integer("depth") if trees else 0):
         for tree in range(trees):
@@ -107,9 +108,9 @@ def _derived(header: Header) -> Iterator[list[Rule]]:
             own: dict[str, list[Rule]] = {name: [] for name in classes}
             for rule in rules:
                 # A rule is of every class that its name ends with.
-                for start in range(len(rule.name) + 1):
-                    if rule.name[start:] in own:
-                        own[rule.name[start:]].append(rule)
+                for length in lengths:
+                    if length <= len(rule.name) and (end := rule.name[len(rule.name) - length :]) in own:
+                        own[end].append(rule)
             yield from own.values()
 
 

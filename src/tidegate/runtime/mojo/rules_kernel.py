@@ -22,7 +22,7 @@ def holds(
         return value < threshold
     if kind == FROM:
         return value >= threshold
-    for i in range(start, end):
+    for i in range(start, end):  # noqa: SIM110 (kernels have no generators)
         if value == levels[i]:
             return True
     return False
