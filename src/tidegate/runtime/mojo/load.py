@@ -138,6 +138,10 @@ class MojoModel:
 
     def predict_one(self, row: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
         """Score the values of one row. Raises MojoRowError."""
+        return self.answers.one(self.score_one(row, policy))
+
+    def score_one(self, row: Mapping[str, Any], policy: Policy) -> NDArray[np.float64]:
+        """Return the scores of one row, shape (1, outputs). Raises MojoRowError."""
         unseen: dict[str, int] = {}
         rows = self.builder.one(row, policy, unseen)
         offset = None
@@ -147,7 +151,7 @@ class MojoModel:
                 offset = np.array([number(value, self.offset_column, invalid_as_missing=policy.invalid_as_missing)])
         if unseen:
             self._count(unseen)
-        return self.answers.one(self.scores(rows, offset))
+        return self.scores(rows, offset)
 
     def predict_columns(self, columns: Mapping[str, Column], rows: int, policy: Policy) -> dict[str, NDArray[Any]]:
         """Score columns, each of `rows` values; return arrays by name. Raises MojoRowError."""

@@ -122,7 +122,7 @@ class RowBuilder:
             if lookup.is_value:
                 slots[lookup.first] = code
             else:
-                slots[lookup.first : lookup.end] = lookup.pattern(code)
+                lookup.spread(slots, code)
         return np.array([slots])
 
 
@@ -135,6 +135,7 @@ class _Lookup:
         #: The same, and what is missing in most kinds of table.
         self.quick: dict[Any, float] = {**field.values, None: NAN}
         self.first, self.end = field.first, field.first + field.width
+        self._zeros = [0.0] * (0 if field.kind in ("number", "value") else field.width)
         self.is_number, self.is_value = field.kind == "number", field.kind == "value"
 
     def find(self, value: Any, policy: Policy) -> float | object:
@@ -162,15 +163,18 @@ class _Lookup:
             )
         return _UNSEEN
 
-    def pattern(self, code: float) -> list[float]:
-        """Return the slots of a code, NaN for a missing value; for encodings that take several."""
-        width = self.field.width
-        if self.field.kind == "binary":
-            bits = 0 if code != code else int(code) + 1  # noqa: PLR0124 (NaN)
-            return [float(bits >> place & 1) for place in range(width)]
-        slots = [0.0] * width
-        slots[width - 1 if code != code else int(code)] = 1.0  # noqa: PLR0124 (NaN)
-        return slots
+    def spread(self, slots: list[float], code: float) -> None:
+        """Write a code, NaN for a missing value, into the slots of an encoding that takes several."""
+        slots[self.first : self.end] = self._zeros
+        is_missing_code = code != code  # noqa: PLR0124 (NaN)
+        if self.field.kind == "one_hot":
+            slots[self.end - 1 if is_missing_code else self.first + int(code)] = 1.0
+            return
+        bits, place = 0 if is_missing_code else int(code) + 1, self.first
+        while bits:
+            slots[place] = float(bits & 1)
+            bits >>= 1
+            place += 1
 
 
 def _numbers(column: Column, name: str, policy: Policy) -> NDArray[np.float64]:

@@ -65,7 +65,11 @@ class ServedMojo:
         self.signature: Signature = model.signature
 
     def predict(self, inputs: Columns) -> Columns:
-        size = len(next(iter(inputs.values()))) if inputs else 1
+        size = len(next(iter(inputs.values())))
+        if size == 1:
+            # Through Python's values: for one row that is half of what an assignment per column costs.
+            row = {name: column.item() for name, column in inputs.items()}
+            return self._model.answers.columns(self._model.score_one(row, self._policy))
         return self._model.predict_columns(inputs, size, self._policy)
 
     def close(self) -> None:
