@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import tempfile
 from collections.abc import Iterator
@@ -83,7 +84,10 @@ class Workshop:
         if recipe.base_models:
             parameters["base_models"] = [self._models[name] for name in recipe.base_models]
         estimator = getattr(estimators, f"H2O{recipe.estimator}Estimator")
-        model = estimator(model_id=f"m_{recipe.name}", **parameters)
+        known = inspect.signature(estimator.__init__).parameters
+        model = estimator(model_id=f"m_{recipe.name}", **{k: v for k, v in parameters.items() if k in known})
+        # The server takes some parameters that its Python client does not offer.
+        model._parms.update({name: value for name, value in parameters.items() if name not in known})
         x = list(recipe.inputs) or None
         model.train(x=x, y=recipe.response, training_frame=frame)
         if recipe.threshold is not None:
@@ -96,7 +100,7 @@ class Workshop:
     def predict(self, recipe: Recipe, model: Any) -> Predicted | None:
         """Return the cluster's predictions of the clean rows: names, numbers (codes for labels), labels. None for
         what predicts no rows."""
-        if recipe.table == "words":
+        if recipe.algorithm in ("word2vec", "glrm"):  # of GLRM the cluster gives the rows rebuilt, genmodel the factors
             return None
         frame = self._frames[recipe.table][TRAINED:, :]
         return exact(model.transform(frame) if recipe.algorithm == "target_encoder" else model.predict(frame))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import tempfile
 import time
@@ -78,7 +79,7 @@ def _made(out: Path, recipe: Recipe, workshop: cluster.Workshop, rows: list[dict
     with tempfile.TemporaryDirectory() as folder:
         shutil.copyfile(model.download_mojo(folder), mojo)
     judged = genmodel.judge(mojo, rows)
-    predicted = workshop.predict(recipe, model)
+    predicted, cluster_failure = _predicted(workshop, recipe, model)
     more = insight.insights(mojo, rows) if recipe.algorithm in _WITH_INSIGHT and judged.failure is None else {}
     expected = out / "expected" / f"{recipe.name}.npz"
     kept.write_expected(expected, judged, predicted, more)
@@ -95,21 +96,37 @@ def _made(out: Path, recipe: Recipe, workshop: cluster.Workshop, rows: list[dict
         "refused_rows": sum(map(bool, judged.refusals)),
         "cluster_difference": _difference(judged, predicted),
     }
-    extras = {"threshold": recipe.threshold, "base_models": list(recipe.base_models), "failure": judged.failure}
-    notes = {"notes": recipe.notes, "kept_besides": sorted(more)}
+    extras = {
+        "threshold": recipe.threshold,
+        "base_models": list(recipe.base_models),
+        "failure": judged.failure,
+        "cluster_failure": cluster_failure,
+    }
+    notes = {"to_be_refused": recipe.to_be_refused, "notes": recipe.notes, "kept_besides": sorted(more)}
     return entry | {key: value for key, value in (extras | notes).items() if value}
 
 
+def _predicted(workshop: cluster.Workshop, recipe: Recipe, model: Any) -> tuple[cluster.Predicted | None, str | None]:
+    """Return what the cluster predicts, or why it cannot."""
+    try:
+        return workshop.predict(recipe, model), None
+    except OSError as error:  # what h2o raises for an answer that says so
+        return None, _reason(error)
+
+
 def _difference(judged: genmodel.Judged, predicted: cluster.Predicted | None) -> float | None:
-    """Return the worst relative difference between genmodel and the cluster in the clean rows that both score; None
-    where their columns are not the same."""
+    """Return the worst relative difference between genmodel and the cluster in the clean rows that both score, in the
+    columns that both have; None where the cluster was not asked."""
     if predicted is None or judged.values.size == 0:
         return None
     ours, theirs = judged.values[:CLEAN], predicted[1]
     if judged.calibrated.size:
         ours = np.hstack([ours, judged.calibrated[:CLEAN]])
-    if ours.shape != theirs.shape:
-        return None
+    if judged.category == "TargetEncoder":
+        theirs = theirs[:, ["_te" in name for name in predicted[0]]]
+    # The cluster has no distances of clusters, and standard errors that genmodel has not.
+    shared = min(ours.shape[1], theirs.shape[1])
+    ours, theirs = ours[:, :shared], theirs[:, :shared]
     both = np.isfinite(ours) & np.isfinite(theirs)
     scale = np.maximum(np.maximum(np.abs(ours), np.abs(theirs)), 1e-300)
     return float(np.max(np.abs(ours - theirs) / scale, initial=0.0, where=both))
@@ -126,7 +143,10 @@ def _summary(entry: Mapping[str, Any]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    """Return the message in one line, without what is of one run alone: keys of jobs, addresses, stack traces."""
+    text = " ".join(str(error).split()).partition(" stacktrace: ")[0]
+    text = re.sub(r"Job with key \S+ |from /[0-9.:]+: |https?://\S+|timestamp = \d+ ", "", text)
+    return text[:300] or type(error).__name__
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ class Recipe:
         parameters: of that class, FRAME standing for the training frame.
         base_models: names of recipes that come before, for a stacked ensemble.
         threshold: from which p1 on the label is the second class, where it is set by hand.
+        to_be_refused: why a reader has to refuse the file, which genmodel scores wrongly.
         drop_missing: train on rows without any missing input.
     """
 
@@ -45,4 +46,5 @@ class Recipe:
     base_models: tuple[str, ...] = ()
     threshold: float | None = None
     drop_missing: bool = False
+    to_be_refused: str = ""
     notes: str = ""

@@ -66,8 +66,6 @@ def glm() -> Iterator[Recipe]:
     yield one("odd_offset", ODD, "y_real", "gaussian", table="odd", offset_column="off set")
     yield one("threshold", FEW, "y_yes", "binomial", threshold=0.15)
     yield one("interactions", FEW, "y_real", "gaussian", interactions=["n1", "c3"])
-    for kind in ("binary", "eigen", "enum_limited"):
-        yield one(f"encoded_{kind}", FEW, "y_yes", "binomial", categorical_encoding=kind)
 
 
 def gam() -> Iterator[Recipe]:

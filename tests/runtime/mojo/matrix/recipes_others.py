@@ -26,7 +26,7 @@ def deep_learning() -> Iterator[Recipe]:
     yield one("input_dropout", FEW, "y_four", input_dropout_ratio=0.2)
     for response, distribution in (("y_real", "gaussian"), ("y_count", "poisson"), ("y_positive", "gamma"),
                                    ("y_claims", "tweedie"), ("y_real", "laplace"), ("y_real", "huber"),
-                                   ("y_real", "quantile"), ("y_yes", "bernoulli"), ("y_yes", "modified_huber"),
+                                   ("y_real", "quantile"), ("y_yes", "bernoulli"),
                                    ("y_four", "multinomial")):  # fmt: skip
         yield one(distribution, MIXED, response, distribution=distribution)
     for response in ("y_real", "y_yes", "y_four"):
@@ -73,7 +73,6 @@ def unsupervised() -> Iterator[Recipe]:
         ("furthest", FEW, {"init": "Furthest", "k": 6}),
         ("estimated", NUMBERS, {"estimate_k": True, "k": 5}),
         ("encoded", FEW, {"categorical_encoding": "binary"}),
-        ("weights", FEW, {"weights_column": "weight"}),
     ):
         yield Recipe(f"kmeans_{name}", "kmeans", "KMeans", inputs, None, {"k": 3, "seed": 11} | more)
     yield Recipe("kmeans_odd", "kmeans", "KMeans", ODD, None, {"k": 3, "seed": 11}, table="odd")
@@ -111,9 +110,9 @@ def _glrm() -> Iterator[Recipe]:
         ("huber", numbers, {"loss": "huber"}),
         ("poisson", ("n3", "n2"), {"loss": "poisson", "transform": "none"}),
         ("periodic", numbers, {"loss": "periodic", "period": 4}),
-        ("by_column", numbers, {"loss_by_column": ["absolute", "huber"], "loss_by_column_idx": [0, 1]}),
-        ("logistic", ("n1", "nna", "c2"), {"loss_by_column": ["logistic"], "loss_by_column_idx": [2]}),
-        ("hinge", ("n1", "nna", "c2"), {"loss_by_column": ["hinge"], "loss_by_column_idx": [2]}),
+        ("by_column", numbers, {"loss_by_column": ["Absolute", "Huber"], "loss_by_column_idx": [0, 1]}),
+        ("logistic", ("n1", "nna", "c2"), {"loss_by_column": ["Logistic"], "loss_by_column_idx": [2]}),
+        ("hinge", ("n1", "nna", "c2"), {"loss_by_column": ["Hinge"], "loss_by_column_idx": [2]}),
         ("quadratic_penalty", mixed, _penalty("quadratic")),
         ("l2", numbers, _penalty("l2")),
         ("l1", mixed, _penalty("l1")),
@@ -139,7 +138,7 @@ def composites() -> Iterator[Recipe]:
     trees = folds | {"ntrees": 4, "max_depth": 3}
     for suffix, response, table, inputs in (
         ("two", "y_yes", "plain", FEW), ("real", "y_real", "plain", FEW), ("four", "y_four", "plain", FEW),
-        ("odd", "y_odd", "odd", ODD),
+        ("odd", "y_odd_two", "odd", ODD), ("odd_four", "y_odd", "odd", ODD),
     ):  # fmt: skip
         base = [
             Recipe(f"stacked_base_gbm_{suffix}", "gbm", "GradientBoosting", inputs, response, trees, table=table),
@@ -153,7 +152,9 @@ def composites() -> Iterator[Recipe]:
             base.append(Recipe(name, "deep_learning", "DeepLearning", inputs, response, deep))
         yield from base
         names = tuple(recipe.name for recipe in base)
-        for metalearner in ("AUTO", "glm", "gbm", "drf", "deeplearning", "xgboost"):
+        for metalearner in (
+            ("AUTO",) if suffix == "odd_four" else ("AUTO", "glm", "gbm", "drf", "deeplearning", "xgboost")
+        ):
             more: dict[str, Any] = {"seed": 11, "metalearner_algorithm": metalearner}
             if metalearner in ("gbm", "drf", "xgboost"):
                 more["metalearner_params"] = {"ntrees": 4, "max_depth": 3}
@@ -161,7 +162,7 @@ def composites() -> Iterator[Recipe]:
                 more["metalearner_params"] = {"hidden": [4], "epochs": 2, "reproducible": True}
             yield Recipe(f"stacked_{suffix}_{metalearner}", "stacked_ensemble", "StackedEnsemble", inputs, response,
                          more, table=table, base_models=names)  # fmt: skip
-        if suffix != "real":
+        if suffix not in ("real", "odd_four"):
             yield Recipe(f"stacked_{suffix}_logit", "stacked_ensemble", "StackedEnsemble", inputs, response,
                          {"seed": 11, "metalearner_transform": "Logit"}, table=table, base_models=names)  # fmt: skip
     rules = {"seed": 11, "min_rule_length": 1, "max_rule_length": 3, "rule_generation_ntrees": 6, "max_num_rules": 12}

@@ -11,7 +11,7 @@ SMALL = {"ntrees": 5, "max_depth": 3, "seed": 11, "backend": "cpu"}
 #: Its columns are those of the encoding, and genmodel takes no others: whoever sends the row has to encode it.
 ENCODED_BY_CALLER = "the columns are encoded ones, which the caller has to send: those of the rows are unknown names"
 #: What H2O can write and genmodel cannot score, for want of the encoding: the file is to be refused.
-NOT_TO_BE_SCORED = "the file lacks the encoding of its columns: to be refused"
+NOT_TO_BE_SCORED = "the file lacks the encoding of its columns"
 _OBJECTIVES = (
     ("y_real", "gaussian"), ("y_yes", "bernoulli"), ("y_four", "multinomial"), ("y_count", "poisson"),
     ("y_positive", "gamma"), ("y_claims", "tweedie"),
@@ -22,9 +22,12 @@ def xgboost() -> Iterator[Recipe]:
     """Return recipes of XGBoost."""
 
     def one(name: str, inputs: tuple[str, ...], response: str, table: str = "plain", **more: Any) -> Recipe:
-        notes = more.pop("notes", "")
+        notes, refused = more.pop("notes", ""), more.pop("to_be_refused", "")
         parameters = SMALL | more
-        return Recipe(f"xgboost_{name}", "xgboost", "XGBoost", inputs, response, parameters, table=table, notes=notes)
+        return Recipe(
+            f"xgboost_{name}", "xgboost", "XGBoost", inputs, response, parameters, table=table, to_be_refused=refused,
+            notes=notes,
+        )  # fmt: skip
 
     for booster in ("gbtree", "dart", "gblinear"):
         drop: dict[str, Any] = {"rate_drop": 0.5, "one_drop": True} if booster == "dart" else {}
@@ -45,7 +48,9 @@ def xgboost() -> Iterator[Recipe]:
     for encoding in ("one_hot_explicit", "binary"):
         yield one(f"encoded_{encoding}", FEW, "y_yes", categorical_encoding=encoding, notes=ENCODED_BY_CALLER)
     for encoding in ("label_encoder", "enum_limited"):
-        yield one(f"encoded_{encoding}", INTEGERS, "y_yes", categorical_encoding=encoding, notes=NOT_TO_BE_SCORED)
+        yield one(
+            f"encoded_{encoding}", INTEGERS, "y_yes", categorical_encoding=encoding, to_be_refused=NOT_TO_BE_SCORED
+        )
     for response, distribution in (("y_real", "gaussian"), ("y_yes", "bernoulli"), ("y_positive", "gamma"),
                                    ("y_claims", "tweedie"), ("y_four", "multinomial")):  # fmt: skip
         yield one(f"offset_{distribution}", FEW, response, distribution=distribution, offset_column="offset")
