@@ -104,7 +104,17 @@ def read(container: Container, header: Header) -> XgboostScorer:
         linear = (*columns, weights, dense, base, base_first, transform)
         return XgboostScorer(header, xgboost_kernel.score_weights, linear, rule, calibration)
     layout = layout_of(booster.body, one_hot, sparse=sparse)
-    trees = (*columns, layout.nodes, layout.roots, layout.groups, booster.groups, base, base_first, transform)
+    trees = (
+        *columns,
+        layout.nodes,
+        layout.roots,
+        layout.groups,
+        layout.levels,
+        booster.groups,
+        base,
+        base_first,
+        transform,
+    )
     return XgboostScorer(header, xgboost_kernel.score_trees, trees, rule, calibration)
 
 

@@ -16,6 +16,7 @@ UNCHANGED, LOGISTIC, EXPONENTIAL, SOFTMAX = range(4)
 
 _BLOCK_BYTES = 1 << 17
 _MOST_ROWS = 256
+_TREES_AT_ONCE = 16
 
 
 @kernel
@@ -41,97 +42,84 @@ def fill_block(
 
 
 @kernel
-def child_of(nodes: NDArray[np.void], at: int, x: NDArray[np.float32], r: int) -> int:
-    """Return the node after another one; a leaf comes after itself."""
+def child_of(nodes: NDArray[np.void], at: np.uint64, x: NDArray[np.float32], r: np.uint64) -> np.uint64:
+    """Return the node after another one; a leaf comes after itself.
+
+    Without branches, which would be guessed wrongly every other time; unsigned, as other indexes are asked for their
+    sign.
+    """
     node = nodes[at]
-    packed = node.column
-    value = x[r, packed >> 2]
+    column = node.column
+    value = x[r, np.uint64(column >> 2)]
     threshold = node.value
-    missing_first = (packed & 1) != 0
-    goes_first = (value < threshold) | ((value != value) & missing_first)  # noqa: PLR0124 - only NaN differs from itself
-    if (packed & 2) != 0:
-        goes_first = value == threshold
-    return node.left + (0 if goes_first else 1)  # type: ignore[no-any-return]
+    below = np.int32(value < threshold)
+    equal = np.int32(value == threshold)
+    missing = np.int32(value != value)  # noqa: PLR0124 - only NaN differs from itself
+    by_level = (column >> 1) & 1
+    first = (equal & by_level) | ((below | (missing & column & 1)) & (by_level ^ 1))
+    return np.uint64(node.left + 1 - first)
 
 
 @kernel
 def add_trees(
     nodes: NDArray[np.void],
-    roots: NDArray[np.int32],
-    groups: NDArray[np.int32],
+    trees: NDArray[np.int32],
     x: NDArray[np.float32],
     count: int,
+    at: NDArray[np.uint64],
     margins: NDArray[np.float32],
 ) -> None:
-    """Add the leaves of all trees to the margins of `count` rows, a multiple of 4, in the order of the trees.
+    """Add the leaves of all trees to the margins of `count` rows, in the order of the trees.
 
-    Four rows go down a tree together: each waits for memory, and they wait at the same time.
+    All rows go down a tree side by side: each waits for memory, and they wait at the same time.
+
+    Args:
+        trees: of shape (trees, 4): the root; the group; how far rows go side by side; the depth. What is deeper than the
+            third, each row goes alone.
+        at: room for `count` nodes.
     """
-    for tree in range(roots.shape[0]):
-        group = groups[tree]
-        root = int(roots[tree])
-        for r in range(0, count, 4):
-            a = b = c = d = root
-            while True:
-                next_a = child_of(nodes, a, x, r)
-                next_b = child_of(nodes, b, x, r + 1)
-                next_c = child_of(nodes, c, x, r + 2)
-                next_d = child_of(nodes, d, x, r + 3)
-                moved = (next_a ^ a) | (next_b ^ b) | (next_c ^ c) | (next_d ^ d)
-                a = next_a
-                b = next_b
-                c = next_c
-                d = next_d
-                if moved == 0:
-                    break
-            margins[r, group] += nodes[a].value
-            margins[r + 1, group] += nodes[b].value
-            margins[r + 2, group] += nodes[c].value
-            margins[r + 3, group] += nodes[d].value
+    for tree in range(trees.shape[0]):
+        group = trees[tree, 1]
+        for r in range(count):
+            at[r] = trees[tree, 0]
+        for _ in range(trees[tree, 2]):
+            for r in range(count):
+                at[r] = child_of(nodes, at[r], x, np.uint64(r))
+        if trees[tree, 2] < trees[tree, 3]:
+            for r in range(count):
+                after = child_of(nodes, at[r], x, np.uint64(r))
+                while after != at[r]:
+                    at[r] = after
+                    after = child_of(nodes, at[r], x, np.uint64(r))
+        for r in range(count):
+            margins[r, group] += nodes[at[r]].value
 
 
 @kernel
 def add_trees_to_one(
     nodes: NDArray[np.void],
-    roots: NDArray[np.int32],
-    groups: NDArray[np.int32],
+    trees: NDArray[np.int32],
     x: NDArray[np.float32],
-    r: int,
     margins: NDArray[np.float32],
 ) -> None:
-    """Add the leaves of all trees to the margins of one row, in the order of the trees; it goes down four together."""
-    trees = roots.shape[0]
-    tree = 0
-    while tree + 4 <= trees:
-        a = int(roots[tree])
-        b = int(roots[tree + 1])
-        c = int(roots[tree + 2])
-        d = int(roots[tree + 3])
-        while True:
-            next_a = child_of(nodes, a, x, r)
-            next_b = child_of(nodes, b, x, r)
-            next_c = child_of(nodes, c, x, r)
-            next_d = child_of(nodes, d, x, r)
-            moved = (next_a ^ a) | (next_b ^ b) | (next_c ^ c) | (next_d ^ d)
-            a = next_a
-            b = next_b
-            c = next_c
-            d = next_d
-            if moved == 0:
-                break
-        margins[r, groups[tree]] += nodes[a].value
-        margins[r, groups[tree + 1]] += nodes[b].value
-        margins[r, groups[tree + 2]] += nodes[c].value
-        margins[r, groups[tree + 3]] += nodes[d].value
-        tree += 4
-    while tree < trees:
-        a = int(roots[tree])
-        next_a = child_of(nodes, a, x, r)
-        while next_a != a:
-            a = next_a
-            next_a = child_of(nodes, a, x, r)
-        margins[r, groups[tree]] += nodes[a].value
-        tree += 1
+    """Add the leaves of all trees to the margins of the first row, in the order of the trees; it goes down many trees
+    side by side."""
+    at = np.empty(_TREES_AT_ONCE, dtype=np.uint64)
+    for begin in range(0, trees.shape[0], _TREES_AT_ONCE):
+        count = min(_TREES_AT_ONCE, trees.shape[0] - begin)
+        steps = 0
+        for i in range(count):
+            at[i] = trees[begin + i, 0]
+            steps = max(steps, trees[begin + i, 2])
+        for _ in range(steps):
+            for i in range(count):
+                at[i] = child_of(nodes, at[i], x, np.uint64(0))
+        for i in range(count):
+            after = child_of(nodes, at[i], x, np.uint64(0))
+            while after != at[i]:
+                at[i] = after
+                after = child_of(nodes, at[i], x, np.uint64(0))
+            margins[0, trees[begin + i, 1]] += nodes[at[i]].value
 
 
 @kernel
@@ -198,7 +186,7 @@ def transform_row(kind: int, margins: NDArray[np.float32], r: int, classes: int,
 @kernel
 def block_rows(width: int) -> int:
     """Return how many rows of a width (inputs and margins) fit the cache beside the trees."""
-    return max(8, min(_MOST_ROWS, _BLOCK_BYTES // (4 * width))) & ~3
+    return max(8, min(_MOST_ROWS, _BLOCK_BYTES // (4 * width)))
 
 
 @kernel
@@ -210,8 +198,7 @@ def score_trees(
     nums: int,
     sparse: bool,
     nodes: NDArray[np.void],
-    roots: NDArray[np.int32],
-    groups: NDArray[np.int32],
+    trees: NDArray[np.int32],
     group_count: int,
     base: float,
     base_first: bool,
@@ -234,6 +221,7 @@ def score_trees(
     most = min(rows.shape[0], block_rows(width + group_count))
     x = np.empty((most, width), dtype=np.float32)
     margins = np.empty((most, group_count), dtype=np.float32)
+    at = np.empty(most, dtype=np.uint64)
     start = 0
     while start < rows.shape[0]:
         count = min(most, rows.shape[0] - start)
@@ -242,11 +230,10 @@ def score_trees(
             first = np.float32(offset[start + r]) if offset.shape[0] > 0 else np.float32(base)
             for group in range(group_count):
                 margins[r, group] = first if base_first else np.float32(0.0)
-        fours = count & ~3
-        if fours:
-            add_trees(nodes, roots, groups, x, fours, margins)
-        for r in range(fours, count):
-            add_trees_to_one(nodes, roots, groups, x, r, margins)
+        if count == 1:
+            add_trees_to_one(nodes, trees, x, margins)
+        else:
+            add_trees(nodes, trees, x, count, at, margins)
         for r in range(count):
             if not base_first:
                 last = np.float32(offset[start + r]) if offset.shape[0] > 0 else np.float32(base)

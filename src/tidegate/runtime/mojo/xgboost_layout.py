@@ -26,12 +26,12 @@ class Layout:
 
     Attributes:
         nodes: of all trees, of the type `PACKED`.
-        roots, groups: of each tree: its first node, and the class group that it adds to.
+        trees: of shape (trees, 4): the first node; the class group that it adds to; how far rows go down side by side;
+            the depth.
     """
 
     nodes: NDArray[np.void]
-    roots: NDArray[np.int32]
-    groups: NDArray[np.int32]
+    trees: NDArray[np.int32]
 
 
 def layout_of(trees: Trees, one_hot: OneHot, *, sparse: bool) -> Layout:
@@ -50,7 +50,8 @@ def layout_of(trees: Trees, one_hot: OneHot, *, sparse: bool) -> Layout:
     total = len(trees.nodes)
     value = np.empty(total, dtype=np.float32)
     left, column = np.empty(total, dtype=np.int32), np.empty(total, dtype=np.int32)
-    roots = np.zeros(count, dtype=np.int32)
+    table = np.zeros((count, 4), dtype=np.int32)
+    table[:, 1] = trees.groups
     drops = np.ones(count, dtype=np.float32) if trees.drops is None else trees.drops
     left_of, right_of, feature_of, value_of = (
         np.ascontiguousarray(trees.nodes[name]) for name in ("left", "right", "feature", "value")
@@ -58,11 +59,11 @@ def layout_of(trees: Trees, one_hot: OneHot, *, sparse: bool) -> Layout:
     used = lay_out(
         left_of, right_of, feature_of, value_of, trees.sizes, drops,
         one_hot.offsets, one_hot.nums, one_hot.cats + one_hot.nums, sparse,
-        value, left, column, roots,
+        value, left, column, table,
     )  # fmt: skip
     if used < 0:
         problem = {BEYOND: "a feature that the model has not", CROOKED: "children that make it no tree"}[used]
         raise MojoFormatError(ENTRY, f"a tree has {problem}")
     nodes = np.empty(used, dtype=PACKED)
     nodes["value"], nodes["left"], nodes["column"] = value[:used], left[:used], column[:used]
-    return Layout(fixed(nodes), fixed(roots), fixed(trees.groups))
+    return Layout(fixed(nodes), fixed(table))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,7 +30,7 @@ def lay_out(
     value: NDArray[np.float32],
     left: NDArray[np.int32],
     column: NDArray[np.int32],
-    roots: NDArray[np.int32],
+    trees: NDArray[np.int32],
 ) -> int:
     """Write the nodes of trees breadth first, children side by side; return how many there are.
 
@@ -36,6 +38,7 @@ def lay_out(
         left_of, right_of, feature_of, value_of, sizes: the trees one after the other, as the file has them.
         never: the column of the kernel's input that is always missing, where leaves look.
         value, left, column: what is written, as long as the input.
+        trees: what `add_trees` takes but for the groups, shape (trees, 4).
 
     Returns:
         The nodes written; `BEYOND` for a feature that is none, `CROOKED` for children that make no tree.
@@ -45,9 +48,9 @@ def lay_out(
     used = begin = 0
     for tree in range(sizes.shape[0]):
         size = sizes[tree]
-        root = used
-        roots[tree] = root
+        trees[tree, 0] = root = used
         source = np.empty(size, dtype=np.int64)
+        depth = np.zeros(size, dtype=np.int32)
         source[0] = 0
         used += 1
         at = root
@@ -87,7 +90,11 @@ def lay_out(
                         first, second = second, first
             left[at] = used
             source[used - root], source[used + 1 - root] = first, second
+            depth[used - root] = depth[used + 1 - root] = depth[at - root] + 1
             used += 2
             at += 1
+        # Of a tree that is much deeper than its leaves ask for, few rows reach the end.
+        trees[tree, 3] = depth[used - 1 - root]
+        trees[tree, 2] = min(trees[tree, 3], 2 + int(1.5 * math.log2(used - root)))
         begin += size
     return used
