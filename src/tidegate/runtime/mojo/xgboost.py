@@ -107,9 +107,7 @@ def read(container: Container, header: Header) -> XgboostScorer:
     trees = (
         *columns,
         layout.nodes,
-        layout.roots,
-        layout.groups,
-        layout.levels,
+        layout.trees,
         booster.groups,
         base,
         base_first,

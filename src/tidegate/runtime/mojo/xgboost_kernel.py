@@ -74,8 +74,8 @@ def add_trees(
     All rows go down a tree side by side: each waits for memory, and they wait at the same time.
 
     Args:
-        trees: of shape (trees, 4): the root; the group; how far rows go side by side; the depth. What is deeper than the
-            third, each row goes alone.
+        trees: of shape (trees, 4): the root; the group; how far rows go side by side; the depth. Beyond the third
+            each row goes alone.
         at: room for `count` nodes.
     """
     for tree in range(trees.shape[0]):
