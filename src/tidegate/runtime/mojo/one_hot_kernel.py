@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tidegate.runtime.mojo.compiled import kernel
 
 
@@ -23,3 +26,14 @@ def slot_of(value: float, begin: int, end: int, first_level: int) -> int:
     if slot < begin:
         return -1
     return slot if slot < end else end - 1
+
+
+@kernel
+def hot_slots(
+    rows: NDArray[np.float64], column: int, offsets: NDArray[np.int64], first_level: int
+) -> NDArray[np.int64]:
+    """Return the place that the categorical in a column makes hot in each row; -1 for none."""
+    found = np.empty(rows.shape[0], dtype=np.int64)
+    for r in range(rows.shape[0]):
+        found[r] = slot_of(rows[r, column], offsets[column], offsets[column + 1], first_level)
+    return found
