@@ -155,8 +155,7 @@ def _from_polars(polars: Any, frame: Any, names: Collection[str], numeric: Colle
             continue
         series = frame.get_column(name)
         if series.dtype in (polars.Categorical, polars.Enum):
-            codes = series.to_physical().cast(polars.Int64).fill_null(-1).to_numpy()
-            columns[name] = Dictionary(codes, series.cat.get_categories().to_list())
+            columns[name] = _polars_categories(polars, series)
         elif name in numeric and (series.dtype.is_numeric() or series.dtype == polars.Boolean):
             columns[name] = series.cast(polars.Float64).to_numpy()
         else:
@@ -167,6 +166,18 @@ def _from_polars(polars: Any, frame: Any, names: Collection[str], numeric: Colle
         return polars.DataFrame(made)
 
     return Table(columns, frame.height, answer)
+
+
+def _polars_categories(polars: Any, series: Any) -> Dictionary:
+    # The codes may be those of a registry that all frames share, so only the values that occur are looked at.
+    distinct = series.drop_nulls().unique()
+    known = distinct.to_physical().cast(polars.Int64).to_numpy()
+    order = np.argsort(known)
+    own = series.to_physical().cast(polars.Int64).fill_null(-1).to_numpy()
+    texts = distinct.cast(polars.String).to_list()
+    return Dictionary(
+        np.where(own < 0, -1, np.searchsorted(known[order], own)), [texts[place] for place in order.tolist()]
+    )
 
 
 def _from_arrow(arrow: Any, table: Any, names: Collection[str], numeric: Collection[str]) -> Table:

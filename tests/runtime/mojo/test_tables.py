@@ -1,0 +1,140 @@
+"""Kinds of table: the same columns from each, and answers in the kind that came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from tests.support.mojos import FOLDER
+from tidegate import mojo
+from tidegate.contract.errors import InvalidInput
+from tidegate.runtime.mojo.tables import is_row
+
+RECORDS: list[dict[str, Any]] = [
+    {"size": 0.4, "count": 3, "kind": "a", "town": "t01", "code": "10", "flag": "True"},
+    {"size": None, "count": None, "kind": None, "town": None, "code": None, "flag": None},
+    {"size": -1.0, "count": 12, "kind": "c", "town": "two words", "code": "33", "flag": "False"},
+    {"size": 2.25, "count": 50, "kind": "nowhere", "town": "ü, quoted", "code": "2", "flag": "True"},
+]
+TEXTS = ["kind", "town", "code", "flag"]
+
+
+@pytest.fixture(scope="module", params=["gbm_enum", "gbm_one_hot_explicit"])
+def model(request: pytest.FixtureRequest) -> mojo.MojoModel:
+    return mojo.load(FOLDER / f"{request.param}.zip")
+
+
+@pytest.fixture(scope="module")
+def expected(model: mojo.MojoModel) -> list[dict[str, Any]]:
+    answers: list[dict[str, Any]] = model.predict(RECORDS)
+    return answers
+
+
+def test_one_row_and_a_list_of_rows(model: mojo.MojoModel, expected: list[dict[str, Any]]) -> None:
+    assert [model.predict(row) for row in RECORDS] == expected
+
+
+@pytest.mark.parametrize("kind", [object, "category", "str", "string[pyarrow]"])
+def test_pandas(model: mojo.MojoModel, expected: list[dict[str, Any]], kind: Any) -> None:
+    frame = pd.DataFrame(RECORDS, index=[7, 5, 3, 1])
+    frame = frame.astype(dict.fromkeys(TEXTS, kind))
+    answers = model.predict(frame)
+    assert isinstance(answers, pd.DataFrame)
+    assert answers.index.tolist() == [7, 5, 3, 1]
+    assert answers.to_dict("records") == expected
+
+
+def test_pandas_with_types_that_know_missing_values(model: mojo.MojoModel, expected: list[dict[str, Any]]) -> None:
+    frame = pd.DataFrame(RECORDS).astype({"count": "Int64", "size": "Float64", "flag": "string"})
+    frame["code"] = pd.array([10, None, 33, 2], dtype="Int64")
+    frame["flag"] = pd.array([True, None, False, True], dtype="boolean")
+    assert model.predict(frame).to_dict("records") == expected
+
+
+@pytest.mark.parametrize("kind", [pl.String, pl.Categorical])
+def test_polars(model: mojo.MojoModel, expected: list[dict[str, Any]], kind: Any) -> None:
+    frame = pl.DataFrame(RECORDS).with_columns(pl.col(name).cast(kind) for name in TEXTS)
+    answers = model.predict(frame)
+    assert isinstance(answers, pl.DataFrame)
+    assert answers.to_dicts() == expected
+
+
+def test_polars_with_numbers_for_levels(model: mojo.MojoModel, expected: list[dict[str, Any]]) -> None:
+    frame = pl.DataFrame(RECORDS).with_columns(
+        pl.col("code").cast(pl.Int32), pl.col("flag") == "True", pl.col("kind").cast(pl.Enum(["c", "a", "nowhere"]))
+    )
+    assert model.predict(frame).to_dicts() == expected
+
+
+@pytest.mark.parametrize("is_batch", [False, True])
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())])
+def test_arrow(model: mojo.MojoModel, expected: list[dict[str, Any]], kind: pa.DataType, is_batch: bool) -> None:
+    table = pa.Table.from_pylist(RECORDS)
+    for name in TEXTS:
+        table = table.set_column(table.schema.get_field_index(name), name, table.column(name).cast(kind))
+    given = table.combine_chunks().to_batches()[0] if is_batch else pa.concat_tables([table[:1], table[1:]])
+    answers = model.predict(given)
+    assert type(answers) is type(given)
+    assert answers.to_pylist() == expected
+
+
+def test_columns_of_a_dict_may_be_lists_arrays_and_series(
+    model: mojo.MojoModel, expected: list[dict[str, Any]]
+) -> None:
+    columns: dict[str, Any] = {name: [row[name] for row in RECORDS] for name in RECORDS[0]}
+    columns["size"] = np.array(columns["size"], dtype=np.float64)
+    columns["kind"] = pd.Series(columns["kind"], dtype="category")
+    columns["town"] = pa.array(columns["town"])
+    columns["code"] = tuple(columns["code"])
+    columns["flag"] = np.array(columns["flag"], dtype=object)
+    answers = model.predict(columns)
+    assert all(isinstance(column, np.ndarray) for column in answers.values())
+    assert [
+        dict(zip(answers, row, strict=True)) for row in zip(*(c.tolist() for c in answers.values()), strict=True)
+    ] == expected
+
+
+def test_a_structured_array(model: mojo.MojoModel) -> None:
+    array = np.array([(0.4, "a"), (2.0, "b")], dtype=[("size", "f4"), ("kind", "U4")])
+    answers = model.predict(array)
+    assert answers["predict"].tolist() == [
+        model.predict({"size": np.float32(0.4), "kind": "a"})["predict"],
+        model.predict({"size": 2.0, "kind": "b"})["predict"],
+    ]
+
+
+def test_empty_tables_have_empty_answers(model: mojo.MojoModel) -> None:
+    assert model.predict([]) == []
+    assert len(model.predict(pd.DataFrame(RECORDS)[:0])) == 0
+    assert model.predict(pa.Table.from_pylist(RECORDS)[:0]).num_rows == 0
+
+
+def test_a_dict_of_values_is_a_row_and_one_of_lists_is_not() -> None:
+    assert is_row({"a": 1, "b": "text", "c": None, "d": np.float32(1)})
+    assert is_row({})
+    assert not is_row({"a": [1]})
+    assert not is_row({"a": np.array([1])})
+
+
+@pytest.mark.parametrize("data", [3, "rows.csv", None, [1, 2], np.zeros(3), {"size": 1.0, "kind": ["a"]}])
+def test_what_is_no_table_is_refused(model: mojo.MojoModel, data: Any) -> None:
+    with pytest.raises(InvalidInput):
+        model.predict(data)
+
+
+def test_columns_that_differ_in_length_are_refused(model: mojo.MojoModel) -> None:
+    with pytest.raises(InvalidInput, match="differ in length: 'kind' has 1 values, 'size' has 2"):
+        model.predict({"size": [1.0, 2.0], "kind": ["a"]})
+
+
+def test_a_column_that_is_there_twice_is_refused(model: mojo.MojoModel) -> None:
+    frame = pd.DataFrame([[1.0, 2.0]], columns=["size", "size"])
+    with pytest.raises(InvalidInput, match="several columns called 'size'"):
+        model.predict(frame)
+    with pytest.raises(InvalidInput, match="several columns called 'size'"):
+        model.predict(pa.table([[1.0], [2.0]], names=["size", "size"]))
