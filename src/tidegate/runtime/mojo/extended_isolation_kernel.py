@@ -21,9 +21,9 @@ LEAF = 76
 
 @kernel
 def _i32(data: NDArray[np.uint8], at: int) -> int:
-    low = int(data[at]) | int(data[at + 1]) << 8 | int(data[at + 2]) << 16
-    top = int(data[at + 3])
-    return low | (top if top < 128 else top - 256) << 24
+    low = np.int64(data[at]) | np.int64(data[at + 1]) << 8 | np.int64(data[at + 2]) << 16
+    top = np.int64(data[at + 3])
+    return int(low | (top if top < 128 else top - 256) << 24)
 
 
 @kernel

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tidegate.runtime.mojo.compiled import kernel
 from tidegate.runtime.mojo.label_kernel import finish_classes
 from tidegate.runtime.mojo.link_kernel import inverse
-from tidegate.runtime.mojo.tree_kernel import add_leaves, beyond_domains, within_domains
+from tidegate.runtime.mojo.tree_kernel import add_leaves
 
 REGRESSION = 0
 TWO_CLASSES = 1
@@ -29,6 +29,7 @@ def score_gbm(
     roots: NDArray[np.int64],
     classes: NDArray[np.int64],
     columns: NDArray[np.int64],
+    places: NDArray[np.bool_],
     limits: NDArray[np.float64],
     rows: NDArray[np.float64],
     offset: NDArray[np.float64],
@@ -44,19 +45,18 @@ def score_gbm(
     """Write the outputs of boosted trees into `out`, which is all zeros.
 
     Args:
-        columns, limits: of `beyond_domains`.
+        columns, places, limits: of `fill_slots`.
         offset: of each row; empty for 0.
         form: a constant above.
         start: what all trees' sums begin from.
         ratios, prior, threshold: of `finish_classes`.
     """
-    known = within_domains(rows, columns, limits) if beyond_domains(rows, columns, limits) else rows
     if form == REGRESSION:
-        add_leaves(nodes, sets, roots, classes, known, out, 0)
+        add_leaves(nodes, sets, roots, classes, columns, places, limits, rows, out, 0)
         for index in range(len(rows)):
             out[index, 0] = inverse(link, (out[index, 0] + start) + _offset_of(offset, index), 0.0)
         return
-    add_leaves(nodes, sets, roots, classes, known, out, 1)
+    add_leaves(nodes, sets, roots, classes, columns, places, limits, rows, out, 1)
     for index in range(len(rows)):
         if form == TWO_CLASSES:
             p1 = inverse(link, (out[index, 1] + start) + _offset_of(offset, index), 0.0)
@@ -90,6 +90,7 @@ def score_drf(
     roots: NDArray[np.int64],
     classes: NDArray[np.int64],
     columns: NDArray[np.int64],
+    places: NDArray[np.bool_],
     limits: NDArray[np.float64],
     rows: NDArray[np.float64],
     groups: float,
@@ -106,13 +107,12 @@ def score_drf(
         groups: of trees, over which means are taken.
         form: `TWO_CLASSES` for trees of class 0 alone, `MULTINOMIAL` for trees of each class, also of two.
     """
-    known = within_domains(rows, columns, limits) if beyond_domains(rows, columns, limits) else rows
     if form == REGRESSION:
-        add_leaves(nodes, sets, roots, classes, known, out, 0)
+        add_leaves(nodes, sets, roots, classes, columns, places, limits, rows, out, 0)
         for index in range(len(rows)):
             out[index, 0] /= groups
         return
-    add_leaves(nodes, sets, roots, classes, known, out, 1)
+    add_leaves(nodes, sets, roots, classes, columns, places, limits, rows, out, 1)
     for index in range(len(rows)):
         if form == TWO_CLASSES:
             out[index, 1] /= groups
@@ -134,6 +134,7 @@ def score_isolation_forest(
     roots: NDArray[np.int64],
     classes: NDArray[np.int64],
     columns: NDArray[np.int64],
+    places: NDArray[np.bool_],
     limits: NDArray[np.float64],
     rows: NDArray[np.float64],
     groups: float,
@@ -145,9 +146,8 @@ def score_isolation_forest(
 ) -> None:
     """Write score and mean length into `out`, which is all zeros; with `flagged`, whether the score is above the
     threshold before them. The shortest and longest lengths are those of all trees together."""
-    known = within_domains(rows, columns, limits) if beyond_domains(rows, columns, limits) else rows
     at = 1 if flagged else 0
-    add_leaves(nodes, sets, roots, classes, known, out, at + 1)
+    add_leaves(nodes, sets, roots, classes, columns, places, limits, rows, out, at + 1)
     for index in range(len(rows)):
         length = out[index, at + 1]
         score = (longest - length) / (longest - shortest) if longest > shortest else 1.0
@@ -164,14 +164,14 @@ def score_uplift(
     roots: NDArray[np.int64],
     classes: NDArray[np.int64],
     columns: NDArray[np.int64],
+    places: NDArray[np.bool_],
     limits: NDArray[np.float64],
     rows: NDArray[np.float64],
     groups: float,
     out: NDArray[np.float64],
 ) -> None:
     """Write the effect of a treatment, and the probabilities with and without it, into `out`, which is all zeros."""
-    known = within_domains(rows, columns, limits) if beyond_domains(rows, columns, limits) else rows
-    add_leaves(nodes, sets, roots, classes, known, out, 1)
+    add_leaves(nodes, sets, roots, classes, columns, places, limits, rows, out, 1)
     for index in range(len(rows)):
         out[index, 1] /= groups
         out[index, 2] /= groups

@@ -12,11 +12,16 @@ from tidegate.runtime.mojo.errors import MojoRowError
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.scorer import Rows
 from tidegate.runtime.mojo.tree_bytes import Forest, read_forest
-from tidegate.runtime.mojo.tree_layout import BY_SET, COLUMN_MASK
 
-#: The first arguments of the kernels: those of `Forest`, then columns and limits of `tree_kernel.beyond_domains`.
+#: The first arguments of the kernels: those of `Forest`, and the limit of each slot.
 Arrays = tuple[
-    NDArray[np.int32], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]
+    NDArray[np.int32],
+    NDArray[np.int32],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.bool_],
+    NDArray[np.float64],
 ]
 NO_OFFSET: NDArray[np.float64] = np.empty(0)
 
@@ -46,18 +51,21 @@ class ForestModel:
 def read_forest_model(container: Container, header: Header) -> ForestModel:
     """Read the trees. Raises MojoFormatError and MojoUnsupportedError."""
     forest = read_forest(container, header)
-    inner = forest.nodes[:, 1] != 0
-    used = np.unique(forest.nodes[inner, 2] & COLUMN_MASK)
-    domains = header.feature_domains
-    limited = [int(column) for column in used if header.version >= 1.2 and domains[column] is not None]
-    columns = np.array(limited, dtype=np.int64)
-    limits = np.array([_limit(len(domains[column] or ())) for column in limited], dtype=np.float64)
-    by_set = inner & (forest.nodes[:, 2] & BY_SET != 0)
-    unsigned = np.unique(forest.nodes[by_set, 2] & COLUMN_MASK) if header.version < 1.1 else np.empty(0)
-    columns.setflags(write=False)
+    # From version 1.20 on, a code that the column has no level for is a missing value, whatever the split.
+    domains = header.feature_domains if header.version >= 1.2 else (None,) * header.n_features
+    limits = np.array([_limit(domains[column]) for column in forest.columns], dtype=np.float64)
     limits.setflags(write=False)
-    arrays = (forest.nodes, forest.sets, forest.roots, forest.classes, columns, limits)
-    return ForestModel(header, forest, arrays, unsigned.astype(np.int64))
+    unsigned = forest.columns[forest.places] if header.version < 1.1 else np.empty(0, dtype=np.int64)
+    arrays = (
+        forest.nodes,
+        forest.sets,
+        forest.roots,
+        forest.classes,
+        forest.columns,
+        forest.places,
+        limits,
+    )
+    return ForestModel(header, forest, arrays, unsigned)
 
 
 def offsets_of(offset: NDArray[np.float64] | None) -> NDArray[np.float64]:
@@ -67,6 +75,9 @@ def offsets_of(offset: NDArray[np.float64] | None) -> NDArray[np.float64]:
     return np.array(offset, dtype=np.float64) if not offset.flags.writeable else np.ascontiguousarray(offset)
 
 
-def _limit(levels: int) -> float:
-    """Return the least number that a column of so many levels has no level for, once made an integer."""
-    return float(levels) if levels else float(np.nextafter(-1.0, 0.0))
+def _limit(domain: tuple[str, ...] | None) -> float:
+    """Return the least number that a column has no level for, once made an integer; NaN, which no number reaches, for
+    a column without levels."""
+    if domain is None:
+        return float("nan")
+    return float(len(domain)) if domain else float(np.nextafter(-1.0, 0.0))

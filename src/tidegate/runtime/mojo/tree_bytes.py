@@ -19,6 +19,8 @@ MAX_GROUPS = 200_000
 MAX_TREES = 2_000_000
 #: Places of sets are 32-bit numbers.
 _MAX_SET_WORDS = 2**31 - 1
+#: What a tree of version 1.00 may have beyond its size: its sets begin with the first level, whatever they cover.
+_EXTRA_SET_WORDS = 1 << 24
 
 _PROBLEMS = {
     kernel.TRUNCATED: "the tree ends within a node",
@@ -29,6 +31,7 @@ _PROBLEMS = {
     kernel.BAD_LEFT_LENGTH: "a left subtree of another length than its node says",
     kernel.TRAILING: "bytes after the tree",
     kernel.NESTED_LEAF: "a tree of one leaf within a tree",
+    kernel.NO_ROOM: "sets of levels that are larger than the file justifies",
 }
 
 
@@ -37,10 +40,12 @@ class Forest:
     """Trees as flat arrays that cannot be written to.
 
     Attributes:
-        nodes: int32 of shape (nodes, WORDS), tree after tree.
-        sets: int32, the larger sets of levels.
+        nodes: int32, WORDS per node, tree after tree.
+        sets: int32, the sets of levels, after a 0.
         roots: int64 of shape (trees,): where each tree begins, ordered by group, then by class.
         classes: int64 of shape (trees,): to which class a tree's leaves are added.
+        columns: int64 of shape (slots,): the column of each slot.
+        places: bool of shape (slots,): whether a slot is for sets.
         n_groups: groups of trees, those without a tree included.
         n_classes: trees that a group has when it is complete.
     """
@@ -49,6 +54,8 @@ class Forest:
     sets: NDArray[np.int32]
     roots: NDArray[np.int64]
     classes: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    places: NDArray[np.bool_]
     n_groups: int
     n_classes: int
 
@@ -70,16 +77,13 @@ def read_forest(container: Container, header: Header) -> Forest:
     classes = trees_per_group(header)
     if groups * classes > MAX_TREES:
         raise MojoFormatError(MODEL_INI, f"{groups:,} groups of {classes:,} trees are more than any model has")
-    decode = partial(
-        _decoded,
-        columns=header.n_features,
-        byte_counts=header.version < 1.2,
-        outside_left=header.version < 1.1,
-    )
+    slots = np.full(2 * header.n_features + 1, -1, dtype=np.int32)
+    slots[-1] = 0
+    decode = partial(_decoded, header=header, slots=slots)
     nodes: list[NDArray[np.int32]] = []
-    sets: list[NDArray[np.int32]] = []
+    sets: list[NDArray[np.int32]] = [np.zeros(1, dtype=np.int32)]
     places: list[tuple[int, int]] = []
-    node_count = set_words = 0
+    node_count, set_words = 0, 1
     for group in range(groups):
         for index in range(classes):
             name = tree_name(group, index)
@@ -88,24 +92,26 @@ def read_forest(container: Container, header: Header) -> Forest:
             tree, tree_sets = decode(name, container.read(name), base=set_words)
             places.append((node_count, index))
             nodes.append(tree)
-            node_count += len(tree)
-            if len(tree_sets):
-                sets.append(tree_sets)
-                set_words += len(tree_sets)
+            sets.append(tree_sets)
+            node_count += len(tree) // WORDS
+            set_words += len(tree_sets)
             if set_words > _MAX_SET_WORDS:
                 raise MojoFormatError(name, "the sets of levels of all trees together are too large")
     if groups and not places:
         raise MojoFormatError(tree_name(0, 0), f"is missing, as are all of {groups:,} trees")
     roots, of_class = zip(*places, strict=True) if places else ((), ())
+    used = np.argsort(slots[:-1], kind="stable")[len(slots) - 1 - slots[-1] :]
     forest = Forest(
-        np.concatenate(nodes) if nodes else np.empty((0, WORDS), dtype=np.int32),
-        np.concatenate(sets) if sets else np.empty(0, dtype=np.int32),
+        np.concatenate(nodes) if nodes else np.empty(0, dtype=np.int32),
+        np.concatenate(sets),
         np.array(roots, dtype=np.int64),
         np.array(of_class, dtype=np.int64),
+        used >> 1,
+        used & 1 == 1,
         groups,
         classes,
     )
-    for array in (forest.nodes, forest.sets, forest.roots, forest.classes):
+    for array in (forest.nodes, forest.sets, forest.roots, forest.classes, forest.columns, forest.places):
         array.setflags(write=False)
     return forest
 
@@ -122,14 +128,22 @@ def tree_name(group: int, index: int) -> str:
 
 
 def _decoded(
-    name: str, data: bytes, *, columns: int, byte_counts: bool, outside_left: bool, base: int
+    name: str, data: bytes, *, header: Header, slots: NDArray[np.int32], base: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return the nodes and the sets of one tree."""
-    nodes = np.empty((len(data) // 4 + 1, WORDS), dtype=np.int32)
-    sets = np.empty(len(data) // 2 + 4, dtype=np.int32)
+    """Return the nodes and the sets of one tree; `slots` gets those of columns that are new."""
+    outside_left = header.version < 1.1
+    nodes = np.empty((len(data) // 4 + 1) * WORDS, dtype=np.int32)
+    sets = np.empty(len(data) // 2 + 4 + (_EXTRA_SET_WORDS if outside_left else 0), dtype=np.int32)
     status, at, count, used = kernel.decode(
-        np.frombuffer(data, dtype=np.uint8), columns, byte_counts, outside_left, base, nodes, sets
+        np.frombuffer(data, dtype=np.uint8),
+        header.n_features,
+        header.version < 1.2,
+        outside_left,
+        base,
+        slots,
+        nodes,
+        sets,
     )
     if status != kernel.WHOLE:
         raise MojoFormatError(name, _PROBLEMS[status], offset=at)
-    return nodes[:count].copy(), sets[:used].copy()
+    return nodes[: count * WORDS].copy(), sets[:used].copy()

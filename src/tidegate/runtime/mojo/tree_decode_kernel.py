@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from tidegate.runtime.mojo.compiled import kernel
 from tidegate.runtime.mojo.tree_layout import (
     BY_SET,
+    FIRST_BITS,
+    INNER,
+    MAX_SET_BITS,
     MISSING_RIGHT,
-    OUTSIDE_RIGHT,
-    SET_HEADER,
-    SMALL_SET,
+    WORDS,
 )
 
 WHOLE = 0
@@ -23,58 +24,84 @@ BAD_SET = 5
 BAD_LEFT_LENGTH = 6
 TRAILING = 7
 NESTED_LEAF = 8
+NO_ROOM = 9
 
 _LEAF_TREE = 65535
-_NO_LENGTH = -1
+_NAN_BITS = 0x7FC00000
 
 
 @kernel
 def _u16(data: NDArray[np.uint8], at: int) -> int:
-    return int(data[at]) | int(data[at + 1]) << 8
+    return int(np.int64(data[at]) | np.int64(data[at + 1]) << 8)
 
 
 @kernel
 def _i32(data: NDArray[np.uint8], at: int) -> int:
-    low = int(data[at]) | int(data[at + 1]) << 8 | int(data[at + 2]) << 16
-    top = int(data[at + 3])
-    return low | (top if top < 128 else top - 256) << 24
+    top = np.int64(data[at + 3])
+    return _u16(data, at) | int(np.int64(data[at + 2]) << 16 | (top if top < 128 else top - 256) << 24)
 
 
 @kernel
-def _set_of(
-    data: NDArray[np.uint8], at: int, byte_counts: bool, sets: NDArray[np.int32], used: int
-) -> tuple[int, int, int]:
-    """Copy a larger set. Returns a status, where the bytes go on, and how many words of `sets` are used now."""
-    size = len(data)
+def _set_header(data: NDArray[np.uint8], at: int, small: bool, byte_counts: bool) -> tuple[int, int, int]:
+    """Return the first code of a set, how many bits it has, and where they begin; -1 bits where the tree ends."""
+    if small:
+        return 0, 32, at
     header = 4 if byte_counts else 6
-    if at + header > size:
-        return TRUNCATED, at, used
-    first = _u16(data, at)
+    if at + header > len(data):
+        return 0, -1, at
     bits = _u16(data, at + 2) * 8 if byte_counts else _i32(data, at + 2)
-    if bits < 0:
-        return BAD_SET, at, used
-    count = (bits + 7) // 8
-    at += header
-    if count > size - at:
-        return TRUNCATED, at, used
-    sets[used] = first
-    sets[used + 1] = bits
-    used += SET_HEADER
-    word = np.int64(0)
-    for index in range(count):
-        word |= np.int64(data[at + index]) << np.int64((index & 3) * 8)
-        if index & 3 == 3 or index == count - 1:
-            sets[used] = np.int32(word)
-            used += 1
-            word = np.int64(0)
-    return WHOLE, at + count, used
+    return _u16(data, at), bits, at + header
+
+
+@kernel
+def _copy_set(
+    data: NDArray[np.uint8],
+    at: int,
+    code: int,
+    bits: int,
+    missing_right: bool,
+    outside_left: bool,
+    sets: NDArray[np.int32],
+    used: int,
+) -> tuple[int, int]:
+    """Copy a set from its bits. Returns word 3 of its node, and how many words of `sets` are used now: more than there
+    are where the set has no room."""
+    begin = code + 1
+    first = 0 if outside_left else begin >> 5
+    count = (begin + bits - first * 32 + 31) >> 5 if bits or outside_left else 0
+    if used + 1 + count > len(sets):
+        return 0, len(sets) + 1
+    outside = -1 if missing_right and not outside_left else 0
+    sets[used : used + 1 + count] = outside
+    base = used + 1 - first
+    if first == 0 and count:
+        sets[base] = (sets[base] & ~1) | (1 if missing_right else 0)
+    for index in range(bits):
+        place = begin + index
+        mask = np.int32(np.int64(1) << np.int64(place & 31))
+        if (data[at + (index >> 3)] >> (index & 7)) & 1:
+            sets[base + (place >> 5)] |= mask
+        else:
+            sets[base + (place >> 5)] &= ~mask
+    return first | count << FIRST_BITS, used + 1 + count
+
+
+@kernel
+def _slot_of(slots: NDArray[np.int32], column: int, by_set: bool) -> int:
+    """Return the slot of a column; a new one at its first use. The last entry of `slots` counts them."""
+    place = 2 * column + (1 if by_set else 0)
+    if slots[place] < 0:
+        slots[place] = slots[-1]
+        slots[-1] += 1
+    return int(slots[place])
 
 
 @kernel
 def _leaf(data: NDArray[np.uint8], at: int, nodes: NDArray[np.int32], count: int) -> None:
-    nodes[count, 0] = _i32(data, at)
-    nodes[count, 1] = 0
-    nodes[count, 2] = 0
+    nodes[count * WORDS] = _i32(data, at)
+    nodes[count * WORDS + 1] = 0
+    nodes[count * WORDS + 2] = 0
+    nodes[count * WORDS + 3] = 0
 
 
 @kernel
@@ -84,6 +111,7 @@ def decode(  # noqa: PLR0915 - one pass is one loop
     byte_counts: bool,
     outside_left: bool,
     base: int,
+    slots: NDArray[np.int32],
     nodes: NDArray[np.int32],
     sets: NDArray[np.int32],
 ) -> tuple[int, int, int, int]:
@@ -95,8 +123,9 @@ def decode(  # noqa: PLR0915 - one pass is one loop
         byte_counts: larger sets say how many bytes they have, as in versions 1.00 and 1.10, and not how many bits.
         outside_left: codes that a set has no bit for go left, as in version 1.00, and not where missing values go.
         base: words that are used already among the forest's sets.
-        nodes: room for len(data) // 4 + 1 nodes, shape (nodes, WORDS).
-        sets: room for len(data) // 2 + 4 words.
+        slots: of each column, compared with thresholds and looked up in sets; -1 for none yet. Last, their number.
+        nodes: room for len(data) // 4 + 1 nodes, flat.
+        sets: room for the tree's sets: len(data) // 2 + 4 words are enough in all versions but 1.00.
 
     Returns:
         A status (one of the constants above), the byte where it was found, and numbers of nodes and of words of sets.
@@ -107,13 +136,14 @@ def decode(  # noqa: PLR0915 - one pass is one loop
     at = 0
     # Inner nodes whose left subtree is being read: their place, where that subtree ends, whether a leaf follows it.
     waiting = 0
-    parents = np.empty(len(nodes), dtype=np.int32)
-    ends = np.empty(len(nodes), dtype=np.int64)
-    then_leaf = np.empty(len(nodes), dtype=np.bool_)
+    room = size // 4 + 1
+    parents = np.empty(room, dtype=np.int32)
+    ends = np.empty(room, dtype=np.int64)
+    then_leaf = np.empty(room, dtype=np.bool_)
     while True:
         if at + 3 > size:
             return TRUNCATED, at, count, used
-        flags = int(data[at])
+        flags = np.int64(data[at])
         column = _u16(data, at + 1)
         if column == _LEAF_TREE:
             if count > 0:
@@ -131,31 +161,37 @@ def decode(  # noqa: PLR0915 - one pass is one loop
             return BAD_FLAGS, at, count, used
         if at + 4 > size:
             return TRUNCATED, at, count, used
-        missing = int(data[at + 3])
+        missing = np.int64(data[at + 3])
         if missing > 5 or (missing == 1 and kind != 0):
             return BAD_MISSING_CODE, at + 3, count, used
         # Code 0 is "undefined", and occurs in no trained model; H2O's scorer then goes right.
         missing_right = missing in (0, 1, 3, 5)
-        word = column | (MISSING_RIGHT if missing_right else 0)
-        value = 0x7FC00000
+        word = INNER | _slot_of(slots, column, bool(kind != 0))
+        value = _NAN_BITS
+        covered = 0
         at += 4
-        if kind == 12:
+        if kind != 0:
+            code, bits, begin = _set_header(data, at, kind == 8, byte_counts)
+            if begin + ((max(bits, 0) + 7) >> 3) > size or bits == -1:
+                return TRUNCATED, at, count, used
+            if bits < 0 or bits > MAX_SET_BITS:
+                return BAD_SET, at, count, used
             word |= BY_SET
             value = base + used
-            status, at, used = _set_of(data, at, byte_counts, sets, used)
-            if status != WHOLE:
-                return status, at, count, used
-        elif missing != 1:
-            if at + 4 > size:
-                return TRUNCATED, at, count, used
-            value = _i32(data, at)
-            at += 4
-            if kind == 8:
-                word |= BY_SET | SMALL_SET
-        if word & BY_SET and missing_right and not outside_left:
-            word |= OUTSIDE_RIGHT
-        nodes[count, 0] = value
-        nodes[count, 2] = word
+            covered, used = _copy_set(data, begin, code, bits, missing_right, outside_left, sets, used)
+            if used > len(sets):
+                return NO_ROOM, at, count, used
+            at = begin + ((bits + 7) >> 3)
+        else:
+            word |= MISSING_RIGHT if missing_right else 0
+            if missing != 1:
+                if at + 4 > size:
+                    return TRUNCATED, at, count, used
+                value = _i32(data, at)
+                at += 4
+        nodes[count * WORDS] = value
+        nodes[count * WORDS + 2] = word
+        nodes[count * WORDS + 3] = covered
         parents[waiting] = count
         then_leaf[waiting] = right != 0
         ends[waiting] = -1
@@ -165,9 +201,9 @@ def decode(  # noqa: PLR0915 - one pass is one loop
             width = left + 1
             if at + width > size:
                 return TRUNCATED, at, count, used
-            length = 0
+            length = np.int64(0)
             for index in range(width):
-                length |= int(data[at + index]) << (8 * index)
+                length += np.int64(data[at + index]) << np.int64(8 * index)
             ends[waiting - 1] = at + width + length
             at += width
             continue
@@ -181,7 +217,7 @@ def decode(  # noqa: PLR0915 - one pass is one loop
             waiting -= 1
             if ends[waiting] not in (-1, at):
                 return BAD_LEFT_LENGTH, at, count, used
-            nodes[parents[waiting], 1] = count - parents[waiting]
+            nodes[parents[waiting] * WORDS + 1] = count - parents[waiting]
             if not then_leaf[waiting]:
                 break
             if at + 4 > size:

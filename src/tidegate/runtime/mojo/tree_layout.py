@@ -1,28 +1,39 @@
-"""How decoded trees lie in memory: three 32-bit words per node, so that five nodes share a cache line.
+"""How decoded trees lie in memory: four 32-bit words per node, so that a node is in one cache line, and a step from one
+to the next can be taken without a branch.
 
-Nodes of a tree are in pre-order: a node's left child is the next node. Word 0 is a float32 (its bits): the threshold
-of a numeric split, or the value of a leaf; in a split by a set it holds the set's bits, or the place of a larger set.
-Word 1 is the distance to the right child, and 0 in a leaf. Word 2 is the column, with the flags below on top of it.
+Nodes of a tree are in pre-order: a node's left child is the next node.
+
+    word 0  a float32 (its bits): threshold of a numeric split, or value of a leaf; else where the set begins
+    word 1  distance to the right child; 0 in a leaf
+    word 2  slot of the row that is looked at, and the flags below
+    word 3  of a split by a set: which words of 32 places the set has, as first | count << 11; else 0
+
+A row is brought into the form of these splits first: it has a *slot* for each column that is compared with thresholds,
+and one for each column that is looked up in sets. The former is the value as a float32, rounded **down**: it is below a
+float32 threshold exactly when the value itself is. The latter is the *place* of the value's level: 0 for a missing
+value, else its code and 1.
+
+A set begins with a word for the places that it does not cover, and goes on with those of the places that it does; a bit
+is 1 where the place goes right.
 
 "Missing goes right, all else left" is the numeric split by NaN: no number is below, above or equal to it.
-
-A larger set lies among the forest's sets as: code of its first bit, number of bits, and the bits, 32 in a word.
 """
 
 from __future__ import annotations
 
-#: Word 2 of a node: the low 16 bits are the column.
-COLUMN_MASK = 0xFFFF
-#: Missing values go right.
-MISSING_RIGHT = 1 << 16
-#: The split is by a set of codes, which go right.
-BY_SET = 1 << 17
-#: That set is a word of its own; without this flag, it lies among the forest's sets.
-SMALL_SET = 1 << 18
-#: Codes that the set has no bit for go right; without this flag, left.
-OUTSIDE_RIGHT = 1 << 19
+WORDS = 4
 
-WORDS = 3
-#: Words of a larger set before its bits.
-SET_HEADER = 2
-SMALL_SET_BITS = 32
+SLOT_MASK = 0xFFFFFF
+#: Missing values go right, in a numeric split.
+MISSING_RIGHT = 1 << 24
+#: The split is by a set.
+BY_SET = 1 << 25
+#: The node is no leaf.
+INNER = 1 << 26
+
+FIRST_BITS = 11
+FIRST_MASK = (1 << FIRST_BITS) - 1
+#: Bits that a set in a file may have: more than H2O has levels, and no more than word 3 can count.
+MAX_SET_BITS = 1 << 25
+#: The place of a code that is beyond all sets.
+FAR_PLACE = 2**31 - 1
