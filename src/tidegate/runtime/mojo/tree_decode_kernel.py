@@ -198,7 +198,7 @@ def decode(  # noqa: PLR0915 - one pass is one loop
         count += 1
         waiting += 1
         if left != 0x30:
-            width = left + 1
+            width = int(left) + 1
             if at + width > size:
                 return TRUNCATED, at, count, used
             length = np.int64(0)
