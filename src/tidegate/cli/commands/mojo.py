@@ -82,7 +82,7 @@ def predict(
     ignored.
 
     $ tidegate mojo predict churn.zip customers.csv --out scores.csv
-    $ cat customers.csv | tidegate mojo predict churn.zip - --output json
+    $ tidegate mojo predict churn.zip customers.csv --output json | head
     """
     from tidegate.mojo import load, score_csv
 

@@ -1,0 +1,97 @@
+"""`tidegate mojo` as a person types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.support.mojos import FOLDER, ROWS
+from tidegate.cli.main import app
+
+MODEL = str(FOLDER / "gbm_platt.zip")
+
+
+def run(*words: str, given: str | None = None) -> Result:
+    result = CliRunner().invoke(app, ["mojo", *words], input=given)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_inspect_tells_what_a_model_is() -> None:
+    told = run("inspect", MODEL).output
+    lines = {line.split("  ")[0]: line.split("  ")[-1].strip() for line in told.splitlines() if "  " in line}
+    assert lines["algorithm"] == "Gradient Boosting Machine"
+    assert lines["MOJO version"] == "1.40"
+    assert lines["classes"] == "no, yes"
+    assert lines["trees"] == "4"
+    assert "answers with predict, no, yes, cal_no, cal_yes" in told
+    assert "(12)" in next(line for line in told.splitlines() if line.startswith("town"))
+
+
+def test_inspect_tells_programs_all_levels() -> None:
+    told = json.loads(run("inspect", MODEL, "--output", "json").output)
+    assert len(next(one["levels"] for one in told["inputs"] if one["name"] == "town")) == 12
+
+
+def test_predict_writes_what_h2o_names(tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    result = run("predict", MODEL, str(ROWS), "--out", str(out))
+    lines = out.read_text().splitlines()
+    assert lines[0] == "predict,no,yes,cal_no,cal_yes"
+    assert len(lines) == 61
+    assert "60 rows scored." in result.stderr
+    assert "are no level of the training" in result.stderr
+
+
+def test_predict_reads_standard_input_and_writes_json_lines() -> None:
+    result = run("predict", MODEL, "-", "--output", "json", given="size,kind\n0.5,a\n,b\n")
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert list(first) == ["predict", "no", "yes", "cal_no", "cal_yes"]
+    assert second["no"] + second["yes"] == pytest.approx(1)
+
+
+def test_predict_is_strict_when_asked() -> None:
+    strict = run("predict", MODEL, "-", "--strict", given="kind\nz\n")
+    assert (strict.exit_code, "no level 'z'" in strict.stderr) == (2, True)
+    wrong = run("predict", MODEL, "-", given="size\nsmall\n")
+    assert (wrong.exit_code, "'small' is no number" in wrong.stderr) == (2, True)
+    assert run("predict", MODEL, "-", "--invalid-as-missing", given="size\nsmall\n").exit_code == 0
+
+
+def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
+    for words in (("inspect", "none.zip"), ("predict", "none.zip", "-"), ("predict", MODEL, "none.csv")):
+        result = run(*words)
+        assert (result.exit_code, "none" in result.stderr) == (2, True)
+    assert "cannot be written" in run("predict", MODEL, str(ROWS), "--out", str(tmp_path)).stderr
+
+
+def java(folder: Path, answer: Path) -> list[str]:
+    path = folder / "java"
+    path.write_text(f'#!/bin/sh\nwhile [ "$1" != --output ]; do shift; done\ncp "{answer}" "$2"\n')
+    path.chmod(0o755)
+    return ["--java", str(path), "--jar", str(ROWS)]
+
+
+def test_verify_says_that_both_agree(tmp_path: Path) -> None:
+    result = run("verify", MODEL, str(ROWS), *java(tmp_path, FOLDER / "gbm_platt.csv"))
+    assert result.exit_code == 0
+    assert "60 rows: Tidegate and H2O agree." in result.output
+
+
+def test_verify_ends_with_1_when_they_differ(tmp_path: Path) -> None:
+    other = java(tmp_path, FOLDER / "gbm_binary.csv")
+    result = run("verify", MODEL, str(ROWS), *other)
+    assert result.exit_code == 1
+    assert "differ." in result.output
+    told = json.loads(run("verify", MODEL, str(ROWS), *other, "--output", "json").output)
+    assert (told["rows"], told["agrees"]) == (60, False)
+    assert [one["name"] for one in told["outputs"]] == ["predict", "no", "yes"]
+
+
+def test_verify_without_java_says_what_is_missing(tmp_path: Path) -> None:
+    result = run("verify", MODEL, str(ROWS), "--java", str(tmp_path / "none"), "--jar", str(ROWS))
+    assert (result.exit_code, "cannot be started" in result.stderr) == (6, True)

@@ -1,0 +1,128 @@
+"""The comparison with H2O's scorer, with a program in Java's place; and files of rows."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.mojos import FOLDER, ROWS
+from tidegate import mojo
+from tidegate.contract.errors import InvalidInput, Unavailable
+from tidegate.runtime.mojo.delimited import read_blocks
+from tidegate.runtime.mojo.values import ABSENT
+
+
+def program(folder: Path, body: str) -> str:
+    path = folder / "java"
+    path.write_text(f"#!{sys.executable}\nimport shutil, sys\nout = sys.argv[sys.argv.index('--output') + 1]\n{body}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def verified(folder: Path, name: str, body: str) -> mojo.Verification:
+    jar = folder / "h2o.jar"
+    jar.touch()
+    return mojo.verify(FOLDER / f"{name}.zip", ROWS, jar=str(jar), java=program(folder, body))
+
+
+@pytest.mark.parametrize("name", ["gbm_platt", "glm_offset", "isolation_flag", "kmeans"])
+def test_what_h2o_answered_agrees(tmp_path: Path, name: str) -> None:
+    found = verified(tmp_path, name, f"shutil.copy({str(FOLDER / f'{name}.csv')!r}, out)")
+    assert found.rows == 60
+    assert found.agrees(1e-15)
+    assert [one.differing for one in found.outputs] == [0] * len(found.outputs)
+
+
+def test_differences_are_told_with_their_row(tmp_path: Path) -> None:
+    lines = (FOLDER / "gbm_enum.csv").read_text(encoding="utf-8").splitlines()
+    label, no, yes = lines[8].split(",")
+    lines[8] = ",".join(["maybe", (float.fromhex(no) + 1e-6).hex(), yes])
+    lines[9] = lines[9].rpartition(",")[0] + ",NaN"
+    (tmp_path / "answer.csv").write_text("\n".join(lines) + "\n")
+    found = verified(tmp_path, "gbm_enum", f"shutil.copy({str(tmp_path / 'answer.csv')!r}, out)")
+    predict, first, second = found.outputs
+    assert (predict.differing, predict.row, predict.is_label) == (1, 7, True)
+    assert (first.differing, first.row) == (1, 7)
+    assert first.worst == pytest.approx(1e-6 / float.fromhex(no), rel=1e-3)
+    assert (second.differing, second.row, second.worst) == (1, 8, float("inf"))
+    assert not found.agrees(1e-3)
+    assert label in ("no", "yes")
+
+
+def test_a_scorer_that_fails_is_told_with_its_reason(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="ArrayIndexOutOfBoundsException: Index 27"):
+        verified(tmp_path, "gbm_enum", "sys.exit('Caused by: java.lang.ArrayIndexOutOfBoundsException: Index 27')")
+    with pytest.raises(InvalidInput, match="does not score models of this category"):
+        verified(tmp_path, "word2vec", "sys.exit('Exception: category WordEmbedding is not supported.')")
+
+
+def test_answers_of_another_form_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="another form"):
+        verified(tmp_path, "gbm_enum", "open(out, 'w').write('predict\\n1\\n')")
+    with pytest.raises(Unavailable, match="'x'"):
+        verified(tmp_path, "kmeans", "open(out, 'w').write('cluster\\n' + 'x\\n' * 60)")
+
+
+def test_what_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidInput, match="There is no file"):
+        mojo.verify(FOLDER / "gbm_enum.zip", tmp_path / "none.csv")
+    with pytest.raises(InvalidInput, match=r"none\.jar"):
+        mojo.verify(FOLDER / "gbm_enum.zip", ROWS, jar=str(tmp_path / "none.jar"), java="java")
+    with pytest.raises(Unavailable, match="cannot be started"):
+        mojo.verify(FOLDER / "gbm_enum.zip", ROWS, jar=str(ROWS), java=str(tmp_path / "none"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(Unavailable, match="not at hand"):
+        mojo.verify(FOLDER / "gbm_enum.zip", ROWS, java="java")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(Unavailable, match="no Java"):
+        mojo.verify(FOLDER / "gbm_enum.zip", ROWS, jar=str(ROWS))
+
+
+def test_cells_with_nothing_in_them_are_absent() -> None:
+    stream = io.StringIO('a,"b, c"\n,NA\n"x ",-\nN/A,na\n')
+    assert list(read_blocks(stream, "rows")) == [({"a": [ABSENT, "x ", ABSENT], "b, c": [ABSENT, ABSENT, "na"]}, 3)]
+
+
+def test_blocks_hold_all_rows() -> None:
+    stream = io.StringIO("a\n" + "".join(f"{number}\n" for number in range(7)))
+    assert [size for _, size in read_blocks(stream, "rows", block=3)] == [3, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("", "no line with the names"), ("a,a\n1,2\n", "several columns called 'a'"), ("a,b\n1\n", "line 2: 1 cells")],
+)
+def test_files_that_are_no_such_csv_are_refused(text: str, problem: str) -> None:
+    with pytest.raises(InvalidInput, match=problem):
+        list(read_blocks(io.StringIO(text), "rows"))
+
+
+def test_answers_as_json_have_null_where_there_is_no_number() -> None:
+    model, out = mojo.load(FOLDER / "word2vec.zip"), io.StringIO()
+    mojo.score_csv(model, io.StringIO("word\na\nunknown\n"), out, as_json=True)
+    first, second = map(json.loads, out.getvalue().splitlines())
+    assert first == model.predict({"word": "a"})
+    assert second == {"C1": None, "C2": None, "C3": None}
+
+
+def test_a_model_is_described() -> None:
+    told = mojo.describe(FOLDER / "gbm_one_hot_explicit.zip")
+    assert (told["algorithm"], told["mojo_version"], told["trees"]) == ("Gradient Boosting Machine", 1.4, 4)
+    assert (told["encoding"], told["classes"], told["problem"]) == ("OneHotExplicit", ["no", "yes"], None)
+    assert [one["levels"] for one in told["inputs"] if one["name"] == "kind"] == [["a", "b", "c"]]
+    assert told["outputs"] == ["predict", "no", "yes"]
+    assert 0 < told["memory_bytes"] < 100_000
+    assert 0.0 < told["threshold"] < 1.0
+    json.dumps(told)
+
+
+def test_a_model_that_cannot_be_scored_is_described_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tidegate.runtime.mojo.forests", None)
+    told = mojo.describe(FOLDER / "gbm_enum.zip")
+    assert "cannot be scored" in told["problem"]
+    assert (told["inputs"], told["outputs"], told["memory_bytes"]) == (None, None, None)
