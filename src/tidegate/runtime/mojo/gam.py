@@ -1,7 +1,7 @@
 """Generalized additive models: a linear model of ordinary columns, and of those that smoothers make of other inputs.
 
-Where H2O's own scorer is wrong or fails, and the file holds what is needed, scores are the cluster's: with I-splines and
-M-splines, smoothers of several kinds, and thin plates on standardised inputs.
+Where H2O's own scorer is wrong or fails, and the file holds what is needed, scores are the cluster's: with I-splines
+and M-splines, smoothers of several kinds, thin plates on standardised inputs, and offsets.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ def _columns(header: Header) -> Columns:
     return Columns(
         offsets=fixed(offsets_of(keys, "cat_offsets", cats)),
         first_level=0 if keys.flag("use_all_factor_levels", default=False) else 1,
-        filled=filled,
+        # Without imputation a missing level is the first one: that is what Java's cast makes of NaN.
+        filled=True,
         cat_fill=fixed(cat_fill),
         num_fill=fixed(num_fill),
     )

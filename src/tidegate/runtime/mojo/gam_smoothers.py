@@ -70,6 +70,8 @@ def read_smoothers(container: Container, keys: Keys) -> list[Smoother]:
         if kind == THIN_PLATE:
             order, projection, exponents, scales = next(plates)
             z = centres.take(size - 1, size)
+            if scales is not None:
+                at = fixed((at - scales[0][:, None]) * scales[1][:, None])
             found.append(ThinPlate(names[index], order, at, projection, exponents, z, scales))
             continue
         ascending = _ascending(at, names[index])
@@ -133,7 +135,8 @@ def _plates(
     powers = _Numbers(container, "polynomialBasisList", ">i4")
     standardised = keys.flag("standardize", default=False)
     means = _Numbers(container, "gamColMeansRaw")
-    deviations = _Numbers(container, "gamColStdRaw")
+    # A standard deviation by name, and one divided by it in truth.
+    multipliers = _Numbers(container, "gamColStdRaw")
     indexes = [index for index, kind in enumerate(kinds) if kind == THIN_PLATE]
     for index, order, functions in zip(indexes, orders, monomials, strict=True):
         inputs = len(names[index])
@@ -143,7 +146,7 @@ def _plates(
         exponents = powers.take(functions, inputs).astype(np.int64)
         scales = None
         if standardised:
-            scales = fixed(np.column_stack([means.take(1, inputs)[0], deviations.take(1, inputs)[0]]))
+            scales = fixed(np.concatenate([means.take(1, inputs), multipliers.take(1, inputs)]))
         yield order, projection, fixed(exponents), scales
     projections.end()
     powers.end()

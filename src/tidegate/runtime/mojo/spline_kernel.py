@@ -65,6 +65,7 @@ def cubic(
 @kernel
 def thin_plate(
     x: NDArray[np.float64],
+    bases: NDArray[np.float64],
     knots: NDArray[np.float64],
     order: int,
     constant: float,
@@ -76,7 +77,7 @@ def thin_plate(
     """Write a thin plate regression spline.
 
     Args:
-        x: of shape (rows, inputs).
+        x, bases: of shape (rows, inputs): what is compared with the knots, and what monomials are made of.
         knots: of shape (inputs, knots).
         order, constant: of the distance's power, and the factor of it.
         projection: of shape (knots - monomials, knots).
@@ -108,7 +109,7 @@ def thin_plate(
         for i in range(exponents.shape[0]):
             product = 1.0
             for k in range(inputs):
-                product *= math.pow(x[r, k], float(exponents[i, k]))
+                product *= math.pow(bases[r, k], float(exponents[i, k]))
             basis[rest + i] = product
         project(z, basis, out[r])
 

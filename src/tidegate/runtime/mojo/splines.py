@@ -60,11 +60,12 @@ class ThinPlate:
 
     Attributes:
         order: of the derivative that it keeps small.
-        knots: of shape (inputs, knots).
+        knots: of shape (inputs, knots); standardised where inputs are.
         projection: of shape (knots - monomials, knots).
         exponents: of the monomials, of shape (monomials, inputs).
         z: of shape (knots - 1, knots).
-        scales: of shape (inputs, 2): what is subtracted from an input, and what the rest is divided by.
+        scales: of shape (2, inputs): what is subtracted from an input, and what the rest is multiplied by; None where
+            inputs are taken as they are.
     """
 
     columns: tuple[str, ...]
@@ -80,11 +81,15 @@ class ThinPlate:
         return len(self.z)
 
     def write(self, inputs: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+        points = bases = np.ascontiguousarray(inputs)
         if self.scales is not None:
-            inputs = (inputs - self.scales[:, 0]) / self.scales[:, 1]
+            means, multipliers = self.scales
+            points = (inputs - means) * multipliers
+            # Not standardised, and not the input either: so the cluster made the columns that the model was fitted to.
+            bases = inputs - means * multipliers
         constant = thin_plate_constant(self.order, len(self.columns))
         spline_kernel.thin_plate(
-            np.ascontiguousarray(inputs), self.knots, self.order, constant, self.projection, self.exponents, self.z, out
+            points, bases, self.knots, self.order, constant, self.projection, self.exponents, self.z, out
         )
 
 
