@@ -100,7 +100,10 @@ def thin_plate(
             for k in range(inputs):
                 difference = x[r, k] - knots[k, j]
                 squared += difference * difference
-            distance = math.pow(math.sqrt(squared), float(power))
+            root = math.sqrt(squared)
+            distance = root
+            for _ in range(power - 1):
+                distance *= root
             found = constant * distance
             if inputs % 2 == 0 and distance != 0.0:
                 found *= math.log(distance)
@@ -124,10 +127,10 @@ def normalised(x: float, sequence: NDArray[np.float64], order: int, values: NDAr
             total = 0.0
             width = sequence[i + step - 1] - sequence[i]
             if width != 0.0:
-                total += (x - sequence[i]) / width * values[i]
+                total += 1.0 / width * (x - sequence[i]) * values[i]
             width = sequence[i + step] - sequence[i + 1]
             if width != 0.0:
-                total += (sequence[i + step] - x) / width * values[i + 1]
+                total += 1.0 / width * (sequence[i + step] - x) * values[i + 1]
             values[i] = total
 
 
@@ -192,7 +195,8 @@ def m_spline(
                 if width == 0.0:
                     values[i] = 0.0
                 else:
-                    rising = (value - sequence[i]) * values[i]
-                    falling = (sequence[i + step] - value) * values[i + 1]
-                    values[i] = factor * (rising + falling) / width
+                    share = 1.0 / width
+                    rising = share * (value - sequence[i]) * values[i]
+                    falling = share * (sequence[i + step] - value) * values[i + 1]
+                    values[i] = factor * (rising + falling)
         project(z, values[: z.shape[1]], out[r])
