@@ -51,23 +51,38 @@ def score_gbm(
         start: what all trees' sums begin from.
         ratios, prior, threshold: of `finish_classes`.
     """
-    if form == REGRESSION:
-        add_leaves(nodes, sets, roots, classes, columns, places, limits, rows, out, 0)
-        for index in range(len(rows)):
-            out[index, 0] = inverse(link, (out[index, 0] + start) + _offset_of(offset, index), 0.0)
-        return
-    add_leaves(nodes, sets, roots, classes, columns, places, limits, rows, out, 1)
+    add_leaves(nodes, sets, roots, classes, columns, places, limits, rows, out, 0 if form == REGRESSION else 1)
+    finish_gbm(rows, offset, form, link, start, ratios, prior, threshold, n_classes, out)
+
+
+@kernel
+def finish_gbm(
+    rows: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    form: int,
+    link: int,
+    start: float,
+    ratios: NDArray[np.float64],
+    prior: NDArray[np.float64],
+    threshold: float,
+    n_classes: int,
+    out: NDArray[np.float64],
+) -> None:
+    """Turn sums of leaves into outputs, in place. Sums are in column 0, or in those from 1 on with classes."""
     for index in range(len(rows)):
-        if form == TWO_CLASSES:
+        if form == REGRESSION:
+            out[index, 0] = inverse(link, (out[index, 0] + start) + _offset_of(offset, index), 0.0)
+        elif form == TWO_CLASSES:
             p1 = inverse(link, (out[index, 1] + start) + _offset_of(offset, index), 0.0)
             out[index, 1] = 1.0 - p1
             out[index, 2] = p1
-            continue
-        if n_classes == 2:
-            out[index, 1] += start + _offset_of(offset, index)
-            out[index, 2] = -out[index, 1]
-        _softmax(out[index, 1 : 1 + n_classes])
-    finish_classes(out, rows, ratios, prior, threshold, n_classes)
+        else:
+            if n_classes == 2:
+                out[index, 1] += start + _offset_of(offset, index)
+                out[index, 2] = -out[index, 1]
+            _softmax(out[index, 1 : 1 + n_classes])
+    if form != REGRESSION:
+        finish_classes(out, rows, ratios, prior, threshold, n_classes)
 
 
 @kernel
@@ -107,24 +122,37 @@ def score_drf(
         groups: of trees, over which means are taken.
         form: `TWO_CLASSES` for trees of class 0 alone, `MULTINOMIAL` for trees of each class, also of two.
     """
-    if form == REGRESSION:
-        add_leaves(nodes, sets, roots, classes, columns, places, limits, rows, out, 0)
-        for index in range(len(rows)):
-            out[index, 0] /= groups
-        return
-    add_leaves(nodes, sets, roots, classes, columns, places, limits, rows, out, 1)
+    add_leaves(nodes, sets, roots, classes, columns, places, limits, rows, out, 0 if form == REGRESSION else 1)
+    finish_drf(rows, groups, form, ratios, prior, threshold, n_classes, out)
+
+
+@kernel
+def finish_drf(
+    rows: NDArray[np.float64],
+    groups: float,
+    form: int,
+    ratios: NDArray[np.float64],
+    prior: NDArray[np.float64],
+    threshold: float,
+    n_classes: int,
+    out: NDArray[np.float64],
+) -> None:
+    """Turn sums of leaves into outputs, in place; see `finish_gbm`."""
     for index in range(len(rows)):
-        if form == TWO_CLASSES:
+        if form == REGRESSION:
+            out[index, 0] /= groups
+        elif form == TWO_CLASSES:
             out[index, 1] /= groups
             out[index, 2] = 1.0 - out[index, 1]
-            continue
-        total = 0.0
-        for place in range(1, 1 + n_classes):
-            total += out[index, place]
-        if total > 0.0:
+        else:
+            total = 0.0
             for place in range(1, 1 + n_classes):
-                out[index, place] /= total
-    finish_classes(out, rows, ratios, prior, threshold, n_classes)
+                total += out[index, place]
+            if total > 0.0:
+                for place in range(1, 1 + n_classes):
+                    out[index, place] /= total
+    if form != REGRESSION:
+        finish_classes(out, rows, ratios, prior, threshold, n_classes)
 
 
 @kernel

@@ -49,6 +49,12 @@ class GbmScorer:
         self._settings = (form, link.code, start, rule.ratios, rule.prior, rule.threshold, rule.classes)
         self.score(np.full((1, self.header.n_features), np.nan))
 
+    def finish(self, rows: Rows, out: NDArray[np.float64], offset: NDArray[np.float64] | None = None) -> None:
+        """Turn sums of leaves into outputs, in place. Sums are in column 0, or in those from 1 on with classes."""
+        forest_kernel.finish_gbm(
+            self.model.prepared(rows), NO_OFFSET if offset is None else offsets_of(offset), *self._settings, out
+        )
+
     def score(self, rows: Rows, offset: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         out = np.zeros((len(rows), len(self.outputs)))
         offsets = NO_OFFSET if offset is None else offsets_of(offset)
@@ -80,6 +86,10 @@ class DrfScorer:
         rule, groups = classes.rule, float(model.forest.n_groups)
         self._settings = (groups, form, rule.ratios, rule.prior, rule.threshold, rule.classes)
         self.score(np.full((1, self.header.n_features), np.nan))
+
+    def finish(self, rows: Rows, out: NDArray[np.float64], offset: NDArray[np.float64] | None = None) -> None:
+        """Turn sums of leaves into outputs, in place. Sums are in column 0, or in those from 1 on with classes."""
+        forest_kernel.finish_drf(self.model.prepared(rows), *self._settings, out)
 
     def score(self, rows: Rows, offset: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         out = np.zeros((len(rows), len(self.outputs)))

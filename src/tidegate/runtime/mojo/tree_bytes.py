@@ -44,6 +44,7 @@ class Forest:
         sets: int32, the sets of levels, after a 0.
         roots: int64 of shape (trees,): where each tree begins, ordered by group, then by class.
         classes: int64 of shape (trees,): to which class a tree's leaves are added.
+        groups: int64 of shape (trees,): the group of each tree.
         columns: int64 of shape (slots,): the column of each slot.
         places: bool of shape (slots,): whether a slot is for sets.
         n_groups: groups of trees, those without a tree included.
@@ -54,6 +55,7 @@ class Forest:
     sets: NDArray[np.int32]
     roots: NDArray[np.int64]
     classes: NDArray[np.int64]
+    groups: NDArray[np.int64]
     columns: NDArray[np.int64]
     places: NDArray[np.bool_]
     n_groups: int
@@ -82,7 +84,7 @@ def read_forest(container: Container, header: Header) -> Forest:
     decode = partial(_decoded, header=header, slots=slots)
     nodes: list[NDArray[np.int32]] = []
     sets: list[NDArray[np.int32]] = [np.zeros(1, dtype=np.int32)]
-    places: list[tuple[int, int]] = []
+    places: list[tuple[int, int, int]] = []
     node_count, set_words = 0, 1
     for group in range(groups):
         for index in range(classes):
@@ -90,7 +92,7 @@ def read_forest(container: Container, header: Header) -> Forest:
             if not container.has(name):
                 continue
             tree, tree_sets = decode(name, container.read(name), base=set_words)
-            places.append((node_count, index))
+            places.append((node_count, index, group))
             nodes.append(tree)
             sets.append(tree_sets)
             node_count += len(tree) // WORDS
@@ -99,20 +101,22 @@ def read_forest(container: Container, header: Header) -> Forest:
                 raise MojoFormatError(name, "the sets of levels of all trees together are too large")
     if groups and not places:
         raise MojoFormatError(tree_name(0, 0), f"is missing, as are all of {groups:,} trees")
-    roots, of_class = zip(*places, strict=True) if places else ((), ())
+    roots, of_class, of_group = zip(*places, strict=True) if places else ((), (), ())
     used = np.argsort(slots[:-1], kind="stable")[len(slots) - 1 - slots[-1] :]
     forest = Forest(
         np.concatenate(nodes) if nodes else np.empty(0, dtype=np.int32),
         np.concatenate(sets),
         np.array(roots, dtype=np.int64),
         np.array(of_class, dtype=np.int64),
+        np.array(of_group, dtype=np.int64),
         used >> 1,
         used & 1 == 1,
         groups,
         classes,
     )
-    for array in (forest.nodes, forest.sets, forest.roots, forest.classes, forest.columns, forest.places):
-        array.setflags(write=False)
+    for array in vars(forest).values():
+        if isinstance(array, np.ndarray):
+            array.setflags(write=False)
     return forest
 
 

@@ -190,3 +190,29 @@ def add_leaves(
                 go_down(nodes, sets, slots, begins, current, lanes)
                 for lane in range(lanes):
                     out[index + lane, column] += leaf_value(nodes, current[lane])
+
+
+@kernel
+def find_leaves(
+    nodes: NDArray[np.int32],
+    sets: NDArray[np.int32],
+    roots: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    places: NDArray[np.bool_],
+    limits: NDArray[np.float64],
+    rows: NDArray[np.float64],
+    out: NDArray[np.int64],
+) -> None:
+    """Write the leaf that each row ends in, in each tree: `out` is of shape (rows, trees)."""
+    slots = np.zeros(max(len(columns), 1), dtype=np.int32)
+    current = np.empty(LANES, dtype=np.uint64)
+    begins = np.zeros(LANES, dtype=np.uint64)
+    for index in range(len(rows)):
+        fill_slots(columns, places, limits, rows, index, index + 1, slots)
+        for tree in range(0, len(roots), LANES):
+            lanes = min(LANES, len(roots) - tree)
+            for lane in range(lanes):
+                current[lane] = _U64(roots[tree + lane])
+            go_down(nodes, sets, slots, begins, current, lanes)
+            for lane in range(lanes):
+                out[index, tree + lane] = current[lane]
