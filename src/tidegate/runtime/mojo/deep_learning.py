@@ -70,12 +70,16 @@ class AutoencoderScorer:
         return out
 
     def errors(self, rows: Rows) -> NDArray[np.float64]:
-        """Return each row's mean squared error of reconstruction, of shape (rows,): how strange it is."""
+        """Return each row's mean squared error of reconstruction, of shape (rows,): how strange it is.
+
+        Numbers are compared on the scale of the network, where a missing one is what the network takes it for.
+        """
         network = self._network
         one_hot = network.one_hot
         found = self.score(rows)
         slots, numbers = found[:, : one_hot.slots], found[:, one_hot.slots :]
-        numbers -= rows[:, one_hot.cats : one_hot.cats + one_hot.nums]
+        given_numbers = rows[:, one_hot.cats : one_hot.cats + one_hot.nums]
+        numbers -= np.where(np.isnan(given_numbers), network.scales[:, 0], given_numbers)
         numbers *= network.scales[:, 1]
         for index in range(one_hot.cats):
             hot = hot_slots(rows, index, one_hot.offsets, one_hot.first_level)
