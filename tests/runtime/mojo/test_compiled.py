@@ -1,0 +1,87 @@
+"""Machine code on disk is used only while everything that it was made of is the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tidegate.runtime.mojo import compiled
+from tidegate.runtime.mojo.compiled import source_stamp
+
+INNER = (
+    "from tidegate.runtime.mojo.compiled import kernel\n\n@kernel\ndef inner(x: float) -> float:\n    return x + {}\n"
+)
+OUTER = """from tidegate.runtime.mojo.compiled import kernel
+from tidegate.runtime.mojo.inner_kernel import inner
+
+@kernel
+def outer(x: float) -> float:
+    return inner(x) * 2.0
+"""
+RUN = """
+from tidegate.runtime.mojo.outer_kernel import outer
+print(outer(1.0), sum(outer.stats.cache_hits.values()), sum(outer.stats.cache_misses.values()))
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """The package with two more kernels, the one of which calls the other."""
+    source = Path(compiled.__file__).resolve()
+    folder = tmp_path / "tidegate" / "runtime" / "mojo"
+    folder.mkdir(parents=True)
+    for parent in (folder, *folder.parents[:2]):
+        (parent / "__init__.py").touch()
+    shutil.copy(source, folder)
+    (folder / "inner_kernel.py").write_text(INNER.format("1.0"))
+    (folder / "outer_kernel.py").write_text(OUTER)
+    return folder
+
+
+def run(package: Path, cache: str) -> list[float]:
+    environment = {**os.environ, "PYTHONPATH": str(package.parents[2]), "NUMBA_CACHE_DIR": cache}
+    done = subprocess.run(
+        [sys.executable, "-c", RUN], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return [float(word) for word in done.stdout.split()]
+
+
+def test_a_kernel_is_compiled_anew_when_one_that_it_calls_has_changed(package: Path, tmp_path: Path) -> None:
+    cache = str(tmp_path / "cache")
+    assert run(package, cache) == [4.0, 0.0, 1.0]
+    assert run(package, cache) == [4.0, 1.0, 0.0]
+    (package / "inner_kernel.py").write_text(INNER.format("2.0"))
+    assert run(package, cache) == [6.0, 0.0, 1.0]
+    assert run(package, cache) == [6.0, 1.0, 0.0]
+
+
+def test_a_stamp_covers_what_is_imported_through_other_modules() -> None:
+    assert "tree_kernel" in compiled._reached("forest_kernel")
+    assert source_stamp("forest_kernel") != source_stamp("tree_kernel")
+    assert source_stamp("forest_kernel") == source_stamp("forest_kernel")
+
+
+def test_all_kernels_carry_that_stamp() -> None:
+    from tidegate.runtime.mojo.forest_kernel import score_gbm
+
+    assert score_gbm._cache._cache_file._source_stamp == source_stamp("forest_kernel")  # type: ignore[attr-defined]
+
+
+def test_a_disk_that_cannot_be_written_to_costs_compiling_and_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere(function: object) -> None:
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr(compiled, "_Cache", nowhere)
+
+    def double(x: float) -> float:
+        return x * 2.0
+
+    assert compiled.kernel(double)(2.0) == 4.0
