@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.support.mojos import ENCODINGS, FOLDER, columns_of_rows, expected_of
@@ -264,3 +265,32 @@ def test_scoring_files(tmp_path: Path) -> None:
     answers = model.predict(columns_of_rows())
     assert list(written[0]) == list(answers)
     assert [float(row["yes"]) for row in written] == answers["yes"].tolist()
+
+
+def test_trees_tell_their_leaves_and_stages() -> None:
+    model = loaded("gbm_enum")
+    paths, numbers = model.leaf_assignment([ROW, {}]), model.leaf_assignment(ROW, "node_id")
+    assert list(paths[0]) == list(numbers) == ["T1.C1", "T2.C1", "T3.C1", "T4.C1"]
+    assert all(set(path) <= {"L", "R"} for path in paths[0].values())
+    stages = model.staged_probabilities(ROW)
+    assert stages["T4.C1"] == pytest.approx(model.predict(ROW)["no"], abs=1e-12)
+
+
+def test_contributions_add_up_to_the_prediction() -> None:
+    model = loaded("gbm_offset")
+    told = model.contributions(pd.DataFrame([ROW, {**ROW, "size": -2.0}]))
+    assert list(told.columns) == [*model.header.features, "BiasTerm"]
+    expected = model.predict([ROW, {**ROW, "size": -2.0}])
+    assert told.sum(axis=1).tolist() == pytest.approx([one["predict"] for one in expected], abs=1e-5)
+
+
+def test_the_nearest_centre_has_the_smallest_distance() -> None:
+    model = loaded("kmeans")
+    distances = list(model.distances(ROW).values())
+    assert distances.index(min(distances)) == model.predict(ROW)["cluster"]
+
+
+def test_a_model_without_such_things_says_so() -> None:
+    for ask in (loaded("glm_offset").leaf_assignment, loaded("drf_enum").contributions, loaded("gbm_enum").distances):
+        with pytest.raises(mojo.MojoUnsupportedError):
+            ask(ROW)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.base import Signature, TensorSpec
 from tidegate.runtime.mojo.container import Container, open_container
+from tidegate.runtime.mojo.details import Details, Telling
 from tidegate.runtime.mojo.encodings import Field, fields_of
 from tidegate.runtime.mojo.errors import MojoRowError
 from tidegate.runtime.mojo.header import Header
@@ -86,6 +87,7 @@ class MojoModel:
         if self.offset_column is not None:
             self._names |= {self.offset_column}
             self._numeric |= {self.offset_column}
+        self._details = Details(container, scorer)
         self._unseen: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -135,6 +137,51 @@ class MojoModel:
             return self.scores(self._numeric_rows(data), None)
         table = read_table(data, self._names, self._numeric)
         return table.answer(self.predict_columns(table.columns, table.rows, policy))
+
+    def leaf_assignment(self, data: Any, kind: Literal["path", "node_id"] = "path") -> Any:
+        """Return the leaf of each tree that a row ends in, one column per tree ("T1.C1", "T1.C2", … or "T1", …).
+
+        Args:
+            data: named values, as for `predict`.
+            kind: "path" for the way from the root ("LRL"), "node_id" for the leaf's number in its tree.
+
+        Raises:
+            MojoUnsupportedError: the model has no trees, or its file is too old for that.
+        """
+        return self._told(data, self._details.leaves(kind))
+
+    def staged_probabilities(self, data: Any) -> Any:
+        """Return what the first trees predict, then one more of each class, and so on; one column per tree.
+
+        For regression these are predictions; of two classes that share trees it is the probability of class 0. Takes
+        data as `predict` does. Raises MojoUnsupportedError for a model that is no GBM or DRF.
+        """
+        return self._told(data, self._details.stages())
+
+    def contributions(self, data: Any) -> Any:
+        """Return the share of each feature in the prediction (TreeSHAP), and "BiasTerm", with which they add up to it.
+
+        For a GBM that is the prediction before the inverse link. Takes data as `predict` does.
+
+        Raises:
+            MojoUnsupportedError: the model is no GBM or DRF for regression or two classes, or its file is too old.
+        """
+        return self._told(data, self._details.contributions())
+
+    def distances(self, data: Any) -> Any:
+        """Return the squared distance to the centre of each cluster. Takes data as `predict` does.
+
+        Raises MojoUnsupportedError for a model that is no K-means.
+        """
+        return self._told(data, self._details.distances())
+
+    def _told(self, data: Any, telling: Telling) -> Any:
+        names, tell = telling
+        if isinstance(data, dict) and is_row(data):
+            return self._told([data], telling)[0]
+        table = read_table(data, self._names, self._numeric)
+        values = tell(*self.rows(table.columns, table.rows, _POLICIES[False, False]))
+        return table.answer({name: np.ascontiguousarray(values[:, place]) for place, name in enumerate(names)})
 
     def predict_one(self, row: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
         """Score the values of one row. Raises MojoRowError."""
