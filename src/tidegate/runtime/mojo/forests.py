@@ -44,6 +44,7 @@ class GbmScorer:
         self.header = model.header
         self.model = model
         self.outputs = classes.names
+        self.start = start
         self._classes = classes
         rule = classes.rule
         self._settings = (form, link.code, start, rule.ratios, rule.prior, rule.threshold, rule.classes)
