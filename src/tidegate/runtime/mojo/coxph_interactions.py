@@ -86,10 +86,11 @@ def _pairs(first: tuple[str, ...], second: tuple[str, ...], target: tuple[str, .
     """Yield the pairs of levels whose text `<first>_<second>` is a level of the target, and its code."""
     ones = {level: code for code, level in enumerate(first)}
     twos = {level: code for code, level in enumerate(second)}
+    lengths = {len(level) for level in first}
     for code, text in enumerate(target):
-        place = text.find("_")
-        while place >= 0:
-            one, two = ones.get(text[:place]), twos.get(text[place + 1 :])
+        for length in lengths:
+            if text[length : length + 1] != "_":
+                continue
+            one, two = ones.get(text[:length]), twos.get(text[length + 1 :])
             if one is not None and two is not None:
                 yield one * len(second) + two, code
-            place = text.find("_", place + 1)

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.container import MODEL_INI, Container
-from tidegate.runtime.mojo.errors import MojoFormatError
+from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.registry import MAX_MODELS, read_model
-from tidegate.runtime.mojo.scorer import Rows, Scorer
+from tidegate.runtime.mojo.scorer import Rows, Scorer, TakesMore
 
 
 class Submodels:
@@ -44,7 +44,12 @@ class Submodels:
             folder = self._folders.get(key)
             if folder is None:
                 raise MojoFormatError(MODEL_INI, f"the model {key[:80]!r} is not in the file")
-            self._read[key] = read_model(self._container.below(folder), self._depth + 1)
+            scorer = read_model(self._container.below(folder), self._depth + 1)
+            if isinstance(scorer, TakesMore) and scorer.more_inputs:
+                raise MojoUnsupportedError(
+                    f"the model {key[:80]!r} takes columns that are no features of its file, which no outer model has"
+                )
+            self._read[key] = scorer
         return self._read[key]
 
 
