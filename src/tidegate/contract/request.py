@@ -96,9 +96,9 @@ class ModelArtifact(Document):
     settings: dict[str, JsonValue] = Field(default={}, max_length=100)
     """What this runtime alone needs to know: for `xgboost`, `lightgbm` and `catboost` `labels`, a list of class names
     in the order of training; for `xgboost` also `categories`, an object from column to its text categories in that
-    order; for `catboost` also `missingText`, the text of a missing category; for `pytorch` and `mlflow` `inputs`, a
-    list of `name`, `datatype` and `shape`; for `python` and `command`, code of your own, what the how-to page on it
-    lists."""
+    order; for `catboost` also `missingText`, the text of a missing category; for `mojo` `strict`, true to refuse levels
+    that the training did not have; for `pytorch` and `mlflow` `inputs`, a list of `name`, `datatype` and `shape`; for
+    `python` and `command`, code of your own, what the how-to page on it lists."""
 
     def anchored(self, folder: PurePath) -> Self:
         """Return the artifact with relative paths counted from `folder`."""
