@@ -56,7 +56,7 @@ def write_rows(path, rows):
         writer.writeheader()
         writer.writerows(rows)
     texts = ("kind", "town", "two", "four")
-    return h2o.import_file(str(path), col_types={name: "enum" for name in texts})
+    return h2o.import_file(str(path), col_types=dict.fromkeys(texts, "enum"))
 
 
 def models():
@@ -71,7 +71,12 @@ def models():
     for booster in ("gbtree", "dart", "gblinear"):
         more = {"rate_drop": 0.3, "one_drop": True} if booster == "dart" else {}
         for kind in ("sparse", "dense"):
-            yield f"xgb_{booster}_{kind}", xgb(booster=booster, dmatrix_type=kind, **BOOSTED, **more), "four", PREDICTORS
+            yield (
+                f"xgb_{booster}_{kind}",
+                xgb(booster=booster, dmatrix_type=kind, **BOOSTED, **more),
+                "four",
+                PREDICTORS,
+            )
     yield "xgb_events", xgb(distribution="poisson", **BOOSTED), "events", PREDICTORS
     yield "xgb_offset", xgb(offset_column="shift", **BOOSTED), "two", PREDICTORS
     for encoding in ("label_encoder", "enum_limited"):
@@ -85,7 +90,12 @@ def models():
     yield "dl_auto", H2OAutoEncoderEstimator(activation="tanh", **NETWORK), None, PREDICTORS
     splines = {"num_knots": [6, 6], "scale": [0.01, 0.01], "keep_gam_cols": True}
     for family, response in (("gaussian", "value"), ("multinomial", "four"), ("ordinal", "four")):
-        yield f"gam_{family}", gam(family=family, gam_columns=["size", "rate"], bs=[0, 0], **splines), response, ["kind"]
+        yield (
+            f"gam_{family}",
+            gam(family=family, gam_columns=["size", "rate"], bs=[0, 0], **splines),
+            response,
+            ["kind"],
+        )
     yield "gam_plate", gam(gam_columns=[["size", "rate"]], bs=[1], num_knots=[9], scale=[0.01]), "value", ["kind"]
     plate = {"gam_columns": ["size", "rate"], "bs": [1, 1], "standardize": True}
     yield "gam_plate_std", gam(**plate, **splines), "value", ["kind"]
