@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.runtime.mojo.boosters import F32, Leaf, Split, Tree, booster_bytes, inputs_of, leaf_of
+from tests.runtime.mojo.numeric_models import (
+    LENIENT,
+    Memory,
+    changed,
+    damaged,
+    entries_of,
+    expected,
+    model,
+    rows_of,
+    scored,
+    survives,
+)
+from tidegate.runtime.mojo.booster_bytes import ENTRY
+from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
+from tidegate.runtime.mojo.registry import read_model
+
+NAMES = [f"{booster}_{kind}" for booster in ("gbtree", "dart", "gblinear") for kind in ("sparse", "dense")]
+OFFSETS = [0, 3, 5]
+NUMBERS = 2
+FEATURES = OFFSETS[-1] + NUMBERS
+THRESHOLDS = [-1.0, 0.0, 0.5, 1.0, 1.5, float(F32(0.1)), math.nan, math.inf]
+
+trees = st.recursive(
+    st.builds(Leaf, st.floats(-2, 2, width=32)),
+    lambda inner: st.builds(
+        Split, st.integers(0, FEATURES - 1), st.sampled_from(THRESHOLDS), st.booleans(), inner, inner
+    ),
+    max_leaves=12,
+)
+values = st.sampled_from([math.nan, 0.0, -0.0, 0.1, 0.5, 1.0, -1.0, 1e-50, 1e300, math.inf])
+levels = st.sampled_from([math.nan, 0.0, 1.0, 2.0, 9.0])
+rows_of_numbers = st.lists(st.tuples(levels, levels, values, values), min_size=1, max_size=9)
+
+
+def made_up(forest: list[Tree], *, sparse: bool, every_level: bool, **more: object) -> Memory:
+    lines = {
+        "algorithm": "XGBoost", "mojo_version": "1.10", "category": "Regression", "supervised": "true",
+        "n_features": "4", "n_classes": "1", "n_columns": "5", "cats": "2", "nums": "2", "cat_offsets": str(OFFSETS),
+        "use_all_factor_levels": str(every_level).lower(), "sparse": str(sparse).lower(), "booster": "gbtree",
+    }  # fmt: skip
+    ini = "[info]\n" + "".join(f"{key} = {value}\n" for key, value in lines.items()) + "\n[columns]\na\nb\nc\nd\ny\n"
+    data = booster_bytes([(0, tree) for tree in forest], features=FEATURES, **more)  # type: ignore[arg-type]
+    return Memory({"model.ini": ini.encode(), ENTRY: data})
+
+
+@pytest.mark.parametrize("name", [*NAMES, "events", "offset"])
+def test_scores_are_those_of_h2o(name: str) -> None:
+    found = scored(model(f"xgb_{name}"))
+    wanted = expected(f"xgb_{name}")
+    for output, column in zip(found, wanted, strict=True):
+        if name == "events":
+            np.testing.assert_allclose(found[output], wanted[column], rtol=2e-7)
+        else:
+            assert found[output].tolist() == wanted[column]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_row_scores_alone_as_it_does_among_others(name: str) -> None:
+    loaded = model(f"xgb_{name}")
+    rows, _ = loaded.rows(rows_of(loaded), 120, LENIENT)
+    many = np.ascontiguousarray(np.tile(rows, (5, 1)))
+    together = loaded.scorer.score(many)
+    for row in range(20):
+        np.testing.assert_array_equal(loaded.scorer.score(rows[row : row + 1])[0], together[row + 480])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(trees, min_size=1, max_size=20), rows_of_numbers, st.booleans(), st.booleans(), st.booleans())
+def test_trees_are_walked_by_the_rules(
+    forest: list[Tree], rows: list[tuple[float, ...]], sparse: bool, every_level: bool, old: bool
+) -> None:
+    version = (1, 2) if old else (1, 6)
+    scorer = read_model(made_up(forest, sparse=sparse, every_level=every_level, version=version, base=0.3))
+    found = scorer.score(np.array(rows, dtype=np.float64))[:, 0]
+    for row, score in zip(rows, found, strict=True):
+        inputs = inputs_of(list(row), OFFSETS, first_level=0 if every_level else 1, sparse=sparse)
+        margin = F32(0.0) if old else F32(0.3)
+        for tree in forest:
+            margin = F32(margin + F32(leaf_of(tree, inputs)))
+        assert score == float(F32(margin + F32(0.3)) if old else margin)
+
+
+def test_a_tree_that_is_as_deep_as_it_has_nodes_is_walked_to_its_end() -> None:
+    tree: Tree = Leaf(-1.0)
+    for depth in reversed(range(200)):
+        tree = Split(5, float(depth), False, Leaf(float(depth)), tree)
+    scorer = read_model(made_up([tree], sparse=False, every_level=True, base=0.0))
+    rows = np.zeros((5, 4))
+    rows[:, 2] = (-1.0, 0.0, 57.5, 198.9, 1e9)
+    assert scorer.score(rows)[:, 0].tolist() == [0.0, 1.0, 58.0, 199.0, -1.0]
+
+
+@pytest.mark.parametrize(("name", "word"), [("xgb_label_encoder", "label_encoder"), ("xgb_enum_limited", "enum_l")])
+def test_encodings_that_the_file_does_not_hold_are_refused(name: str, word: str) -> None:
+    with pytest.raises(MojoUnsupportedError, match=word):
+        model(name)
+
+
+def test_columns_of_limited_levels_tell_the_encoding_where_the_file_does_not() -> None:
+    entries = entries_of("xgb_enum_limited")
+    ini = entries["model.ini"].replace(b"\ntown\n", b"\ntown.top_10_levels\n")
+    with pytest.raises(MojoUnsupportedError, match="enum_limited"):
+        read_model(Memory({**entries, "model.ini": ini, "experimental/modelDetails.json": b"{}"}))
+    details = {"parameters": [{"name": "categorical_encoding", "actual_value": "OneHotInternal"}]}
+    read_model(Memory({**entries, "model.ini": ini, "experimental/modelDetails.json": json.dumps(details).encode()}))
+
+
+def test_an_offset_takes_the_place_of_the_base_margin() -> None:
+    scorer = model("xgb_offset").scorer
+    rows = np.zeros((2, scorer.header.n_features))
+    without = scorer.score(rows)
+    np.testing.assert_array_equal(without, scorer.score(rows, np.zeros(2)))
+    assert (scorer.score(rows, np.array([1.0, -1.0]))[:, 2] - without[:, 2] > 0).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("replaced", "problem"),
+    [({"n_features": "4"}, "nums"), ({"cat_offsets": "[0, 3, 3]"}, "no place"), ({"nums": "2"}, "has not")],
+)
+def test_damage_is_named(replaced: dict[str, str], problem: str) -> None:
+    with pytest.raises(MojoFormatError, match=problem):
+        read_model(changed("xgb_gbtree_dense", replaced))
+
+
+def test_children_that_make_no_tree_are_refused() -> None:
+    container = made_up([Split(5, 0.5, True, Leaf(1.0), Leaf(2.0))], sparse=False, every_level=True)
+    data = bytearray(container.entries[ENTRY])
+    at = data.index(b"\xff\xff\xff\xff\x01\x00\x00\x00\x02\x00\x00\x00")
+    for left in (0, 7, -3):
+        data[at + 4 : at + 8] = left.to_bytes(4, "little", signed=True)
+        with pytest.raises(MojoFormatError, match="no tree"):
+            read_model(Memory({**container.entries, ENTRY: bytes(data)}))
+
+
+def test_an_objective_that_is_not_known_is_refused() -> None:
+    with pytest.raises(MojoUnsupportedError, match="survival"):
+        read_model(made_up([Leaf(1.0)], sparse=False, every_level=True, objective="survival:cox"))
+
+
+@pytest.mark.parametrize("name", ["xgb_gbtree_sparse", "xgb_dart_dense", "xgb_gblinear_dense"])
+def test_damaged_files_are_refused_and_nothing_worse(name: str) -> None:
+    for container in [*damaged(name, 40), *damaged(name, 40, only=ENTRY)]:
+        survives(container)
