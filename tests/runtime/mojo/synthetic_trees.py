@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.runtime.mojo.errors import MojoFormatError
+
 VERSIONS = ("1.00", "1.10", "1.20", "1.30", "1.40")
 #: Numeric columns, and columns with levels on both sides of the 32 that fit the small form of a set.
 DOMAINS: tuple[int | None, ...] = (None, 3, 70, None, 32, 33, 2)
@@ -185,3 +187,31 @@ def _split(rng: random.Random, version: str, levels: int | None) -> tuple[int, b
         return 12, struct.pack("<Hi", first, bits) + rng.randbytes((bits + 7) // 8)
     count = rng.randrange((levels - first + 7) // 8 + 1)
     return 12, struct.pack("<HH", first, count) + rng.randbytes(count)
+
+
+class Entries(dict[str, bytes]):
+    """A MOJO in memory."""
+
+    def has(self, name: str) -> bool:
+        return name in self
+
+    def size(self, name: str) -> int:
+        return len(self.read(name))
+
+    def read(self, name: str) -> bytes:
+        if name not in self:
+            raise MojoFormatError(name, "is missing")
+        return self[name]
+
+    def below(self, folder: str) -> Entries:
+        folder = folder.rstrip("/") + "/"
+        return Entries({name.removeprefix(folder): data for name, data in self.items() if name.startswith(folder)})
+
+
+def regression(
+    version: str, trees: Sequence[bytes], domains: Sequence[int | None] = DOMAINS, **keys: object
+) -> Entries:
+    """Return boosted trees of a regression, which begin with 0."""
+    info = {"distribution": "gaussian", "init_f": "0.0", "category": "Regression", "n_classes": 1, **keys}
+    files = model_files(version, {(group, 0): data for group, data in enumerate(trees)}, len(trees), info, domains)
+    return Entries(files)
