@@ -43,7 +43,7 @@ def test_where_the_scorer_of_h2o_is_wrong_scores_are_the_clusters(name: str) -> 
     # Far from all knots sums of cubes cancel each other out, and the order of the sums shows.
     near = np.array([size is ABSENT or abs(float(size)) < 100.0 for size in given["size"]])
     if name == "plate_std":
-        # For a missing input of a plate the cluster takes the mean of the very frame that it scores.
+        # For a missing input of a plate the cluster takes a mean of the very frame that it scores.
         near &= [ABSENT not in pair for pair in zip(given["size"], given["rate"], strict=True)]
     np.testing.assert_allclose(found[near], wanted[near], rtol=1e-10, atol=1e-12)
 
