@@ -141,7 +141,7 @@ def test_damage_is_refused_or_harmless(version: str, seed: int) -> None:
 @pytest.mark.parametrize(("key", "value"), [("n_trees", 2**31 - 1), ("n_trees", -1), ("n_trees_per_class", 0)])
 def test_numbers_of_trees_are_bounded(key: str, value: int) -> None:
     with pytest.raises(MojoFormatError):
-        read_model(regression("1.40", [STUMP], **{key: value}))
+        read_model(regression("1.40", [STUMP], DOMAINS, **{key: value}))
 
 
 def test_a_model_without_any_of_its_trees_is_refused() -> None:
