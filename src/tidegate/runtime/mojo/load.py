@@ -216,6 +216,8 @@ class MojoModel:
 
     def scores(self, rows: Rows, offset: NDArray[np.float64] | None) -> NDArray[np.float64]:
         """Score numeric rows; return an array of shape (rows, outputs). Raises MojoRowError."""
+        if not len(rows):
+            return np.empty((0, len(self.outputs)))
         return self.scorer.score(rows, offset)
 
     def warm(self) -> None:
