@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tidegate.runtime.mojo import link_kernel
-from tidegate.runtime.mojo.errors import MojoUnsupportedError
+from tidegate.runtime.mojo.errors import MojoRowError, MojoUnsupportedError
 from tidegate.runtime.mojo.isotonic import IsotonicFunction
 from tidegate.runtime.mojo.label_kernel import finish_classes, first_draw, hash_of, label_of
 from tidegate.runtime.mojo.labels import class_name
@@ -94,7 +94,7 @@ def test_an_unknown_link_is_refused() -> None:
 def test_isotonic_functions_interpolate_clip_and_keep_nan() -> None:
     function = IsotonicFunction(np.array([0.0, 1.0, 3.0]), np.array([10.0, 20.0, 40.0]), 0.0, 3.0)
     np.testing.assert_equal(
-        function.at(np.array([-5.0, -0.0, 0.5, 1.0, 2.0, 9.0, math.nan])), [10, 10, 15, 20, 30, 40, math.nan]
+        function.at(np.array([-5.0, 0.0, 0.5, 1.0, 2.0, 9.0, math.nan])), [10, 10, 15, 20, 30, 40, math.nan]
     )
 
 
@@ -102,3 +102,8 @@ def test_equal_corners_are_searched_as_java_does() -> None:
     x = np.array([0.0, 1.0, 1.0, 1.0, 2.0])
     function = IsotonicFunction(x, np.arange(5.0), 0.0, 2.0)
     assert function.at(np.array([1.0, 0.5, 1.5])).tolist() == [2.0, 0.5, 3.5]
+
+
+def test_a_negative_zero_before_the_first_corner_is_refused_as_by_h2o() -> None:
+    with pytest.raises(MojoRowError):
+        IsotonicFunction(np.array([0.0, 1.0]), np.array([1.0, 2.0]), 0.0, 1.0).at(np.array([-0.0]))

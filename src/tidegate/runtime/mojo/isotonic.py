@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.container import MODEL_INI, Container
-from tidegate.runtime.mojo.errors import MojoFormatError
+from tidegate.runtime.mojo.errors import MojoFormatError, MojoRowError
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.isotonic_kernel import interpolate_each
 from tidegate.runtime.mojo.scorer import Rows
@@ -32,9 +32,14 @@ class IsotonicFunction:
     most: float
 
     def at(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the function's values at places of shape (n,); NaN at NaN."""
+        """Return the function's values at places of shape (n,); NaN at NaN.
+
+        Raises:
+            MojoRowError: a place is -0.0 and the first corner 0.0, which Java orders after it and then fails.
+        """
         out = np.empty(len(values))
-        interpolate_each(self.x, self.y, self.least, self.most, np.ascontiguousarray(values), out)
+        if interpolate_each(self.x, self.y, self.least, self.most, np.ascontiguousarray(values), out) >= 0:
+            raise MojoRowError("-0.0 lies before the first corner of an isotonic function, which is 0.0")
         return out
 
 

@@ -15,7 +15,7 @@ def interpolate(x: NDArray[np.float64], y: NDArray[np.float64], value: float) ->
     """Return the function's value at a place from the first to the last of `x`.
 
     The search is Java's, which among equal entries of `x` takes the one that it hits first, and orders -0.0 below 0.0.
-    A place before all of `x` takes the first `y`.
+    A place before all of `x`, which only -0.0 can be, has no value in Java either: NaN.
     """
     low = 0
     high = len(x) - 1
@@ -29,7 +29,7 @@ def interpolate(x: NDArray[np.float64], y: NDArray[np.float64], value: float) ->
         else:
             return float(y[middle])
     if low == 0:
-        return float(y[0])
+        return math.nan
     before = low - 1
     return float(y[before] + (y[low] - y[before]) / (x[low] - x[before]) * (value - x[before]))
 
@@ -53,8 +53,10 @@ def interpolate_each(
     most: float,
     values: NDArray[np.float64],
     out: NDArray[np.float64],
-) -> None:
-    """Write the function's value at each place, clipped to `least` and `most`; NaN at NaN."""
+) -> int:
+    """Write the function's value at each place, clipped to `least` and `most`; NaN at NaN. Returns a place that Java fails
+    at, -1 for none."""
+    failed = -1
     for index in range(len(values)):
         value = values[index]
         if value != value:  # noqa: PLR0124 - only NaN differs from itself
@@ -62,4 +64,7 @@ def interpolate_each(
             continue
         value = least if value < least else value
         value = most if value > most else value
+        if value == 0.0 and _order(x[0], value) > 0:
+            failed = index
         out[index] = interpolate(x, y, value)
+    return failed
