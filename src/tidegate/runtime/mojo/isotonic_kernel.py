@@ -54,8 +54,8 @@ def interpolate_each(
     values: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> int:
-    """Write the function's value at each place, clipped to `least` and `most`; NaN at NaN. Returns a place that Java fails
-    at, -1 for none."""
+    """Write the function's value at each place, clipped to `least` and `most`; NaN at NaN. Returns a place that Java
+    fails at, -1 for none."""
     failed = -1
     for index in range(len(values)):
         value = values[index]
