@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.compiled import kernel
 
-_LARGEST = np.finfo(np.float64).max
+_LARGEST = float(np.finfo(np.float64).max)
 
 
 @kernel

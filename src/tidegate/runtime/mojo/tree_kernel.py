@@ -161,7 +161,7 @@ def add_leaves(
     """Add each tree's leaf to column `first` + its class of `out`, for each row."""
     total = len(rows)
     width = len(columns)
-    block = min(rows_per_block(width), total)
+    block = max(min(rows_per_block(width), total), 1)
     slots = np.empty(max(block * width, 1), dtype=np.int32)
     slots[0] = 0
     current = np.empty(LANES, dtype=np.uint64)
