@@ -58,7 +58,8 @@ def _asked(mojo: Path, option: str, question: Callable[[Any], None]) -> None:
     import jpype
 
     try:
-        model = jpype.JClass("hex.genmodel.MojoModel").load(str(mojo))
+        # With what H2O noted of the training: the contributions of a random forest take its importances.
+        model = jpype.JClass("hex.genmodel.MojoModel").load(str(mojo), True)
         config = jpype.JClass("hex.genmodel.easy.EasyPredictModelWrapper$Config")()
         config.setModel(model).setConvertUnknownCategoricalLevelsToNa(True).setConvertInvalidNumbersToNa(True)
         getattr(config, option)(True)
