@@ -10,6 +10,7 @@ import pytest
 
 from tests.runtime.mojo.damage import Memory, entries_of
 from tidegate.runtime.mojo.errors import MojoUnsupportedError
+from tidegate.runtime.mojo.glrm import Glrm
 from tidegate.runtime.mojo.registry import read_model
 
 FILE = Path(__file__).parent / "data" / "small" / "glrm_reg_l1.zip"
@@ -29,6 +30,17 @@ def test_each_call_counts_rows_anew() -> None:
     first = scorer.score(rows)
     np.testing.assert_array_equal(scorer.score(rows), first)
     np.testing.assert_array_equal(scorer.score(rows[:2]), first[:2])
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e200])
+def test_a_row_whose_loss_is_infinite_has_factors_of_0(value: float) -> None:
+    scorer = read_model(Memory(entries_of(FILE)))
+    assert isinstance(scorer, Glrm)
+    rows = np.zeros((2, scorer.header.n_features))
+    rows[0, scorer.permutation[-1]] = value
+    scores = scorer.score(rows)
+    np.testing.assert_array_equal(scores[0], np.zeros(scores.shape[1]))
+    assert scores[1].any()
 
 
 def test_a_model_without_a_seed_is_refused() -> None:

@@ -13,6 +13,7 @@ from tidegate.runtime.mojo.java_random_kernel import fill_gaussian, seeded
 _MOST_STEPS = 100
 _TRIED_STEPS = 10
 _ENOUGH = 1e-10
+_LARGEST = np.finfo(np.float64).max
 
 
 @kernel
@@ -103,12 +104,14 @@ def search(
     u = np.empty(widest, np.float64)
     slopes = np.empty(len(x), np.float64)
     tried = np.empty(len(x), np.float64)
-    best = np.empty(len(x), np.float64)
+    best = np.zeros(len(x), np.float64)
     old = objective(x, a, y, levels, losses, regularizer, gamma, u)
     for _ in range(_MOST_STEPS):
         gradient(x, a, y, levels, losses, u, slopes)
         step = 1.0 / old if old > 10.0 else 1.0
-        least = np.inf
+        # Not infinity: where the values of a row have an infinite loss, all of H2O's factors are 0. No step has a finite
+        # one then, and what was to be the best of them, still 0, is taken for being less than infinite.
+        least = _LARGEST
         for _ in range(_TRIED_STEPS):
             step *= 0.5
             for k in range(len(x)):

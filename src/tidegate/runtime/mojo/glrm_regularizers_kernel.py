@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tidegate.runtime.mojo.compiled import kernel
 from tidegate.runtime.mojo.java_random_kernel import next_double
 
-NONE, QUADRATIC, L2, L1, NON_NEGATIVE, ONE_SPARSE, UNIT_ONE_SPARSE, SIMPLEX = range(8)
+NONE, QUADRATIC, L2, L1, NON_NEGATIVE, ONE_SPARSE, UNIT_ONE_SPARSE = range(7)
 _NOTHING = 1e-6
 
 
@@ -37,8 +37,6 @@ def penalty(kind: int, x: NDArray[np.float64]) -> float:
         total += value
     if kind == NON_NEGATIVE:
         return 0.0
-    if kind == SIMPLEX:
-        return 0.0 if abs(total - 1.0) <= 1e-12 else np.inf
     return 0.0 if positive == 1 and (kind == ONE_SPARSE or total == 1.0) else np.inf
 
 
@@ -74,8 +72,6 @@ def draw(kind: int, x: NDArray[np.float64], step: float, state: NDArray[np.int64
     elif kind == NON_NEGATIVE:
         for i in range(len(x)):
             x[i] = max(x[i], 0.0)
-    elif kind == SIMPLEX:
-        to_simplex(x)
     else:
         best = largest(x, state)
         value = x[best]
@@ -97,19 +93,3 @@ def largest(x: NDArray[np.float64], state: NDArray[np.int64]) -> int:
             if next_double(state) * equal < 1.0:
                 best = i
     return best
-
-
-@kernel
-def to_simplex(x: NDArray[np.float64]) -> None:
-    """Move a point to the nearest one whose coordinates are not negative and add up to 1."""
-    ordered = np.sort(x)
-    count = len(x)
-    total = 0.0
-    shift = 0.0
-    for i in range(count - 1, -1, -1):
-        total += ordered[i]
-        shift = (total - 1.0) / (count - i)
-        if i > 0 and shift >= ordered[i - 1]:
-            break
-    for i in range(count):
-        x[i] = max(x[i] - shift, 0.0)

@@ -32,7 +32,7 @@ class Recipe:
         parameters: of that class, FRAME standing for the training frame.
         base_models: names of recipes that come before, for a stacked ensemble.
         threshold: from which p1 on the label is the second class, where it is set by hand.
-        to_be_refused: why a reader has to refuse the file, which genmodel scores wrongly.
+        to_be_refused: why a reader has to refuse the file: genmodel scores it wrongly, or nothing else has its numbers.
     """
 
     name: str

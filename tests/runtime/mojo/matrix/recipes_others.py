@@ -123,8 +123,11 @@ def _glrm() -> Iterator[Recipe]:
         ("demean", mixed, {"transform": "demean"}),
         ("normalize", numbers, {"transform": "normalize", "impute_original": True}),
     ):  # fmt: skip
-        parameters = shared | more
-        yield Recipe(f"glrm_{name}", "glrm", "GeneralizedLowRank", inputs, None, parameters, notes=_IN_ORDER)
+        refused = "the search for factors depends on roundings" if name == "simplex" else ""
+        yield Recipe(
+            f"glrm_{name}", "glrm", "GeneralizedLowRank", inputs, None, shared | more, to_be_refused=refused,
+            notes=_IN_ORDER,
+        )  # fmt: skip
 
 
 def _penalty(name: str) -> dict[str, Any]:
