@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
@@ -14,7 +13,6 @@ from tests.runtime.mojo.numeric_models import (
     Memory,
     changed,
     damaged,
-    entries_of,
     expected,
     model,
     rows_of,
@@ -99,21 +97,6 @@ def test_a_tree_that_is_as_deep_as_it_has_nodes_is_walked_to_its_end() -> None:
     rows = np.zeros((5, 4))
     rows[:, 2] = (-1.0, 0.0, 57.5, 198.9, 1e9)
     assert scorer.score(rows)[:, 0].tolist() == [0.0, 1.0, 58.0, 199.0, -1.0]
-
-
-@pytest.mark.parametrize(("name", "word"), [("xgb_label_encoder", "label_encoder"), ("xgb_enum_limited", "enum_l")])
-def test_encodings_that_the_file_does_not_hold_are_refused(name: str, word: str) -> None:
-    with pytest.raises(MojoUnsupportedError, match=word):
-        model(name)
-
-
-def test_columns_of_limited_levels_tell_the_encoding_where_the_file_does_not() -> None:
-    entries = entries_of("xgb_enum_limited")
-    ini = entries["model.ini"].replace(b"\ntown\n", b"\ntown.top_10_levels\n")
-    with pytest.raises(MojoUnsupportedError, match="enum_limited"):
-        read_model(Memory({**entries, "model.ini": ini, "experimental/modelDetails.json": b"{}"}))
-    details = {"parameters": [{"name": "categorical_encoding", "actual_value": "OneHotInternal"}]}
-    read_model(Memory({**entries, "model.ini": ini, "experimental/modelDetails.json": json.dumps(details).encode()}))
 
 
 def test_an_offset_takes_the_place_of_the_base_margin() -> None:

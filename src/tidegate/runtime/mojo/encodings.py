@@ -2,13 +2,13 @@
 
 Most models take their own columns: a number as it is, a level as its code. Trees (from version 1.40) and networks
 (from 1.10) may have been trained on columns that H2O made of the user's: then the file also holds the user's names and
-levels, and the way from them to the row is done here.
+levels, and the way from them to the row is done here. For other algorithms see `lost_encodings`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from tidegate.runtime.mojo.container import MODEL_INI, Container
 from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.info import text_of
+from tidegate.runtime.mojo.lost_encodings import SILENT, lost_originals
 from tidegate.runtime.mojo.text import integer_of, lines_of, trim, unescaped
 
 #: From this version on an algorithm's file says how categories were encoded.
@@ -36,6 +37,7 @@ class Field:
         first, width: the slots of the row.
         values: by text of a level the number that "value" writes, for the others its code. Some texts are no level
             of the training and stand for one all the same.
+        marks_absence: a value that was left out is a missing one. Else its slots stay NaN, as in H2O's own scorer.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Field:
     first: int
     width: int
     values: Mapping[str, float]
+    marks_absence: bool = False
 
 
 def fields_of(container: Container, header: Header) -> tuple[Field, ...]:
@@ -55,7 +58,11 @@ def fields_of(container: Container, header: Header) -> tuple[Field, ...]:
     """
     encoding = _encoding(header)
     if encoding in _IMPLICIT:
-        return _plain(header)
+        recovered = lost_originals(container, header) if header.algorithm in SILENT else None
+        if recovered is None:
+            return _plain(header)
+        # H2O's own scorer has no answer here; its cluster takes a column that is not there as missing values.
+        return tuple(replace(field, marks_absence=True) for field in _spread(header, *recovered, "OneHotExplicit"))
     names, domains = _originals(container, header)
     if encoding in ("OneHotExplicit", "Binary"):
         return tuple(_spread(header, names, domains, encoding))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.container import MODEL_INI, Container
+from tidegate.runtime.mojo.encodings import Field, fields_of
 from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.registry import MAX_MODELS, read_model
@@ -51,6 +52,11 @@ class Submodels:
                 )
             self._read[key] = scorer
         return self._read[key]
+
+    def fields(self, key: str) -> tuple[Field, ...]:
+        """Return the inputs of a model as its user knows them; otherwise as `[]`."""
+        header = self[key].header
+        return fields_of(self._container.below(self._folders[key]), header)
 
 
 class Picker:

@@ -1,8 +1,8 @@
 """From named values to the numeric rows that a model scores.
 
 A row begins as all NaN, and each input that was given fills its slots. An input that was not given at all leaves NaN in
-all of them; with one-hot and binary encodings that is another row than the one of a missing value. Names that are no
-input are ignored.
+all of them; with one-hot and binary encodings that is another row than the one of a missing value, unless the field
+says that it is the same. Names that are no input are ignored.
 """
 
 from __future__ import annotations
@@ -64,6 +64,10 @@ class RowBuilder:
         self.width = width
         self._lookups = {field.name: _Lookup(field) for field in self.fields}
         self._blank = [NAN] * width
+        for field in self.fields:
+            if field.marks_absence and field.kind in ("one_hot", "binary"):
+                self._lookups[field.name].spread(self._blank, NAN)
+        self._blank_row = np.array(self._blank)
 
     def matrix(
         self,
@@ -81,7 +85,8 @@ class RowBuilder:
         Raises:
             MojoRowError: a value is none that its column can have.
         """
-        result = np.full((rows, self.width), NAN)
+        result = np.empty((rows, self.width))
+        result[:] = self._blank_row
         for name, column in columns.items():
             lookup = self._lookups.get(name)
             if lookup is None:

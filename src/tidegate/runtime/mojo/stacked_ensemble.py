@@ -12,6 +12,7 @@ from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.labels import class_outputs
 from tidegate.runtime.mojo.nested import Picker, Submodels, prediction_columns
+from tidegate.runtime.mojo.nested_encodings import Translator, rows_within
 from tidegate.runtime.mojo.registry import MAX_MODELS
 from tidegate.runtime.mojo.scorer import Rows, Scorer
 from tidegate.runtime.mojo.stacked_ensemble_kernel import to_logits
@@ -28,7 +29,7 @@ class BaseModel:
     """
 
     scorer: Scorer
-    picks: Picker
+    picks: Picker | Translator
     prediction: slice
     first: int
 
@@ -88,7 +89,7 @@ def read(container: Container, header: Header, depth: int) -> StackedEnsemble:
         if key is None:
             continue
         scorer = models[key]
-        picks = Picker(header.features, scorer.header.features)
+        picks = rows_within(header, scorer.header, models.fields(key))
         base_models.append(BaseModel(scorer, picks, prediction_columns(scorer, classes), number * each))
     metalearner = models[keys.text("metalearner")]
     if metalearner.header.n_features != count * each:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +12,7 @@ from tidegate.runtime.mojo import xgboost_kernel
 from tidegate.runtime.mojo.arrays import fixed
 from tidegate.runtime.mojo.booster_bytes import ENTRY, Booster, Linear, read_booster
 from tidegate.runtime.mojo.calibration import Calibration, calibrated_outputs, read_calibration
-from tidegate.runtime.mojo.container import MODEL_INI, Container
+from tidegate.runtime.mojo.container import Container
 from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.labels import LabelRule, class_outputs, no_label_rule, read_label_rule
@@ -33,11 +31,6 @@ _TRANSFORMS = {
     "reg:linear": xgboost_kernel.UNCHANGED,
     "binary:logitraw": xgboost_kernel.UNCHANGED,
 }
-_DETAILS = "experimental/modelDetails.json"
-_MAX_DETAILS_BYTES = 128 << 20
-#: Encodings of categories that a file says nothing of but their name, so that rows cannot be made as in training.
-_LOST_ENCODINGS = {"LabelEncoder": "label_encoder", "EnumLimited": "enum_limited"}
-_LIMITED_COLUMN = re.compile(r".+\.top_[0-9]+_levels", re.DOTALL)
 _NO_OFFSET: NDArray[np.float64] = np.empty(0)
 
 
@@ -80,10 +73,8 @@ def read(container: Container, header: Header) -> XgboostScorer:
 
     Raises:
         MojoFormatError: the file is damaged.
-        MojoUnsupportedError: its categories are encoded in a way that the file does not hold, or its objective is not
-            known.
+        MojoUnsupportedError: its objective is not known.
     """
-    _refuse_lost_encodings(container, header)
     one_hot = read_one_hot(header.keys, header.n_features)
     if header.version < 1.1 and header.keys.find("booster") != "gbtree" and one_hot.cats and one_hot.first_level:
         raise MojoUnsupportedError("an old model whose first levels have no place of their own cannot be scored")
@@ -145,34 +136,3 @@ def _weights(body: Linear, one_hot: OneHot) -> NDArray[np.float32]:
     if len(body.weights) - 1 > one_hot.width or one_hot.slots >= MAX_SLOTS:
         raise MojoFormatError(ENTRY, f"{len(body.weights) - 1} weights for {one_hot.width} places of the input")
     return fixed(body.weights)
-
-
-def _refuse_lost_encodings(container: Container, header: Header) -> None:
-    """Raise MojoUnsupportedError for an encoding by which H2O's own scorer gives wrong scores, too."""
-    encoding = _encoding(container)
-    if encoding is None and any(map(_LIMITED_COLUMN.fullmatch, header.features)):
-        encoding = "EnumLimited"
-    if encoding in _LOST_ENCODINGS:
-        raise MojoUnsupportedError(
-            f"the model was trained with categorical_encoding = {_LOST_ENCODINGS[encoding]}, and an XGBoost MOJO does "
-            "not hold how its categories were encoded: H2O's own scorer gives wrong scores for it",
-            subject=MODEL_INI,
-            hint="Train it with the default encoding, or with one_hot_explicit or binary.",
-        )
-
-
-def _encoding(container: Container) -> str | None:
-    """Return the encoding that the training's parameters name; None where the file does not tell."""
-    if not container.has(_DETAILS):
-        return None
-    if container.size(_DETAILS) > _MAX_DETAILS_BYTES:
-        raise MojoFormatError(_DETAILS, f"has more than {_MAX_DETAILS_BYTES >> 20} MiB")
-    try:
-        details = json.loads(container.read(_DETAILS))
-        for parameter in details["parameters"]:
-            if parameter["name"] == "categorical_encoding":
-                return str(parameter["actual_value"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        # These details are for people, and not all H2Os wrote them in this form; scores do not depend on them.
-        return None
-    return None

@@ -73,8 +73,12 @@ def unsupervised() -> Iterator[Recipe]:
         ("furthest", FEW, {"init": "Furthest", "k": 6}),
         ("estimated", NUMBERS, {"estimate_k": True, "k": 5}),
         ("encoded", FEW, {"categorical_encoding": "binary"}),
+        ("encoded_one_hot", FEW, {"categorical_encoding": "one_hot_explicit"}),
     ):
-        yield Recipe(f"kmeans_{name}", "kmeans", "KMeans", inputs, None, {"k": 3, "seed": 11} | more)
+        yield Recipe(
+            f"kmeans_{name}", "kmeans", "KMeans", inputs, None, {"k": 3, "seed": 11} | more,
+            to_be_refused="the file lacks the encoding of its columns" if name == "encoded" else "",
+        )  # fmt: skip
     yield Recipe("kmeans_odd", "kmeans", "KMeans", ODD, None, {"k": 3, "seed": 11}, table="odd")
     yield from _pca()
     yield from _glrm()
@@ -167,6 +171,7 @@ def composites() -> Iterator[Recipe]:
         if suffix not in ("real", "odd_four"):
             yield Recipe(f"stacked_{suffix}_logit", "stacked_ensemble", "StackedEnsemble", inputs, response,
                          {"seed": 11, "metalearner_transform": "Logit"}, table=table, base_models=names)  # fmt: skip
+    yield from _encoded_ensemble(folds)
     rules = {"seed": 11, "min_rule_length": 1, "max_rule_length": 3, "rule_generation_ntrees": 6, "max_num_rules": 12}
     for name, used, response, more, table in (
         ("two", FEW, "y_yes", {}, "plain"),
@@ -180,6 +185,27 @@ def composites() -> Iterator[Recipe]:
         ("odd", ODD, "y_odd_two", {}, "odd"),
     ):
         yield Recipe(f"rulefit_{name}", "rulefit", "RuleFit", used, response, rules | more, table=table)
+
+
+def _encoded_ensemble(folds: dict[str, Any]) -> Iterator[Recipe]:
+    """Return recipes of an ensemble whose base models number levels in other ways, which genmodel cannot score."""
+    trees = folds | {"ntrees": 4, "max_depth": 3}
+    base = [
+        Recipe("stacked_base_gbm_one_hot", "gbm", "GradientBoosting", FEW, "y_yes",
+               trees | {"categorical_encoding": "one_hot_explicit"}),
+        Recipe("stacked_base_drf_binary", "drf", "RandomForest", FEW, "y_yes",
+               trees | {"categorical_encoding": "binary"}),
+        Recipe("stacked_base_xgboost_sorted", "xgboost", "XGBoost", FEW, "y_yes",
+               trees | {"categorical_encoding": "sort_by_response"}),
+        Recipe("stacked_base_glm_encoded", "glm", "GeneralizedLinear", FEW, "y_yes", folds),
+    ]  # fmt: skip
+    yield from base
+    names = tuple(recipe.name for recipe in base)
+    yield Recipe(
+        "stacked_encoded", "stacked_ensemble", "StackedEnsemble", FEW, "y_yes", {"seed": 11}, base_models=names
+    )
+    yield Recipe("stacked_sorted", "stacked_ensemble", "StackedEnsemble", FEW, "y_yes", {"seed": 11},
+                 base_models=names[2:])  # fmt: skip
 
 
 def encoders() -> Iterator[Recipe]:

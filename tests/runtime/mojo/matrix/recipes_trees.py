@@ -175,3 +175,5 @@ def isolation() -> Iterator[Recipe]:
     ):  # fmt: skip
         yield Recipe(f"extended_isolation_forest_{name}", "extended_isolation_forest", "ExtendedIsolationForest",
                      inputs, None, extended | {"extension_level": level})  # fmt: skip
+    yield Recipe("extended_isolation_forest_one_hot", "extended_isolation_forest", "ExtendedIsolationForest", FEW, None,
+                 extended | {"extension_level": 2, "categorical_encoding": "one_hot_explicit"})  # fmt: skip

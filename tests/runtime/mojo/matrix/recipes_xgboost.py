@@ -8,8 +8,8 @@ from typing import Any
 from tests.runtime.mojo.matrix.recipes import FEW, FRAME, INTEGERS, LEVELS, MIXED, NUMBERS, ODD, Recipe
 
 SMALL = {"ntrees": 5, "max_depth": 3, "seed": 11, "backend": "cpu"}
-#: Its columns are those of the encoding, and genmodel takes no others: whoever sends the row has to encode it.
-ENCODED_BY_CALLER = "the columns are encoded ones, which the caller has to send: those of the rows are unknown names"
+#: Its columns are those of the encoding, and genmodel takes no others: to it those of the rows are unknown names.
+ENCODED_COLUMNS = "the columns are encoded ones, whose names hold the levels: the cluster's answers are the right ones"
 #: What H2O can write and genmodel cannot score, for want of the encoding: the file is to be refused.
 NOT_TO_BE_SCORED = "the file lacks the encoding of its columns"
 _OBJECTIVES = (
@@ -45,8 +45,8 @@ def xgboost() -> Iterator[Recipe]:
         yield one(f"{matrix}_numbers", NUMBERS, "y_four", dmatrix_type=matrix)
     for encoding in ("one_hot_internal", "sort_by_response", "eigen", "enum"):
         yield one(f"encoded_{encoding}", FEW, "y_yes", categorical_encoding=encoding)
-    for encoding in ("one_hot_explicit", "binary"):
-        yield one(f"encoded_{encoding}", FEW, "y_yes", categorical_encoding=encoding, notes=ENCODED_BY_CALLER)
+    yield one("encoded_one_hot_explicit", FEW, "y_yes", categorical_encoding="one_hot_explicit", notes=ENCODED_COLUMNS)
+    yield one("encoded_binary", FEW, "y_yes", categorical_encoding="binary", to_be_refused=NOT_TO_BE_SCORED)
     for encoding in ("label_encoder", "enum_limited"):
         yield one(
             f"encoded_{encoding}", INTEGERS, "y_yes", categorical_encoding=encoding, to_be_refused=NOT_TO_BE_SCORED
