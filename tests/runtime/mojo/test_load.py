@@ -171,6 +171,10 @@ def test_vectors_of_words() -> None:
     several = model.predict({"word": ["a", "unknown", None]})
     assert several["C1"][0] == first["C1"]
     assert np.isnan(several["C2"][1:]).all()
+    place = float(model.fields[0].levels.index("a"))  # type: ignore[union-attr]
+    numbers = model.predict(np.array([[place], [-1.0], [1e18], [math.inf], [math.nan]]))
+    assert numbers[0].tolist() == list(first.values())
+    assert np.isnan(numbers[1:]).all()
     assert model.unseen_levels == {"word": 1}
 
 

@@ -132,7 +132,7 @@ def _zip(path: Path) -> Archive:
         raise MojoFormatError(path.name, f"is no zip that can be read: {error}") from None
     entries = archive.infolist()
     _refuse_too_much(path.name, entries)
-    return Archive(archive, {entry.filename: entry for entry in entries if not entry.is_dir()})
+    return Archive(archive, {entry.filename: entry for entry in entries if not entry.filename.endswith("/")})
 
 
 def _refuse_too_much(name: str, entries: Iterable[zipfile.ZipInfo]) -> None:

@@ -125,7 +125,7 @@ class TreeInsight:
         if not isinstance(scorer, GbmScorer | DrfScorer):
             raise MojoUnsupportedError(f"models of {scorer.header.keys.text('algorithm')} have no stages to tell")
         values = self._values(self.leaves(rows))
-        first = 1 if scorer.header.n_classes > 1 else 0
+        first = 1 if len(scorer.outputs) > 1 else 0
         found = np.empty((len(rows), forest.n_groups * forest.n_classes))
         sums = np.zeros((len(rows), forest.n_classes))
         groups = self.places // forest.n_classes
@@ -206,7 +206,7 @@ class TreeInsight:
 def _read_notes(container: Container, forest: Forest) -> Notes:
     """Raises MojoFormatError where a tree's notes are not one for each of its inner nodes."""
     steps = forest.nodes[1::WORDS]
-    ends = [*forest.roots[1:].tolist(), len(steps)]
+    ends = [*forest.roots.tolist(), len(steps)][1:]
     found = []
     for tree, (begin, end) in enumerate(zip(forest.roots.tolist(), ends, strict=True)):
         name = tree_name(int(forest.groups[tree]), int(forest.classes[tree])).replace(".bin", "_aux.bin")
