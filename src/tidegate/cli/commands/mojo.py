@@ -185,10 +185,14 @@ def _facts(told: Mapping[str, Any]) -> list[str]:
         "threshold": told["threshold"],
         "offset column": told["offset_column"],
         "trees": told["trees"],
-        "memory": None if memory is None else f"{memory / 1e6:,.1f} MB",
+        "memory": None if memory is None else _size(memory),
         "not scored": told["problem"],
     }
     return [f"{name:<14} {value}" for name, value in facts.items() if value is not None]
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
 
 
 def _some(names: list[str]) -> str:

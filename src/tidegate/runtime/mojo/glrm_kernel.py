@@ -109,8 +109,8 @@ def search(
     for _ in range(_MOST_STEPS):
         gradient(x, a, y, levels, losses, u, slopes)
         step = 1.0 / old if old > 10.0 else 1.0
-        # Not infinity: where the values of a row have an infinite loss, all of H2O's factors are 0. No step has a finite
-        # one then, and what was to be the best of them, still 0, is taken for being less than infinite.
+        # Not infinity: where the values of a row have an infinite loss, all of H2O's factors are 0. No step has a
+        # finite one then, and what was to be the best of them, still 0, is taken for being less than infinite.
         least = _LARGEST
         for _ in range(_TRIED_STEPS):
             step *= 0.5
