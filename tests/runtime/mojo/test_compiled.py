@@ -79,9 +79,41 @@ def test_a_disk_that_cannot_be_written_to_costs_compiling_and_no_failure(
     def nowhere(function: object) -> None:
         raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr(compiled, "_Cache", nowhere)
+    monkeypatch.setattr(compiled, "FunctionCache", nowhere)
 
     def double(x: float) -> float:
         return x * 2.0
 
     assert compiled.kernel(double)(2.0) == 4.0
+
+
+def test_a_numba_that_keeps_its_stamp_elsewhere_costs_compiling_and_no_wrong_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Elsewhere:
+        def __init__(self, function: object) -> None:
+            self._cache_file = object()
+
+    monkeypatch.setattr(compiled, "FunctionCache", Elsewhere)
+
+    def double(x: float) -> float:
+        return x * 2.0
+
+    kernel = compiled.kernel(double)
+    assert kernel(2.0) == 4.0
+    assert not isinstance(kernel._cache, Elsewhere)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from tidegate.runtime.mojo.inner import x",
+        "from tidegate.runtime.mojo import inner",
+        "from tidegate.runtime.mojo import other as o, inner as i",
+        "from tidegate.runtime.mojo import (\n    other,\n    inner,\n)",
+    ],
+)
+def test_every_form_of_import_counts(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = {"outer": line + "\n"}
+    monkeypatch.setattr(compiled, "_source", lambda name: sources.get(name, ""))
+    assert "inner" in compiled._reached("outer")

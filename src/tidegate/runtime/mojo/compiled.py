@@ -8,7 +8,6 @@ one file would leave others with the old code, and the scores would be wrong.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
 from collections.abc import Callable
@@ -23,6 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _FOLDER = Path(__file__).resolve().parent
 _IMPORTED = re.compile(r"^\s*(?:from|import)\s+tidegate\.runtime\.mojo\.(\w+)", re.MULTILINE)
+_NAMED = re.compile(r"^\s*from\s+tidegate\.runtime\.mojo\s+import\s+(\([^)]*\)|[^\n]*)", re.MULTILINE)
 
 
 def kernel(function: F) -> F:
@@ -33,17 +33,37 @@ def kernel(function: F) -> F:
     are not checked: what comes from a file is checked before it gets here. Where nothing can be written to disk, it is
     compiled anew in each process.
     """
-    compiled: Any = numba.njit(nogil=True, fastmath=False, error_model="numpy")(function)
-    with contextlib.suppress(RuntimeError):  # there is no folder that can be written to
-        # What `cache=True` does, but for the stamp.
-        compiled._cache = _Cache(function)
+    return _compiled(function, nogil=True)
+
+
+def kernel_of_objects(function: F) -> F:
+    """Do as `kernel` does, for what looks at objects of the interpreter: its lock is held."""
+    return _compiled(function, nogil=False)
+
+
+def _compiled(function: F, *, nogil: bool) -> F:
+    compiled: Any = numba.njit(nogil=nogil, fastmath=False, error_model="numpy")(function)
+    cache = _cache_of(function) if hasattr(compiled, "_cache") else None
+    if cache is not None:
+        compiled._cache = cache
     return cast(F, compiled)
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]  # numba has no types
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(function)
-        self._cache_file._source_stamp = source_stamp(function.__module__.rpartition(".")[2])
+def _cache_of(function: Callable[..., Any]) -> Any:
+    """Return what `cache=True` makes, but for the stamp.
+
+    None where there is no folder that can be written to, and where a release of numba keeps its stamp elsewhere: no
+    machine code is better than that of another source.
+    """
+    try:
+        cache: Any = FunctionCache(function)  # type: ignore[no-untyped-call]
+    except RuntimeError:
+        return None
+    kept: Any = getattr(cache, "_cache_file", None)
+    if kept is None or not hasattr(kept, "_source_stamp"):
+        return None
+    kept._source_stamp = source_stamp(function.__module__.rpartition(".")[2])
+    return cache
 
 
 def source_stamp(module: str) -> str:
@@ -63,7 +83,10 @@ def _source(module: str) -> str:
 def _reached(module: str) -> set[str]:
     reached, waiting = {module}, [module]
     while waiting:
-        imported = set(_IMPORTED.findall(_source(waiting.pop())))
+        source = _source(waiting.pop())
+        imported = set(_IMPORTED.findall(source)).union(
+            *(re.findall(r"\w+", names) for names in _NAMED.findall(source))
+        )
         waiting.extend(imported - reached)
         reached |= imported
     return reached

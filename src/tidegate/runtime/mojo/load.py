@@ -21,6 +21,7 @@ from tidegate.runtime.mojo.encodings import Field, fields_of
 from tidegate.runtime.mojo.errors import MojoRowError
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.outputs import Outputs
+from tidegate.runtime.mojo.parts import score_in_parts
 from tidegate.runtime.mojo.registry import read_model
 from tidegate.runtime.mojo.rows import Column, Dictionary, Policy, RowBuilder
 from tidegate.runtime.mojo.scorer import Rows, Scorer, TakesMore
@@ -30,6 +31,8 @@ from tidegate.runtime.mojo.word2vec import Word2Vec
 
 #: Algorithms whose scores an offset changes. Others ignore it.
 _USE_OFFSET = frozenset({"gbm", "xgboost", "glm", "gam", "coxph"})
+#: Algorithms of which a row's scores depend on the rows before it; a pipeline may have one of them within.
+_IN_ORDER = frozenset({"glrm", "pipeline"})
 #: What a model of words calls its input.
 WORD = "word"
 _POLICIES = {(s, i): Policy(strict=s, invalid_as_missing=i) for s in (False, True) for i in (False, True)}
@@ -110,7 +113,7 @@ class MojoModel:
         with self._lock:
             return dict(self._unseen)
 
-    def predict(self, data: Any, *, strict: bool = False, invalid_as_missing: bool = False) -> Any:
+    def predict(self, data: Any, *, strict: bool = False, invalid_as_missing: bool = False, threads: int = 1) -> Any:
         """Score named values.
 
         Args:
@@ -121,6 +124,7 @@ class MojoModel:
                 counted in `unseen_levels`.
             invalid_as_missing: a text in a numeric column that is no number scores as a missing value, instead of
                 being an error.
+            threads: how many score at once, each a part of the rows, of 256 at least. The answer is the same.
 
         Returns:
             The outputs, in the kind that came: a table of it, arrays by name, dicts, or one dict. Labels are texts. For
@@ -130,13 +134,18 @@ class MojoModel:
             InvalidInput: the data are none of these.
             MojoRowError: a value is none that its column can have, or H2O's own scorer fails for the row.
         """
+        if isinstance(data, dict):
+            quick = self.builder.quick(data)
+            if quick is not None:
+                return self.answers.one(self.scores(quick, None))
         policy = _POLICIES[strict, invalid_as_missing]
         if isinstance(data, dict) and is_row(data):
             return self.predict_one(data, policy)
         if isinstance(data, np.ndarray) and data.dtype.names is None:
-            return self.scores(self._numeric_rows(data), None)
+            return self._in_parts(self._numeric_rows(data), None, threads)
         table = read_table(data, self._names, self._numeric)
-        return table.answer(self.predict_columns(table.columns, table.rows, policy))
+        matrix, offset = self.rows(table.columns, table.rows, policy)
+        return table.answer(self.answers.columns(self._in_parts(matrix, offset, threads)))
 
     def leaf_assignment(self, data: Any, kind: Literal["path", "node_id"] = "path") -> Any:
         """Return the leaf of each tree that a row ends in, one column per tree ("T1.C1", "T1.C2", … or "T1", …).
@@ -161,10 +170,12 @@ class MojoModel:
     def contributions(self, data: Any) -> Any:
         """Return the share of each feature in the prediction (TreeSHAP), and "BiasTerm", with which they add up to it.
 
-        For a GBM that is the prediction before the inverse link. Takes data as `predict` does.
+        For a GBM and for XGBoost that is the prediction before the inverse link, without the offset; XGBoost has a
+        share for each level ("kind.a", "kind.missing(NA)"). Takes data as `predict` does.
 
         Raises:
-            MojoUnsupportedError: the model is no GBM or DRF for regression or two classes, or its file is too old.
+            MojoUnsupportedError: the model is no GBM, DRF or XGBoost for regression or two classes, or its file does
+                not hold what that takes.
         """
         return self._told(data, self._details.contributions())
 
@@ -220,6 +231,11 @@ class MojoModel:
             return np.empty((0, len(self.outputs)))
         return self.scorer.score(rows, offset)
 
+    def _in_parts(self, rows: Rows, offset: NDArray[np.float64] | None, threads: int) -> NDArray[np.float64]:
+        if self.header.algorithm in _IN_ORDER:
+            threads = 1
+        return score_in_parts(self.scores, rows, offset, threads)
+
     def warm(self) -> None:
         """Compile what `predict` runs, with rows of missing values."""
         for rows in (1, 2):
@@ -263,8 +279,8 @@ class WordModel(MojoModel):
         self._names, self._numeric = frozenset((WORD,)), frozenset()
 
     def scores(self, rows: Rows, offset: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        places = np.where(np.isnan(rows[:, 0]), len(self.scorer.vectors), rows[:, 0]).astype(np.intp)
-        return self._vectors[places]
+        place, unknown = rows[:, 0], len(self.scorer.vectors)
+        return self._vectors[np.where((place >= 0.0) & (place < unknown), place, unknown).astype(np.intp)]
 
     @cached_property
     def _vectors(self) -> NDArray[np.float64]:

@@ -35,7 +35,9 @@ class Outputs:
         if header.is_classifier and len(names) > 1:
             self.labels = header.response_domain or tuple(map(str, range(header.n_classes)))
             names = _class_names(header, self.labels, len(names))
-            self._texts: NDArray[np.object_] = np.array([*self.labels, None], dtype=object)
+            # No class, which an ordinal model can say of a row without numbers, is the None after the last one.
+            self._text_of = (*self.labels, None)
+            self._texts: NDArray[np.object_] = np.array(self._text_of, dtype=object)
         else:
             self._whole = frozenset(_whole(header.algorithm, names))
         self.names = _distinct(names)
@@ -56,7 +58,6 @@ class Outputs:
         for place, name in enumerate(self.names):
             column = scores[:, place]
             if place == 0 and self.labels is not None:
-                # No class, which an ordinal model can say of a row without numbers, is the None after the last one.
                 columns[name] = self._texts[column.astype(np.intp)]
             else:
                 columns[name] = column.astype(np.int64) if place in self._whole else np.ascontiguousarray(column)
@@ -66,7 +67,7 @@ class Outputs:
         """Return the outputs of a single row as Python values."""
         values: list[Any] = scores[0].tolist()
         if self.labels is not None:
-            values[0] = self._texts[int(values[0])]
+            values[0] = self._text_of[int(values[0])]
         for place in self._whole:
             values[place] = int(values[place])
         return dict(zip(self.names, values, strict=True))

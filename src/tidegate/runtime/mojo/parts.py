@@ -1,0 +1,43 @@
+"""Large batches in several threads: each scores a part of the rows, with the interpreter's lock released."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.runtime.mojo.errors import MojoRowError
+from tidegate.runtime.mojo.scorer import Rows
+
+#: Below this many rows a part is not worth a thread.
+LEAST_ROWS = 256
+
+Scores = Callable[[Rows, NDArray[np.float64] | None], NDArray[np.float64]]
+
+
+def score_in_parts(score: Scores, rows: Rows, offset: NDArray[np.float64] | None, threads: int) -> NDArray[np.float64]:
+    """Return what `score` says of all rows, shape (rows, outputs), to the bit.
+
+    Args:
+        score: of which a row's scores do not depend on other rows.
+        threads: at most as many, this one among them.
+
+    Raises:
+        MojoRowError: as `score` raises it for all rows at once.
+    """
+    parts = min(threads, len(rows) // LEAST_ROWS)
+    if parts < 2:
+        return score(rows, offset)
+    edges = [len(rows) * part // parts for part in range(parts + 1)]
+    pieces = [(rows[start:end], None if offset is None else offset[start:end]) for start, end in pairwise(edges)]
+    try:
+        with ThreadPoolExecutor(parts - 1, thread_name_prefix="mojo") as pool:
+            others = [pool.submit(score, *piece) for piece in pieces[1:]]
+            found = [score(*pieces[0]), *(other.result() for other in others)]
+    except MojoRowError:
+        # It names a row of the part: the first bad one of all rows is to be named.
+        return score(rows, offset)
+    return np.concatenate(found)

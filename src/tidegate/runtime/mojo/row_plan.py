@@ -1,0 +1,77 @@
+"""Where the compiled reader of rows finds what it asks for: names, levels and types, by their addresses."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import struct
+import sys
+import sysconfig
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.runtime.mojo.encodings import Field
+from tidegate.runtime.mojo.scorer import Rows
+
+_WORD = struct.calcsize("P")
+#: An object's head ends in the address of its type.
+_TYPE_AT = object.__basicsize__ - _WORD
+
+
+class RowPlan:
+    """Reads rows of one model. It is compiled when this is made; several threads may use it.
+
+    Args:
+        fields: the inputs: numbers and codes of levels, each in one slot.
+        width: slots of a row.
+    """
+
+    def __init__(self, fields: Iterable[Field], width: int) -> None:
+        from tidegate.runtime.mojo.row_kernel import OTHER, read_row
+
+        self._read, self._other = read_row, OTHER
+        #: What the addresses below belong to, so that it stays where it is.
+        self._kept = [(field.name, field.values) for field in fields]
+        addresses = [
+            (id(name), 0 if field.kind == "number" else id(values), field.first)
+            for field, (name, values) in zip(fields, self._kept, strict=True)
+        ]
+        self._plan: NDArray[np.int64] = np.array(addresses, dtype=np.int64).reshape(-1, 3)
+        self._known: NDArray[np.int64] = np.array([id(float), id(str), id(int), id(None)], dtype=np.int64)
+        self._shape = (1, width)
+        self({})
+
+    def __call__(self, row: Mapping[str, Any]) -> tuple[Rows, int] | None:
+        """Return a row's slots, shape (1, width), and how many inputs it gives.
+
+        None where a value needs more than a look: one that is no float, whole number or text, a text in the column of a
+        number, or one that is no level of its column.
+        """
+        if type(row) is not dict:
+            return None
+        rows = np.empty(self._shape)
+        found = self._read(id(row), self._plan, self._known, _TYPE_AT, rows)
+        return None if found == self._other else (rows, found)
+
+
+def plan_of(fields: tuple[Field, ...], width: int) -> RowPlan | None:
+    """Return a plan; None where an input takes several slots, or this is another Python than it is made for."""
+    if not _is_known_python() or any(field.kind not in ("number", "value") for field in fields):
+        return None
+    if any(type(field.name) is not str or type(field.values) is not dict for field in fields):
+        return None
+    return RowPlan(fields, width)
+
+
+def _is_known_python() -> bool:
+    """Say whether objects lie in memory as expected, the interpreter has its lock, and there is a compiler."""
+    return (
+        sys.implementation.name == "cpython"
+        and not sysconfig.get_config_var("Py_GIL_DISABLED")
+        and _WORD == 8
+        and ctypes.c_ssize_t.from_address(id(0.5) + _TYPE_AT).value == id(float)
+        and importlib.util.find_spec("numba") is not None
+    )
