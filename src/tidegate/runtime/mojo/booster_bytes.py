@@ -17,7 +17,8 @@ MAX_GROUPS = 100_000
 
 #: A node: its default direction is the top bit of `feature`, and a leaf has no left child and its value in `value`.
 NODE = np.dtype([("parent", "<i4"), ("left", "<i4"), ("right", "<i4"), ("feature", "<u4"), ("value", "<f4")])
-_STATISTICS_BYTES = 16
+#: What training noted at a node; `cover` is the weight of the rows that reached it.
+_STATISTICS = np.dtype([("gain", "<f4"), ("cover", "<f4"), ("weight", "<f4"), ("leaf_children", "<i4")])
 _TREE_HEAD = 37 * 4
 
 
@@ -30,12 +31,14 @@ class Trees:
         sizes: how many nodes each tree has.
         groups: the class group that each tree adds to.
         drops: per tree the factor of its leaves; None without dropout.
+        covers: float32, per node the weight of the training rows that reached it.
     """
 
     nodes: NDArray[np.void]
     sizes: NDArray[np.int64]
     groups: NDArray[np.int32]
     drops: NDArray[np.float32] | None
+    covers: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -142,16 +145,18 @@ def _trees(cursor: _Cursor, groups: int, features: int, *, with_buffer: bool, dr
     if count < 0:
         raise MojoFormatError(ENTRY, f"{count} trees", offset=place)
     parts: list[NDArray[np.generic]] = []
+    covers: list[NDArray[np.float32]] = []
     sizes: list[int] = []
     for _ in range(count):
         place = cursor.place
-        nodes = _tree(cursor)
+        nodes, cover = _tree(cursor)
         features_seen = nodes["feature"][nodes["left"] >= 0] & 0x7FFFFFFF
         if features_seen.size and int(features_seen.max()) >= features:
             raise MojoFormatError(
                 ENTRY, f"a tree looks at a feature beyond the {features} that there are", offset=place
             )
         parts.append(nodes)
+        covers.append(cover)
         sizes.append(len(nodes))
     place = cursor.place
     owners = cursor.array("<i4", count).astype(np.int32)
@@ -163,10 +168,11 @@ def _trees(cursor: _Cursor, groups: int, features: int, *, with_buffer: bool, dr
             cursor.skip(8 * groups * buffered)
         drops = _drops(cursor, owners)
     nodes = np.concatenate(parts) if parts else np.empty(0, dtype=NODE)
-    return Trees(nodes, np.array(sizes, dtype=np.int64), owners, drops)
+    cover = np.concatenate(covers) if covers else np.empty(0, dtype=np.float32)
+    return Trees(nodes, np.array(sizes, dtype=np.int64), owners, drops, cover)
 
 
-def _tree(cursor: _Cursor) -> NDArray[np.void]:
+def _tree(cursor: _Cursor) -> tuple[NDArray[np.void], NDArray[np.float32]]:
     place = cursor.place
     roots, size = cursor.numbers("<ii")
     cursor.skip(3 * 4)
@@ -177,8 +183,8 @@ def _tree(cursor: _Cursor) -> NDArray[np.void]:
     if leaf_vector != 0:
         raise MojoUnsupportedError("leaves with several values cannot be scored")
     nodes: NDArray[np.void] = cursor.array(NODE, size)  # type: ignore[assignment]
-    cursor.skip(size * _STATISTICS_BYTES)
-    return nodes
+    statistics = cursor.array(_STATISTICS, size)
+    return nodes, statistics["cover"]  # type: ignore[call-overload]  # its type has fields
 
 
 def _drops(cursor: _Cursor, owners: NDArray[np.int32]) -> NDArray[np.float32]:

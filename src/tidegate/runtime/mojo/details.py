@@ -13,6 +13,7 @@ from tidegate.runtime.mojo.errors import MojoUnsupportedError
 from tidegate.runtime.mojo.scorer import Rows, Scorer
 
 if TYPE_CHECKING:
+    from tidegate.runtime.mojo.booster_insight import BoosterInsight
     from tidegate.runtime.mojo.tree_contributions import TreeContributions
     from tidegate.runtime.mojo.tree_insight import TreeInsight
 
@@ -30,10 +31,11 @@ class Details:
         self._container = container
         self._scorer = scorer
         self._insight: TreeInsight | None = None
+        self._booster: BoosterInsight | None = None
         self._contributions: TreeContributions | None = None
 
     def leaves(self, kind: Literal["path", "node_id"]) -> Telling:
-        insight = self._trees()
+        insight = self._boosted() or self._trees()
         if kind == "path":
             return insight.trees, lambda rows, _: insight.leaf_paths(rows)
         return insight.trees, lambda rows, _: insight.leaf_ids(rows)
@@ -45,6 +47,8 @@ class Details:
     def contributions(self) -> Telling:
         from tidegate.runtime.mojo.tree_contributions import TreeContributions
 
+        if (booster := self._boosted()) is not None:
+            return booster.inputs, lambda rows, _: booster.contributions(rows)
         found = self._contributions
         if found is None:
             found = self._contributions = TreeContributions(self._container, self._scorer)
@@ -57,6 +61,16 @@ class Details:
         if not isinstance(scorer, KMeans):
             raise MojoUnsupportedError(f"models of {scorer.header.keys.text('algorithm')} have no distances to tell")
         return scorer.distance_outputs, lambda rows, _: scorer.distances(rows)
+
+    def _boosted(self) -> BoosterInsight | None:
+        """Return what XGBoost's trees tell; None for another model."""
+        if self._scorer.header.algorithm != "xgboost":
+            return None
+        from tidegate.runtime.mojo.booster_insight import BoosterInsight
+
+        if self._booster is None:
+            self._booster = BoosterInsight(self._container, self._scorer.header)
+        return self._booster
 
     def _trees(self) -> TreeInsight:
         from tidegate.runtime.mojo.tree_insight import TreeInsight

@@ -1,10 +1,5 @@
-"""Contributions of columns to the sum of a tree's leaves: Shapley values along the paths of training rows (Lundberg and
-others, "Consistent individualized feature attribution for tree ensembles", 2018, algorithm 2), in float32 throughout,
-as H2O and XGBoost compute them.
-
-The path to a node is kept as four arrays, of which each depth of the tree has its own part: column, share of the
-training rows that go on along it when the column is unknown, whether the row goes on, and the weight of subsets of that
-size.
+"""Contributions of columns to the sum of a tree's leaves: Shapley values along the paths of training rows, see
+`shap_path_kernel`.
 """
 
 from __future__ import annotations
@@ -13,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.compiled import kernel
+from tidegate.runtime.mojo.shap_path_kernel import COLUMN, ONES, ZEROS, extend, push, unwind, unwound_sum
 from tidegate.runtime.mojo.tree_kernel import fill_slots, next_node
 from tidegate.runtime.mojo.tree_layout import INNER, SLOT_MASK, WORDS
 
@@ -20,76 +16,6 @@ _F32 = np.float32
 _U64 = np.uint64
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
-_COLUMN, _ZEROS, _ONES, _WEIGHT = 0, 1, 2, 3
-
-
-@kernel
-def _extend(path: NDArray[np.float32], depth: int, zeros: np.float32, ones: np.float32, column: int) -> None:
-    path[_COLUMN, depth] = _F32(column)
-    path[_ZEROS, depth] = zeros
-    path[_ONES, depth] = ones
-    path[_WEIGHT, depth] = _ONE if depth == 0 else _ZERO
-    size = _F32(depth + 1)
-    for index in range(depth - 1, -1, -1):
-        weight = path[_WEIGHT, index]
-        path[_WEIGHT, index + 1] += _F32(_F32(ones * weight) * _F32(index + 1)) / size
-        path[_WEIGHT, index] = _F32(_F32(zeros * weight) * _F32(depth - index)) / size
-
-
-@kernel
-def _unwind(path: NDArray[np.float32], depth: int, place: int) -> None:
-    ones = path[_ONES, place]
-    zeros = path[_ZEROS, place]
-    next_one = path[_WEIGHT, depth]
-    size = _F32(depth + 1)
-    for index in range(depth - 1, -1, -1):
-        if ones != _ZERO:
-            before = path[_WEIGHT, index]
-            path[_WEIGHT, index] = _F32(next_one * size) / _F32(_F32(index + 1) * ones)
-            next_one = before - _F32(_F32(path[_WEIGHT, index] * zeros) * _F32(depth - index)) / size
-        else:
-            path[_WEIGHT, index] = _F32(path[_WEIGHT, index] * size) / _F32(zeros * _F32(depth - index))
-    for index in range(place, depth):
-        path[_COLUMN, index] = path[_COLUMN, index + 1]
-        path[_ZEROS, index] = path[_ZEROS, index + 1]
-        path[_ONES, index] = path[_ONES, index + 1]
-
-
-@kernel
-def _unwound_sum(path: NDArray[np.float32], depth: int, place: int) -> np.float32:
-    ones = path[_ONES, place]
-    zeros = path[_ZEROS, place]
-    next_one = path[_WEIGHT, depth]
-    size = _F32(depth + 1)
-    total = _ZERO
-    for index in range(depth - 1, -1, -1):
-        if ones != _ZERO:
-            part = _F32(next_one * size) / _F32(_F32(index + 1) * ones)
-            total += part
-            next_one = path[_WEIGHT, index] - _F32(_F32(part * zeros) * _F32(_F32(depth - index) / size))
-        elif zeros != _ZERO:
-            total += _F32(path[_WEIGHT, index] / zeros) / _F32(_F32(depth - index) / size)
-    return total
-
-
-@kernel
-def _push(
-    stack: NDArray[np.int64],
-    shares: NDArray[np.float32],
-    at: int,
-    node: int,
-    level: int,
-    depth: int,
-    column: int,
-    zeros: np.float32,
-    ones: np.float32,
-) -> None:
-    stack[at, 0] = node
-    stack[at, 1] = level
-    stack[at, 2] = depth
-    stack[at, 3] = column
-    shares[at, 0] = zeros
-    shares[at, 1] = ones
 
 
 @kernel
@@ -106,7 +32,7 @@ def _descend(
     out: NDArray[np.float32],
 ) -> None:
     """Add one tree's contributions for one row to `out`, column by column."""
-    _push(stack, shares, 0, root, 0, 0, -1, _ONE, _ONE)
+    push(stack, shares, 0, root, 0, 0, -1, _ONE, _ONE)
     waiting = 1
     while waiting:
         waiting -= 1
@@ -117,13 +43,13 @@ def _descend(
         path = paths[level]
         if level:
             path[:, :depth] = paths[level - 1, :, :depth]
-        _extend(path, depth, shares[waiting, 0], shares[waiting, 1], column)
+        extend(path, depth, shares[waiting, 0], shares[waiting, 1], column)
         if nodes[node * WORDS + 1] == 0:
             value = _F32(np.int32(nodes[node * WORDS]).view(np.float32))
             for place in range(1, depth + 1):
-                weight = _unwound_sum(path, depth, place)
-                part = _F32(_F32(weight * _F32(path[_ONES, place] - path[_ZEROS, place])) * value)
-                out[np.int64(path[_COLUMN, place])] += part
+                weight = unwound_sum(path, depth, place)
+                part = _F32(_F32(weight * _F32(path[ONES, place] - path[ZEROS, place])) * value)
+                out[np.int64(path[COLUMN, place])] += part
             continue
         split = columns[nodes[node * WORDS + 2] & SLOT_MASK]
         left = node + 1
@@ -133,18 +59,18 @@ def _descend(
         zeros = _ONE
         ones = _ONE
         place = 0
-        while place <= depth and path[_COLUMN, place] != _F32(split):
+        while place <= depth and path[COLUMN, place] != _F32(split):
             place += 1
         if place <= depth:
-            zeros = path[_ZEROS, place]
-            ones = path[_ONES, place]
-            _unwind(path, depth, place)
+            zeros = path[ZEROS, place]
+            ones = path[ONES, place]
+            unwind(path, depth, place)
             depth -= 1
         # The hot child comes first off the stack.
         share = _F32(_F32(weights[cold] / weights[node]) * zeros)
-        _push(stack, shares, waiting, cold, level + 1, depth + 1, split, share, _ZERO)
+        push(stack, shares, waiting, cold, level + 1, depth + 1, split, share, _ZERO)
         share = _F32(_F32(weights[hot] / weights[node]) * zeros)
-        _push(stack, shares, waiting + 1, hot, level + 1, depth + 1, split, share, ones)
+        push(stack, shares, waiting + 1, hot, level + 1, depth + 1, split, share, ones)
         waiting += 2
 
 
