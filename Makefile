@@ -1,4 +1,4 @@
-.PHONY: setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos bench-delivery clean
+.PHONY: setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos bench-delivery bench-mojo clean
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-stamp
@@ -63,6 +63,9 @@ bench-chaos: setup  ## 200 rollouts under SIGKILL, a full disk and a clock that 
 
 bench-delivery: setup  ## splits at the replicas, a shadow's cost, blue-green under load, candidates that turn bad
 	$(BIN)/python -m benchmarks.delivery $(BENCH_ARGS)
+
+bench-mojo: setup  ## H2O's models scored here and by H2O's own scorer in a warm JVM; needs a JDK 17
+	$(BIN)/python -m benchmarks.mojo $(BENCH_ARGS)
 
 fmt: setup
 	$(BIN)/ruff format .

@@ -27,12 +27,12 @@ def python_of(server: Server, base: Path) -> Path:
     """
     if server.peer is None:
         return Path(sys.executable)
-    return _made(base / server.peer, (PEERS / server.peer / "requirements.txt").read_text())
+    return made(base / server.peer, (PEERS / server.peer / "requirements.txt").read_text())
 
 
 def profiler(base: Path) -> Path:
     """Return the command py-spy from an environment of its own. Raises EnvironmentFailedError."""
-    return _made(base / "profiler", PROFILER_REQUIREMENT).parent / "py-spy"
+    return made(base / "profiler", PROFILER_REQUIREMENT).parent / "py-spy"
 
 
 def versions(server: Server, python: Path) -> dict[str, str]:
@@ -48,7 +48,7 @@ def versions(server: Server, python: Path) -> dict[str, str]:
     return {name: installed[name] for name in server.packages if name in installed}
 
 
-def _made(folder: Path, requirements: str) -> Path:
+def made(folder: Path, requirements: str) -> Path:
     stamp, digest = folder / ".made-from", hashlib.sha256(requirements.encode()).hexdigest()
     python = folder / "bin" / "python"
     if stamp.exists() and stamp.read_text() == digest:

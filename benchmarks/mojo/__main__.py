@@ -1,0 +1,117 @@
+"""Compare Tidegate's reader of MOJOs with H2O's own scorer and write benchmarks/results/mojo.{json,md}.
+
+python -m benchmarks.mojo            all models, seven rounds: about 10 minutes, and 5 more to train them once
+python -m benchmarks.mojo --quick    three rounds; writes nothing
+
+Needs a JDK 17 (`java` and `javac`) and H2O, of which an environment is made from requirements.txt unless `--h2o` names
+one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.mojo.goals import judged
+from benchmarks.mojo.measure import Commands, measured, started
+from benchmarks.mojo.page import TITLES, as_markdown
+from benchmarks.serving.environments import made
+from benchmarks.serving.surroundings import load_average, machine
+
+_HERE = Path(__file__).parent
+_ROOT = _HERE.parents[1]
+_BASE = _ROOT / ".bench" / "mojo"
+_RESULTS = _HERE.parent / "results"
+_ON_PROFILES = frozenset({"glm", "dl"})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = _parse(arguments)
+    names = given.models.split(",") if given.models else list(TITLES)
+    rounds = 3 if given.quick else 7
+    python = Path(given.h2o) if given.h2o else made(_BASE / "h2o", (_HERE / "requirements.txt").read_text())
+    models = _BASE / "models"
+    subprocess.run([python, _HERE / "train.py", models], check=True)
+    commands = Commands(_java(python), (sys.executable, "-m", "benchmarks.mojo.scoring"), _ROOT)
+    before, begun = load_average(), time.perf_counter()
+    found: dict[str, Any] = {}
+    for name in names:
+        print(f"measuring {name} …", flush=True)
+        files = models / f"{name}.zip", models / f"{'profiles' if name in _ON_PROFILES else 'events'}.csv"
+        found[name] = measured(commands, *files, rounds)
+        found[name]["start"] = started(commands, *files, rounds)
+        found[name]["features"] = _features(files[0])
+    run = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": "python -m benchmarks.mojo" + (f" --models {given.models}" if given.models else ""),
+        "revision": _revision(),
+        "seconds": time.perf_counter() - begun,
+        "rounds": rounds,
+        "machine": machine(),
+        "java": _java_version(),
+        "h2o": "3.46.0.11",
+        "numba": version("numba"),
+        "load_average": {"before": before, "after": load_average()},
+        "goals": [asdict(goal) for goal in judged(found)],
+        "models": found,
+    }
+    text = as_markdown(run)
+    print(text)
+    if not given.quick:
+        (_RESULTS / "mojo.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+        (_RESULTS / "mojo.md").write_text(text, encoding="utf-8")
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.mojo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="three rounds; writes nothing")
+    parser.add_argument("--models", help=f"models, with commas: {', '.join(TITLES)}")
+    parser.add_argument("--h2o", metavar="PYTHON", help="the interpreter of an environment that has H2O")
+    return parser.parse_args(arguments)
+
+
+def _java(python: Path) -> tuple[str, ...]:
+    """Return the command of H2O's scorer, compiled. Ends the program where there is no JDK."""
+    if shutil.which("javac") is None or shutil.which("java") is None:
+        raise SystemExit("there is no JDK: `java` and `javac` of version 17 are needed")
+    asked = "import h2o, os; print(os.path.join(os.path.dirname(h2o.__file__), 'backend', 'bin', 'h2o.jar'))"
+    jar = subprocess.run([python, "-c", asked], check=True, capture_output=True, text=True).stdout.strip()
+    classes = _BASE / "java"
+    classes.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["javac", "-cp", jar, "-d", classes, _HERE / "Genmodel.java"], check=True)
+    return "java", "-cp", f"{jar}:{classes}", "Genmodel"
+
+
+def _java_version() -> str:
+    said = subprocess.run(["java", "-version"], check=True, capture_output=True, text=True).stderr.splitlines()
+    return said[1] if len(said) > 1 else "Java"
+
+
+def _features(model: Path) -> int:
+    from tidegate import mojo
+
+    return len(mojo.load(model).fields)
+
+
+def _revision() -> str:
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=_ROOT, check=False, capture_output=True, text=True
+    )
+    return done.stdout.strip() or "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""The page of results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+TITLES = {
+    "gbm-small": "GBM, 50 trees of depth 5",
+    "gbm": "GBM, 300 trees of depth 6, 1,500 levels",
+    "gbm-4": "GBM, 4 classes, 400 trees of depth 5",
+    "drf": "DRF, 100 trees of depth 20",
+    "xgboost": "XGBoost, 300 trees of depth 6",
+    "glm": "GLM, 2,000 coefficients",
+    "dl": "deep learning, 1,900-128-64-2",
+    "ensemble": "stacked ensemble: GBM, DRF, GLM",
+}
+
+_HOW = """Both sides run on this machine in processes of their own, with the model loaded and warm: H2O's genmodel in a
+JVM after some seconds of the same calls, Tidegate with its kernels compiled. They are timed in turn, piece by piece.
+Times are CPU time of the thread that calls, so the JVM's own threads cost it nothing here; ratios are medians of Java's
+time to Tidegate's, pair by pair. Each call has another of 10,000 rows. The sums of all predictions are compared first.
+"""
+
+
+def as_markdown(run: Mapping[str, Any]) -> str:
+    machine, models = run["machine"], run["models"]
+    about = (
+        f"`{run['command']}`, {run['at']}, {run['seconds']:,.0f} s, revision {run['revision']}, "
+        f"{run['rounds']} rounds.\n"
+        f"{machine['cpus']} cores of {machine['cpu_model']}, {machine['memory_gib']} GiB, {machine['system']}, Python "
+        f"{machine['python']}; {run['java']}; H2O {run['h2o']}; numba {run['numba']}. "
+        f"Load average (1, 5, 15 min) before "
+        f"{run['load_average']['before']}, after {run['load_average']['after']}."
+    )
+    lines = ["# H2O's models without a JVM, and with one", "", about, "", _HOW, "## Goals", ""]
+    lines += ["| goal | found | |", "|---|---|---|"]
+    for goal in run["goals"]:
+        missed = f"**missed**: {', '.join(goal['missed'])}" if goal["missed"] else "met"
+        lines.append(f"| {goal['wanted']} | {goal['found']} | {missed} |")
+    lines += ["", "## Times", "", "Microseconds per row: Java / Tidegate = ratio.", ""]
+    lines += ["| model | a numeric row, `score0` | a dict, EasyPredict | of 10,000 rows | of 10,000, as columns |"]
+    lines += ["|---|---|---|---|---|"]
+    for name, found in models.items():
+        cells = [_ratio(found[what], 1e6) for what in ("row", "dict", "batch", "columns")]
+        lines.append(f"| {TITLES[name]} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "Two threads, loading and memory. Java's memory is what the model keeps of the heap; Tidegate's, by how ",
+    ]
+    lines[-1] += "much a process grows that loads it once more. Start: from a process's start to its first prediction."
+    lines += [
+        "",
+        "| model | 2 threads | load again, ms | model, MB | start, s (CPU s) | process, MB |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, found in models.items():
+        size, start = found["bytes"], found["start"]
+        lines.append(
+            f"| {TITLES[name]} | {found['threads']['ratio']:.2f} | {_ratio(found['load'], 1e3)} | "
+            f"{size['java'] / 1e6:.1f} / {size['ours'] / 1e6:.1f} | "
+            f"{_start(start['java'])} / {_start(start['ours'])} | "
+            f"{start['java']['bytes'] / 1e6:.0f} / {start['ours']['bytes'] / 1e6:.0f} |"
+        )
+    lines += ["", *_floors(models)]
+    return "\n".join(lines) + "\n"
+
+
+def _floors(models: Mapping[str, Any]) -> list[str]:
+    lines = ["## What the time goes to", ""]
+    lines += [
+        "A dict's microseconds: it is read into a numeric row, scored, and answered as a dict. The last column is the"
+    ]
+    lines += [
+        "time that NumPy takes to add up the numbers of 10,000 rows, each of which a model must read at least once."
+    ]
+    lines += ["", "| model | read | score | answer | 10,000 rows scored, ms | their numbers added up, ms (MB) |"]
+    lines += ["|---|---|---|---|---|---|"]
+    for name, found in models.items():
+        own = found["own"]
+        lines.append(
+            f"| {TITLES[name]} | {own['read'] * 1e6:.2f} | {found['row']['ours'] * 1e6:.2f} | "
+            f"{own['answer'] * 1e6:.2f} | {found['batch']['ours'] * 1e7:.1f} | "
+            f"{own['touch'] * 1e3:.1f} ({found['features'] * 0.08:.1f}) |"
+        )
+    return lines
+
+
+def _start(found: Mapping[str, float]) -> str:
+    return f"{found['seconds']:.2f} ({found['cpu']:.2f})"
+
+
+def _ratio(found: Mapping[str, float], scale: float) -> str:
+    return f"{_number(found['java'] * scale)} / {_number(found['ours'] * scale)} = **{found['ratio']:.1f}**"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}"

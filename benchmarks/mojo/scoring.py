@@ -1,0 +1,142 @@
+"""Tidegate's reader under a clock: the counterpart of Genmodel.java, with its commands and more.
+
+python -m benchmarks.mojo.scoring first MOJO CSV    scores the first row and ends
+python -m benchmarks.mojo.scoring serve MOJO CSV    answers commands, one a line, with one line each
+
+All but "memory" take a number of calls and are answered with nanoseconds of CPU time of this thread and by the clock,
+all calls together, and the sum of what was predicted: "score0" scores a numeric row, "easy" a dict, "matrix" 10,000
+numeric rows, "threads2" does so in two threads, "columns" takes 10,000 rows as columns, "load" loads the model again.
+"read" and "answer" are what "easy" does before and after scoring; "touch" adds up the numbers that "matrix" reads.
+"memory" is answered with the bytes by which loading the model once more makes the process grow.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# NumPy and the reader come within `main`: "first" is timed from the start of the process.
+
+Row = dict[str, Any]
+
+
+def main(mode: str, mojo: str, table: str) -> None:
+    from tidegate import mojo as reader
+
+    if mode == "first":
+        print(_probability(reader.load(mojo).predict(_rows(Path(table), most=1)[0])))
+        return
+    model = reader.load(mojo)
+    before = resident()
+    second = reader.load(mojo)
+    kept = resident() - before
+    del second
+    clock = Clock(reader, mojo, model, _rows(Path(table)))
+    print("ready", flush=True)
+    for line in sys.stdin:
+        what, *number = line.split()
+        print(kept if what == "memory" else clock.timed(what, int(number[0])), flush=True)
+
+
+class Clock:
+    def __init__(self, reader: Any, path: str, model: Any, rows: list[Row]) -> None:
+        import numpy as np
+
+        from tidegate.runtime.mojo.rows import LENIENT
+
+        self._reader, self._path, self._model = reader, path, model
+        names = [field.name for field in model.fields]
+        missing = {name: float("nan") if name[0] in "nm" else None for name in names}
+        self._rows = [{name: row.get(name, missing[name]) for name in names} for row in rows]
+        self._columns = {
+            name: np.array([row[name] for row in self._rows], dtype=np.float64)
+            if name[0] in "nm"
+            else [row[name] for row in self._rows]
+            for name in names
+        }
+        self._matrix, _ = model.rows(self._columns, len(rows), LENIENT)
+        self._single = [self._matrix[place : place + 1].copy() for place in range(len(rows))]
+        self._next = 0
+        self._ways: dict[str, Callable[[int], float]] = {
+            "score0": self._score0,
+            "easy": self._easy,
+            "read": self._read,
+            "answer": self._answer,
+            "load": self._load,
+            "touch": lambda calls: sum(float(self._matrix.sum()) for _ in range(calls)),
+            "matrix": lambda calls: sum(float(model.predict(self._matrix)[:, -1].sum()) for _ in range(calls)),
+            "threads2": lambda calls: sum(
+                float(model.predict(self._matrix, threads=2)[:, -1].sum()) for _ in range(calls)
+            ),
+            "columns": lambda calls: sum(
+                float(list(model.predict(self._columns).values())[-1].sum()) for _ in range(calls)
+            ),
+        }
+
+    def timed(self, what: str, calls: int) -> str:
+        way = self._ways[what]
+        wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
+        total = way(calls)
+        cpu, wall = time.thread_time_ns() - cpu, time.perf_counter_ns() - wall
+        return f"{cpu} {wall} {total!r}"
+
+    def _score0(self, calls: int) -> float:
+        score, total = self._model.scorer.score, 0.0
+        for row in self._turn(self._single, calls):
+            total += score(row)[0, -1]
+        return float(total)
+
+    def _easy(self, calls: int) -> float:
+        predict, total = self._model.predict, 0.0
+        for row in self._turn(self._rows, calls):
+            total += _probability(predict(row))
+        return total
+
+    def _read(self, calls: int) -> float:
+        quick = self._model.builder.quick
+        return float(sum(quick(row) is not None for row in self._turn(self._rows, calls)))
+
+    def _answer(self, calls: int) -> float:
+        answer, scores = self._model.answers.one, self._model.scorer.score(self._single[0])
+        return sum(_probability(answer(scores)) for _ in range(calls))
+
+    def _load(self, calls: int) -> float:
+        return float(sum(len(self._reader.load(self._path).header.features) for _ in range(calls)))
+
+    def _turn(self, rows: list[Any], calls: int) -> list[Any]:
+        """Return the rows that come next, so that no call has the row of the one before."""
+        start, self._next = self._next, (self._next + calls) % len(rows)
+        return (rows[start:] + rows * (1 + calls // len(rows)))[:calls]
+
+
+def _probability(answer: Row) -> float:
+    *_, last = answer.values()
+    return float(last)
+
+
+def _rows(table: Path, most: int | None = None) -> list[Row]:
+    """Read a table without quotes: names that begin with n or m are numbers, others texts, empty cells no entries."""
+    with table.open(encoding="utf-8") as lines:
+        names = next(lines).rstrip("\n").split(",")
+        rows = []
+        for line in lines:
+            cells = zip(names, line.rstrip("\n").split(","), strict=True)
+            rows.append({name: float(cell) if name[0] in "nm" else cell for name, cell in cells if cell})
+            if len(rows) == most:
+                break
+    return rows
+
+
+def resident() -> int:
+    """Return the bytes of this process that are in memory."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("the kernel does not tell")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
