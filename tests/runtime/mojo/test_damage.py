@@ -1,0 +1,228 @@
+"""Files that are cut, flipped or forged, for every algorithm: nothing but the reader's own errors may come of them.
+
+`test_small_models`, `test_tree_bytes` and the tests of single algorithms damage numbers in `model.ini`, and trees. Here
+are the other entries: each is cut at many places, and bytes at these are changed; of the smallest it is all of them.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.runtime.mojo.damage import Memory, entries_of
+from tests.runtime.mojo.matrix.kept import DATA as MATRIX
+from tidegate.runtime.mojo import container
+from tidegate.runtime.mojo.container import MODEL_INI, open_container
+from tidegate.runtime.mojo.errors import MojoFormatError, MojoRowError, MojoUnsupportedError
+from tidegate.runtime.mojo.load import load, read
+
+SMALL = Path(__file__).parent / "data" / "small"
+#: Models, and the entries that are damaged: all of those whose name ends so.
+_CASES: dict[str, tuple[Path, tuple[str, ...]]] = {
+    "target encoder": (SMALL / "encoder_na_multi_inter.zip", (".ini",)),
+    "target encoder, blended": (SMALL / "encoder_na_reg_blend.zip", (".ini",)),
+    "word2vec": (SMALL / "word2vec.zip", ("vectors", "vocabulary", ".ini")),
+    "isotonic": (MATRIX / "models" / "isotonic_clip.zip", ("thresholds_x", "thresholds_y", ".ini")),
+    "calibration": (MATRIX / "models" / "gbm_calibrated_IsotonicRegression.zip", ("thresholds_x", "thresholds_y")),
+    "cubic splines": (
+        MATRIX / "models" / "gam_cubic_gaussian_identity.zip",
+        ("knots", "zTranspose", "_binvD", "gam_columns_sorted"),
+    ),
+    "low rank": (SMALL / "glrm_loss_huber_ordinal.zip", ("archetypes", "losses", ".ini")),
+    "components": (SMALL / "pca_na.zip", ("eigenvectors_raw", ".ini")),
+    "proportional hazards": (SMALL / "coxph_strata_a.zip", ("x_mean_cat", "x_mean_num", ".ini")),
+    "local models": (SMALL / "klime_all.zip", (".ini",)),
+    "pipeline": (SMALL / "pipe_gbm_multi.zip", (".ini",)),
+    "ensemble": (SMALL / "ensemble_bin_glm_logit_trees.zip", (".ini",)),
+    "rules": (SMALL / "rulefit_multi_rules_and_linear.zip", (".ini",)),
+    "vector machine": (SMALL / "svm_2_true_0_5.zip", (".ini",)),
+}
+#: Of an entry with more bytes only every so manieth place is tried, so that each model takes a second or two.
+_PLACES = 120
+SECONDS = 5.0
+
+
+@cache
+def _entries(name: str) -> dict[str, bytes]:
+    entries = entries_of(_CASES[name][0])
+    assert _use(entries), "it cannot be read when it is whole"
+    return entries
+
+
+def _use(entries: dict[str, bytes]) -> bool:
+    """Read a model and score rows with it. Returns whether it scored them; raises what no file may lead to."""
+    began = time.process_time()
+    try:
+        model = read(Memory(entries))
+        for value in (np.nan, 0.0, 3.0):
+            rows = np.full((2, model.builder.width), value)
+            assert model.scores(rows, None).shape == (2, len(model.outputs))
+        scored = True
+    except MojoRowError:
+        scored = True
+    except (MojoFormatError, MojoUnsupportedError):
+        scored = False
+    assert time.process_time() - began < SECONDS
+    return scored
+
+
+def _damaged(name: str, change: Callable[[bytes, int], bytes]) -> Iterator[dict[str, bytes]]:
+    entries = _entries(name)
+    chosen = [entry for entry in entries if entry.endswith(_CASES[name][1])]
+    assert chosen
+    budget = max(1, _PLACES // len(chosen))
+    for entry in chosen:
+        data = entries[entry]
+        for place in range(0, len(data), max(1, len(data) // budget)):
+            yield entries | {entry: change(data, place)}
+
+
+@pytest.mark.parametrize("name", _CASES)
+def test_entries_that_are_cut_off_are_refused_or_harmless(name: str) -> None:
+    refused = sum(not _use(entries) for entries in _damaged(name, lambda data, place: data[:place]))
+    assert refused
+
+
+@pytest.mark.parametrize("bits", [0x01, 0x80, 0xFF])
+@pytest.mark.parametrize("name", _CASES)
+def test_bytes_that_are_changed_are_refused_or_harmless(name: str, bits: int) -> None:
+    for entries in _damaged(name, lambda data, place: data[:place] + bytes([data[place] ^ bits]) + data[place + 1 :]):
+        _use(entries)
+
+
+@pytest.mark.parametrize("name", _CASES)
+def test_entries_that_are_missing_empty_or_too_long_are_refused_or_harmless(name: str) -> None:
+    entries = _entries(name)
+    for entry in sorted(entries)[:: max(1, len(entries) // 20)]:
+        _use({other: data for other, data in entries.items() if other != entry})
+        _use(entries | {entry: b""})
+        _use(entries | {entry: entries[entry] + b"\0" * 9})
+        _use(entries | {entry: entries[entry] * 2})
+
+
+@pytest.mark.parametrize("name", _CASES)
+@pytest.mark.parametrize("value", ["2147483647", "-1", "999999999999", "1e300", "[]", "NaN"])
+def test_numbers_of_any_size_take_no_more_memory_than_the_file_justifies(name: str, value: str) -> None:
+    entries = _entries(name)
+    for entry, data in entries.items():
+        if not entry.endswith(MODEL_INI):
+            continue
+        lines = data.decode().split("\n")
+        counted = [place for place, line in enumerate(lines) if line.partition(" = ")[2].isdigit()]
+        for place in counted[:: max(1, len(counted) // 25)]:
+            changed = [*lines]
+            changed[place] = f"{lines[place].partition(' = ')[0]} = {value}"
+            _use(entries | {entry: "\n".join(changed).encode()})
+
+
+def test_an_ensemble_in_itself_is_refused() -> None:
+    entries = _entries("ensemble")
+    folder = next(name.rpartition("/")[0] for name in entries if name.endswith(f"/{MODEL_INI}"))
+    deep = dict(entries)
+    for depth in range(1, 8):
+        prefix = f"{folder}/" * depth
+        deep = {name: data for name, data in deep.items() if not name.startswith(prefix)}
+        deep |= {prefix + name: data for name, data in entries.items()}
+    with pytest.raises(MojoFormatError):
+        read(Memory(deep))
+
+
+def _zipped(path: Path, entries: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_a_zip_that_promises_more_than_deflate_can_is_refused(tmp_path: Path) -> None:
+    path = _zipped(tmp_path / "bomb.zip", _entries("vector machine") | {"trees/t00_000.bin": b"\0" * 1000})
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"trees/t00_000.bin") - 46
+    assert data[at : at + 4] == b"PK\x01\x02"
+    struct.pack_into("<I", data, at + 24, 1 << 30)
+    path.write_bytes(bytes(data))
+    with pytest.raises(MojoFormatError, match="forged"):
+        load(path)
+
+
+@pytest.mark.parametrize("claimed", [10, 100_000])
+def test_an_entry_of_another_size_than_the_directory_says_is_refused(tmp_path: Path, claimed: int) -> None:
+    entries = _entries("vector machine")
+    path = _zipped(tmp_path / "sizes.zip", entries)
+    data = bytearray(path.read_bytes())
+    at = data.rindex(MODEL_INI.encode()) - 46
+    assert data[at : at + 4] == b"PK\x01\x02"
+    struct.pack_into("<I", data, at + 24, claimed)
+    path.write_bytes(bytes(data))
+    with pytest.raises(MojoFormatError):
+        load(path)
+
+
+def test_a_real_bomb_takes_no_more_memory_than_is_allowed(tmp_path: Path) -> None:
+    # A gigabyte of zeros in a megabyte: as tight as deflate can, and more than the directory admits to.
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = b"".join([*(packer.compress(bytes(1 << 20)) for _ in range(64)), packer.flush()])
+    path = _zipped(tmp_path / "bomb.zip", _entries("vector machine") | {"trees/t00_000.bin": b"x"})
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    out = io.BytesIO()
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as made:
+        for name in names:
+            made.writestr(name, packed if name == MODEL_INI else archive.read(name))
+    data = bytearray(out.getvalue())
+    at = data.rindex(MODEL_INI.encode()) - 46
+    struct.pack_into("<H", data, at + 10, zipfile.ZIP_DEFLATED)
+    local = struct.unpack_from("<I", data, at + 42)[0]
+    struct.pack_into("<H", data, local + 8, zipfile.ZIP_DEFLATED)
+    struct.pack_into("<I", data, at + 24, 1000)
+    path.write_bytes(bytes(data))
+    with pytest.raises(MojoFormatError, match=MODEL_INI):
+        load(path)
+
+
+def test_too_many_entries_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = _entries("vector machine")
+    path = _zipped(tmp_path / "many.zip", entries | {f"{number}": b"" for number in range(50)})
+    assert load(path).outputs
+    monkeypatch.setattr(container, "MAX_ENTRIES", 50)
+    with pytest.raises(MojoFormatError, match="more than 50 entries"):
+        load(path)
+
+
+def test_entries_that_lie_outside_are_never_read(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / MODEL_INI).write_text("[info]\n")
+    (folder / "link").symlink_to(secret)
+    opened = open_container(folder)
+    for name in ("../secret.txt", str(secret), "link", "models/../../secret.txt", "\0"):
+        assert not opened.has(name)
+        with pytest.raises(MojoFormatError, match="missing"):
+            opened.read(name)
+    zipped = open_container(_zipped(tmp_path / "model.zip", {MODEL_INI: b"[info]\n", "../x": b"", "/abs": b""}))
+    assert not zipped.has("x")
+    assert not zipped.below("models").has("../model.ini")
+
+
+def test_of_an_entry_that_is_there_twice_the_last_counts_as_for_every_other_reader(tmp_path: Path) -> None:
+    entries = _entries("vector machine")
+    path = tmp_path / "twice.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(MODEL_INI, b"[info]\nnothing")
+        for name, data in entries.items():
+            if name != MODEL_INI:
+                archive.writestr(name, data)
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr(MODEL_INI, entries[MODEL_INI])
+    assert load(path).outputs
