@@ -1,9 +1,9 @@
 """`make demo`: a real model in production, the good candidate promoted, the bad one taken back.
 
-Three models are trained on real flights and deployed one after the other, under open-loop traffic made of real later
-flights. In the middle of the second rollout the controller is killed with SIGKILL and started again. Everything is done
-with the command `tidegate`, as a user would; what is claimed at the end is counted by the client that sent the traffic
-and by the operating system's list of processes.
+Three models are trained on real flights (with `--mojo` they are three that H2O trained) and deployed one after the
+other, under open-loop traffic made of real later flights. In the middle of the second rollout the controller is killed
+with SIGKILL and started again. Everything is done with the command `tidegate`, as a user would; what is claimed at the
+end is counted by the client that sent the traffic and by the operating system's list of processes.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
+
+import pandas as pd
 
 from examples.flights import data, processes, summary, train
 from examples.flights.command import CommandFailedError, Tidegate, executable
 from examples.flights.load import Plan
+from examples.flights.mojos import recipes as mojos
 from examples.flights.screen import Screen
 from examples.flights.traffic import Traffic, command, write_bodies
 from tidegate.client import Client
@@ -53,10 +57,53 @@ class DemoFailedError(Exception):
     """The story cannot go on."""
 
 
+@dataclass(frozen=True)
+class Cast:
+    """The three models of a story.
+
+    Attributes:
+        title: what is said of them.
+        make: puts them into a folder, from the flights.
+        kept: which rows v3's author kept, in a few words.
+        is_beyond_v3: whether v3 cannot take a row of the traffic.
+        beyond: what such a row has, said of many.
+        settings: of the runtime, by version.
+        insists: what v3's author adds to `deploy`.
+    """
+
+    title: str
+    make: Callable[[pd.DataFrame, Path], tuple[train.TrainedModel, ...]]
+    kept: str
+    is_beyond_v3: Callable[[Mapping[str, Any]], bool]
+    beyond: str
+    settings: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    insists: Sequence[str] = ()
+
+
+FRAMEWORKS = Cast(
+    title="Three models of late arrivals, from the flights out of New York in 2013",
+    make=train.train_all,
+    kept="complete rows only",
+    is_beyond_v3=lambda row: any(row[name] is None for name in train.WEATHER),
+    beyond="lack a weather reading, which v3 has never seen",
+)
+MOJOS = Cast(
+    title="Three MOJOs of late arrivals, which H2O trained on the flights out of New York in 2013",
+    make=mojos.copy_all,
+    kept="large airlines only",
+    is_beyond_v3=lambda row: row["carrier"] not in mojos.LARGE_AIRLINES,
+    beyond="are of an airline that v3 has never seen",
+    settings={recipe.version: {"strict": True} for recipe in mojos.RECIPES if recipe.strict},
+    # The check of signatures sees that airlines are missing, and would not let it into production.
+    insists=("--allow-breaking",),
+)
+
+
 class Story:
     """One run of the demo; the methods are its chapters, in order. What was found is in `report`."""
 
-    def __init__(self, folder: Path, rate: float, screen: Screen) -> None:
+    def __init__(self, folder: Path, rate: float, screen: Screen, cast: Cast) -> None:
+        self.cast = cast
         self.folder = folder
         self.rate = rate
         self.screen = screen
@@ -83,21 +130,18 @@ class Story:
         return seconds
 
     def train(self) -> None:
-        """Train the three models and prepare the requests."""
-        self.screen.chapter("Three models of late arrivals, from the flights out of New York in 2013")
+        """Train the three models, or take those that are kept, and prepare the requests."""
+        self.screen.chapter(self.cast.title)
         flights = data.load_flights()
-        self.models = train.train_all(flights, self.folder)
+        self.models = self.cast.make(flights, self.folder)
         train.write_sample(flights, self.folder / "sample.json")
         rows = data.traffic(flights, ROWS, SEED)
         write_bodies(rows, self.bodies)
-        gaps = sum(any(row[name] is None for name in train.WEATHER) for row in rows) / len(rows)
+        beyond = sum(map(self.cast.is_beyond_v3, rows)) / len(rows)
         self.report["models"] = [model.as_dict() for model in self.models]
-        self.report["traffic_rows_without_weather"] = round(gaps, 4)
-        self.screen.models(self.models)
-        self.screen.say(
-            f"The traffic: {len(rows):,} flights of October and November; {gaps:.1%} lack a weather reading, "
-            "which v3 has never seen."
-        )
+        self.report["traffic_rows_beyond_v3"] = round(beyond, 4)
+        self.screen.models(self.models, self.cast.kept)
+        self.screen.say(f"The traffic: {len(rows):,} flights of October and November; {beyond:.1%} {self.cast.beyond}.")
 
     def start(self) -> None:
         """Start Tidegate and put v1 into production."""
@@ -174,12 +218,23 @@ class Story:
 
     def _deploy(self, version: int) -> Any:
         model = self.models[version - 1]
-        words = ["deploy", str(model.path), "--name", NAME, "--version", f"v{version}"]
+        words = ["deploy", *self._artifact(version, model.path), "--name", NAME, "--version", f"v{version}"]
         words += ["--p99", P99, "--throughput", f"{self.rate:g}rps", "--availability", "99.9%"]
         words += ["--sample", str(self.folder / "sample.json")]
         words += [] if version == 1 else ["--steps", STEPS]
+        words += self.cast.insists if version == 3 else []
         self.screen.typed(" ".join(["tidegate", *words]).replace(f"{self.folder}/", ""))
         return self.tidegate.start(*words, say=self.screen.told)
+
+    def _artifact(self, version: int, path: Path) -> list[str]:
+        """Return how a model is named to `deploy`: by its path, or by a request document if it has settings."""
+        settings = self.cast.settings.get(version)
+        if settings is None:
+            return [str(path)]
+        document = self.folder / f"arrivals-v{version}.json"
+        text = json.dumps({"modelArtifact": {"path": str(path), "settings": settings}}, indent=2)
+        document.write_text(text + "\n", encoding="utf-8")
+        return ["-f", str(document)]
 
     def _kill_controller(self) -> None:
         weight = self._wait_for_first_step()
@@ -321,6 +376,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m examples.flights.demo", description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, help="where models, records and reports go (default: a new one in /tmp)")
     parser.add_argument("--rate", type=float, default=150.0, help="requests per second (default: 150)")
+    parser.add_argument("--mojo", action="store_true", help="with MOJOs that H2O trained, and no Java")
     parser.add_argument("--keep", action="store_true", help="leave it running to play with")
     options = parser.parse_args(arguments)
     if options.folder is not None and (options.folder / "home").exists():
@@ -329,7 +385,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _ended)
     screen = Screen()
-    story = Story(folder.absolute(), options.rate, screen)
+    story = Story(folder.absolute(), options.rate, screen, MOJOS if options.mojo else FRAMEWORKS)
     try:
         return 0 if run(story, keep=options.keep) else 1
     except KeyboardInterrupt:

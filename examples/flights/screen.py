@@ -49,7 +49,12 @@ class Screen:
     def failed(self, message: str) -> None:
         self._console.print(Text(message, style="bold red"), soft_wrap=True)
 
-    def models(self, models: Sequence[TrainedModel]) -> None:
+    def models(self, models: Sequence[TrainedModel], kept: str) -> None:
+        """Show the models.
+
+        Args:
+            kept: which rows v3's author kept.
+        """
         table = self._table("version", "framework", "trained on", "flights", "AUC offline", "on flights of September")
         for model in models:
             first, last = model.months
@@ -59,7 +64,7 @@ class Screen:
                 f"months {first}-{last}",
                 f"{model.rows:,}",
                 f"{model.offline_auc:.4f}",
-                f"{model.offline_rows:,}" + (", complete rows only" if model.version == 3 else ""),
+                f"{model.offline_rows:,}" + (f", {kept}" if model.version == 3 else ""),
             )
         self._console.print(table)
 
