@@ -18,13 +18,13 @@ ONNX_TYPES = {"FP16": "FLOAT16", "FP32": "FLOAT", "FP64": "DOUBLE", "BYTES": "ST
 SLOW_COLUMNS = tuple(f"x{index}" for index in range(8))
 
 
-def write_bundle_of(trained: TrainedModel, folder: Path) -> Bundle:
+def write_bundle_of(trained: TrainedModel, folder: Path, **settings: Any) -> Bundle:
     """Load the model once, for its signature, and write its bundle under `folder`."""
     rows = list(trained.rows)[:3]
     runtime, files = get_runtime(trained.runtime), ArtifactFiles(trained.path)
     recognition = runtime.recognise(files)
     assert recognition is not None
-    model = runtime.load(files, LoadOptions(trusted=True, sample=rows))
+    model = runtime.load(files, LoadOptions(trusted=True, sample=rows, settings=settings))
     content = BundleContent(
         artifact=trained.path,
         runtime=trained.runtime,
@@ -34,7 +34,7 @@ def write_bundle_of(trained: TrainedModel, folder: Path) -> Bundle:
         signature=signature_to_dict(model.signature),
         environment=Environment(python="3", packages={}),
         memory_bytes=0,
-        settings={},
+        settings=settings,
         sample=rows,
     )
     return write_bundle(content, folder)
