@@ -11,7 +11,8 @@ from tidegate.runtime.mojo.container import Container
 from tidegate.runtime.mojo.errors import MojoRowError
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.scorer import Rows
-from tidegate.runtime.mojo.tree_bytes import Forest, read_forest
+from tidegate.runtime.mojo.shelf import forest_of
+from tidegate.runtime.mojo.tree_bytes import Forest
 
 #: The first arguments of the kernels: those of `Forest`, and the limit of each slot.
 Arrays = tuple[
@@ -50,7 +51,7 @@ class ForestModel:
 
 def read_forest_model(container: Container, header: Header) -> ForestModel:
     """Read the trees. Raises MojoFormatError and MojoUnsupportedError."""
-    forest = read_forest(container, header)
+    forest = forest_of(container, header)
     # From version 1.20 on, a code that the column has no level for is a missing value, whatever the split.
     domains = header.feature_domains if header.version >= 1.2 else (None,) * header.n_features
     limits = np.array([_limit(domains[column]) for column in forest.columns], dtype=np.float64)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidegate.contract.errors import InvalidInput
-from tidegate.runtime.base import ArtifactFiles, Columns, LoadOptions, Model, Recognition, Signature
+from tidegate.runtime.base import ArtifactFiles, Columns, Derived, LoadOptions, Model, Recognition, Signature
 from tidegate.runtime.mojo.container import MODEL_INI, open_container
 from tidegate.runtime.mojo.rows import Policy
 from tidegate.runtime.settings import require_known
@@ -21,6 +22,8 @@ _HEAD_BYTES = 1 << 16
 _INFO = re.compile(rb"\s*\[info\]\s*[\r\n]")
 _ALGORITHM = re.compile(rb"^\s*algorithm\s*=\s*\S", re.MULTILINE)
 _STRICT = "strict"
+#: Smaller files are not even looked at for large forests: decoding all that they can hold takes no time.
+_LEAST_DERIVED_BYTES = 256 << 10
 
 
 class MojoRuntime:
@@ -53,7 +56,24 @@ class MojoRuntime:
             )
         from tidegate.runtime.mojo.load import read
 
-        return ServedMojo(read(open_container(files.root)), Policy(strict=strict))
+        container = open_container(files.root)
+        if options.derived is None:
+            return ServedMojo(read(container), Policy(strict=strict))
+        from tidegate.runtime.mojo.shelf import shelf_in
+
+        with shelf_in(options.derived):
+            return ServedMojo(read(container), Policy(strict=strict))
+
+    def derive(self, files: ArtifactFiles, options: LoadOptions, folder: Path) -> Derived:
+        """Write the trees of large forests as they lie in memory, so that all workers of a server map one copy."""
+        if _bytes_of(files.root) < _LEAST_DERIVED_BYTES:
+            return Derived()
+        from tidegate.runtime.mojo.registry import read_model
+        from tidegate.runtime.mojo.shelf import shelf_in
+
+        with shelf_in(folder, writes=True) as shelf:
+            read_model(open_container(files.root))
+        return Derived() if shelf.is_empty else Derived(packages=self.packages)
 
 
 class ServedMojo:
@@ -74,6 +94,12 @@ class ServedMojo:
 
     def close(self) -> None:
         del self._model
+
+
+def _bytes_of(root: Path) -> int:
+    return (
+        sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) if root.is_dir() else root.stat().st_size
+    )
 
 
 def _head_of_folder(files: ArtifactFiles) -> bytes:
