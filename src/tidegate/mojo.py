@@ -5,6 +5,7 @@ from tidegate.runtime.mojo.describe import describe
 from tidegate.runtime.mojo.errors import MojoFormatError, MojoRowError, MojoUnsupportedError
 from tidegate.runtime.mojo.genmodel import Compared, Verification, verify
 from tidegate.runtime.mojo.load import MojoModel, load
+from tidegate.runtime.mojo.onnx_export import to_onnx
 
 __all__ = [
     "Compared",
@@ -16,5 +17,6 @@ __all__ = [
     "describe",
     "load",
     "score_csv",
+    "to_onnx",
     "verify",
 ]

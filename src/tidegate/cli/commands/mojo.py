@@ -140,6 +140,33 @@ def verify(
     return ExitCode.OK if agrees else ExitCode.UNEXPECTED
 
 
+def to_onnx(
+    model: Mojo,
+    *,
+    out: Annotated[str, typer.Option("--out", metavar="FILE", help="Where to write the graph.", show_default=False)],
+) -> None:
+    """Write a MOJO as an ONNX graph in double precision, with the inputs and outputs of its signature.
+
+    The graph and the model score a thousand rows first, at every level and on both sides of thresholds. A graph that
+    differs by more than 1e-12 of the largest number of a row, or in a label, is not written. Needs the packages onnx
+    and onnxruntime.
+
+    $ tidegate mojo to-onnx churn.zip --out churn.onnx
+    """
+    from tidegate.mojo import to_onnx as export
+
+    target = Path(out).expanduser()
+    if not target.parent.is_dir():
+        raise InvalidInput(f"There is no folder {target.parent}.", subject=str(target))
+    found = export(model, target)
+    note(f"{target}: {found.rows:,} rows compared, largest difference {found.worst:.2g} of a row's largest number")
+    if found.ties:
+        note(
+            f"{found.ties:,} rows have several classes with the highest probability: H2O draws one of them by the "
+            "row's bits, and the graph predicts the first"
+        )
+
+
 @contextmanager
 def _source(file: str) -> Iterator[TextIO]:
     if file == "-":

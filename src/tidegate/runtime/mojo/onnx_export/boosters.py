@@ -1,0 +1,141 @@
+"""Trees of XGBoost in a graph: float32, as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.runtime.mojo import xgboost_kernel
+from tidegate.runtime.mojo.errors import MojoUnsupportedError
+from tidegate.runtime.mojo.one_hot_kernel import slot_of
+from tidegate.runtime.mojo.onnx_export.classes import calibrated, label
+from tidegate.runtime.mojo.onnx_export.graph import Graph, Tensor
+from tidegate.runtime.mojo.onnx_export.inputs import Row
+from tidegate.runtime.mojo.xgboost import XgboostScorer
+from tidegate.runtime.mojo.xgboost_layout_kernel import BELOW_OR_MISSING, EQUAL
+from tidegate.runtime.trees import LESS, Forest, Tree
+
+#: `nodes_modes` of the operator for equality.
+_SAME = 4
+
+
+def xgboost(graph: Graph, scorer: XgboostScorer, row: Row, texts: tuple[str, ...]) -> list[Tensor]:
+    """Raises MojoUnsupportedError for a linear booster."""
+    if not has_trees(scorer):
+        raise MojoUnsupportedError("a linear booster (gblinear) of XGBoost cannot be exported to ONNX")
+    kind, _, _, threshold, classes = _held(scorer)[9:]
+    margins = _margins(graph, scorer, row, graph.matrix(_columns(graph, scorer, row)))
+    outputs = [graph.cast(value, np.float64) for value in _transformed(graph, int(kind), margins, int(classes))]
+    if classes == 1:
+        return outputs
+    named = label(graph, outputs, texts, float(threshold) if classes == 2 else None)
+    return [named, *outputs, *calibrated(graph, scorer._calibration, outputs[0])]
+
+
+def _held(scorer: XgboostScorer) -> tuple[Any, ...]:
+    """Return the arguments of `score_trees` between offsets and output."""
+    return scorer._model
+
+
+def _columns(graph: Graph, scorer: XgboostScorer, row: Row) -> list[Tensor]:
+    """Return what the trees look at: the place of each categorical, the numbers, and a value that is missing."""
+    offsets, first_level, nums, sparse = _held(scorer)[:4]
+    cats = len(offsets) - 1
+    columns = []
+    for index in range(cats):
+        levels = len(scorer.header.feature_domains[index] or ())
+        places = [slot_of(value, offsets[index], offsets[index + 1], first_level) for value in (*range(levels), np.nan)]
+        codes = graph.places(row.columns[index], levels)
+        columns.append(graph.looked_up(np.array(places, dtype=np.float32), codes))
+    nan = graph.constant(np.nan, np.float32)
+    for column in row.columns[cats : cats + nums]:
+        number = graph.cast(column, np.float32)
+        if sparse:
+            number = graph.op("Where", graph.op("Equal", number, graph.constant(0.0, np.float32)), nan, number)
+        columns.append(number)
+    columns.append(graph.cast(graph.filled(row.columns[0], np.nan), np.float32))
+    return columns
+
+
+def _margins(graph: Graph, scorer: XgboostScorer, row: Row, x: Tensor) -> list[Tensor]:
+    trees, groups, base, base_first = _held(scorer)[5:9]
+    if scorer._takes_offset and row.offset is not None:
+        first = graph.cast(row.offset, np.float32)
+    else:
+        value = 0.0 if scorer._takes_offset else base
+        first = graph.cast(graph.filled(row.columns[0], value), np.float32)
+    forest = trees_of(scorer)
+    leaves = graph.trees(forest, x) if forest.trees else None
+    margins = []
+    for group in range(groups):
+        own = np.flatnonzero(trees[:, 1] == group)
+        if not len(own) or leaves is None:
+            margins.append(first)
+            continue
+        values = graph.op("Gather", leaves, graph.constant(own, np.int64), axis=1)
+        if base_first:
+            begin = graph.op("Unsqueeze", first, graph.constant([1], np.int64))
+            margins.append(graph.in_order(graph.op("Concat", begin, values, axis=1)))
+        else:
+            margins.append(graph.op("Add", graph.in_order(values), first))
+    return margins
+
+
+def has_trees(scorer: XgboostScorer) -> bool:
+    return scorer._kernel is xgboost_kernel.score_trees
+
+
+def trees_of(scorer: XgboostScorer) -> Forest:
+    """Return the trees of a scorer that has some."""
+    offsets, _, nums, _, nodes, trees = _held(scorer)[:6]
+    return forest_of(nodes, trees, len(offsets) + nums)
+
+
+def forest_of(nodes: NDArray[np.void], trees: NDArray[np.int32], width: int) -> Forest:
+    """Return the trees as the graph has them, each a target of its own."""
+    ends = [*trees[:, 0].tolist(), len(nodes)][1:]
+    made = []
+    for target, (begin, end) in enumerate(zip(trees[:, 0].tolist(), ends, strict=True)):
+        own = nodes[begin:end]
+        place = np.arange(begin, end)
+        left = own["left"].astype(np.int64)
+        inner = left != place - 1
+        kind = own["column"] & 3
+        threshold = own["value"].astype(np.float64)
+        # Nothing is below NaN, nor below this.
+        threshold[inner & np.isnan(threshold)] = -np.inf
+        made.append(
+            Tree(
+                feature=np.where(inner, own["column"] >> 2, 0).astype(np.int64),
+                threshold=threshold,
+                mode=np.where(kind == EQUAL, _SAME, LESS),
+                yes=np.where(inner, left - begin, -1),
+                no=np.where(inner, left + 1 - begin, -1),
+                missing_yes=kind == BELOW_OR_MISSING,
+                members={},
+                target=target,
+            )
+        )
+    return Forest(width, np.dtype(np.float32), made, np.zeros(len(made)))
+
+
+def _transformed(graph: Graph, kind: int, margins: list[Tensor], classes: int) -> list[Tensor]:
+    """Return what margins mean, float32: the value, or the probabilities."""
+    one = graph.constant(1.0, np.float32)
+
+    def exp(value: Tensor) -> Tensor:
+        return graph.cast(graph.op("Exp", graph.cast(value, np.float64)), np.float32)
+
+    if kind == xgboost_kernel.SOFTMAX:
+        largest = graph.op("Max", *margins)
+        parts = [exp(graph.op("Sub", margin, largest)) for margin in margins]
+        total = graph.cast(graph.total([graph.cast(part, np.float64) for part in parts]), np.float32)
+        return [graph.op("Div", part, total) for part in parts]
+    value = margins[0]
+    if kind == xgboost_kernel.LOGISTIC:
+        value = graph.op("Div", one, graph.op("Add", one, exp(graph.op("Neg", value))))
+    elif kind == xgboost_kernel.EXPONENTIAL:
+        value = exp(value)
+    return [value] if classes == 1 else [graph.op("Sub", one, value), value]
