@@ -1,4 +1,4 @@
-.PHONY: setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos bench-delivery bench-mojo clean
+.PHONY: fuzz-mojo setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos bench-delivery bench-mojo clean
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-stamp
@@ -66,6 +66,12 @@ bench-delivery: setup  ## splits at the replicas, a shadow's cost, blue-green un
 
 bench-mojo: setup  ## H2O's models scored here and by H2O's own scorer in a warm JVM; needs a JDK 17
 	$(BIN)/python -m benchmarks.mojo $(BENCH_ARGS)
+
+FUZZ_SECONDS := 600
+FUZZ_ARGS :=
+fuzz-mojo: setup  ## mutants of MOJO files, guided by the code that they reach; FUZZ_SECONDS=3600, FUZZ_ARGS="--kernels checked"
+	$(BIN)/python -c "import atheris" 2> /dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3.0'
+	$(BIN)/python -m tests.runtime.mojo.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
 
 fmt: setup
 	$(BIN)/ruff format .
