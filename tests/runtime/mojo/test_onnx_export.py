@@ -18,7 +18,7 @@ from tests.support.mojos import FOLDER
 from tidegate import mojo
 from tidegate.runtime.mojo.errors import MojoRowError
 from tidegate.runtime.mojo.load import MojoModel, load
-from tidegate.runtime.mojo.onnx_export import check
+from tidegate.runtime.mojo.onnx_export import check, export
 from tidegate.runtime.mojo.onnx_export.export import TOLERANCE, graph_of
 from tidegate.runtime.mojo.values import number
 
@@ -155,15 +155,29 @@ def test_rows_that_the_model_refuses_have_no_numbers_and_no_class() -> None:
     assert all(np.isnan(answers[name]).all() for name in model.outputs[1:])
 
 
-def test_a_graph_that_differs_is_not_written(tmp_path: Path) -> None:
+def test_a_graph_of_another_model_is_found_to_differ() -> None:
     model, other = load(FOLDER / "gbm_offset.zip"), load(FOLDER / "glm_offset.zip")
-    answers = check.theirs(graph_of(model), columns := check.drawn(model))
-    other_scores = check.ours(other, columns, check.ROWS)
-    found = check.differences(model, other_scores, answers)
-    assert found.worst > TOLERANCE
-    model.scorer = other.scorer
-    made = graph_of(load(FOLDER / "gbm_offset.zip"))
-    assert check.compare(model, made).worst > TOLERANCE
+    columns = check.drawn(model)
+    answers = check.theirs(graph_of(model), columns)
+    assert check.differences(model, check.ours(model, columns, check.ROWS), answers).worst <= TOLERANCE
+    assert check.differences(model, check.ours(other, columns, check.ROWS), answers).worst > TOLERANCE
+
+
+def test_a_graph_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    with pytest.raises(mojo.MojoUnsupportedError, match="nothing was written"):
+        mojo.to_onnx(FOLDER / "gbm_offset.zip", tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_label_that_differs_is_found() -> None:
+    model = load(FOLDER / "drf_enum.zip")
+    columns = check.drawn(model)
+    scores = check.ours(model, columns, check.ROWS)
+    answers = check.theirs(graph_of(model), columns)
+    assert check.differences(model, scores, answers).labels_agree
+    scores[:, 0] = (scores[:, 0] + 1) % 3
+    assert not check.differences(model, scores, answers).labels_agree
 
 
 def test_the_command_writes_and_tells(tmp_path: Path) -> None:
