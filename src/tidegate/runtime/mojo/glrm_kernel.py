@@ -13,7 +13,7 @@ from tidegate.runtime.mojo.java_random_kernel import fill_gaussian, seeded
 _MOST_STEPS = 100
 _TRIED_STEPS = 10
 _ENOUGH = 1e-10
-_LARGEST = np.finfo(np.float64).max
+_LARGEST = float(np.finfo(np.float64).max)
 
 
 @kernel
