@@ -1,7 +1,6 @@
 """Compare Tidegate's reader of MOJOs with H2O's own scorer and write benchmarks/results/mojo.{json,md}.
 
-python -m benchmarks.mojo            all models, seven rounds: about 10 minutes, and 5 more to train them once
-python -m benchmarks.mojo --quick    three rounds; writes nothing
+python -m benchmarks.mojo    all models, seven rounds: about 10 minutes, and 5 more to train them once
 
 Needs a JDK 17 (`java` and `javac`) and H2O, of which an environment is made from requirements.txt unless `--h2o` names
 one.
@@ -38,7 +37,7 @@ _ON_PROFILES = frozenset({"glm", "dl"})
 def main(arguments: Sequence[str] | None = None) -> int:
     given = _parse(arguments)
     names = given.models.split(",") if given.models else list(TITLES)
-    rounds = 3 if given.quick else 7
+    rounds = given.rounds
     python = Path(given.h2o) if given.h2o else made(_BASE / "h2o", (_HERE / "requirements.txt").read_text())
     models = _BASE / "models"
     subprocess.run([python, _HERE / "train.py", models], check=True)
@@ -53,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found[name]["features"] = _features(files[0])
     run = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": "python -m benchmarks.mojo" + (f" --models {given.models}" if given.models else ""),
+        "command": "python -m benchmarks.mojo"
+        + "".join(f" --{name} {getattr(given, name)}" for name in ("models", "rounds") if getattr(given, name)),
         "revision": _revision(),
         "seconds": time.perf_counter() - begun,
         "rounds": rounds,
@@ -67,9 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     text = as_markdown(run)
     print(text)
-    if not given.quick:
-        (_RESULTS / "mojo.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
-        (_RESULTS / "mojo.md").write_text(text, encoding="utf-8")
+    (Path(given.results) / "mojo.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+    (Path(given.results) / "mojo.md").write_text(text, encoding="utf-8")
     return 0
 
 
@@ -77,7 +76,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.mojo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="three rounds; writes nothing")
+    parser.add_argument("--rounds", type=int, default=7, help="how often each is timed in turn (7)")
+    parser.add_argument("--results", default=str(_RESULTS), help="folder for mojo.json and mojo.md")
     parser.add_argument("--models", help=f"models, with commas: {', '.join(TITLES)}")
     parser.add_argument("--h2o", metavar="PYTHON", help="the interpreter of an environment that has H2O")
     return parser.parse_args(arguments)

@@ -15,7 +15,7 @@ from benchmarks.mojo.sides import Side
 
 ROWS = 10_000
 #: Seconds that a piece takes, and for which each of Java's ways is called before anything counts.
-PIECE, WARM = 0.25, 4.0
+PIECE, WARM = 0.15, 3.0
 #: By what is measured: Java's way, ours, and how many rows each call of them scores.
 PAIRS = {
     "row": ("score0", 1, "score0", 1),

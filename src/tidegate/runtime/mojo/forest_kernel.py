@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tidegate.runtime.mojo.compiled import kernel
 from tidegate.runtime.mojo.label_kernel import finish_classes
 from tidegate.runtime.mojo.link_kernel import inverse
+from tidegate.runtime.mojo.packed_kernel import flags, float64s, int32s, int64s
 from tidegate.runtime.mojo.tree_kernel import add_leaves
 
 REGRESSION = 0
@@ -53,6 +54,33 @@ def score_gbm(
     """
     add_leaves(nodes, sets, roots, classes, columns, places, limits, rows, out, 0 if form == REGRESSION else 1)
     finish_gbm(rows, offset, form, link, start, ratios, prior, threshold, n_classes, out)
+
+
+@kernel
+def score_packed_gbm(
+    table: NDArray[np.int64], rows: NDArray[np.float64], offset: NDArray[np.float64], out: NDArray[np.float64]
+) -> None:
+    """Do as `score_gbm` does. In the table are its arrays, start and threshold, and form, link and classes."""
+    floats, whole = float64s(table, 9), int64s(table, 10)
+    score_gbm(
+        int32s(table, 0),
+        int32s(table, 1),
+        int64s(table, 2),
+        int64s(table, 3),
+        int64s(table, 4),
+        flags(table, 5),
+        float64s(table, 6),
+        rows,
+        offset,
+        whole[0],
+        whole[1],
+        floats[0],
+        float64s(table, 7),
+        float64s(table, 8),
+        floats[1],
+        whole[2],
+        out,
+    )
 
 
 @kernel
@@ -124,6 +152,29 @@ def score_drf(
     """
     add_leaves(nodes, sets, roots, classes, columns, places, limits, rows, out, 0 if form == REGRESSION else 1)
     finish_drf(rows, groups, form, ratios, prior, threshold, n_classes, out)
+
+
+@kernel
+def score_packed_drf(table: NDArray[np.int64], rows: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    """Do as `score_drf` does. In the table are its arrays, groups and threshold, and form and classes."""
+    floats, whole = float64s(table, 9), int64s(table, 10)
+    score_drf(
+        int32s(table, 0),
+        int32s(table, 1),
+        int64s(table, 2),
+        int64s(table, 3),
+        int64s(table, 4),
+        flags(table, 5),
+        float64s(table, 6),
+        rows,
+        floats[0],
+        whole[0],
+        float64s(table, 7),
+        float64s(table, 8),
+        floats[1],
+        whole[1],
+        out,
+    )
 
 
 @kernel

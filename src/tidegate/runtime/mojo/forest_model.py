@@ -42,7 +42,8 @@ class ForestModel:
 
     def prepared(self, rows: Rows) -> Rows:
         """Return rows as the kernels take them. Raises MojoRowError where H2O's scorer fails."""
-        if not (rows.flags.c_contiguous and rows.flags.writeable):
+        flags = rows.flags
+        if not (flags.c_contiguous and flags.writeable):
             rows = np.array(rows, dtype=np.float64, order="C")
         if len(self.unsigned) and (rows[:, self.unsigned] <= -1.0).any():
             raise MojoRowError("a code of a level is negative, which trees of version 1.00 cannot answer")

@@ -15,6 +15,7 @@ from tidegate.runtime.mojo.forest_model import NO_OFFSET, ForestModel, offsets_o
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.labels import LabelRule, class_outputs, no_label_rule, read_label_rule
 from tidegate.runtime.mojo.links import Link, gbm_link
+from tidegate.runtime.mojo.packed import Packed
 from tidegate.runtime.mojo.scorer import Rows, Scorer
 
 #: Distributions of two classes; quasibinomial has no response domain as a rule.
@@ -48,6 +49,13 @@ class GbmScorer:
         self._classes = classes
         rule = classes.rule
         self._settings = (form, link.code, start, rule.ratios, rule.prior, rule.threshold, rule.classes)
+        self._packed = Packed(
+            *model.arrays,
+            rule.ratios,
+            rule.prior,
+            floats=(start, rule.threshold),
+            whole=(form, link.code, rule.classes),
+        )
         self.score(np.full((1, self.header.n_features), np.nan))
 
     def finish(self, rows: Rows, out: NDArray[np.float64], offset: NDArray[np.float64] | None = None) -> None:
@@ -59,20 +67,7 @@ class GbmScorer:
     def score(self, rows: Rows, offset: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         out = np.zeros((len(rows), len(self.outputs)))
         offsets = NO_OFFSET if offset is None else offsets_of(offset)
-        form, link, start, ratios, prior, threshold, classes = self._settings
-        forest_kernel.score_gbm(
-            *self.model.arrays,
-            self.model.prepared(rows),
-            offsets,
-            form,
-            link,
-            start,
-            ratios,
-            prior,
-            threshold,
-            classes,
-            out,
-        )
+        forest_kernel.score_packed_gbm(self._packed.table, self.model.prepared(rows), offsets, out)
         return self._classes.calibrate(out)
 
 
@@ -86,6 +81,9 @@ class DrfScorer:
         self._classes = classes
         rule, groups = classes.rule, float(model.forest.n_groups)
         self._settings = (groups, form, rule.ratios, rule.prior, rule.threshold, rule.classes)
+        self._packed = Packed(
+            *model.arrays, rule.ratios, rule.prior, floats=(groups, rule.threshold), whole=(form, rule.classes)
+        )
         self.score(np.full((1, self.header.n_features), np.nan))
 
     def finish(self, rows: Rows, out: NDArray[np.float64], offset: NDArray[np.float64] | None = None) -> None:
@@ -94,7 +92,7 @@ class DrfScorer:
 
     def score(self, rows: Rows, offset: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         out = np.zeros((len(rows), len(self.outputs)))
-        forest_kernel.score_drf(*self.model.arrays, self.model.prepared(rows), *self._settings, out)
+        forest_kernel.score_packed_drf(self._packed.table, self.model.prepared(rows), out)
         return self._classes.calibrate(out)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +19,12 @@ from tidegate.runtime.mojo.linear_kernel import (
     TWO_CLASSES,
     first_fault,
     score_multinomial,
-    score_one,
     score_ordinal,
+    score_packed_one,
 )
 from tidegate.runtime.mojo.links import Link, glm_link
 from tidegate.runtime.mojo.offsets import offsets_of
+from tidegate.runtime.mojo.packed import Packed
 from tidegate.runtime.mojo.scorer import Rows
 
 TWO_CLASS_FAMILIES = ("binomial", "quasibinomial", "fractionalbinomial")
@@ -68,15 +70,26 @@ class MeanModel:
         self.header = header
         self.outputs = class_outputs(header) if two_classes else ("predict",)
         self._columns = columns
+        form = TWO_CLASSES if two_classes else MEAN
         self._model = (
             columns.offsets, columns.first_level, columns.cat_fill, columns.num_fill, beta,
-            link.code, link.power, TWO_CLASSES if two_classes else MEAN, header.threshold,
+            link.code, link.power, form, header.threshold,
         )  # fmt: skip
+        self._packed = Packed(
+            columns.offsets,
+            columns.cat_fill,
+            columns.num_fill,
+            beta,
+            floats=(link.power, header.threshold),
+            whole=(columns.first_level, link.code, form, columns.filled),
+        )
+        self._table = self._packed.table
 
     def score(self, rows: Rows, offset: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        refuse_missing_levels(self.header, self._columns, rows)
         out = np.empty((len(rows), len(self.outputs)))
-        score_one(rows, NO_OFFSET if offset is None else offset, *self._model, out)
+        fault = score_packed_one(self._table, rows, NO_OFFSET if offset is None else offset, out)
+        if fault >= 0:
+            refuse_level(self.header, self._columns, rows, fault)
         return out
 
 
@@ -185,8 +198,12 @@ def refuse_missing_levels(header: Header, columns: Columns, rows: Rows) -> None:
     if not columns.cats:
         return
     place = first_fault(rows, columns.filled, columns.cats)
-    if place < 0:
-        return
+    if place >= 0:
+        refuse_level(header, columns, rows, place)
+
+
+def refuse_level(header: Header, columns: Columns, rows: Rows, place: int) -> NoReturn:
+    """Raise MojoRowError for the categorical at a place, as `first_fault` counts them."""
     row, column = divmod(place, columns.cats)
     value = rows[row, column]
     name = header.features[column]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.compiled import kernel
 from tidegate.runtime.mojo.link_kernel import inverse
+from tidegate.runtime.mojo.packed_kernel import float64s, int64s
 
 #: What is made of the values: the mean alone, or a label and probabilities.
 MEAN, TWO_CLASSES = range(2)
@@ -123,6 +124,37 @@ def score_one(
             out[r, 2] = mean
         else:
             out[r, 0] = mean
+
+
+@kernel
+def score_packed_one(
+    table: NDArray[np.int64], rows: NDArray[np.float64], offset: NDArray[np.float64], out: NDArray[np.float64]
+) -> int:
+    """Do as `score_one` does, and return -1; or stop before that, and return what `first_fault` does.
+
+    In the table are the arrays of `score_one`; power and threshold; first level, link, form, and whether missing levels
+    are filled in.
+    """
+    floats, whole = float64s(table, 4), int64s(table, 5)
+    cat_offsets = int64s(table, 0)
+    fault = first_fault(rows, whole[3] != 0, cat_offsets.shape[0] - 1)
+    if fault >= 0:
+        return fault
+    score_one(
+        rows,
+        offset,
+        cat_offsets,
+        whole[0],
+        int64s(table, 1),
+        float64s(table, 2),
+        float64s(table, 3),
+        whole[1],
+        floats[0],
+        whole[2],
+        floats[1],
+        out,
+    )
+    return -1
 
 
 @kernel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.labels import LabelRule, class_outputs, no_label_rule, read_label_rule
 from tidegate.runtime.mojo.one_hot import OneHot, read_one_hot
+from tidegate.runtime.mojo.packed import Packed
 from tidegate.runtime.mojo.scorer import Rows
 from tidegate.runtime.mojo.xgboost_layout import MAX_SLOTS, layout_of
 
@@ -47,6 +49,7 @@ class XgboostScorer:
     ) -> None:
         self.header = header
         self._kernel = kernel
+        self._packed = _packed(model, rule, header.n_classes) if kernel is xgboost_kernel.score_trees else None
         self._model = (*model, rule.ratios, rule.prior, rule.threshold, header.n_classes)
         self._takes_offset = header.keys.flag("has_offset", default=False)
         self._calibration = calibration
@@ -60,12 +63,28 @@ class XgboostScorer:
         elif offset is None:
             # What replaces the base margin is then 0, and not the base margin itself.
             offset = np.zeros(len(rows))
-        self._kernel(rows, offset, *self._model, out)
+        if self._packed is None:
+            self._kernel(rows, offset, *self._model, out)
+        else:
+            xgboost_kernel.score_packed_trees(self._packed.table, rows, offset, out)
         if self._calibration is not None:
             p1 = self._calibration.calibrated(out[:, 1], out[:, 2])
             out[:, 3] = 1.0 - p1
             out[:, 4] = p1
         return out
+
+
+def _packed(model: tuple[Any, ...], rule: LabelRule, classes: int) -> Packed:
+    offsets, first_level, nums, sparse, nodes, trees, groups, base, base_first, kind = model
+    return Packed(
+        offsets,
+        nodes,
+        trees,
+        rule.ratios,
+        rule.prior,
+        floats=(base, rule.threshold),
+        whole=(first_level, nums, sparse, groups, base_first, kind, classes),
+    )
 
 
 def read(container: Container, header: Header) -> XgboostScorer:

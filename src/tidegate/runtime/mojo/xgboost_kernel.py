@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.compiled import kernel
 from tidegate.runtime.mojo.label_kernel import finish_classes
 from tidegate.runtime.mojo.one_hot_kernel import slot_of
+from tidegate.runtime.mojo.packed_kernel import carray, float64s, int32s, int64s, pointer_to
+from tidegate.runtime.mojo.xgboost_nodes import PACKED
 
 #: What is done to the margins.
 UNCHANGED, LOGISTIC, EXPONENTIAL, SOFTMAX = range(4)
@@ -243,6 +246,41 @@ def score_trees(
         start += count
     if classes > 1:
         finish_classes(out, rows, ratios, prior, threshold, classes)
+
+
+_to_node = pointer_to(numba.from_dtype(PACKED))
+
+
+@kernel
+def score_packed_trees(
+    table: NDArray[np.int64], rows: NDArray[np.float64], offset: NDArray[np.float64], out: NDArray[np.float64]
+) -> None:
+    """Do as `score_trees` does.
+
+    In the table are its arrays; base and threshold; first level, numbers, sparse, groups, whether the base is first,
+    kind, classes.
+    """
+    floats, whole = float64s(table, 5), int64s(table, 6)
+    trees = int32s(table, 2)
+    score_trees(
+        rows,
+        offset,
+        int64s(table, 0),
+        whole[0],
+        whole[1],
+        whole[2] != 0,
+        carray(_to_node(table[1, 0]), table[1, 1]),
+        trees.reshape((len(trees) // 4, 4)),
+        whole[3],
+        floats[0],
+        whole[4] != 0,
+        whole[5],
+        float64s(table, 3),
+        float64s(table, 4),
+        floats[1],
+        whole[6],
+        out,
+    )
 
 
 @kernel

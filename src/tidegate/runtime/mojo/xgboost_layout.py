@@ -12,10 +12,8 @@ from tidegate.runtime.mojo.booster_bytes import ENTRY, Trees
 from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
 from tidegate.runtime.mojo.one_hot import OneHot
 from tidegate.runtime.mojo.xgboost_layout_kernel import BEYOND, CROOKED, lay_out
+from tidegate.runtime.mojo.xgboost_nodes import PACKED
 
-#: 12 bytes of a node: threshold, place of a level or value of a leaf; the first of two children, which lie side by
-#: side, where a leaf has itself as the second; the column, times 4, and what is compared.
-PACKED = np.dtype([("value", "<f4"), ("left", "<i4"), ("column", "<i4")])
 #: Places of levels are compared as float32.
 MAX_SLOTS = 1 << 24
 
