@@ -19,7 +19,7 @@ import java.util.Set;
 /**
  * H2O's own scorer under a clock.
  *
- * <p>{@code Genmodel first MOJO CSV} scores the first row and ends. {@code Genmodel serve MOJO CSV} answers
+ * <p>{@code Genmodel first MOJO CSV} scores the first row, tells the most memory that the process had, and ends. {@code Genmodel serve MOJO CSV} answers
  * commands, one a line, with one line each: "score0 CALLS", "easy CALLS" and "load CALLS" with nanoseconds of CPU
  * time and by the clock, all calls together, and the sum of what was predicted; "memory" with the bytes of the heap
  * that the model keeps. Rows are taken in turn, so that no call has the row of the one before.
@@ -53,6 +53,11 @@ public final class Genmodel {
     if (args[0].equals("first")) {
       MojoModel model = MojoModel.load(args[1]);
       System.out.println(probability(wrap(model), model, read(Path.of(args[2])).get(0)));
+      for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {
+        if (line.startsWith("VmHWM")) {
+          System.out.println(Long.parseLong(line.replaceAll("[^0-9]", "")) * 1024);
+        }
+      }
       return;
     }
     Genmodel own = new Genmodel(args[1], args[2]);

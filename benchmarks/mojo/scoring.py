@@ -1,6 +1,6 @@
 """Tidegate's reader under a clock: the counterpart of Genmodel.java, with its commands and more.
 
-python -m benchmarks.mojo.scoring first MOJO CSV    scores the first row and ends
+python -m benchmarks.mojo.scoring first MOJO CSV    scores the first row, tells the most memory it had, and ends
 python -m benchmarks.mojo.scoring serve MOJO CSV    answers commands, one a line, with one line each
 
 All but "memory" take a number of calls and are answered with nanoseconds of CPU time of this thread and by the clock,
@@ -28,11 +28,12 @@ def main(mode: str, mojo: str, table: str) -> None:
 
     if mode == "first":
         print(_probability(reader.load(mojo).predict(_rows(Path(table), most=1)[0])))
+        print(memory("VmHWM"))
         return
     model = reader.load(mojo)
-    before = resident()
+    before = memory("VmRSS")
     second = reader.load(mojo)
-    kept = resident() - before
+    kept = memory("VmRSS") - before
     del second
     clock = Clock(reader, mojo, model, _rows(Path(table)))
     print("ready", flush=True)
@@ -130,10 +131,10 @@ def _rows(table: Path, most: int | None = None) -> list[Row]:
     return rows
 
 
-def resident() -> int:
-    """Return the bytes of this process that are in memory."""
+def memory(what: str) -> int:
+    """Return the bytes of this process that are in memory (VmRSS), or were when it had most (VmHWM)."""
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
+        if line.startswith(what):
             return int(line.split()[1]) * 1024
     raise RuntimeError("the kernel does not tell")
 

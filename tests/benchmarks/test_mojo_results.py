@@ -1,0 +1,66 @@
+"""What the benchmark of MOJOs makes of its measurements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.mojo.goals import judged
+from benchmarks.mojo.page import as_markdown
+
+
+def model(*, row: float = 1.5, single: float = 2.5, batch: float = 5.0, threads: float = 1.8) -> dict[str, Any]:
+    def pair(ratio: float) -> dict[str, float]:
+        return {"java": ratio * 1e-6, "ours": 1e-6, "ratio": ratio}
+
+    start = {"seconds": 0.9, "cpu": 0.8, "bytes": 1e8}
+    return {
+        "row": pair(row),
+        "dict": pair(single),
+        "batch": pair(batch),
+        "columns": pair(batch),
+        "load": pair(1.0),
+        "threads": {"one": 1.0, "two": 1.0 / threads, "ratio": threads},
+        "own": {"read": 1e-6, "answer": 1e-6, "touch": 1e-4},
+        "bytes": {"java": 10**6, "ours": 10**6},
+        "start": {"java": start, "ours": start},
+        "features": 13,
+    }
+
+
+def missed(**models: dict[str, Any]) -> list[tuple[str, ...]]:
+    return [goal.missed for goal in judged(models)]
+
+
+def test_a_goal_names_the_models_that_miss_it_and_by_how_much() -> None:
+    assert missed(a=model(), b=model()) == [()] * 6
+    assert missed(a=model(), b=model(row=0.99))[0] == ("b 0.99",)
+    assert missed(a=model(single=1.9), b=model())[1] == ("a 1.90",)
+    assert missed(a=model(batch=1.64), b=model())[2] == ("a 1.64",)
+    assert missed(a=model(threads=1.6), b=model())[4] == ("a 1.60",)
+
+
+def test_the_median_of_batches_is_a_goal_of_its_own() -> None:
+    assert missed(a=model(batch=2.0), b=model(batch=3.9), c=model(batch=50.0))[3] == ("median",)
+    assert missed(a=model(batch=2.0), b=model(batch=4.0), c=model(batch=4.1))[3] == ()
+
+
+def test_a_start_that_takes_too_long_is_named() -> None:
+    slow = model()
+    slow["start"]["ours"] = {**slow["start"]["ours"], "seconds": 1.51}
+    assert missed(a=slow, b=model())[5] == ("a",)
+
+
+def test_the_page_tells_what_was_missed() -> None:
+    from dataclasses import asdict
+
+    models = {"gbm": model(), "glm": model(single=1.2)}
+    run = {
+        "command": "c", "at": "t", "seconds": 1.0, "revision": "r", "rounds": 3, "java": "j", "h2o": "h", "numba": "n",
+        "machine": {"cpus": 2, "cpu_model": "m", "memory_gib": 1, "system": "s", "python": "p"},
+        "load_average": {"before": [0], "after": [0]},
+        "goals": [asdict(goal) for goal in judged(models)],
+        "models": models,
+    }  # fmt: skip
+    text = as_markdown(run)
+    assert "**missed**: glm 1.20" in text
+    assert "| GBM, 300 trees of depth 6, 1,500 levels | 1.50 / 1.00 = **1.5** | 2.50 / 1.00 = **2.5** |" in text
