@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from itertools import pairwise
 
 from benchmarks.chaos.killer import Kill
 from examples.flights.load import Record
@@ -93,6 +92,8 @@ def without_replicas(kills: Sequence[Kill], replicas: int) -> Iterator[tuple[flo
     for kill in kills:
         if kill.revision is not None:
             by_revision.setdefault(kill.revision, []).append(kill.at)
-    for times in by_revision.values():
-        rows = [times] if replicas == 1 else [list(pair) for pair in pairwise(sorted(times))]
-        yield from ((row[-1], row[-1] + _START_SECONDS) for row in rows if row[-1] - row[0] < _START_SECONDS)
+    for found in by_revision.values():
+        times = sorted(found)
+        for first, last in zip(times, times[replicas - 1 :], strict=False):
+            if last - first < _START_SECONDS:
+                yield last, last + _START_SECONDS
