@@ -12,14 +12,32 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from tests.server.bundles import slow_request, write_bundle_of
 from tests.server.processes import DEADLINE_SECONDS, replica, spawn, wait_until
 from tests.support import models
+from tests.support.mojos import FOLDER, columns_of_rows, expected_of
+from tidegate import mojo
 from tidegate.artifact.bundle import Bundle
 from tidegate.boot import birth_of
+from tidegate.runtime.mojo.values import ABSENT
 from tidegate.runtime.registry import runtime_names
+
+
+def h2o_model(path: Path) -> models.TrainedModel:
+    """Return a MOJO, what H2O's own scorer answers, and the rows as clients send them."""
+    shutil.copyfile(FOLDER / "gbm_enum.zip", path)
+    columns, expected = columns_of_rows(), expected_of("gbm_enum")
+    texts = {spec.name: spec.datatype == "BYTES" for spec in mojo.load(path).signature.inputs}
+    read = {
+        name: [None if cell is ABSENT else cell if is_text else float(cell) for cell in columns[name]]
+        for name, is_text in texts.items()
+    }
+    rows = [dict(zip(read, cells, strict=True)) for cells in zip(*read.values(), strict=True)]
+    return models.TrainedModel(path, "mojo", {}, {name: np.array(told) for name, told in expected.items()}, rows)
+
 
 # Each of these starts a process of its own: on one worker they do not start all at once.
 KINDS = {
@@ -28,8 +46,9 @@ KINDS = {
     "lightgbm": models.lightgbm_model,
     "onnx": models.onnx_model,
     "python": models.python_class,
+    "mojo": h2o_model,
 }
-SUFFIXES = {"sklearn": "skops", "xgboost": "ubj", "lightgbm": "txt", "onnx": "onnx", "python": "py"}
+SUFFIXES = {"sklearn": "skops", "xgboost": "ubj", "lightgbm": "txt", "onnx": "onnx", "python": "py", "mojo": "zip"}
 
 
 #: Replicas of the former are what test_forwarding is about, those of the others what tests/heavy is about.
