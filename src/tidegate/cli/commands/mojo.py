@@ -74,6 +74,10 @@ def predict(
         bool,
         typer.Option("--invalid-as-missing", metavar="", help="A text that is no number is a missing value."),
     ] = False,
+    reconstruct: Annotated[
+        bool,
+        typer.Option("--reconstruct", metavar="", help="The values that the factors of a low rank model stand for."),
+    ] = False,
     output: Annotated[Form, typer.Option("--output", help="csv, or json for one object per line.")] = Form.CSV,
 ) -> None:
     """Score the rows of a CSV file, in the columns and with the numbers of H2O's own tool.
@@ -96,6 +100,7 @@ def predict(
             strict=strict,
             invalid_as_missing=invalid_as_missing,
             as_json=output is Form.JSON,
+            reconstruct=reconstruct,
         )
     if out is not None:
         note(f"{count:,} rows scored.")

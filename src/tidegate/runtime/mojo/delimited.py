@@ -75,6 +75,7 @@ def score_csv(
     strict: bool = False,
     invalid_as_missing: bool = False,
     as_json: bool = False,
+    reconstruct: bool = False,
 ) -> int:
     """Score the rows of a CSV file and write a row of outputs for each; return how many.
 
@@ -82,16 +83,19 @@ def score_csv(
 
     Args:
         as_json: one JSON object per line, instead of CSV; NaN and infinities are null there.
+        reconstruct: the outputs are those of `MojoModel.reconstruct`, which also says what it raises.
 
     Raises:
         InvalidInput: the file is no such CSV.
         MojoRowError: a value is none that its column can have.
     """
     policy = Policy(strict=strict, invalid_as_missing=invalid_as_missing)
-    write = _json_writer(target, model.outputs) if as_json else _csv_writer(target, model.outputs)
+    score = model.reconstruct_columns if reconstruct else model.predict_columns
+    outputs = tuple(model.reconstruct_columns({}, 0, policy)) if reconstruct else model.outputs
+    write = _json_writer(target, outputs) if as_json else _csv_writer(target, outputs)
     total = 0
     for columns, rows in read_blocks(source, name):
-        write([column.tolist() for column in model.predict_columns(columns, rows, policy).values()])
+        write([column.tolist() for column in score(columns, rows, policy).values()])
         total += rows
     return total
 

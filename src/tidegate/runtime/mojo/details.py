@@ -1,4 +1,4 @@
-"""What a model can tell of rows beside its predictions: leaves, stages and contributions of trees, distances."""
+"""What a model can tell of rows beside its predictions: leaves, stages, contributions, distances, reconstructions."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tidegate.runtime.mojo.scorer import Rows, Scorer
 
 if TYPE_CHECKING:
     from tidegate.runtime.mojo.booster_insight import BoosterInsight
+    from tidegate.runtime.mojo.glrm_reconstruction import Reconstruction
     from tidegate.runtime.mojo.tree_contributions import TreeContributions
     from tidegate.runtime.mojo.tree_insight import TreeInsight
 
@@ -61,6 +62,16 @@ class Details:
         if not isinstance(scorer, KMeans):
             raise MojoUnsupportedError(f"models of {scorer.header.keys.text('algorithm')} have no distances to tell")
         return scorer.distance_outputs, lambda rows, _: scorer.distances(rows)
+
+    def reconstruction(self) -> Reconstruction:
+        """Return what reconstructs rows. Raises MojoFormatError where the file's columns do not fit each other."""
+        from tidegate.runtime.mojo.glrm import Glrm
+        from tidegate.runtime.mojo.glrm_reconstruction import Reconstruction
+
+        scorer = self._scorer
+        if not isinstance(scorer, Glrm):
+            raise MojoUnsupportedError(f"models of {scorer.header.keys.text('algorithm')} do not reconstruct rows")
+        return Reconstruction(scorer)
 
     def _boosted(self) -> BoosterInsight | None:
         """Return what XGBoost's trees tell; None for another model."""

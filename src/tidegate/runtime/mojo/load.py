@@ -186,6 +186,26 @@ class MojoModel:
         """
         return self._told(data, self._details.distances())
 
+    def reconstruct(self, data: Any) -> Any:
+        """Return the values of a low rank model's columns as its factors have them, "reconstr_<name>"; levels as texts.
+
+        Numbers are in the units of the training where it had `impute_original`, else as the model transformed them.
+        Takes data as `predict` does, and numbers rows as it does.
+
+        Raises:
+            MojoUnsupportedError: the model is no GLRM.
+            MojoFormatError: columns and levels of its file do not fit each other.
+        """
+        if isinstance(data, dict) and is_row(data):
+            return self.reconstruct([data])[0]
+        table = read_table(data, self._names, self._numeric)
+        return table.answer(self.reconstruct_columns(table.columns, table.rows, _POLICIES[False, False]))
+
+    def reconstruct_columns(self, columns: Mapping[str, Column], rows: int, policy: Policy) -> dict[str, NDArray[Any]]:
+        """Reconstruct columns, each of `rows` values; return arrays by name. Raises as `reconstruct`, MojoRowError."""
+        told = self._details.reconstruction()
+        return told.columns(self.rows(columns, rows, policy)[0])
+
     def _told(self, data: Any, telling: Telling) -> Any:
         names, tell = telling
         if isinstance(data, dict) and is_row(data):
