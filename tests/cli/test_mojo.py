@@ -47,6 +47,15 @@ def test_predict_writes_what_h2o_names(tmp_path: Path) -> None:
     assert "are no level of the training" in result.stderr
 
 
+def test_rows_that_cannot_be_scored_leave_the_scores_of_before_as_they_were(tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    out.write_text("of before")
+    assert run("predict", MODEL, "-", "--out", str(out), given="size\nsmall\n").exit_code == 2
+    assert run("predict", MODEL, str(ROWS), "--out", str(out), "--reconstruct").exit_code == 2
+    assert out.read_text() == "of before"
+    assert list(tmp_path.iterdir()) == [out]
+
+
 def test_predict_reads_standard_input_and_writes_json_lines() -> None:
     result = run("predict", MODEL, "-", "--output", "json", given="size,kind\n0.5,a\n,b\n")
     first, second = map(json.loads, result.stdout.splitlines())

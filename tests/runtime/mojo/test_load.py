@@ -16,9 +16,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.runtime.mojo.matrix.kept import DATA
 from tests.support.mojos import ENCODINGS, FOLDER, columns_of_rows, expected_of
 from tidegate import mojo
 from tidegate.contract.errors import InvalidInput
+from tidegate.runtime.mojo.delimited import BLOCK
 from tidegate.runtime.mojo.values import ABSENT
 
 ROW = {"size": 0.4, "count": 3, "kind": "a", "town": "t01", "code": "10", "flag": "True"}
@@ -269,6 +271,17 @@ def test_scoring_files(tmp_path: Path) -> None:
     answers = model.predict(columns_of_rows())
     assert list(written[0]) == list(answers)
     assert [float(row["yes"]) for row in written] == answers["yes"].tolist()
+
+
+def test_a_long_file_has_the_numbers_of_one_call_where_rows_depend_on_those_before() -> None:
+    model, rows, out = mojo.load(DATA / "models" / "glrm_mixed.zip"), BLOCK + 3, io.StringIO()
+    assert model.is_in_order
+    column = next(spec.name for spec in model.signature.inputs if spec.datatype == "FP64")
+    text = f"{column}\n" + "0.5\n" * rows
+    assert mojo.score_csv(model, io.StringIO(text), out) == rows
+    written = [float(row["Arch1"]) for row in csv.DictReader(io.StringIO(out.getvalue()))]
+    assert written == model.predict({column: [0.5] * rows})["Arch1"].tolist()
+    assert written[BLOCK:] != written[:3]
 
 
 def test_trees_tell_their_leaves_and_stages() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -194,12 +195,20 @@ def _target(file: str | None) -> Iterator[TextIO]:
         sys.stdout.flush()
         return
     path = Path(file).expanduser()
+    # What is no file cannot be replaced by one: a pipe, a terminal.
+    written = path.with_name(f".{path.name}.{os.getpid()}") if path.is_file() or not path.exists() else path
     try:
-        stream = path.open("w", encoding="utf-8", newline="")
+        stream = written.open("w", encoding="utf-8", newline="")
     except OSError as error:
         raise InvalidInput(f"{path} cannot be written: {error.strerror}", subject=str(path)) from error
-    with stream:
-        yield stream
+    try:
+        with stream:
+            yield stream
+        if written != path:
+            written.replace(path)
+    finally:
+        if written != path:
+            written.unlink(missing_ok=True)
 
 
 def _facts(told: Mapping[str, Any]) -> list[str]:

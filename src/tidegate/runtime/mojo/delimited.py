@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TextIO
 
@@ -20,6 +21,11 @@ from tidegate.runtime.mojo.values import ABSENT
 NOTHING = frozenset({"", "NA", "N/A", "-"})
 #: Rows that are scored at once.
 BLOCK = 10_000
+
+
+def blocks_for(model: MojoModel, stream: TextIO, name: str) -> Iterator[tuple[dict[str, list[Any]], int]]:
+    """Yield what the model is to score at once, as `read_blocks`: all rows where a row depends on those before it."""
+    return read_blocks(stream, name, sys.maxsize if model.is_in_order else BLOCK)
 
 
 def read_blocks(stream: TextIO, name: str, block: int = BLOCK) -> Iterator[tuple[dict[str, list[Any]], int]]:
@@ -94,7 +100,7 @@ def score_csv(
     outputs = tuple(model.reconstruct_columns({}, 0, policy)) if reconstruct else model.outputs
     write = _json_writer(target, outputs) if as_json else _csv_writer(target, outputs)
     total = 0
-    for columns, rows in read_blocks(source, name):
+    for columns, rows in blocks_for(model, source, name):
         write([column.tolist() for column in score(columns, rows, policy).values()])
         total += rows
     return total

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.contract.errors import InvalidInput, Unavailable
-from tidegate.runtime.mojo.delimited import joined, read_blocks
+from tidegate.runtime.mojo.delimited import blocks_for, joined
 from tidegate.runtime.mojo.load import load
 from tidegate.runtime.mojo.rows import Policy
 
@@ -75,7 +75,7 @@ def verify(model: str | Path, rows: str | Path, *, jar: str | None = None, java:
     own = load(model)
     policy = Policy(strict=False, invalid_as_missing=True)
     with Path(rows).open(encoding="utf-8-sig", newline="") as stream:
-        blocks = [own.predict_columns(columns, size, policy) for columns, size in read_blocks(stream, str(rows))]
+        blocks = [own.predict_columns(columns, size, policy) for columns, size in blocks_for(own, stream, str(rows))]
     if not blocks:
         raise InvalidInput(f"{rows} has no rows.", subject=str(rows))
     ours = joined(blocks)

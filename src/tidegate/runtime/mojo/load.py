@@ -251,10 +251,13 @@ class MojoModel:
             return np.empty((0, len(self.outputs)))
         return self.scorer.score(rows, offset)
 
+    @property
+    def is_in_order(self) -> bool:
+        """Whether the scores of a row depend on how many rows of the same call come before it."""
+        return self.header.algorithm in _IN_ORDER
+
     def _in_parts(self, rows: Rows, offset: NDArray[np.float64] | None, threads: int) -> NDArray[np.float64]:
-        if self.header.algorithm in _IN_ORDER:
-            threads = 1
-        return score_in_parts(self.scores, rows, offset, threads)
+        return score_in_parts(self.scores, rows, offset, 1 if self.is_in_order else threads)
 
     def warm(self) -> None:
         """Compile what `predict` runs, with rows of missing values."""
