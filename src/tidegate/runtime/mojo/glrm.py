@@ -130,6 +130,9 @@ def read(container: Container, header: Header) -> Glrm:
         raise MojoFormatError(MODEL_INI, "nrowY and ncolX differ")
     if not width:
         raise MojoFormatError(MODEL_INI, "ncolY is 0")
+    gamma = keys.number("gammaX")
+    if not gamma >= 0:
+        raise MojoFormatError(MODEL_INI, f"gammaX is {gamma:g}, which is no weight of a regulariser")
     return Glrm(
         header,
         permutation=permutation,
@@ -139,7 +142,7 @@ def read(container: Container, header: Header) -> Glrm:
         scale=keys.numbers("norm_mul", numbers),
         archetypes=doubles_of(container, _ARCHETYPES, rank, width),
         regularizer=_known(REGULARIZERS, keys.text("regularizationX"), "the regulariser"),
-        gamma=keys.number("gammaX"),
+        gamma=gamma,
         seed=keys.integer("seed", least=-_LONG, most=_LONG - 1),
         reverses=keys.flag("reverse_transform", default=False),
     )

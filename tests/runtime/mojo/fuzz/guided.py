@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import math
 import os
@@ -34,7 +35,7 @@ with atheris.instrument_imports(include=[_PACKAGE], exclude=_COMPILED):
         importlib.import_module(_name)
 
 from tests.runtime.mojo.fuzz.trial import Finding, bounded_memory, tried  # noqa: E402
-from tidegate.runtime.mojo import rows, xgboost  # noqa: E402
+from tidegate.runtime.mojo import packed_kernel, rows, xgboost, xgboost_kernel  # noqa: E402
 
 #: libFuzzer ends a case that hangs, and the run with it; interpreted kernels are slow without being at fault.
 _TIMEOUT_SECONDS = {True: 60, False: 15}
@@ -137,6 +138,27 @@ def _make_arithmetic_javas() -> None:
     xgboost.layout_of = layout_of  # type: ignore[attr-defined]
     # The quick way reads a row from memory, which Python cannot; the other way makes the same rows.
     rows.plan_of = lambda *_: None  # type: ignore[attr-defined]
+    _read_tables_with_numpy()
+
+
+def _read_tables_with_numpy() -> None:
+    """Let interpreted kernels find the arrays of a table by their addresses, each of its length and no longer."""
+    for name, dtype in (("float64", "<f8"), ("int64", "<i8"), ("int32", "<i4"), ("uint8", "u1")):
+        setattr(packed_kernel, f"_to_{name}", _place_of(np.dtype(dtype)))
+    xgboost_kernel._to_node = _place_of(xgboost_kernel.PACKED)  # type: ignore[attr-defined]
+    packed_kernel.carray = xgboost_kernel.carray = _array_at  # type: ignore[attr-defined]
+
+
+def _place_of(dtype: Any) -> Callable[[Any], tuple[int, Any]]:
+    return lambda address: (int(address), dtype)
+
+
+def _array_at(place: tuple[int, Any], size: Any) -> Any:
+    address, dtype = place
+    if not size:
+        return np.empty(0, dtype)
+    found = np.frombuffer((ctypes.c_char * (int(size) * dtype.itemsize)).from_address(address), dtype)
+    return found.view(np.recarray) if dtype.fields else found
 
 
 def _lenient(value: Any) -> Any:
