@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tidegate.gateway import resources
 from tidegate.gateway.base import Endpoint, Forced, RevisionRef, Snapshot, Trial
+from tidegate.gateway.bootstrap import bootstrap
 from tidegate.gateway.files import EMPTY, GatewayFolder, snapshot_as_dict, snapshot_from_dict
 from tidegate.gateway.resources import ClusterKey, Kind
 
@@ -82,7 +83,7 @@ def test_the_endpoints_for_grpc_are_those_that_answer_it() -> None:
 
 def test_the_bootstrap() -> None:
     paths = Path("/gateway/routes.json"), Path("/gateway/clusters.json"), Path("/gateway/served.log")
-    golden("bootstrap.json", resources.bootstrap("127.0.0.1", 8080, *paths))
+    golden("bootstrap.json", bootstrap("127.0.0.1", 8080, *paths))
 
 
 def test_a_revision_without_weight_has_a_cluster_and_no_route() -> None:

