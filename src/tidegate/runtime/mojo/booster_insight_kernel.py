@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.compiled import kernel
 from tidegate.runtime.mojo.one_hot_kernel import slot_of
-from tidegate.runtime.mojo.shap_path_kernel import COLUMN, ONES, ZEROS, extend, push, unwind, unwound_sum
+from tidegate.runtime.mojo.shap_path_kernel import add_leaf, extend, push, take_out
 
 _F32 = np.float32
 _ZERO = np.float32(0.0)
@@ -169,26 +169,14 @@ def _descend(
             path[:, :depth] = paths[level - 1, :, :depth]
         extend(path, depth, shares[waiting, 0], shares[waiting, 1], stack[waiting, 3])
         if left[node] == -1:
-            for place in range(1, depth + 1):
-                weight = unwound_sum(path, depth, place)
-                part = _F32(_F32(weight * _F32(path[ONES, place] - path[ZEROS, place])) * value[node])
-                out[np.int64(path[COLUMN, place])] += part
+            add_leaf(path, depth, value[node], out)
             continue
         split = int(feature[node] & _FEATURE)
         hot = begin + left[node]
         cold = begin + right[node]
         if not goes_left(feature[node], value[node], x):
             hot, cold = cold, hot
-        zeros = _ONE
-        ones = _ONE
-        place = 0
-        while place <= depth and path[COLUMN, place] != _F32(split):
-            place += 1
-        if place <= depth:
-            zeros = path[ZEROS, place]
-            ones = path[ONES, place]
-            unwind(path, depth, place)
-            depth -= 1
+        depth, zeros, ones = take_out(path, depth, split)
         share = _F32(_F32(covers[cold] / covers[node]) * zeros)
         push(stack, shares, waiting, cold, level + 1, depth + 1, split, share, _ZERO)
         share = _F32(_F32(covers[hot] / covers[node]) * zeros)

@@ -90,3 +90,26 @@ def push(
     stack[at, 3] = column
     shares[at, 0] = zeros
     shares[at, 1] = ones
+
+
+@kernel
+def add_leaf(path: NDArray[np.float32], depth: int, value: np.float32, out: NDArray[np.float32]) -> None:
+    """Add to each column of a path what a leaf at its end owes to it."""
+    for place in range(1, depth + 1):
+        weight = unwound_sum(path, depth, place)
+        part = _F32(_F32(weight * _F32(path[ONES, place] - path[ZEROS, place])) * value)
+        out[np.int64(path[COLUMN, place])] += part
+
+
+@kernel
+def take_out(path: NDArray[np.float32], depth: int, column: int) -> tuple[int, np.float32, np.float32]:
+    """Take an earlier split by a column out of a path; return the depth then, and its zeros and ones, 1 without one."""
+    place = 0
+    while place <= depth and path[COLUMN, place] != _F32(column):
+        place += 1
+    if place > depth:
+        return depth, _ONE, _ONE
+    zeros = path[ZEROS, place]
+    ones = path[ONES, place]
+    unwind(path, depth, place)
+    return depth - 1, zeros, ones

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.compiled import kernel
-from tidegate.runtime.mojo.shap_path_kernel import COLUMN, ONES, ZEROS, extend, push, unwind, unwound_sum
+from tidegate.runtime.mojo.shap_path_kernel import add_leaf, extend, push, take_out
 from tidegate.runtime.mojo.tree_kernel import fill_slots, next_node
 from tidegate.runtime.mojo.tree_layout import INNER, SLOT_MASK, WORDS
 
@@ -46,26 +46,14 @@ def _descend(
         extend(path, depth, shares[waiting, 0], shares[waiting, 1], column)
         if nodes[node * WORDS + 1] == 0:
             value = _F32(np.int32(nodes[node * WORDS]).view(np.float32))
-            for place in range(1, depth + 1):
-                weight = unwound_sum(path, depth, place)
-                part = _F32(_F32(weight * _F32(path[ONES, place] - path[ZEROS, place])) * value)
-                out[np.int64(path[COLUMN, place])] += part
+            add_leaf(path, depth, value, out)
             continue
         split = columns[nodes[node * WORDS + 2] & SLOT_MASK]
         left = node + 1
         right = node + nodes[node * WORDS + 1]
         hot = int(np.int64(next_node(nodes, sets, slots, _U64(0), _U64(node))))
         cold = right if hot == left else left
-        zeros = _ONE
-        ones = _ONE
-        place = 0
-        while place <= depth and path[COLUMN, place] != _F32(split):
-            place += 1
-        if place <= depth:
-            zeros = path[ZEROS, place]
-            ones = path[ONES, place]
-            unwind(path, depth, place)
-            depth -= 1
+        depth, zeros, ones = take_out(path, depth, split)
         # The hot child comes first off the stack.
         share = _F32(_F32(weights[cold] / weights[node]) * zeros)
         push(stack, shares, waiting, cold, level + 1, depth + 1, split, share, _ZERO)
