@@ -27,6 +27,7 @@ _TEXT_OPS = {
 }  # fmt: skip
 _INTEGER_OPS = {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"}
 _NESTING_LIMIT = 20
+_CHUNK_BYTES = 1 << 20
 
 
 class Stream(Protocol):
@@ -41,7 +42,16 @@ class _Forward:
     """A stream without `tell`, which `pickletools` would call and which unpacking streams do not have."""
 
     def __init__(self, stream: Stream) -> None:
-        self.read, self.readline = stream.read, stream.readline
+        self._stream, self.readline = stream, stream.readline
+
+    def read(self, size: int) -> bytes:
+        """Return so many bytes, fewer at the end. What the stream does not hold takes no memory."""
+        if size <= _CHUNK_BYTES:
+            return self._stream.read(size)
+        found = bytearray()
+        while len(found) < size and (chunk := self._stream.read(min(size - len(found), _CHUNK_BYTES))):
+            found += chunk
+        return bytes(found)
 
 
 class UnreadablePickleError(Exception):
@@ -321,7 +331,7 @@ def _pass_over(stream: Stream, array: _Instance, findings: Findings, depth: int)
         stream.read(padding[0] if padding else 0)
     remaining = math.prod(shape) * dtype
     while remaining > 0:
-        chunk = stream.read(min(remaining, 1 << 20))
+        chunk = stream.read(min(remaining, _CHUNK_BYTES))
         if not chunk:
             raise UnreadablePickleError("the file ends inside an array")
         remaining -= len(chunk)
