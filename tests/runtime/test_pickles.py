@@ -102,6 +102,15 @@ def test_a_shell_behind_damage_is_still_reported(tmp_path: Path) -> None:
     assert found.unreadable is not None
 
 
+@pytest.mark.parametrize("opcode", [pickle.BYTEARRAY8, pickle.BINBYTES8, pickle.BINUNICODE8])
+def test_a_length_beyond_the_file_takes_no_memory(tmp_path: Path, opcode: bytes) -> None:
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.PROTO + b"\x05" + opcode + (1 << 62).to_bytes(8, "little") + b"few")
+    found = scan(path)
+    assert found is not None
+    assert "cannot be read" in (found.unreadable or "")
+
+
 def test_names_that_no_model_needs_are_told_from_those_that_some_do() -> None:
     bad = [
         ("os", "system"),

@@ -152,26 +152,26 @@ def test_requests_beyond_those_that_may_be_under_way_are_told_when_to_come_back(
 def test_bodies_that_are_read_may_not_hold_more_than_the_budget(running: ReplicaProcess) -> None:
     head = b"POST /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 900000\r\n\r\n"
 
-    def passes() -> bool:
-        return running.client.post("/score", content=b'{"values": [1]}' + b" " * 850_000).status_code == 200
+    def ask() -> httpx.Response:
+        return running.client.post("/score", content=b'{"values": [1]}' + b" " * 850_000)
 
     with ExitStack() as opened:
         # The first one is itself refused where its last bytes come after the other's; then it begins anew.
         held = opened.enter_context(connect(running))
         held.sendall(head + b"x" * 800_000)
 
-        def is_held() -> bool:
+        def refused() -> httpx.Response | None:
             nonlocal held
             if select([held], [], [], 0)[0]:
                 held = opened.enter_context(connect(running))
                 held.sendall(head + b"x" * 800_000)
-            return not passes()
+            answer = ask()
+            return answer if answer.status_code != 200 else None
 
-        wait_until(is_held, "what the first one sent is held")
-        refused = running.client.post("/score", content=b" " * 850_000)
-        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-        assert "hold too much" in refused.json()["error"]
-    wait_until(passes, "what the first one held is free again")
+        answer = wait_until(refused, "what the first one sent is held")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert "hold too much" in answer.json()["error"]
+    wait_until(lambda: ask().status_code == 200, "what the first one held is free again")
 
 
 def test_a_body_of_unknown_length_is_refused_where_it_grows_too_large(running: ReplicaProcess) -> None:
