@@ -121,13 +121,13 @@ def test_processes_that_all_died_are_started_again_with_the_same_split_on_the_sa
     run(story())
 
 
-async def both_run(gateway: EnvoyGateway) -> bool:
+async def all_run(gateway: EnvoyGateway) -> bool:
     await gateway.ensure_running()
     return len((await gateway.read()).processes) == MEMBERS
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_while_one_is_dead_the_other_answers_and_takes_new_splits_and_both_follow_later(
+@pytest.mark.parametrize("number", range(1, MEMBERS + 1))
+def test_while_one_is_dead_the_others_answer_and_take_new_splits_and_all_follow_later(
     run: Run[Any], folder: Path, replica: Endpoint, number: int
 ) -> None:
     gateway = EnvoyGateway(folder, port=0)
@@ -143,7 +143,7 @@ def test_while_one_is_dead_the_other_answers_and_takes_new_splits_and_both_follo
         counted = (await gateway.read()).counts
         assert (await send_many(f"{gateway.url}/churn/x", 20)).statuses == {200: 20}
         assert (await gateway.read()).counts[other].requests == counted[other].requests + 20
-        await until(lambda: both_run(gateway), lambda both: both)
+        await until(lambda: all_run(gateway), lambda whole: whole)
         await gateway.apply(Snapshot(endpoints, {"churn": {1: 100}}, {"churn": 5.0}))
         before = (await gateway.read()).counts
         assert (await send_many(f"{gateway.url}/churn/x", 40)).statuses == {200: 40}
@@ -156,9 +156,7 @@ def test_while_one_is_dead_the_other_answers_and_takes_new_splits_and_both_follo
     run(story())
 
 
-def test_a_kill_of_either_fails_no_request_but_those_that_it_held(
-    run: Run[Any], folder: Path, replica: Endpoint
-) -> None:
+def test_a_kill_of_any_fails_no_request_but_those_that_it_held(run: Run[Any], folder: Path, replica: Endpoint) -> None:
     gateway = EnvoyGateway(folder, port=0)
 
     async def send(url: str, failed: list[float], sent: list[int], stopped: asyncio.Event) -> None:
@@ -184,7 +182,7 @@ def test_a_kill_of_either_fails_no_request_but_those_that_it_held(
             await kill(envoys_of(folder)[kills % MEMBERS])
             # Each user held one request at most.
             assert len(failed) <= kills * users
-            await until(lambda: both_run(gateway), lambda both: both)
+            await until(lambda: all_run(gateway), lambda whole: whole)
         stopped.set()
         await asyncio.gather(*sending)
         assert len(failed) <= 4 * users

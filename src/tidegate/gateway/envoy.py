@@ -1,6 +1,7 @@
 """The gateway on Envoy: decisions in `resources` and `stats`, files in `files`, each process in `member`.
 
-Two Envoys share the port and read the same files, so that none of them can take the gateway with it when it is killed.
+Three Envoys share the port and read the same files, so that none of them can take the gateway with it when it is
+killed.
 
 To apply a snapshot is to write files and wait until every Envoy itself reports their versions. The order keeps every
 request answered: clusters appear before a route names them, and go after no route does. A change of split writes one
@@ -40,8 +41,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Envoys of a gateway.
-MEMBERS = 2
+#: Envoys of a gateway. Of three, two can be killed before the first is back, and requests still get through.
+MEMBERS = 3
 
 _APPLY_SECONDS = 5.0
 _POLL_SECONDS = 0.001
