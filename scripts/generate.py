@@ -16,6 +16,7 @@ from pathlib import Path
 from scripts import pages
 from scripts.cli_page import cli_page
 from scripts.measured_page import measured_page
+from scripts.mojo_table import mojo_page
 from tidegate.contract.schema import SchemaName, build_schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,6 +41,7 @@ GENERATED: tuple[tuple[str, Callable[[], str]], ...] = (
     ("docs/reference/errors.md", pages.errors_page),
     ("docs/reference/cli.md", cli_page),
     ("docs/reference/measured.md", measured_page),
+    ("docs/how-to/score-a-mojo.md", mojo_page),
 )
 
 

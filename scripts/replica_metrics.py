@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from prometheus_client.core import Metric
@@ -15,10 +16,12 @@ from tidegate.server.metrics import ServerMetrics
 from tidegate.server.protocols.base import Identity
 from tidegate.server.recording.distribution import PredictionDistribution
 from tidegate.server.recording.log import PredictionLog
+from tidegate.server.recording.unseen import UnseenLevels
 from tidegate.server.supervisor.metrics import OUTCOMES, supervision
 
 #: Labels that the page says once for all.
 COMMON = frozenset({"deployment", "revision", "model_version"})
+_KIND = TensorSpec("kind", "BYTES", categories=("a", "b"))
 #: Labels of single samples, not of the metric.
 _PARTS = frozenset({"le", "quantile"})
 
@@ -31,6 +34,10 @@ class ReplicaMetric:
     type: str
     documentation: str
     labels: frozenset[str]
+
+
+class _Counting:
+    unseen_levels: ClassVar[Mapping[str, int]] = {}
 
 
 class _Nowhere:
@@ -52,6 +59,7 @@ def replica_families() -> Iterator[tuple[str, list[ReplicaMetric]]]:
     log.close()
     cache = PredictionCache(MemoryStore(1, 1.0), b"")
     yield "always", _described([*metrics.collect(), *distribution.metrics(own, values)])
+    yield "with an H2O MOJO", _described(UnseenLevels(_Counting(), [_KIND]).metrics(own, values))
     yield "with a cache", _described(cache.metrics(own, values))
     yield "with a prediction log", _described(log.metrics(own, values))
     families = supervision("churn", 1, serving=0, deaths=0, swaps=dict.fromkeys(OUTCOMES, 0))

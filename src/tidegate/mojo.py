@@ -1,11 +1,13 @@
 """Score H2O MOJO files without a JVM: `tidegate.mojo.load("model.zip").predict(frame)`."""
 
+from tidegate.runtime.mojo.compiled import cache_folder
 from tidegate.runtime.mojo.delimited import score_csv
 from tidegate.runtime.mojo.describe import describe
 from tidegate.runtime.mojo.errors import MojoFormatError, MojoRowError, MojoUnsupportedError
 from tidegate.runtime.mojo.genmodel import Compared, Verification, verify
 from tidegate.runtime.mojo.load import MojoModel, load
 from tidegate.runtime.mojo.onnx_export import to_onnx
+from tidegate.runtime.mojo.warming import compile_kernels
 
 __all__ = [
     "Compared",
@@ -14,6 +16,8 @@ __all__ = [
     "MojoRowError",
     "MojoUnsupportedError",
     "Verification",
+    "cache_folder",
+    "compile_kernels",
     "describe",
     "load",
     "score_csv",

@@ -20,7 +20,8 @@ def model(*, row: float = 1.5, single: float = 2.5, batch: float = 5.0, threads:
         "columns": pair(batch),
         "load": pair(1.0),
         "threads": {"one": 1.0, "two": 1.0 / threads, "ratio": threads},
-        "own": {"read": 1e-6, "answer": 1e-6, "touch": 1e-4},
+        "own": {"read": 1e-6, "call": 1e-6, "touch": 1e-4},
+        "bandwidth": 1.8,
         "bytes": {"java": 10**6, "ours": 10**6},
         "start": {"java": start, "ours": start},
         "features": 13,
@@ -62,5 +63,9 @@ def test_the_page_tells_what_was_missed() -> None:
         "models": models,
     }  # fmt: skip
     text = as_markdown(run)
+    assert "first 200" not in text
+    assert "first 200: 2.5 s with the machine code on disk, 31.0 s" in as_markdown(
+        {**run, "serve": {"warm": 2.5, "cold": 31.0}}
+    )
     assert "**missed**: glm 1.20" in text
     assert "| GBM, 300 trees of depth 6, 1,500 levels | 1.50 / 1.00 = **1.5** | 2.50 / 1.00 = **2.5** |" in text

@@ -68,6 +68,18 @@ def test_one_is_rolled_out_over_the_other_and_no_request_fails(
     assert answer.json()["predictions"] == mojo.load(SECOND).predict(rows[:5])
 
 
+def test_one_that_lacks_levels_and_takes_them_for_missing_values_breaks_no_client(
+    tidegate: Tidegate, first: dict[str, Any]
+) -> None:
+    serving = {"latencyP99": "250ms", "availability": "99%"}
+    with tidegate.client as client:
+        contract = client.preview(
+            {"name": NAME, "modelArtifact": {"path": str(THIRD)}, "servingRequirements": serving}
+        )["contract"]
+    assert contract["breaking"] == []
+    assert [told for told in contract["harmless"] if "carrier: stable knows the categories AS" in told]
+
+
 def test_one_that_lacks_levels_is_not_let_in_and_taken_back_when_it_is(
     tidegate: Tidegate, first: dict[str, Any], rows: list[dict[str, Any]]
 ) -> None:

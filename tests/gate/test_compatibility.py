@@ -170,6 +170,22 @@ def test_a_breaking_difference_names_part_and_both_sides(candidate: Signature, t
     assert sentences(compare(STABLE, candidate)) == [told]
 
 
+def test_a_category_that_the_candidate_takes_for_a_missing_value_breaks_no_client() -> None:
+    fewer = signature(NUMBER, replace(TEXT, categories=("AA",), open_categories=True), outputs=STABLE.outputs)
+    told = compare(STABLE, fewer)
+    assert not told.breaking
+    assert [str(difference) for difference in told.harmless] == [
+        "input carrier: stable knows the categories UA, which the candidate does not and takes for missing values"
+    ]
+
+
+def test_a_candidate_that_may_refuse_what_stable_takes_for_a_missing_value_is_breaking() -> None:
+    lenient = signature(NUMBER, replace(TEXT, open_categories=True), outputs=STABLE.outputs)
+    (told,) = sentences(compare(lenient, STABLE))
+    assert told.startswith("input carrier: stable takes texts that are none of its categories for missing values;")
+    assert compare(lenient, lenient) == compare(STABLE, lenient) == Comparison()
+
+
 def test_an_order_that_clients_may_go_by_is_part_of_the_signature() -> None:
     one, other = TensorSpec("a", "FP64"), TensorSpec("b", "FP64")
     assert "in this order" in sentences(compare(signature(one, other), signature(other, one)))[0]

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.runtime.mojo.matrix.kept import DATA
 from tests.server import bundles
 from tests.server.conftest import InProcess, Serve
+from tests.server.processes import wait_until
+from tests.server.supervisors import Traffic, supervised
 from tests.support.models import TrainedModel
 from tests.support.mojos import FOLDER, columns_of_rows
 from tidegate import mojo
+from tidegate.artifact.bundle import Bundle
+from tidegate.contract.faults import parse_fault
+from tidegate.runtime.base import ArtifactFiles, LoadOptions
+from tidegate.runtime.mojo.runtime import MojoRuntime
 from tidegate.runtime.mojo.values import ABSENT
+from tidegate.runtime.rows import inputs_from_rows
+from tidegate.server.faults import FaultyModel
+from tidegate.server.recording.unseen import UNSEEN_TOTAL
 from tidegate.server.replica import Replica
 
 GBM = FOLDER / "gbm_enum.zip"
@@ -87,6 +98,40 @@ def test_a_refused_level_harms_no_other_request(strict: tuple[Replica, InProcess
             assert "the training had no level 'nowhere'" in answer.json()["error"]
 
 
+def unseen(client: InProcess) -> dict[str, float]:
+    """Return the counter of texts that were no level, by column."""
+    return {
+        sample.labels["column"]: sample.value
+        for family in text_string_to_metric_families(client.get("/metrics").text)
+        for sample in family.samples
+        if sample.name == UNSEEN_TOTAL
+    }
+
+
+def test_texts_that_are_no_level_are_counted_by_column(
+    serve: Serve, rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    # The sample has one, which is no request.
+    _, client = served(serve, GBM, tmp_path, [{**rows[0], "town": "nowhere"}])
+    assert unseen(client) == {"kind": 0, "town": 0, "code": 0, "flag": 0}
+    known = {"size": 0.4, "count": 3.0, "kind": "a", "town": "t01", "code": "10", "flag": "True"}
+    asked = [known, {**known, "kind": "?"}, {**known, "kind": "!", "town": None, "code": "11"}]
+    assert client.post("/predict", json={"records": asked}).status_code == 200
+    assert client.post("/predict", json={"records": asked[1:2]}).status_code == 200
+    assert unseen(client) == {"kind": 3, "town": 0, "code": 1, "flag": 0}
+
+
+def test_a_faulty_copy_counts_what_the_model_in_it_counts() -> None:
+    model = MojoRuntime().load(ArtifactFiles(GBM), LoadOptions())
+    faulty = FaultyModel(model, parse_fault("errors"))
+    faulty.predict(inputs_from_rows(model.signature.inputs, [{"kind": "?"}]))
+    assert faulty.unseen_levels == {"kind": 1}
+
+
+def test_a_model_that_counts_none_has_no_such_metric(flights: InProcess) -> None:
+    assert unseen(flights) == {}
+
+
 def test_the_metadata_name_the_levels(lenient: tuple[Replica, InProcess]) -> None:
     _, client = lenient
     told = client.get("/v2/models/flights").json()
@@ -114,6 +159,32 @@ def test_texts_and_missing_values_come_as_bytes_tensors(
     got = {output["name"]: output["data"] for output in answer.json()["outputs"]}
     expected = mojo.load(GBM).predict(rows)
     assert got == {name: [row[name] for row in expected] for name in expected[0]}
+
+
+def test_a_swap_to_a_model_that_must_be_compiled_holds_no_request_up(
+    quick_bundle: Bundle, rows: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = TrainedModel(FOLDER / "kmeans.zip", "mojo", {}, {}, rows)
+    mojo_bundle = bundles.write_bundle_of(model, tmp_path / "bundles")
+    for version, bundle in (("1", quick_bundle), ("2", mojo_bundle)):
+        shutil.copytree(bundle.folder, tmp_path / "models" / "flights" / version)
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(cache))
+    options = ("--repository", str(tmp_path / "models"), "--model-version", "1")
+    asked = [{**quick_bundle.sample[0], **rows[0]}]  # each of the two takes its own inputs of it
+    with supervised(tmp_path / "run", *options) as running:
+        with Traffic(running.client.base_url, asked, connections=3) as traffic:
+            wait_until(lambda: traffic.answered > 10, "requests are answered")
+            assert not list(cache.rglob("*.nbc"))
+            running.client.timeout = httpx.Timeout(600.0)  # to compile takes its time where many tests run
+            before = traffic.answered
+            assert running.load(version="2").status_code == 200
+            during, after = traffic.answered - before, traffic.answered
+            assert running.version() == "2"
+            wait_until(lambda: traffic.answered > after + 10, "requests are answered by the new model")
+        assert list(cache.rglob("*.nbc"))
+        assert during > 20
+        assert traffic.failures == {}
 
 
 def test_a_model_that_numbers_its_rows_is_asked_request_by_request(serve: Serve, tmp_path: Path) -> None:

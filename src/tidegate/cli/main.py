@@ -65,6 +65,7 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("mojo predict", ALONE, mojo.predict),
     ("mojo verify", ALONE, mojo.verify),
     ("mojo to-onnx", ALONE, mojo.to_onnx),
+    ("mojo compile", ALONE, mojo.compile_kernels),
     ("serve", ALONE, standalone.serve),
     ("up", ITSELF, serve.up),
     ("down", ITSELF, serve.down),
@@ -113,7 +114,7 @@ GROUPS = {
     "freeze": "Spans of time in which nothing is deployed: add, list, remove.",
     "steps": "The stages of a rollout: what they ask for.",
     "outcomes": "What came of requests later: send it, show it.",
-    "mojo": "H2O's MOJO files: what they are, their scores, a comparison with H2O, ONNX.",
+    "mojo": "H2O's MOJO files: what they are, their scores, a comparison with H2O, ONNX, compiling ahead.",
     "golden": "Requests with the answers that candidates must give: record.",
 }
 

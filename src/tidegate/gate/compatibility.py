@@ -93,10 +93,24 @@ def _input(stable: TensorSpec, candidate: TensorSpec) -> Iterator[Difference]:
         yield Difference(where, sentence, is_breaking=False)
     if not _takes_shape(candidate.shape, stable.shape):
         yield Difference(where, f"stable takes shape {list(stable.shape)}, the candidate {list(candidate.shape)}")
-    if stable.categories is not None and candidate.categories is not None:
-        lost = [value for value in stable.categories if value not in set(candidate.categories)]
-        if lost:
-            yield Difference(where, f"stable knows the categories {_listed(lost)}, which the candidate does not")
+    yield from _categories(where, stable, candidate)
+
+
+def _categories(where: str, stable: TensorSpec, candidate: TensorSpec) -> Iterator[Difference]:
+    """Yield what of the texts that clients send the candidate does not know."""
+    if stable.categories is None or candidate.categories is None:
+        return
+    known = set(candidate.categories)
+    lost = [value for value in stable.categories if value not in known]
+    if lost:
+        sentence = f"stable knows the categories {_listed(lost)}, which the candidate does not"
+        told = " and takes for missing values" if candidate.open_categories else ""
+        yield Difference(where, sentence + told, is_breaking=not candidate.open_categories)
+    elif stable.open_categories and not candidate.open_categories:
+        yield Difference(
+            where,
+            "stable takes texts that are none of its categories for missing values; the candidate may refuse them",
+        )
 
 
 def _places(stable: Signature, candidate: Signature) -> Iterator[Difference]:

@@ -53,6 +53,7 @@ class TensorSpec:
         categories: the text values of a BYTES column that the model was trained on when it knows them, else None;
             whether it takes others is its own affair (most do).
         labels: for an output with one position per class, the class labels in order, else None.
+        open_categories: any other text is a missing value to the model, and never refused. False where nobody knows.
     """
 
     name: str
@@ -60,6 +61,7 @@ class TensorSpec:
     shape: tuple[int, ...] = (-1,)
     categories: tuple[str, ...] | None = None
     labels: tuple[str, ...] | None = None
+    open_categories: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,17 @@ class Model(Protocol):
 
     def close(self) -> None:
         """Free what the model holds. Called once; `predict` is not called afterwards."""
+        ...
+
+
+@runtime_checkable
+class CountsUnseen(Protocol):
+    """A model that takes texts which its training did not have for missing values, and counts them: one more attribute
+    beside those of `Model`, which any thread may read."""
+
+    @property
+    def unseen_levels(self) -> Mapping[str, int]:
+        """Such texts since the loading, by input; inputs that had none may be left out."""
         ...
 
 

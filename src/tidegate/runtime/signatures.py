@@ -22,11 +22,14 @@ def _spec_to_dict(spec: TensorSpec) -> dict[str, Any]:
         document["categories"] = list(spec.categories)
     if spec.labels is not None:
         document["labels"] = list(spec.labels)
+    if spec.open_categories:
+        document["open_categories"] = True
     return document
 
 
 def signature_to_dict(signature: Signature) -> dict[str, Any]:
-    """Return the JSON form of a signature; `categories` and `labels` are left out where they are None."""
+    """Return the JSON form of a signature; `categories` and `labels` are left out where they are None, and
+    `open_categories` where it is False."""
     return {
         "kind": signature.kind,
         "inputs": [_spec_to_dict(spec) for spec in signature.inputs],
@@ -48,6 +51,7 @@ def _spec_from_dict(document: Mapping[str, Any]) -> TensorSpec:
         shape=tuple(int(size) for size in document["shape"]),
         categories=_texts(document, "categories"),
         labels=_texts(document, "labels"),
+        open_categories=document.get("open_categories") is True,
     )
 
 

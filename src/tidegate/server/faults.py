@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tidegate.contract.faults import LEAK_LIMIT_BYTES, Fault, FaultKind
-from tidegate.runtime.base import Array, Columns, Model
+from tidegate.runtime.base import Array, Columns, CountsUnseen, Model
 
 
 class InjectedFault(RuntimeError):  # noqa: N818
@@ -44,6 +44,11 @@ class FaultyModel:
     def arm(self) -> None:
         """Let the fault begin with the next request."""
         self._is_armed = True
+
+    @property
+    def unseen_levels(self) -> Mapping[str, int]:
+        """What the model behind it counts; nothing where it does not."""
+        return self._model.unseen_levels if isinstance(self._model, CountsUnseen) else {}
 
     def close(self) -> None:
         self._model.close()

@@ -10,7 +10,7 @@ import orjson
 
 from tidegate.artifact.bundle import Bundle
 from tidegate.contract.errors import TidegateError
-from tidegate.runtime.base import Columns, Model
+from tidegate.runtime.base import Columns, CountsUnseen, Model
 from tidegate.server.batching import BatchPolicy, rows_are_independent
 from tidegate.server.cache.build import build_cache
 from tidegate.server.dataplane import DataPlane
@@ -26,6 +26,7 @@ from tidegate.server.recording.distribution import PredictionDistribution
 from tidegate.server.recording.log import PredictionLog
 from tidegate.server.recording.notes import AnswerNotes
 from tidegate.server.recording.sinks import open_sink
+from tidegate.server.recording.unseen import UnseenLevels
 from tidegate.server.recording.watch import Watch
 from tidegate.server.settings import ServerSettings
 from tidegate.server.siblings import Siblings
@@ -86,6 +87,7 @@ class Replica:
         Raises:
             TidegateError: the sample was not answered, so the model cannot serve.
         """
+        counting = model if isinstance(model, CountsUnseen) else None
         guarded = OffLoop(model)
         guarded.prove()
         model = guarded
@@ -110,6 +112,8 @@ class Replica:
         )
         await data_plane.answer(self.predict, sample)
         data_plane.watch = self._build_watch(model, reference)  # the sample itself is not counted
+        if counting is not None:
+            self.metrics.add_source(UnseenLevels(counting, model.signature.inputs).metrics)
         self._data_plane = data_plane
         if self.phase is Phase.LOADING:
             self.phase = Phase.SERVING

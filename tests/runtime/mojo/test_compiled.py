@@ -24,8 +24,19 @@ def outer(x: float) -> float:
     return inner(x) * 2.0
 """
 RUN = """
+{before}
 from tidegate.runtime.mojo.outer_kernel import outer
 print(outer(1.0), sum(outer.stats.cache_hits.values()), sum(outer.stats.cache_misses.values()))
+"""
+#: What the process of another user meets, where tests may be run by one who may write everywhere.
+MAY_NOT_WRITE = """
+from numba.core import caching
+
+def refuse(*args, **kwargs):
+    raise PermissionError("somebody else's folder")
+
+caching.tempfile.TemporaryFile = refuse
+caching.IndexDataCacheFile.save = refuse
 """
 
 
@@ -38,15 +49,21 @@ def package(tmp_path: Path) -> Path:
     for parent in (folder, *folder.parents[:2]):
         (parent / "__init__.py").touch()
     shutil.copy(source, folder)
+    shutil.copy(source.with_name("machine_code.py"), folder)
     (folder / "inner_kernel.py").write_text(INNER.format("1.0"))
     (folder / "outer_kernel.py").write_text(OUTER)
     return folder
 
 
-def run(package: Path, cache: str) -> list[float]:
+def run(package: Path, cache: str, before: str = "") -> list[float]:
     environment = {**os.environ, "PYTHONPATH": str(package.parents[2]), "NUMBA_CACHE_DIR": cache}
     done = subprocess.run(
-        [sys.executable, "-c", RUN], env=environment, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", RUN.format(before=before)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return [float(word) for word in done.stdout.split()]
@@ -61,10 +78,26 @@ def test_a_kernel_is_compiled_anew_when_one_that_it_calls_has_changed(package: P
     assert run(package, cache) == [6.0, 1.0, 0.0]
 
 
+def test_machine_code_in_a_folder_of_somebody_else_is_used(package: Path, tmp_path: Path) -> None:
+    cache = str(tmp_path / "cache")
+    assert run(package, cache, MAY_NOT_WRITE) == [4.0, 0.0, 1.0]
+    assert run(package, cache) == [4.0, 0.0, 1.0]
+    assert run(package, cache, MAY_NOT_WRITE) == [4.0, 1.0, 0.0]
+    (package / "inner_kernel.py").write_text(INNER.format("2.0"))
+    assert run(package, cache, MAY_NOT_WRITE) == [6.0, 0.0, 1.0]
+
+
 def test_a_stamp_covers_what_is_imported_through_other_modules() -> None:
     assert "tree_kernel" in compiled._reached("forest_kernel")
     assert source_stamp("forest_kernel") != source_stamp("tree_kernel")
     assert source_stamp("forest_kernel") == source_stamp("forest_kernel")
+
+
+def test_the_folder_is_numbas(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
+    folder = compiled.cache_folder()
+    assert folder is not None
+    assert folder.parent == tmp_path / "cache"
 
 
 def test_all_kernels_carry_that_stamp() -> None:
@@ -79,7 +112,7 @@ def test_a_disk_that_cannot_be_written_to_costs_compiling_and_no_failure(
     def nowhere(function: object) -> None:
         raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr(compiled, "FunctionCache", nowhere)
+    monkeypatch.setattr(compiled, "KernelCache", nowhere)
 
     def double(x: float) -> float:
         return x * 2.0
@@ -94,7 +127,7 @@ def test_a_numba_that_keeps_its_stamp_elsewhere_costs_compiling_and_no_wrong_cod
         def __init__(self, function: object) -> None:
             self._cache_file = object()
 
-    monkeypatch.setattr(compiled, "FunctionCache", Elsewhere)
+    monkeypatch.setattr(compiled, "KernelCache", Elsewhere)
 
     def double(x: float) -> float:
         return x * 2.0

@@ -84,9 +84,35 @@ def test_the_error_of_a_reconstruction_counts_numbers_on_the_scale_of_the_networ
     assert errors[row] == pytest.approx(np.mean(np.concatenate([given[:slots] - hot, numbers]) ** 2), rel=1e-12)
 
 
-def test_an_encoding_without_a_name_is_refused() -> None:
-    with pytest.raises(MojoUnsupportedError, match="enum_limited"):
-        model("dl_enum_limited")
+def test_a_network_with_limited_levels_takes_the_columns_of_the_training() -> None:
+    loaded = model("dl_enum_limited")
+    assert [field.name for field in loaded.fields] == ["size", "kind", "count", "town", "rate"]
+    assert [field.first for field in loaded.fields] == [2, 1, 3, 0, 4]
+
+
+def test_an_offset_above_0_moves_a_score_as_far_and_another_one_does_not() -> None:
+    loaded = model("dl_value")
+    keys = loaded.scorer.header.keys
+    mean = float(keys.numbers("norm_resp_sub", 1)[0])
+    rows, _ = loaded.rows(rows_of(loaded), 120, LENIENT)
+    plain = loaded.scorer.score(rows)[:, 0]
+    for offset, moved in ((0.0, 0.0), (-3.0, 0.0), (np.nan, 0.0), (2.5, 2.5 - mean)):
+        found = loaded.scorer.score(rows, np.full(120, offset))[:, 0]
+        np.testing.assert_allclose(found, plain + moved, rtol=1e-12, atol=1e-14)
+
+
+def test_an_offset_is_added_before_the_link() -> None:
+    loaded = model("dl_events")
+    rows, _ = loaded.rows(rows_of(loaded), 120, LENIENT)
+    capped = 1e19
+    found, plain = loaded.scorer.score(rows, np.full(120, 0.5)), loaded.scorer.score(rows)
+    np.testing.assert_allclose(found, np.minimum(plain * np.exp(0.5), capped), rtol=1e-12)
+
+
+def test_the_texts_of_weights_take_no_memory_once_they_were_read() -> None:
+    keys = model("dl_tanh").header.keys
+    assert "bias_layer0" in keys
+    assert not any(name.startswith("weight_layer") for name, _ in keys.items())
 
 
 @pytest.mark.parametrize(

@@ -110,10 +110,33 @@ def test_older_files_and_other_algorithms_say_nothing_of_encodings(tmp_path: Pat
     assert written(tmp_path, ["x", "y"], features=1, keys=keys, algorithm="Isolation Forest")[0].kind == "number"
 
 
-def test_an_encoding_that_the_file_does_not_say_is_refused(tmp_path: Path) -> None:
-    keys = {**KEYS, "_genmodel_encoding": "null"}
+def network_without_encoding(folder: Path, columns: list[str], domains: Mapping[int, list[str]]) -> tuple[Field, ...]:
+    keys, features = {**KEYS, "_genmodel_encoding": "null"}, len(columns) - 1
+    return written(
+        folder, columns, features=features, keys=keys, files=ORIGINALS, domains=domains, algorithm="Deep Learning",
+        version="1.10",
+    )  # fmt: skip
+
+
+def test_a_network_with_limited_columns_has_them_by_name_as_it_puts_levels_first(tmp_path: Path) -> None:
+    columns, domains = ["kind.top_1_levels", "shift", "size", "y"], {0: ["a", "other"]}
+    size, kind, shift = network_without_encoding(tmp_path, columns, domains)
+    assert [(field.name, field.first) for field in (size, kind, shift)] == [("size", 2), ("kind", 0), ("shift", 1)]
+    assert (kind.levels, kind.values) == (("a", "b\nc", "17"), {"a": 0.0, "b\nc": 1.0, "17": 1.0})
+
+
+def test_a_network_of_which_no_column_lost_levels_has_those_of_the_user(tmp_path: Path) -> None:
+    _, kind, _ = network_without_encoding(tmp_path, ["kind", "size", "shift", "y"], {0: ["17", "a", "z"]})
+    assert (kind.first, dict(kind.values)) == (0, {"17": 0.0, "a": 1.0, "z": 2.0})
+
+
+@pytest.mark.parametrize("made", ["kind.Eigen", "kind:0", "kind.a", "kind.top_x_levels", "size.top_1_levels"])
+def test_an_encoding_that_the_file_does_not_say_is_refused(tmp_path: Path, made: str) -> None:
     with pytest.raises(MojoUnsupportedError, match="does not say how"):
-        written(tmp_path, ["x", "y"], features=1, keys=keys, algorithm="Deep Learning", version="1.10")
+        network_without_encoding(tmp_path, [made, "size", "shift", "y"], {0: ["a", "other"]})
+
+
+def test_an_encoding_that_is_not_known_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MojoUnsupportedError, match="'Sideways'"):
         written(tmp_path, ["x", "y"], features=1, keys={"_genmodel_encoding": "Sideways"})
 

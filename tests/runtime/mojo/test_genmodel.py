@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.runtime.mojo.matrix.kept import DATA
 from tests.support.mojos import FOLDER, ROWS
 from tidegate import mojo
 from tidegate.contract.errors import InvalidInput, Unavailable
 from tidegate.runtime.mojo.delimited import read_blocks
+from tidegate.runtime.mojo.genmodel_faults import fault_of
 from tidegate.runtime.mojo.values import ABSENT
 
 
@@ -58,6 +60,66 @@ def test_a_scorer_that_fails_is_told_with_its_reason(tmp_path: Path) -> None:
         verified(tmp_path, "gbm_enum", "sys.exit('Caused by: java.lang.ArrayIndexOutOfBoundsException: Index 27')")
     with pytest.raises(InvalidInput, match="does not score models of this category"):
         verified(tmp_path, "word2vec", "sys.exit('Exception: category WordEmbedding is not supported.')")
+
+
+def test_calibrated_probabilities_are_told_as_not_compared(tmp_path: Path) -> None:
+    found = verified(tmp_path, "gbm_platt", f"shutil.copy({str(FOLDER / 'gbm_platt.csv')!r}, out)")
+    assert [one.name for one in found.outputs] == ["predict", "no", "yes"]
+    assert found.left_out == ("cal_no", "cal_yes")
+    assert verified(tmp_path, "kmeans", f"shutil.copy({str(FOLDER / 'kmeans.csv')!r}, out)").left_out == ()
+
+
+def test_a_failure_that_is_known_of_such_models_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="That is known: it counts the offset") as raised:
+        verified(tmp_path, "gbm_one_hot_offset", "sys.exit('java.lang.ArrayIndexOutOfBoundsException: Index 27')")
+    assert "ArrayIndexOutOfBounds" in raised.value.message
+    with pytest.raises(Unavailable) as raised:
+        verified(tmp_path, "gbm_one_hot_explicit", "sys.exit('java.lang.ArrayIndexOutOfBoundsException: Index 27')")
+    assert raised.value.hint is None
+
+
+#: Models whose answers are not genmodel's but the cluster's (see `test_matrix`), with what is said of them.
+FAULTS = {
+    "deep_learning_limited_levels": "enum_limited",
+    "deep_learning_offset": "leaves out the offset",
+    "gam_cubic_offset": "refuses rows",
+    "gam_i_splines_2": "I-splines",
+    "gam_m_splines_3_real": "I-splines",
+    "gam_thin_plate_standardized": "standardised",
+    "kmeans_encoded_one_hot": "for missing values",
+    "stacked_sorted": "as they are numbered outside",
+    "xgboost_encoded_one_hot_explicit": "for missing values",
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_models_for_which_h2os_scorer_is_wrong_are_known(name: str) -> None:
+    path = next(path for path in sorted((DATA / "models").glob("*.zip")) if path.stem.startswith(name))
+    assert FAULTS[name] in str(fault_of(mojo.load(path)))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            FOLDER / f"{name}.zip"
+            for name in ("gbm_one_hot_explicit", "gbm_offset", "drf_binary", "glm_offset", "kmeans")
+        ),
+        *(
+            DATA / "models" / f"{name}.zip"
+            for name in (
+                "gam_cubic_standardized",
+                "gam_mixed_kinds",
+                "gam_thin_plates",
+                "gbm_fold_weights_offset",
+                "stacked_real_gbm",
+            )
+        ),
+    ],
+    ids=lambda path: path.stem,
+)
+def test_models_for_which_it_is_right_are_not_among_them(path: Path) -> None:
+    assert fault_of(mojo.load(path)) is None
 
 
 def test_answers_of_another_form_are_refused(tmp_path: Path) -> None:

@@ -45,9 +45,8 @@ def test_calibrated_probabilities_follow() -> None:
     assert names(("no", "yes"), 5) == ("predict", "no", "yes", "cal_no", "cal_yes")
 
 
-def test_two_classes_without_names() -> None:
-    assert names(None, 3) == ("predict", "pVal0", "pVal1")
-    assert names(None, 3, algorithm="glm") == ("predict", "0", "1")
+def test_two_classes_without_names_are_called_as_the_cluster_calls_them() -> None:
+    assert names(None, 3) == names(None, 3, algorithm="glm") == ("predict", "p0", "p1")
 
 
 def test_a_class_may_be_called_like_another_column() -> None:

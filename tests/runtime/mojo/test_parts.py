@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 
 import numpy as np
@@ -40,6 +41,19 @@ def test_parts_are_scored_at_the_same_time() -> None:
 
     rows = np.arange(2.0 * LEAST_ROWS)[:, None]
     np.testing.assert_array_equal(score_in_parts(score, rows, rows[:, 0], 2), 2 * rows)
+
+
+def _doubled(rows: Floats, _: Floats | None) -> Floats:
+    return 2.0 * rows
+
+
+def test_a_process_that_was_forked_has_threads_of_its_own() -> None:
+    rows = np.arange(4.0 * LEAST_ROWS)[:, None]
+    score_in_parts(_doubled, rows, None, 4)
+    forked = multiprocessing.get_context("fork").Process(target=score_in_parts, args=(_doubled, rows, None, 4))
+    forked.start()
+    forked.join(60)
+    assert forked.exitcode == 0
 
 
 def test_few_rows_stay_in_the_thread_that_asked() -> None:

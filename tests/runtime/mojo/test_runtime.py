@@ -11,10 +11,11 @@ import pytest
 from tests.support.mojos import FOLDER
 from tidegate import mojo
 from tidegate.contract.errors import InvalidInput, ValueRefused
-from tidegate.runtime.base import Array, ArtifactFiles, HasManifest, LoadOptions, Model, Recognition
+from tidegate.runtime.base import Array, ArtifactFiles, CountsUnseen, HasManifest, LoadOptions, Model, Recognition
 from tidegate.runtime.mojo.runtime import MojoRuntime
 from tidegate.runtime.registry import get_runtime, runtimes
 from tidegate.runtime.rows import inputs_from_rows, made_up_row
+from tidegate.runtime.signatures import signature_from_dict, signature_to_dict
 
 ROW = {"size": 0.4, "count": 3, "kind": "a", "town": "t01", "code": "10", "flag": "True"}
 
@@ -87,6 +88,29 @@ def test_a_strict_model_refuses_unseen_levels_as_values() -> None:
     model = served("gbm_enum", strict=True)
     with pytest.raises(ValueRefused, match="'kind'"):
         model.predict(inputs(model, {**ROW, "kind": "?"}))
+
+
+def test_the_signature_says_whether_unseen_levels_are_refused() -> None:
+    lenient, strict = served("gbm_enum").signature, served("gbm_enum", strict=True).signature
+    assert {spec.name for spec in lenient.inputs if spec.open_categories} == {"kind", "town", "code", "flag"}
+    assert not any(spec.open_categories for spec in (*strict.inputs, *lenient.outputs))
+    for signature in (lenient, strict):
+        assert signature_from_dict(signature_to_dict(signature)) == signature
+
+
+def test_bundles_of_before_have_closed_categories() -> None:
+    document = signature_to_dict(served("gbm_enum").signature)
+    for spec in document["inputs"]:
+        spec.pop("open_categories", None)
+    assert signature_from_dict(document) == served("gbm_enum", strict=True).signature
+
+
+def test_unseen_levels_are_counted_by_input() -> None:
+    model = served("gbm_enum")
+    assert isinstance(model, CountsUnseen)
+    model.predict(inputs(model, {**ROW, "kind": "?"}))
+    model.predict(inputs(model, ROW, {**ROW, "kind": "?", "town": "nowhere"}))
+    assert model.unseen_levels == {"kind": 2, "town": 1}
 
 
 def test_settings_are_checked() -> None:

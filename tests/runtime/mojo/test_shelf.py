@@ -1,7 +1,8 @@
-"""Decoded trees that workers share: the same scores, one copy in memory, and nothing of a file that was touched."""
+"""Arrays that workers share: the same scores, one copy in memory, and nothing of a file that was touched."""
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -15,16 +16,21 @@ from tests.runtime.mojo.matrix.kept import DATA
 from tidegate.runtime.base import ArtifactFiles, Derives, LoadOptions
 from tidegate.runtime.mojo import runtime, shelf
 from tidegate.runtime.mojo.container import open_container
+from tidegate.runtime.mojo.deep_learning_kernel import score_classes
 from tidegate.runtime.mojo.registry import read_model
 from tidegate.runtime.mojo.runtime import MojoRuntime
 from tidegate.runtime.mojo.scorer import Scorer
+from tidegate.runtime.mojo.xgboost_kernel import score_packed_trees
 
 FOREST = DATA / "models" / "gbm_more_than_hundred_trees.zip"
 ENSEMBLE = DATA / "models" / "stacked_four_AUTO.zip"
+BOOSTER = DATA / "models" / "xgboost_gbtree_multinomial.zip"
+NETWORK = DATA / "models" / "deep_learning_rectifier_two_layers.zip"
+KINDS = {"forest": FOREST, "ensemble": ENSEMBLE, "booster": BOOSTER, "network": NETWORK}
 
 
 @pytest.fixture(autouse=True)
-def all_forests_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def all_arrays_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shelf, "LEAST_BYTES", 1)
     monkeypatch.setattr(runtime, "_LEAST_DERIVED_BYTES", 1)
 
@@ -51,12 +57,34 @@ def is_mapped(folder: Path, process: str = "self") -> bool:
     return str(folder) in Path(f"/proc/{process}/maps").read_text()
 
 
-@pytest.mark.parametrize("artifact", [FOREST, ENSEMBLE], ids=["forest", "ensemble"])
-def test_mapped_trees_score_as_decoded_ones(artifact: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("artifact", KINDS.values(), ids=KINDS)
+def test_mapped_arrays_score_as_those_of_the_artifact(artifact: Path, tmp_path: Path) -> None:
     folder = derived(artifact, tmp_path / "derived")
     mapped = read_from(artifact, folder)
     assert is_mapped(folder)
-    assert scores(mapped) == scores(read_model(open_container(artifact)))
+    np.testing.assert_array_equal(scores(mapped), scores(read_model(open_container(artifact))))
+
+
+@pytest.mark.parametrize("artifact", [BOOSTER, NETWORK], ids=["booster", "network"])
+def test_mapped_arrays_stay_while_their_model_does(artifact: Path, tmp_path: Path) -> None:
+    folder = derived(artifact, tmp_path / "derived")
+    mapped = read_from(artifact, folder)
+    wanted = scores(mapped)
+    for path in folder.iterdir():
+        path.unlink()
+    gc.collect()
+    assert scores(mapped) == wanted
+    del mapped
+    gc.collect()
+    assert not is_mapped(folder)
+
+
+def test_mapped_arrays_run_the_machine_code_of_others(tmp_path: Path) -> None:
+    for artifact, kernel in ((BOOSTER, score_packed_trees), (NETWORK, score_classes)):
+        scores(read_model(open_container(artifact)))
+        compiled = len(kernel.signatures)  # type: ignore[attr-defined]
+        scores(read_from(artifact, derived(artifact, tmp_path / artifact.stem)))
+        assert len(kernel.signatures) == compiled  # type: ignore[attr-defined]
 
 
 def test_equal_artifacts_give_equal_files(tmp_path: Path) -> None:
@@ -88,13 +116,26 @@ def test_small_models_have_nothing_beside_them(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("place", [0, 60, 200, -1])
-def test_a_file_that_was_touched_is_not_used(place: int, tmp_path: Path) -> None:
-    folder = derived(FOREST, tmp_path / "derived")
-    path = next(folder.glob("*.nodes.bin"))
+@pytest.mark.parametrize(("kind", "name"), [("forest", "nodes"), ("booster", "nodes"), ("network", "weights")])
+def test_a_file_that_was_touched_is_not_used(kind: str, name: str, place: int, tmp_path: Path) -> None:
+    artifact = KINDS[kind]
+    folder = derived(artifact, tmp_path / "derived")
+    path = next(folder.glob(f"*.{name}.bin"))
     data = bytearray(path.read_bytes())
     data[place] ^= 0x40
     path.write_bytes(bytes(data))
-    assert scores(read_from(FOREST, folder)) == scores(read_model(open_container(FOREST)))
+    assert scores(read_from(artifact, folder)) == scores(read_model(open_container(artifact)))
+    assert not is_mapped(folder)
+
+
+@pytest.mark.parametrize("shape", [[3], [-1], [4, -1], [1, 1, 1], "many", None])
+def test_arrays_of_another_shape_than_was_written_are_not_used(shape: object, tmp_path: Path) -> None:
+    folder = derived(BOOSTER, tmp_path / "derived")
+    index = json.loads((folder / "arrays.json").read_text())
+    for kept in index.values():
+        kept["arrays"]["trees"]["shape"] = shape
+    (folder / "arrays.json").write_text(json.dumps(index))
+    assert scores(read_from(BOOSTER, folder)) == scores(read_model(open_container(BOOSTER)))
     assert not is_mapped(folder)
 
 
@@ -106,19 +147,22 @@ def test_a_file_that_was_cut_is_not_used(size: int, tmp_path: Path) -> None:
     assert scores(read_from(FOREST, folder)) == scores(read_model(open_container(FOREST)))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"stamp": 1}', "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "[]", "[1]", "{}", '{"stamp": 1}', "[" * 100_000])
 def test_an_index_that_cannot_be_read_is_not_used(text: str, tmp_path: Path) -> None:
     folder = derived(FOREST, tmp_path / "derived")
-    (folder / "forests.json").write_text(text)
+    (folder / "arrays.json").write_text(text)
     assert scores(read_from(FOREST, folder)) == scores(read_model(open_container(FOREST)))
 
 
-def test_trees_of_another_version_or_another_model_are_not_used(tmp_path: Path) -> None:
-    folder = derived(FOREST, tmp_path / "derived")
+@pytest.mark.parametrize("artifact", [FOREST, BOOSTER, NETWORK], ids=["forest", "booster", "network"])
+def test_arrays_of_another_version_or_another_model_are_not_used(artifact: Path, tmp_path: Path) -> None:
+    folder = derived(artifact, tmp_path / "derived")
     assert scores(read_from(ENSEMBLE, folder)) == scores(read_model(open_container(ENSEMBLE)))
-    index = json.loads((folder / "forests.json").read_text())
-    (folder / "forests.json").write_text(json.dumps({**index, "stamp": "another"}))
-    read_from(FOREST, folder)
+    assert not is_mapped(folder)
+    index = json.loads((folder / "arrays.json").read_text())
+    changed = {key: {**kept, "stamp": "another"} for key, kept in index.items()}
+    (folder / "arrays.json").write_text(json.dumps(changed))
+    read_from(artifact, folder)
     assert not is_mapped(folder)
 
 
@@ -127,6 +171,7 @@ import sys
 from pathlib import Path
 from tidegate.runtime.mojo import shelf
 from tidegate.runtime.mojo.container import open_container
+from tidegate.runtime.mojo.deep_learning_kernel import score_classes
 from tidegate.runtime.mojo.registry import read_model
 with shelf.shelf_in(Path(sys.argv[2])):
     scorer = read_model(open_container(Path(sys.argv[1])))
@@ -135,17 +180,18 @@ sys.stdin.read()
 """
 
 
-def test_two_processes_have_one_copy_between_them(tmp_path: Path) -> None:
-    folder = derived(FOREST, tmp_path / "derived")
-    command = [sys.executable, "-c", _WORKER, str(FOREST), str(folder)]
+@pytest.mark.parametrize(("kind", "name"), [("forest", "nodes"), ("booster", "nodes"), ("network", "weights")])
+def test_two_processes_have_one_copy_between_them(kind: str, name: str, tmp_path: Path) -> None:
+    folder = derived(KINDS[kind], tmp_path / "derived")
+    command = [sys.executable, "-c", _WORKER, str(KINDS[kind]), str(folder)]
     workers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     try:
         for worker in workers:
             assert worker.stdout is not None
             assert worker.stdout.readline() == "ready\n"
         for worker in workers:
-            found = kilobytes(worker.pid, "nodes.bin")
-            assert found["Rss"] >= found["Size"] - 4 > 0
+            found = kilobytes(worker.pid, f"{name}.bin")
+            assert found["Rss"] >= max(found["Size"] - 4, 4)
             assert found["Private_Clean"] == found["Private_Dirty"] == 0
             assert found["Pss"] <= found["Rss"] / 2 + 1
     finally:

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from tests.runtime.mojo.damage import Memory, entries_of
+from tests.runtime.mojo.numeric_models import model
+from tidegate import mojo
+from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
 from tidegate.runtime.mojo.registry import read_model
 from tidegate.runtime.mojo.word2vec import Word2Vec
@@ -59,6 +62,22 @@ def test_a_sentence_is_the_mean_of_its_known_words(words: Word2Vec) -> None:
     expected = (words.transform(["the"])[0] + words.transform(["cat"])[0]) / np.float32(2)
     assert words.average(["the", "cat", "unknown"]).tolist() == expected.tolist()
     assert np.isnan(words.average(["unknown"])).all()
+
+
+def test_a_model_that_was_loaded_tells_the_vector_of_a_sentence(words: Word2Vec) -> None:
+    loaded = mojo.load(FILE)
+    assert loaded.average(iter(["the", None, "cat"])).tolist() == words.average(["the", "cat"]).tolist()
+    assert len(loaded.average([])) == len(loaded.outputs)
+
+
+def test_a_sentence_is_no_list_of_its_letters() -> None:
+    with pytest.raises(InvalidInput, match="list of words"):
+        mojo.load(FILE).average("the cat")
+
+
+def test_other_models_have_no_vectors() -> None:
+    with pytest.raises(MojoUnsupportedError, match="Word2Vec"):
+        model("dl_value").average(["the"])
 
 
 def test_rows_of_numbers_are_refused(words: Word2Vec) -> None:

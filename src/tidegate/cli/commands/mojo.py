@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
@@ -79,6 +80,13 @@ def predict(
         bool,
         typer.Option("--reconstruct", metavar="", help="The values that the factors of a low rank model stand for."),
     ] = False,
+    anomaly: Annotated[
+        bool,
+        typer.Option(
+            "--anomaly", metavar="", help="The mean squared error with which an autoencoder gives a row back."
+        ),
+    ] = False,
+    threads: Annotated[int, typer.Option("--threads", help="Threads that score, each a part of the rows.", min=1)] = 1,
     output: Annotated[Form, typer.Option("--output", help="csv, or json for one object per line.")] = Form.CSV,
 ) -> None:
     """Score the rows of a CSV file, in the columns and with the numbers of H2O's own tool.
@@ -102,6 +110,8 @@ def predict(
             invalid_as_missing=invalid_as_missing,
             as_json=output is Form.JSON,
             reconstruct=reconstruct,
+            anomaly=anomaly,
+            threads=threads,
         )
     if out is not None:
         note(f"{count:,} rows scored.")
@@ -130,7 +140,8 @@ def verify(
 ) -> int:
     """Compare Tidegate's scores with those of H2O's Java scorer, double by double, where there is Java.
 
-    Exit code 1 when a label differs, or a number by more than 1e-12 of itself.
+    Exit code 1 when a label differs, or a number by more than 1e-12 of itself. For a few models H2O's Java scorer is
+    known to be wrong: that is told then, with the reason.
 
     $ tidegate mojo verify churn.zip customers.csv --jar h2o-genmodel.jar
     """
@@ -143,6 +154,13 @@ def verify(
     else:
         console().print(_outputs_table(found))
         say("", f"{found.rows:,} rows: Tidegate and H2O {'agree' if agrees else 'differ'}.")
+        if found.left_out:
+            say(f"Not compared, since H2O's tool does not tell them: {', '.join(found.left_out)}.")
+        if found.fault is not None and not agrees:
+            say(
+                f"H2O's Java scorer is known to be wrong for this model: {found.fault}.",
+                "Tidegate answers as H2O's cluster does.",
+            )
     return ExitCode.OK if agrees else ExitCode.UNEXPECTED
 
 
@@ -171,6 +189,29 @@ def to_onnx(
             f"{found.ties:,} rows have several classes with the highest probability: H2O draws one of them by the "
             "row's bits, and the graph predicts the first"
         )
+
+
+def compile_kernels(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MOJO...", help="The models.", show_default="tiny ones of the common kinds"),
+    ] = None,
+) -> None:
+    """Compile what scores models and keep the machine code on disk, so that no later process waits for that.
+
+    It is kept in the folder of the environment variable NUMBA_CACHE_DIR, else beside the installed code, else in the
+    user's cache. Run it when an image is built. The code is that of the processor it runs on: with
+    NUMBA_CPU_NAME=generic, here and where models are scored, it is of any.
+
+    $ tidegate mojo compile
+    $ tidegate mojo compile churn.zip
+    """
+    from tidegate import mojo
+
+    begun = time.perf_counter()
+    for name, seconds in mojo.compile_kernels(models or ()):
+        say(f"{name}: {seconds:.1f} s")
+    say(f"{time.perf_counter() - begun:.1f} s. The machine code is in {mojo.cache_folder()}.")
 
 
 @contextmanager
@@ -272,4 +313,11 @@ def _document(found: Verification, *, agrees: bool) -> dict[str, Any]:
         }
         for one in found.outputs
     ]
-    return {"rows": found.rows, "agrees": agrees, "tolerance": _TOLERANCE, "outputs": outputs}
+    return {
+        "rows": found.rows,
+        "agrees": agrees,
+        "tolerance": _TOLERANCE,
+        "outputs": outputs,
+        "not_compared": list(found.left_out),
+        "known_fault": found.fault,
+    }

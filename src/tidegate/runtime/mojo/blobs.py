@@ -24,7 +24,9 @@ def _numbers(container: Container, name: str, rows: int, columns: int, kind: str
     expected = rows * columns * dtype.itemsize
     size = container.size(name)
     if size != expected:
-        raise MojoFormatError(name, f"has {size} bytes, and {rows} × {columns} numbers need {expected}")
+        raise MojoFormatError(
+            name, f"has {size} bytes, and {rows} × {columns} numbers need {expected}", offset=min(size, expected)
+        )
     data = container.read(name)
     if len(data) != expected:
         raise MojoFormatError(name, f"has {len(data)} bytes, and {rows} × {columns} numbers need {expected}")

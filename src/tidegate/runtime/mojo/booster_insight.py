@@ -19,7 +19,7 @@ from tidegate.runtime.mojo.scorer import Rows
 from tidegate.runtime.mojo.tree_contributions import MAX_DEPTH
 from tidegate.runtime.mojo.xgboost import base_margin
 
-#: Weights that were noted after the training, in the place of its own.
+#: Weights of the nodes by rows that came after the training (`update_tree_weights`), in the place of its own.
 _OTHER_WEIGHTS = "auxNodeWeights"
 _Fields = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint32], NDArray[np.float32]]
 
@@ -41,7 +41,7 @@ class BoosterInsight:
             raise MojoUnsupportedError("a linear booster has no trees to tell of", expected="gbtree, dart")
         trees = booster.body
         self._header = header
-        self._has_other_weights = container.has(_OTHER_WEIGHTS)
+        self._container = container
         self._one_hot = read_one_hot(header.keys, header.n_features)
         self._sparse = header.keys.flag("sparse", default=False)
         self._start = np.float32(base_margin(booster))
@@ -93,15 +93,14 @@ class BoosterInsight:
         """Return the share of each of `inputs` in the margin, without the offset: shape (rows, inputs).
 
         Raises:
-            MojoUnsupportedError: there are more than two classes, trees were dropped in training or are too deep, or
-                the weights of training rows were replaced.
+            MojoUnsupportedError: there are more than two classes, or trees were dropped in training or are too deep.
+            MojoFormatError: the weights of nodes that replace those of the training are damaged.
         """
         means = self._means
         out = np.zeros((len(rows), self._one_hot.width + 1), dtype=np.float32)
         out[:, -1] = self._start
-        covers = self._trees.covers
         kernel.add_contributions(
-            *self._fields, covers, self._begins, means, self._deepest, np.array(rows), *self._columns, out
+            *self._fields, self._covers, self._begins, means, self._deepest, np.array(rows), *self._columns, out
         )
         return out
 
@@ -115,8 +114,6 @@ class BoosterInsight:
             raise MojoUnsupportedError("contributions are told for regression and two classes")
         if self._deepest > MAX_DEPTH:
             raise MojoUnsupportedError(f"contributions of trees that are more than {MAX_DEPTH:,} nodes deep")
-        if self._has_other_weights:
-            raise MojoUnsupportedError(f"weights of rows that were noted after the training ({_OTHER_WEIGHTS})")
         if self._trees.drops is not None and (self._trees.drops != 1.0).any():
             raise MojoUnsupportedError(
                 "contributions of trees that were dropped in training (dart): H2O's own scorer leaves their factors "
@@ -124,8 +121,15 @@ class BoosterInsight:
             )
         left, right, _, value = self._fields
         means = np.empty(len(self._begins), dtype=np.float32)
-        kernel.find_means(left, right, value, self._trees.covers, self._begins, self._deepest, means)
+        kernel.find_means(left, right, value, self._covers, self._begins, self._deepest, means)
         return means
+
+    @cached_property
+    def _covers(self) -> NDArray[np.float32]:
+        """The weight of the rows that reached each node."""
+        if not self._container.has(_OTHER_WEIGHTS):
+            return self._trees.covers
+        return _other_weights(self._container.read(_OTHER_WEIGHTS), self._trees.sizes)
 
     def _leaves(self, rows: Rows) -> NDArray[np.int64]:
         out = np.empty((len(rows), len(self._begins)), dtype=np.int64)
@@ -146,3 +150,18 @@ class BoosterInsight:
             steps.append("L" if leaf == begin + left[parent] else "R")
             leaf = parent
         return "".join(reversed(steps))
+
+
+def _other_weights(data: bytes, sizes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the weight of each node. The entry has the number of trees, then for each tree the number of its nodes and
+    their weights: int32 and float64, little-endian. Raises MojoFormatError where they are not those of the trees."""
+    if len(data) != 4 + int((4 + 8 * sizes).sum()) or int.from_bytes(data[:4], "little") != len(sizes):
+        raise MojoFormatError(_OTHER_WEIGHTS, f"{len(data)} bytes are not the weights of {len(sizes)} trees")
+    parts, place = [], 4
+    for size in sizes.tolist():
+        if int.from_bytes(data[place : place + 4], "little") != size:
+            raise MojoFormatError(_OTHER_WEIGHTS, "a tree has another number of nodes than weights", offset=place)
+        parts.append(np.frombuffer(data, "<f8", size, place + 4))
+        place += 4 + 8 * size
+    with np.errstate(over="ignore"):
+        return np.concatenate(parts).astype(np.float32) if parts else np.empty(0, np.float32)

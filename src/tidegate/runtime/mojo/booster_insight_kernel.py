@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.compiled import kernel
 from tidegate.runtime.mojo.one_hot_kernel import slot_of
-from tidegate.runtime.mojo.shap_path_kernel import add_leaf, extend, push, take_out
+from tidegate.runtime.mojo.shap_path_kernel import add_leaf, extend, mean_of, push, share_of, take_out
 
 _F32 = np.float32
 _ZERO = np.float32(0.0)
@@ -133,7 +133,7 @@ def find_means(
                 low = _F32(covers[begin + left[node]] * found[known - 1])
                 high = _F32(covers[begin + right[node]] * found[known - 2])
                 known -= 1
-                found[known - 1] = _F32(low + high) / covers[node]
+                found[known - 1] = mean_of(low, high, covers[node])
             else:
                 stack[count, 1] = 1
                 stack[count + 1, 0], stack[count + 1, 1] = begin + left[node], 0
@@ -177,9 +177,9 @@ def _descend(
         if not goes_left(feature[node], value[node], x):
             hot, cold = cold, hot
         depth, zeros, ones = take_out(path, depth, split)
-        share = _F32(_F32(covers[cold] / covers[node]) * zeros)
+        share = _F32(share_of(covers[cold], covers[node]) * zeros)
         push(stack, shares, waiting, cold, level + 1, depth + 1, split, share, _ZERO)
-        share = _F32(_F32(covers[hot] / covers[node]) * zeros)
+        share = _F32(share_of(covers[hot], covers[node]) * zeros)
         push(stack, shares, waiting + 1, hot, level + 1, depth + 1, split, share, ones)
         waiting += 2
 

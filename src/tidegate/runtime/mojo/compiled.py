@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
-from numba.core.caching import FunctionCache
+
+from tidegate.runtime.mojo.machine_code import KernelCache
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,11 +53,11 @@ def _compiled(function: F, *, nogil: bool) -> F:
 def _cache_of(function: Callable[..., Any]) -> Any:
     """Return what `cache=True` makes, but for the stamp.
 
-    None where there is no folder that can be written to, and where a release of numba keeps its stamp elsewhere: no
+    None where there is no folder that can be used, and where a release of numba keeps its stamp elsewhere: no
     machine code is better than that of another source.
     """
     try:
-        cache: Any = FunctionCache(function)  # type: ignore[no-untyped-call]
+        cache: Any = KernelCache(function)  # type: ignore[no-untyped-call]
     except RuntimeError:
         return None
     kept: Any = getattr(cache, "_cache_file", None)
@@ -64,6 +65,12 @@ def _cache_of(function: Callable[..., Any]) -> Any:
         return None
     kept._source_stamp = source_stamp(function.__module__.rpartition(".")[2])
     return cache
+
+
+def cache_folder() -> Path | None:
+    """Return where machine code is written to; None where there is no such place: each process compiles anew then."""
+    cache = _cache_of(source_stamp)
+    return None if cache is None else Path(cache.cache_path)
 
 
 def source_stamp(module: str) -> str:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.container import MODEL_INI, Container
 from tidegate.runtime.mojo.deep_learning_kernel import run, score_classes, score_values
-from tidegate.runtime.mojo.errors import MojoFormatError, MojoRowError, MojoUnsupportedError
+from tidegate.runtime.mojo.errors import MojoFormatError, MojoRowError
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.labels import LabelRule, class_outputs, read_label_rule
 from tidegate.runtime.mojo.links import Link, gbm_link
@@ -16,9 +16,11 @@ from tidegate.runtime.mojo.one_hot import OneHot
 from tidegate.runtime.mojo.one_hot_kernel import hot_slots
 from tidegate.runtime.mojo.scorer import Rows
 
+_NO_OFFSET: NDArray[np.float64] = np.empty(0)
+
 
 class ClassifierScorer:
-    """Label and probabilities. Offsets are ignored, here as in the other two."""
+    """Label and probabilities. Offsets are ignored."""
 
     def __init__(self, header: Header, network: Network, rule: LabelRule) -> None:
         self.header = header
@@ -35,6 +37,9 @@ class ClassifierScorer:
 class RegressionScorer:
     """A value.
 
+    An offset is added before the link where it is above 0. That is what the network was trained with, and how H2O's
+    cluster scores; genmodel ignores it.
+
     Args:
         scale: what the response was multiplied by after a subtraction, and what was subtracted; None for neither.
     """
@@ -48,7 +53,8 @@ class RegressionScorer:
 
     def score(self, rows: Rows, offset: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         out = np.empty((len(rows), 1))
-        _refuse_nan(score_values(rows, *self._arguments, *self._response, out))
+        given = _NO_OFFSET if offset is None else offset
+        _refuse_nan(score_values(rows, *self._arguments, *self._response, given, out))
         return out
 
 
@@ -94,17 +100,12 @@ def read(container: Container, header: Header) -> ClassifierScorer | RegressionS
 
     Raises:
         MojoFormatError: the file is damaged.
-        MojoUnsupportedError: its categories are encoded in a way that the file does not name.
+        MojoUnsupportedError: its network is none that H2O's own scorer can score.
     """
-    del container
     keys = header.keys
-    if "_n_orig_names" in keys and "_genmodel_encoding" not in keys:
-        raise MojoUnsupportedError(
-            "the model was trained with an encoding of categories that its file does not name (enum_limited): H2O's "
-            "own scorer cannot load it",
-        )
-    network = read_network(keys, header.n_features, softmax=header.n_classes > 1, autoencoder=_is_autoencoder(header))
-    if _is_autoencoder(header):
+    encodes = _is_autoencoder(header)
+    network = read_network(container, keys, header.n_features, softmax=header.n_classes > 1, autoencoder=encodes)
+    if encodes:
         return AutoencoderScorer(header, network)
     if network.outputs != header.n_classes:
         raise MojoFormatError(MODEL_INI, f"{network.outputs} outputs of the network for {header.n_classes} classes")

@@ -235,6 +235,7 @@ def score_values(
     multiplier: float,
     shift: float,
     link: int,
+    offset: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> int:
     """Score rows of a regression; return the first row whose score is NaN, or -1.
@@ -242,11 +243,14 @@ def score_values(
     Args:
         scaled: whether the response was standardised, with a multiplier after a subtraction.
         link: of `link_kernel.inverse`.
+        offset: of each row, or empty. One that is not above 0 is not heeded, as it was not in the training.
         out: shape (rows, 1).
     """
     run(rows, offsets, first_level, scales, weights, biases, layers, keeps, 0, out)
     for r in range(out.shape[0]):
         value = out[r, 0]
+        if offset.shape[0] > 0 and offset[r] > 0.0:
+            value += (offset[r] - shift) * multiplier if scaled else offset[r]
         if scaled:
             value = value / multiplier + shift
         out[r, 0] = inverse(link, value, 0.0)

@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, TextIO
 
 import numpy as np
@@ -82,6 +83,8 @@ def score_csv(
     invalid_as_missing: bool = False,
     as_json: bool = False,
     reconstruct: bool = False,
+    anomaly: bool = False,
+    threads: int = 1,
 ) -> int:
     """Score the rows of a CSV file and write a row of outputs for each; return how many.
 
@@ -90,14 +93,21 @@ def score_csv(
     Args:
         as_json: one JSON object per line, instead of CSV; NaN and infinities are null there.
         reconstruct: the outputs are those of `MojoModel.reconstruct`, which also says what it raises.
+        anomaly: they are those of `MojoModel.anomaly`, which does, too.
+        threads: how many score predictions at once; see `MojoModel.predict`.
 
     Raises:
-        InvalidInput: the file is no such CSV.
+        InvalidInput: the file is no such CSV, or two kinds of outputs are asked for.
         MojoRowError: a value is none that its column can have.
     """
     policy = Policy(strict=strict, invalid_as_missing=invalid_as_missing)
-    score = model.reconstruct_columns if reconstruct else model.predict_columns
-    outputs = tuple(model.reconstruct_columns({}, 0, policy)) if reconstruct else model.outputs
+    if reconstruct and anomaly:
+        raise InvalidInput("A reconstruction and its error are not written to one file.", expected="one of the two")
+    score = partial(model.predict_columns, threads=threads)
+    outputs = model.outputs
+    if reconstruct or anomaly:
+        score = partial(model.reconstruct_columns if reconstruct else model.anomaly_columns)
+        outputs = tuple(score({}, 0, policy))
     write = _json_writer(target, outputs) if as_json else _csv_writer(target, outputs)
     total = 0
     for columns, rows in blocks_for(model, source, name):

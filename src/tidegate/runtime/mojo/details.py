@@ -1,4 +1,5 @@
-"""What a model can tell of rows beside its predictions: leaves, stages, contributions, distances, reconstructions."""
+"""What a model can tell of rows beside its predictions: leaves, stages, contributions, distances, reconstructions,
+and how far these are from the rows."""
 
 from __future__ import annotations
 
@@ -62,6 +63,16 @@ class Details:
         if not isinstance(scorer, KMeans):
             raise MojoUnsupportedError(f"models of {scorer.header.keys.text('algorithm')} have no distances to tell")
         return scorer.distance_outputs, lambda rows, _: scorer.distances(rows)
+
+    def anomaly(self) -> Telling:
+        from tidegate.runtime.mojo.deep_learning import AutoencoderScorer
+
+        scorer = self._scorer
+        if not isinstance(scorer, AutoencoderScorer):
+            raise MojoUnsupportedError(
+                "the error of a reconstruction is told for autoencoders", got=scorer.header.keys.text("algorithm")
+            )
+        return ("Reconstruction.MSE",), lambda rows, _: scorer.errors(rows)[:, np.newaxis]
 
     def reconstruction(self) -> Reconstruction:
         """Return what reconstructs rows. Raises MojoFormatError where the file's columns do not fit each other."""

@@ -7,6 +7,7 @@ levels, and the way from them to the row is done here. For other algorithms see 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -24,6 +25,7 @@ from tidegate.runtime.mojo.text import integer_of, lines_of, trim, unescaped
 _SAYS_ENCODING = {"gbm": 1.40, "drf": 1.40, "uplift": 1.40, "deep_learning": 1.10}
 _IMPLICIT = ("AUTO", "Enum", "SortByResponse", "OneHotInternal")
 _OTHER = "other"
+_LIMITED = re.compile(r"(.+)\.top_[0-9]+_levels", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,18 @@ def fields_of(container: Container, header: Header) -> tuple[Field, ...]:
         return tuple(_spread(header, names, domains, encoding))
     if len(names) != header.n_features:
         raise MojoFormatError(MODEL_INI, f"there are {len(names)} original inputs for {header.n_features} features")
-    columns = list(zip(names, domains, strict=True))
+    places: Sequence[int] = range(len(names))
     if encoding == "Eigen":
         values = _eigen(header, domains)
     elif encoding == "EnumLimited":
-        new = header.feature_domains
-        values = [None if old is None else _limited(name, old, new[i]) for i, (name, old) in enumerate(columns)]
+        places = _places_by_name(header, names, domains) if header.algorithm == "deep_learning" else places
+        columns, new = zip(names, domains, places, strict=True), header.feature_domains
+        values = [None if old is None else _limited(name, old, new[place]) for name, old, place in columns]
     else:
         values = [None if old is None else _labels(old) for old in domains]
     return tuple(
         _number(name, place) if own is None else Field(name, domain, "value", place, 1, own)
-        for place, ((name, domain), own) in enumerate(zip(columns, values, strict=True))
+        for name, domain, place, own in zip(names, domains, places, values, strict=True)
     )
 
 
@@ -88,14 +91,8 @@ def _encoding(header: Header) -> str:
         return "AUTO"
     encoding = header.keys.find("_genmodel_encoding")
     if encoding is None:
-        if "_n_orig_names" in header.keys:
-            # H2O writes that for networks with enum_limited, and cannot load the file itself.
-            raise MojoUnsupportedError(
-                "the model's categories were encoded, and its file does not say how",
-                expected="_genmodel_encoding in model.ini",
-                hint="train it with another categorical_encoding than enum_limited",
-            )
-        return "AUTO"
+        # H2O writes none for networks with enum_limited, and of them for these alone; it cannot load the file itself.
+        return "EnumLimited" if header.algorithm == "deep_learning" and "_n_orig_names" in header.keys else "AUTO"
     if encoding not in (*_IMPLICIT, "OneHotExplicit", "Binary", "EnumLimited", "Eigen", "LabelEncoder"):
         raise MojoUnsupportedError(f"the encoding {encoding[:60]!r} of categories is not known")
     return encoding
@@ -192,6 +189,28 @@ def _eigen(header: Header, domains: Sequence[tuple[str, ...] | None]) -> list[di
         values.append(dict(zip(domain, own, strict=True)))
         base += len(domain)
     return values
+
+
+def _places_by_name(header: Header, names: Sequence[str], domains: Sequence[tuple[str, ...] | None]) -> Sequence[int]:
+    """Return the feature that was made of each original column: the one of its name, or one of its most frequent
+    levels. A network has its features in an order of its own, columns of levels first.
+
+    Raises MojoUnsupportedError where there is no such feature: then the encoding is another one.
+    """
+    free = {feature: place for place, feature in enumerate(header.features)}
+    limited = {match[1]: match[0] for match in map(_LIMITED.fullmatch, header.features) if match is not None}
+    places = []
+    for name, domain in zip(names, domains, strict=True):
+        # An exact name comes first: a column of numbers may be called like one that was made.
+        found = name if name in free else limited.get(name) if domain else None
+        if found is None or found not in free:
+            raise MojoUnsupportedError(
+                "the model's categories were encoded, and its file does not say how",
+                expected="_genmodel_encoding in model.ini, or columns made by enum_limited",
+                got=f"no column that was made of {name[:80]!r}",
+            )
+        places.append(free.pop(found))
+    return places
 
 
 def _limited(name: str, old: Sequence[str], new: Sequence[str] | None) -> dict[str, float]:

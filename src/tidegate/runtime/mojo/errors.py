@@ -6,15 +6,30 @@ from tidegate.contract.errors import InvalidInput, ValueRefused
 
 
 class MojoFormatError(InvalidInput):
-    """The file is damaged, or it is no MOJO. The message names the entry and, in binary entries, the offset."""
+    """The file is damaged, or it is no MOJO. The message names the entry and, where there is one, its line or offset.
+
+    Attributes:
+        offset: of the first byte that is wrong, or not there, in a binary entry.
+        line: of a text, from 1.
+    """
 
     code = "mojo_format"
 
-    def __init__(self, entry: str, problem: str, *, offset: int | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        entry: str,
+        problem: str,
+        *,
+        offset: int | None = None,
+        line: int | None = None,
+        hint: str | None = None,
+    ) -> None:
         place = entry if offset is None else f"{entry} at byte {offset}"
+        place = place if line is None else f"{place}, line {line}"
         super().__init__(f"{place}: {problem}", subject=entry, hint=hint)
         self.entry = entry
         self.offset = offset
+        self.line = line
 
 
 class MojoUnsupportedError(InvalidInput):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,8 @@ from tidegate.runtime.mojo.container import Container
 from tidegate.runtime.mojo.errors import MojoRowError
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.scorer import Rows
-from tidegate.runtime.mojo.shelf import forest_of
-from tidegate.runtime.mojo.tree_bytes import Forest
+from tidegate.runtime.mojo.shelf import Kind, shelved
+from tidegate.runtime.mojo.tree_bytes import MAX_GROUPS, MAX_TREES, Forest, read_forest, tree_name, trees_per_group
 
 #: The first arguments of the kernels: those of `Forest`, and the limit of each slot.
 Arrays = tuple[
@@ -25,6 +26,18 @@ Arrays = tuple[
     NDArray[np.float64],
 ]
 NO_OFFSET: NDArray[np.float64] = np.empty(0)
+_KEPT = Kind(
+    "tree_bytes",
+    {
+        "nodes": np.dtype("<i4"),
+        "sets": np.dtype("<i4"),
+        "roots": np.dtype("<i8"),
+        "classes": np.dtype("<i8"),
+        "groups": np.dtype("<i8"),
+        "columns": np.dtype("<i8"),
+        "places": np.dtype("|b1"),
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +65,7 @@ class ForestModel:
 
 def read_forest_model(container: Container, header: Header) -> ForestModel:
     """Read the trees. Raises MojoFormatError and MojoUnsupportedError."""
-    forest = forest_of(container, header)
+    forest = _forest_of(container, header)
     # From version 1.20 on, a code that the column has no level for is a missing value, whatever the split.
     domains = header.feature_domains if header.version >= 1.2 else (None,) * header.n_features
     limits = np.array([_limit(domains[column]) for column in forest.columns], dtype=np.float64)
@@ -75,6 +88,23 @@ def offsets_of(offset: NDArray[np.float64] | None) -> NDArray[np.float64]:
     if offset is None:
         return NO_OFFSET
     return np.array(offset, dtype=np.float64) if not offset.flags.writeable else np.ascontiguousarray(offset)
+
+
+def _forest_of(container: Container, header: Header) -> Forest:
+    """Return the trees. Raises as `read_forest` does."""
+
+    def make() -> dict[str, NDArray[np.generic]]:
+        forest = read_forest(container, header)
+        return {name: getattr(forest, name) for name in _KEPT.dtypes}
+
+    arrays = shelved(_KEPT, container, make, _tree_names(header))
+    return Forest(**arrays, n_groups=header.keys.integer("n_trees"), n_classes=trees_per_group(header))
+
+
+def _tree_names(header: Header) -> Iterator[str]:
+    groups, classes = header.keys.integer("n_trees"), trees_per_group(header)
+    if groups <= MAX_GROUPS and groups * classes <= MAX_TREES:  # else reading them will refuse the file
+        yield from (tree_name(group, index) for group in range(groups) for index in range(classes))
 
 
 def _limit(domain: tuple[str, ...] | None) -> float:

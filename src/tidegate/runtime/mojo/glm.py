@@ -24,7 +24,7 @@ from tidegate.runtime.mojo.linear_kernel import (
 )
 from tidegate.runtime.mojo.links import Link, glm_link
 from tidegate.runtime.mojo.offsets import offsets_of
-from tidegate.runtime.mojo.packed import Packed
+from tidegate.runtime.mojo.packed import LINEAR, Packed, Program
 from tidegate.runtime.mojo.scorer import Rows
 
 TWO_CLASS_FAMILIES = ("binomial", "quasibinomial", "fractionalbinomial")
@@ -84,6 +84,7 @@ class MeanModel:
             whole=(columns.first_level, link.code, form, columns.filled),
         )
         self._table = self._packed.table
+        self.program = Program(LINEAR, self._packed, header.n_features, len(self.outputs))
 
     def score(self, rows: Rows, offset: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         out = np.empty((len(rows), len(self.outputs)))

@@ -39,6 +39,7 @@ REGULARIZERS = {
     "NonNegative": regularizers.NON_NEGATIVE,
     "OneSparse": regularizers.ONE_SPARSE,
     "UnitOneSparse": regularizers.UNIT_ONE_SPARSE,
+    "Simplex": regularizers.SIMPLEX,
 }
 
 
@@ -120,11 +121,6 @@ def read(container: Container, header: Header) -> Glrm:
     width = keys.integer("ncolY")
     if len(levels) != cats or (levels < 1).any() or (levels > width).any() or int(levels.sum()) + numbers != width:
         raise MojoFormatError(MODEL_INI, f"ncolY is {width}, which is not what levels and numeric columns take")
-    if keys.text("regularizationX") == "Simplex":
-        # It tests whether factors add up to 1 to the last place, and rejects steps of the search by it.
-        raise MojoUnsupportedError(
-            "factors of a low rank model with regularization_x = Simplex depend on roundings of H2O's scorer"
-        )
     rank = keys.integer("nrowY", least=1)
     if rank != keys.integer("ncolX"):
         raise MojoFormatError(MODEL_INI, "nrowY and ncolX differ")

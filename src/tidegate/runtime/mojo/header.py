@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.runtime.mojo.container import MODEL_INI, Container
-from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
+from tidegate.runtime.mojo.container import Container
+from tidegate.runtime.mojo.errors import MojoUnsupportedError
 from tidegate.runtime.mojo.info import Info, Keys, read_info
 
 MAX_CLASSES = 100_000
@@ -131,7 +131,7 @@ def read_header(container: Container) -> Header:
     n_classes = keys.integer("n_classes", 1, most=MAX_CLASSES)
     domain = info.domains[-1] if info.domains and keys.flag("supervised", default=False) else None
     if n_classes > 1 and domain is not None and len(domain) != n_classes:
-        raise MojoFormatError(MODEL_INI, f"n_classes is {n_classes}, and the response has {len(domain)} levels")
+        raise keys.error("n_classes", f"n_classes is {n_classes}, and the response has {len(domain)} levels")
     return Header(
         info=info,
         algorithm=algorithm,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,10 +20,15 @@ _DOMAIN = re.compile(r"(-?[0-9]+): *([0-9]+) +(.+)", re.ASCII)
 
 
 class Keys:
-    """The keys of `[info]`. A literal `null` is the same as no key, for texts too."""
+    """The keys of `[info]`. A literal `null` is the same as no key, for texts too.
 
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = values
+    Args:
+        lines: where each stands, from 1.
+    """
+
+    def __init__(self, values: Mapping[str, str], lines: Mapping[str, int] | None = None) -> None:
+        self._values = dict(values)
+        self._lines = dict(lines or {})
 
     def __contains__(self, key: str) -> bool:
         return self.find(key) is not None
@@ -38,17 +43,17 @@ class Keys:
         if value is not None:
             return value
         if default is None:
-            raise MojoFormatError(MODEL_INI, f"the key {key!r} is missing")
+            raise self.error(key, f"the key {key!r} is missing")
         return default
 
     def flag(self, key: str, default: bool | None = None) -> bool:
         value = self.find(key)
         if value is None:
             if default is None:
-                raise MojoFormatError(MODEL_INI, f"the key {key!r} is missing")
+                raise self.error(key, f"the key {key!r} is missing")
             return default
         if value not in ("true", "false"):
-            raise MojoFormatError(MODEL_INI, f"{key}: expected true or false, got {_shown(value)}")
+            raise self.error(key, f"{key}: expected true or false, got {_shown(value)}")
         return value == "true"
 
     def integer(self, key: str, default: int | None = None, *, least: int = 0, most: int = 2**31 - 1) -> int:
@@ -56,30 +61,30 @@ class Keys:
         value = self.find(key)
         if value is None:
             if default is None:
-                raise MojoFormatError(MODEL_INI, f"the key {key!r} is missing")
+                raise self.error(key, f"the key {key!r} is missing")
             return default
         number = integer_of(value, 64)
         if number is None or not least <= number <= most:
             expected = f"a whole number from {least} to {most}"
-            raise MojoFormatError(MODEL_INI, f"{key}: expected {expected}, got {_shown(value)}")
+            raise self.error(key, f"{key}: expected {expected}, got {_shown(value)}")
         return number
 
     def number(self, key: str, default: float | None = None) -> float:
         value = self.find(key)
         if value is None:
             if default is None:
-                raise MojoFormatError(MODEL_INI, f"the key {key!r} is missing")
+                raise self.error(key, f"the key {key!r} is missing")
             return default
         number = number_of(value)
         if number is None:
-            raise MojoFormatError(MODEL_INI, f"{key}: expected a number, got {_shown(value)}")
+            raise self.error(key, f"{key}: expected a number, got {_shown(value)}")
         return number
 
     def numbers(self, key: str, size: int | None = None) -> NDArray[np.float64]:
         """Return a list of numbers, of a size where one is given. Raises MojoFormatError without the key."""
         found = self.find_numbers(key, size)
         if found is None:
-            raise MojoFormatError(MODEL_INI, f"the key {key!r} is missing")
+            raise self.error(key, f"the key {key!r} is missing")
         return found
 
     def find_numbers(self, key: str, size: int | None = None) -> NDArray[np.float64] | None:
@@ -89,7 +94,7 @@ class Keys:
             return None
         numbers = [number_of(part) for part in self._parts(key, value)]
         if None in numbers:
-            raise MojoFormatError(MODEL_INI, f"{key}: expected a list of numbers, got {_shown(value)}")
+            raise self.error(key, f"{key}: expected a list of numbers, got {_shown(value)}")
         found = np.array(numbers, dtype=np.float64)
         self._check_size(key, len(found), size)
         return found
@@ -98,7 +103,7 @@ class Keys:
         """Return a list of whole numbers. Raises MojoFormatError without the key, or for any other value."""
         found = self.find_integers(key, size)
         if found is None:
-            raise MojoFormatError(MODEL_INI, f"the key {key!r} is missing")
+            raise self.error(key, f"the key {key!r} is missing")
         return found
 
     def find_integers(self, key: str, size: int | None = None) -> NDArray[np.int64] | None:
@@ -108,23 +113,32 @@ class Keys:
             return None
         numbers = [integer_of(part, 64) for part in self._parts(key, value)]
         if None in numbers:
-            raise MojoFormatError(MODEL_INI, f"{key}: expected a list of whole numbers, got {_shown(value)}")
+            raise self.error(key, f"{key}: expected a list of whole numbers, got {_shown(value)}")
         found = np.array(numbers, dtype=np.int64)
         self._check_size(key, len(found), size)
         return found
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Let go of texts that were read and are long."""
+        for key in keys:
+            self._values.pop(key, None)
+
+    def error(self, key: str, problem: str) -> MojoFormatError:
+        """Return what to raise for a key's value, with its line."""
+        return MojoFormatError(MODEL_INI, problem, line=self._lines.get(key))
 
     def items(self) -> Sequence[tuple[str, str]]:
         return list(self._values.items())
 
     def _parts(self, key: str, value: str) -> list[str]:
         if not (value.startswith("[") and value.endswith("]")):
-            raise MojoFormatError(MODEL_INI, f"{key}: expected a list, got {_shown(value)}")
+            raise self.error(key, f"{key}: expected a list, got {_shown(value)}")
         inner = value[1:-1]
         return [trim(part) for part in inner.split(",")] if trim(inner) else []
 
     def _check_size(self, key: str, got: int, expected: int | None) -> None:
         if expected is not None and got != expected:
-            raise MojoFormatError(MODEL_INI, f"{key}: expected {expected} values, got {got}")
+            raise self.error(key, f"{key}: expected {expected} values, got {got}")
 
 
 @dataclass(frozen=True)
@@ -144,10 +158,11 @@ class Info:
 def read_info(container: Container) -> Info:
     """Read `model.ini` and the domain files. Raises MojoFormatError."""
     values: dict[str, str] = {}
+    lines: dict[str, int] = {}
     columns: list[str] = []
-    places: list[tuple[int, int, str]] = []
+    places: list[_Domain] = []
     section = None
-    for raw in lines_of(text_of(container, MODEL_INI)):
+    for number, raw in enumerate(lines_of(text_of(container, MODEL_INI)), 1):
         line = trim(raw)
         if not line or line.startswith("#"):
             continue
@@ -156,21 +171,22 @@ def read_info(container: Container) -> Info:
         elif section == "[info]":
             key, _, value = line.partition("=")
             values[trim(key)] = trim(value)
+            lines[trim(key)] = number
         elif section == "[columns]":
             columns.append(line)
             if len(columns) > MAX_COLUMNS:
-                raise MojoFormatError(MODEL_INI, f"more than {MAX_COLUMNS:,} columns")
+                raise MojoFormatError(MODEL_INI, f"more than {MAX_COLUMNS:,} columns", line=number)
         elif section == "[domains]":
-            places.append(_domain_of(line))
-    keys = Keys(values)
+            places.append(_domain_of(line, number))
+    keys = Keys(values, lines)
     expected = keys.integer("n_columns", most=MAX_COLUMNS)
     if len(columns) != expected:
-        raise MojoFormatError(MODEL_INI, f"n_columns is {expected}, and there are {len(columns)} columns")
+        raise keys.error("n_columns", f"n_columns is {expected}, and there are {len(columns)} columns")
     domains: list[tuple[str, ...] | None] = [None] * len(columns)
     escaped = keys.flag("escape_domain_values", default=False)
-    for column, levels, file in places:
-        if 0 <= column < len(columns):
-            domains[column] = _levels(container, f"domains/{file}", levels, escaped=escaped)
+    for place in places:
+        if 0 <= place.column < len(columns):
+            domains[place.column] = _levels(container, place, escaped=escaped)
     return Info(keys, tuple(columns), tuple(domains))
 
 
@@ -182,19 +198,30 @@ def text_of(container: Container, name: str) -> str:
         raise MojoFormatError(name, "is no UTF-8", offset=error.start) from None
 
 
-def _domain_of(line: str) -> tuple[int, int, str]:
+@dataclass(frozen=True)
+class _Domain:
+    """A line of `[domains]`: the column, how many levels it has, their file, and the number of the line."""
+
+    column: int
+    levels: int
+    file: str
+    line: int
+
+
+def _domain_of(line: str, number: int) -> _Domain:
     found = _DOMAIN.fullmatch(line)
     if found is None or len(found[1]) > 12 or len(found[2]) > 12:
-        raise MojoFormatError(MODEL_INI, f"no domain can be read from {_shown(line)}")
-    return int(found[1]), int(found[2]), found[3]
+        raise MojoFormatError(MODEL_INI, f"no domain can be read from {_shown(line)}", line=number)
+    return _Domain(int(found[1]), int(found[2]), f"domains/{found[3]}", number)
 
 
-def _levels(container: Container, name: str, expected: int, *, escaped: bool) -> tuple[str, ...]:
-    if expected > MAX_LEVELS:
-        raise MojoFormatError(MODEL_INI, f"{name}: more than {MAX_LEVELS:,} levels")
-    levels = lines_of(text_of(container, name))
-    if len(levels) != expected:
-        raise MojoFormatError(name, f"has {len(levels)} levels, and model.ini says {expected}")
+def _levels(container: Container, domain: _Domain, *, escaped: bool) -> tuple[str, ...]:
+    if domain.levels > MAX_LEVELS:
+        raise MojoFormatError(MODEL_INI, f"{domain.file}: more than {MAX_LEVELS:,} levels", line=domain.line)
+    levels = lines_of(text_of(container, domain.file))
+    if len(levels) != domain.levels:
+        problem = f"has {len(levels)} levels, and line {domain.line} of model.ini says {domain.levels}"
+        raise MojoFormatError(domain.file, problem, line=min(len(levels), domain.levels) + 1)
     return tuple(map(unescaped, levels) if escaped else levels)
 
 

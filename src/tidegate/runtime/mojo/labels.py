@@ -83,7 +83,7 @@ def _distribution(header: Header, key: str, values: NDArray[np.float64] | None) 
     if values is None:
         return np.empty(0)
     if len(values) != header.n_classes:
-        raise MojoFormatError(MODEL_INI, f"{key} has {len(values)} values for {header.n_classes} classes")
+        raise header.keys.error(key, f"{key} has {len(values)} values for {header.n_classes} classes")
     return values
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +18,21 @@ from tidegate.runtime.base import Signature, TensorSpec
 from tidegate.runtime.mojo.container import Container, open_container
 from tidegate.runtime.mojo.details import Details, Telling
 from tidegate.runtime.mojo.encodings import Field, fields_of
-from tidegate.runtime.mojo.errors import MojoRowError
+from tidegate.runtime.mojo.errors import MojoRowError, MojoUnsupportedError
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.outputs import Outputs
+from tidegate.runtime.mojo.packed import Programmed
 from tidegate.runtime.mojo.parts import score_in_parts
 from tidegate.runtime.mojo.registry import read_model
+from tidegate.runtime.mojo.row_plan import RowAnswers
 from tidegate.runtime.mojo.rows import Column, Dictionary, Policy, RowBuilder
 from tidegate.runtime.mojo.scorer import Rows, Scorer, TakesMore
 from tidegate.runtime.mojo.tables import is_row, read_table
 from tidegate.runtime.mojo.values import ABSENT, number, numbers
 from tidegate.runtime.mojo.word2vec import Word2Vec
+
+#: A table of pandas, Polars or Arrow.
+Frame = TypeVar("Frame")
 
 #: Algorithms whose scores an offset changes. Others ignore it.
 _USE_OFFSET = frozenset({"gbm", "xgboost", "glm", "gam", "coxph"})
@@ -70,6 +75,7 @@ class MojoModel:
         fields: the inputs, and where they go in a numeric row.
         offset_column: the input that is added to the score; None when the model has none.
         outputs: the names of what comes out, in H2O's order.
+        at_once: answers the usual row in one call of compiled code; None for a model that takes more.
     """
 
     def __init__(self, scorer: Scorer, container: Container) -> None:
@@ -84,13 +90,14 @@ class MojoModel:
         self.fields = self.builder.fields
         self.answers = Outputs(header, scorer.outputs)
         self.outputs = self.answers.names
-        self.offset_column = header.offset_column if header.algorithm in _USE_OFFSET else None
+        self.offset_column = header.offset_column if _uses_offset(header) else None
         self._numeric = frozenset(field.name for field in self.fields if field.kind == "number")
         self._names = frozenset(field.name for field in self.fields)
         if self.offset_column is not None:
             self._names |= {self.offset_column}
             self._numeric |= {self.offset_column}
         self._details = Details(container, scorer)
+        self.at_once: RowAnswers | None = None
         self._unseen: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -112,6 +119,41 @@ class MojoModel:
         """Values since the loading that were no level of the training and scored as missing, by column."""
         with self._lock:
             return dict(self._unseen)
+
+    @overload
+    def predict(
+        self, data: Mapping[str, Any], *, strict: bool = ..., invalid_as_missing: bool = ..., threads: int = ...
+    ) -> dict[str, Any]: ...
+
+    @overload
+    def predict(
+        self,
+        data: Sequence[Mapping[str, Any]],
+        *,
+        strict: bool = ...,
+        invalid_as_missing: bool = ...,
+        threads: int = ...,
+    ) -> list[dict[str, Any]]: ...
+
+    @overload
+    def predict(
+        self, data: NDArray[np.void], *, strict: bool = ..., invalid_as_missing: bool = ..., threads: int = ...
+    ) -> dict[str, NDArray[Any]]: ...
+
+    @overload
+    def predict(
+        self,
+        data: NDArray[np.number[Any] | np.bool_],
+        *,
+        strict: bool = ...,
+        invalid_as_missing: bool = ...,
+        threads: int = ...,
+    ) -> NDArray[np.float64]: ...
+
+    @overload
+    def predict(
+        self, data: Frame, *, strict: bool = ..., invalid_as_missing: bool = ..., threads: int = ...
+    ) -> Frame: ...
 
     def predict(self, data: Any, *, strict: bool = False, invalid_as_missing: bool = False, threads: int = 1) -> Any:
         """Score named values.
@@ -135,6 +177,9 @@ class MojoModel:
             MojoRowError: a value is none that its column can have, or H2O's own scorer fails for the row.
         """
         if isinstance(data, dict):
+            answer = None if self.at_once is None else self.at_once(data)
+            if answer is not None:
+                return answer
             quick = self.builder.quick(data)
             if quick is not None:
                 return self.answers.one(self.scores(quick, None))
@@ -206,6 +251,36 @@ class MojoModel:
         told = self._details.reconstruction()
         return told.columns(self.rows(columns, rows, policy)[0])
 
+    def anomaly(self, data: Any) -> Any:
+        """Return how strange rows are to an autoencoder: "Reconstruction.MSE", the mean squared error with which it
+        gives a row back, over its levels and numbers, these on the scale of the network.
+
+        Takes data as `predict` does. A missing number is compared as what the network takes it for. Raises
+        MojoUnsupportedError for a model that is no autoencoder.
+        """
+        return self._told(data, self._details.anomaly())
+
+    def anomaly_columns(self, columns: Mapping[str, Column], rows: int, policy: Policy) -> dict[str, NDArray[Any]]:
+        """Do as `anomaly`, of columns, each of `rows` values; return arrays by name. Raises so, and MojoRowError."""
+        names, tell = self._details.anomaly()
+        values = tell(*self.rows(columns, rows, policy))
+        return {name: np.ascontiguousarray(values[:, place]) for place, name in enumerate(names)}
+
+    def average(self, words: Iterable[str | None]) -> NDArray[np.float32]:
+        """Return the vector of a sentence: the mean of the vectors of its words, shape (outputs,), as H2O's
+        `transform` has it with `aggregate_method="AVERAGE"`. Words that the model does not know do not count; NaN
+        where it knows none.
+
+        Raises:
+            MojoUnsupportedError: the model is no Word2Vec.
+            InvalidInput: it is one text, and not the words of one.
+        """
+        if not isinstance(self.scorer, Word2Vec):
+            raise MojoUnsupportedError("only a Word2Vec model has vectors", got=self.header.keys.text("algorithm"))
+        if isinstance(words, str):
+            raise InvalidInput("A text is no list of words.", expected="a list of words", got=repr(words[:80]))
+        return self.scorer.average(words)
+
     def _told(self, data: Any, telling: Telling) -> Any:
         names, tell = telling
         if isinstance(data, dict) and is_row(data):
@@ -231,10 +306,12 @@ class MojoModel:
             self._count(unseen)
         return self.scores(rows, offset)
 
-    def predict_columns(self, columns: Mapping[str, Column], rows: int, policy: Policy) -> dict[str, NDArray[Any]]:
-        """Score columns, each of `rows` values; return arrays by name. Raises MojoRowError."""
+    def predict_columns(
+        self, columns: Mapping[str, Column], rows: int, policy: Policy, threads: int = 1
+    ) -> dict[str, NDArray[Any]]:
+        """Score columns, each of `rows` values, as `predict` does; return arrays by name. Raises MojoRowError."""
         matrix, offset = self.rows(columns, rows, policy)
-        return self.answers.columns(self.scores(matrix, offset))
+        return self.answers.columns(self._in_parts(matrix, offset, threads))
 
     def rows(self, columns: Mapping[str, Column], rows: int, policy: Policy) -> tuple[Rows, NDArray[np.float64] | None]:
         """Return the numeric rows of columns, and the offset of each; None where it was not given."""
@@ -260,10 +337,13 @@ class MojoModel:
         return score_in_parts(self.scores, rows, offset, 1 if self.is_in_order else threads)
 
     def warm(self) -> None:
-        """Compile what `predict` runs, with rows of missing values."""
+        """Compile what `predict` runs."""
         for rows in (1, 2):
             with contextlib.suppress(MojoRowError):
                 self.scores(np.full((rows, self.builder.width), np.nan), None)
+        program = self.scorer.program if isinstance(self.scorer, Programmed) else None
+        if program is not None and self.builder.plan is not None:
+            self.at_once = RowAnswers(self.builder.plan, program, self.answers.names, self.answers.labels)
 
     def _offsets(self, given: Column, policy: Policy) -> NDArray[np.float64]:
         name = self.offset_column or ""
@@ -281,12 +361,19 @@ class MojoModel:
                 expected=f"numbers of shape (rows, {width})",
                 got=f"{data.dtype} of shape {data.shape}",
             )
-        return np.ascontiguousarray(data, dtype=np.float64)
+        # As all rows are that are built here: kernels would be compiled once more for arrays that cannot be written to.
+        return np.require(data, np.float64, ["C", "A", "W", "E"])
 
     def _count(self, unseen: Mapping[str, int]) -> None:
         with self._lock:
             for name, count in unseen.items():
                 self._unseen[name] = self._unseen.get(name, 0) + count
+
+
+def _uses_offset(header: Header) -> bool:
+    # Networks that score classes were trained without.
+    is_regression = header.algorithm == "deep_learning" and header.category == "Regression"
+    return header.algorithm in _USE_OFFSET or is_regression
 
 
 class WordModel(MojoModel):

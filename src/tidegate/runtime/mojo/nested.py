@@ -77,13 +77,14 @@ class Picker:
         if missing:
             raise MojoFormatError(MODEL_INI, f"a model within needs the column {missing[0][:80]!r}, which is not there")
         places = [known[name] for name in wanted]
-        self._places: NDArray[np.intp] | None = np.array(places, np.intp)
+        #: Of the wanted columns; None where all are wanted in their order.
+        self.places: NDArray[np.intp] | None = np.array(places, np.intp)
         if places == list(range(len(outer))):
-            self._places = None
+            self.places = None
 
     def __call__(self, rows: Rows) -> Rows:
         """Return the wanted columns, C-contiguous; the rows themselves where all are wanted in their order."""
-        return rows if self._places is None else rows.take(self._places, axis=1)
+        return rows if self.places is None else rows.take(self.places, axis=1)
 
 
 def places_of(names: Iterable[str]) -> dict[str, int]:

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from tidegate.runtime.mojo import deep_learning_kernel as kernels
 from tidegate.runtime.mojo.arrays import fixed
-from tidegate.runtime.mojo.container import MODEL_INI
+from tidegate.runtime.mojo.container import MODEL_INI, Container
 from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
 from tidegate.runtime.mojo.info import Keys
 from tidegate.runtime.mojo.one_hot import OneHot, read_one_hot
+from tidegate.runtime.mojo.shelf import Kind, shelved
 
 MAX_LAYERS = 10_000
 #: What the kernels take between the rows and what is particular to them.
@@ -27,6 +28,7 @@ Arguments = tuple[
     NDArray[np.float64],
 ]
 _DROPOUT = "WithDropout"
+_KEPT = Kind("network", {"weights": np.dtype("<f4")})
 _ACTIVATIONS = {
     "Rectifier": kernels.RECTIFIER,
     "Tanh": kernels.TANH,
@@ -67,8 +69,8 @@ class Network:
         )  # fmt: skip
 
 
-def read_network(keys: Keys, n_features: int, *, softmax: bool, autoencoder: bool) -> Network:
-    """Read the layers.
+def read_network(container: Container, keys: Keys, n_features: int, *, softmax: bool, autoencoder: bool) -> Network:
+    """Read the layers. The texts of the weights are forgotten then, which take several times their memory.
 
     Args:
         softmax: whether the last layer ends in probabilities. That of an autoencoder ends as the others do.
@@ -93,19 +95,25 @@ def read_network(keys: Keys, n_features: int, *, softmax: bool, autoencoder: boo
     if hidden is None:
         raise MojoUnsupportedError(f"the activation {name!r} is not known", expected=", ".join(_ACTIVATIONS))
     last = kernels.SOFTMAX if softmax else hidden if autoencoder else kernels.LINEAR
-    layers, weights, biases = [], [], []
+    layers, biases = [], []
     for layer, (inputs, outputs) in enumerate(zip(sizes[:-1].tolist(), sizes[1:].tolist(), strict=True)):
         activation = last if layer == len(sizes) - 2 else hidden
         bias, channels = _biases(keys, layer, outputs, maxout=activation == kernels.MAXOUT)
         layers.append((inputs, outputs, channels, activation))
         biases.append(bias)
-        weights.append(_weights(keys, layer, inputs, outputs, channels))
+
+    def weights() -> dict[str, NDArray[np.float32]]:
+        parts = [_weights(keys, layer, *shape[:3]) for layer, shape in enumerate(layers)]
+        return {"weights": fixed(np.concatenate(parts))}
+
+    found = shelved(_KEPT, container, weights)["weights"]
+    keys.forget(map(_weight_key, range(len(layers))))
     scales, standardised = _scales(keys, one_hot.nums)
     return Network(
         one_hot=one_hot,
         scales=fixed(scales),
         standardised=standardised,
-        weights=fixed(np.concatenate(weights)),
+        weights=found,
         biases=fixed(np.concatenate(biases)),
         layers=fixed(np.array(layers, dtype=np.int64)),
         keeps=fixed(_keeps(keys, len(layers), dropout=name.endswith(_DROPOUT))),
@@ -122,9 +130,13 @@ def _biases(keys: Keys, layer: int, outputs: int, *, maxout: bool) -> tuple[NDAr
     return bias, channels
 
 
+def _weight_key(layer: int) -> str:
+    return f"weight_layer{layer}"
+
+
 def _weights(keys: Keys, layer: int, inputs: int, outputs: int, channels: int) -> NDArray[np.float32]:
     """Return a layer's weights, input by input, then output by output, then channel by channel."""
-    name = f"weight_layer{layer}"
+    name = _weight_key(layer)
     numbers = keys.numbers(name, inputs * outputs * channels)
     if not np.isfinite(numbers).all():
         raise MojoUnsupportedError(f"{name}: a weight is not finite; the training diverged")

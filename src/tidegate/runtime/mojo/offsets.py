@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.runtime.mojo.container import MODEL_INI
-from tidegate.runtime.mojo.errors import MojoFormatError
 from tidegate.runtime.mojo.info import Keys
 
 
@@ -18,5 +16,5 @@ def offsets_of(keys: Keys, key: str, columns: int) -> NDArray[np.int64]:
     """
     offsets = keys.integers(key, columns + 1)
     if offsets[0] != 0 or (np.diff(offsets) < 0).any() or offsets[-1] >= 1 << 31:
-        raise MojoFormatError(MODEL_INI, f"{key}: expected offsets that begin with 0 and do not fall")
+        raise keys.error(key, f"{key}: expected offsets that begin with 0 and do not fall")
     return offsets

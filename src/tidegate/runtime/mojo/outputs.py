@@ -83,13 +83,8 @@ def _class_names(header: Header, labels: Sequence[str], columns: int) -> list[st
     count = header.n_classes
     if columns not in (1 + count, 1 + 2 * count):
         raise MojoFormatError("model.ini", f"{count} classes have {columns} outputs")
-    if header.response_domain is not None:
-        # A class that is a whole number would be no good name of a column.
-        classes = [f"p{label}" if integer_of(label, 32) is not None else label for label in labels]
-    elif header.algorithm == "gbm":
-        classes = [f"pVal{label}" for label in labels]
-    else:
-        classes = list(labels)
+    # A class that is a whole number would be no good name of a column.
+    classes = [f"p{label}" if integer_of(label, 32) is not None else label for label in labels]
     calibrated = [f"cal_{name}" for name in classes] if columns > 1 + count else []
     return ["predict", *classes, *calibrated]
 

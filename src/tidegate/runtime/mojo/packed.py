@@ -6,12 +6,15 @@ small model takes to score a row. So they are handed over as one table of their 
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.runtime.mojo.arrays import fixed
+#: Which compiled function a table is for: boosted trees, a random forest, XGBoost's trees, a linear predictor, and an
+#: ensemble of those.
+GBM, DRF, BOOSTER, LINEAR, STACK = range(5)
 
 
 class Packed:
@@ -21,13 +24,48 @@ class Packed:
         arrays: each is read by its place, flat, with the function of `packed_kernel` for its type.
         floats: they make an array of float64 after the others.
         whole: they make an array of int64 after that.
+        keeps: what addresses among the numbers belong to.
 
     Attributes:
         table: int64 of shape (arrays + 2, 2): the address and the length of each. Good while this object lives.
     """
 
-    def __init__(self, *arrays: NDArray[Any], floats: tuple[float, ...] = (), whole: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        *arrays: NDArray[Any],
+        floats: tuple[float, ...] = (),
+        whole: tuple[int, ...] = (),
+        keeps: tuple[object, ...] = (),
+    ) -> None:
+        self._keeps = keeps
         self._kept = [
             *map(np.ascontiguousarray, arrays), np.array(floats, dtype=np.float64), np.array(whole, dtype=np.int64),
         ]  # fmt: skip
-        self.table = fixed(np.array([(array.ctypes.data, array.size) for array in self._kept], dtype=np.int64))
+        self.table = np.array([(array.ctypes.data, array.size) for array in self._kept], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A whole model as compiled code takes it, from a numeric row to its outputs.
+
+    Attributes:
+        kind: a constant above.
+        width, outputs: slots of a row, and what it is scored to.
+        needs_offset: whether an offset of 0 is handed over where a row has none.
+    """
+
+    kind: int
+    packed: Packed
+    width: int
+    outputs: int
+    needs_offset: bool = False
+
+
+@runtime_checkable
+class Programmed(Protocol):
+    """A scorer that can be a program."""
+
+    @property
+    def program(self) -> Program | None:
+        """None where this model does what no program does."""
+        ...

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +16,9 @@ from tidegate.runtime.mojo.scorer import Rows
 
 #: Below this many rows a part is not worth a thread.
 LEAST_ROWS = 256
+
+#: Threads that are kept, of all models together: starting one takes as long as some hundred rows.
+MOST_THREADS = max(os.cpu_count() or 1, 2)
 
 Scores = Callable[[Rows, NDArray[np.float64] | None], NDArray[np.float64]]
 
@@ -34,10 +39,18 @@ def score_in_parts(score: Scores, rows: Rows, offset: NDArray[np.float64] | None
     edges = [len(rows) * part // parts for part in range(parts + 1)]
     pieces = [(rows[start:end], None if offset is None else offset[start:end]) for start, end in pairwise(edges)]
     try:
-        with ThreadPoolExecutor(parts - 1, thread_name_prefix="mojo") as pool:
-            others = [pool.submit(score, *piece) for piece in pieces[1:]]
-            found = [score(*pieces[0]), *(other.result() for other in others)]
+        others = [_pool().submit(score, *piece) for piece in pieces[1:]]
+        found = [score(*pieces[0]), *(other.result() for other in others)]
     except MojoRowError:
         # It names a row of the part: the first bad one of all rows is to be named.
         return score(rows, offset)
     return np.concatenate(found)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="mojo")
+
+
+# A forked process has none of the threads, and would wait for them for ever.
+os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -65,7 +65,8 @@ class RowBuilder:
         self.width = width
         self._lookups = {field.name: _Lookup(field) for field in self.fields}
         self._blank = [NAN] * width
-        self._plan = plan_of(tuple(lookup.field for lookup in self._lookups.values()), width)
+        #: Reads the usual row; None where no row can be read so.
+        self.plan = plan_of(tuple(lookup.field for lookup in self._lookups.values()), width)
         for field in self.fields:
             if field.marks_absence and field.kind in ("one_hot", "binary"):
                 self._lookups[field.name].spread(self._blank, NAN)
@@ -107,12 +108,12 @@ class RowBuilder:
         self, row: Mapping[str, Any], policy: Policy = LENIENT, unseen: MutableMapping[str, int] | None = None
     ) -> Rows:
         """Return one row, shape (1, slots). Much cheaper than `matrix`, and equal to it; see there."""
-        quick = None if self._plan is None else self._plan(row)
+        quick = None if self.plan is None else self.plan(row)
         return self._slowly(row, policy, unseen) if quick is None else quick[0]
 
     def quick(self, row: Mapping[str, Any]) -> Rows | None:
         """Return one row as `one` does; None where that takes longer, or anything but inputs is in it."""
-        found = None if self._plan is None else self._plan(row)
+        found = None if self.plan is None else self.plan(row)
         return found[0] if found is not None and found[1] == len(row) > 0 else None
 
     def _slowly(self, row: Mapping[str, Any], policy: Policy, unseen: MutableMapping[str, int] | None) -> Rows:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,7 @@ _HEAD_BYTES = 1 << 16
 _INFO = re.compile(rb"\s*\[info\]\s*[\r\n]")
 _ALGORITHM = re.compile(rb"^\s*algorithm\s*=\s*\S", re.MULTILINE)
 _STRICT = "strict"
-#: Smaller files are not even looked at for large forests: decoding all that they can hold takes no time.
+#: Smaller files are not even looked at for large arrays: making all that they can hold takes no time.
 _LEAST_DERIVED_BYTES = 256 << 10
 
 
@@ -65,7 +67,7 @@ class MojoRuntime:
             return ServedMojo(read(container), Policy(strict=strict))
 
     def derive(self, files: ArtifactFiles, options: LoadOptions, folder: Path) -> Derived:
-        """Write the trees of large forests as they lie in memory, so that all workers of a server map one copy."""
+        """Write trees and weights of large models as they lie in memory, so that a server's workers map one copy."""
         if _bytes_of(files.root) < _LEAST_DERIVED_BYTES:
             return Derived()
         from tidegate.runtime.mojo.registry import read_model
@@ -82,7 +84,11 @@ class ServedMojo:
     def __init__(self, model: MojoModel, policy: Policy) -> None:
         self._model = model
         self._policy = policy
-        self.signature: Signature = model.signature
+        self.signature = model.signature if policy.strict else _opened(model.signature)
+
+    @property
+    def unseen_levels(self) -> Mapping[str, int]:
+        return self._model.unseen_levels
 
     def predict(self, inputs: Columns) -> Columns:
         size = len(next(iter(inputs.values())))
@@ -94,6 +100,14 @@ class ServedMojo:
 
     def close(self) -> None:
         del self._model
+
+
+def _opened(signature: Signature) -> Signature:
+    """Return the signature of a model to which any other text is a missing value."""
+    inputs = tuple(
+        spec if spec.categories is None else replace(spec, open_categories=True) for spec in signature.inputs
+    )
+    return replace(signature, inputs=inputs)
 
 
 def _bytes_of(root: Path) -> int:

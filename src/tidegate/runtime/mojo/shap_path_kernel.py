@@ -16,7 +16,23 @@ from tidegate.runtime.mojo.compiled import kernel
 _F32 = np.float32
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
+_HALF = np.float32(0.5)
 COLUMN, ZEROS, ONES, WEIGHT = 0, 1, 2, 3
+
+
+@kernel
+def share_of(child: np.float32, node: np.float32) -> np.float32:
+    """Return the share of a node's rows that go on to a child, from the weights of both.
+
+    It is a half of a node that no row reached, as H2O has it: nodes can be weighed anew, by other rows.
+    """
+    return _HALF if node == _ZERO else child / node
+
+
+@kernel
+def mean_of(low: np.float32, high: np.float32, node: np.float32) -> np.float32:
+    """Return the mean of a node's leaves from the sums below its children, 0 without a row."""
+    return _ZERO if node == _ZERO else _F32(low + high) / node
 
 
 @kernel
@@ -45,7 +61,7 @@ def unwind(path: NDArray[np.float32], depth: int, place: int) -> None:
             before = path[WEIGHT, index]
             path[WEIGHT, index] = _F32(next_one * size) / _F32(_F32(index + 1) * ones)
             next_one = before - _F32(_F32(path[WEIGHT, index] * zeros) * _F32(depth - index)) / size
-        else:
+        elif zeros != _ZERO:  # else all weights are 0 already, and stay so
             path[WEIGHT, index] = _F32(path[WEIGHT, index] * size) / _F32(zeros * _F32(depth - index))
     for index in range(place, depth):
         path[COLUMN, index] = path[COLUMN, index + 1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.labels import class_outputs
 from tidegate.runtime.mojo.nested import Picker, Submodels, prediction_columns
 from tidegate.runtime.mojo.nested_encodings import Translator, rows_within
+from tidegate.runtime.mojo.packed import STACK, Packed, Program, Programmed
 from tidegate.runtime.mojo.registry import MAX_MODELS
 from tidegate.runtime.mojo.scorer import Rows, Scorer
 from tidegate.runtime.mojo.stacked_ensemble_kernel import to_logits
@@ -53,8 +56,37 @@ class StackedEnsemble:
     def outputs(self) -> tuple[str, ...]:
         return class_outputs(self.header) if self.header.n_classes > 1 else ("predict",)
 
+    @cached_property
+    def program(self) -> Program | None:
+        """None where a model within has none, is an ensemble, or numbers levels otherwise."""
+        words: list[int] = []
+        for model in self.base_models:
+            own = _words(model.scorer, model.picks, model.prediction, model.first)
+            if own is None:
+                return None
+            words += own
+        last = _words(self.metalearner, None, slice(0, len(self.outputs)), 0)
+        if last is None:
+            return None
+        packed = Packed(
+            np.array(words + last, dtype=np.int64), whole=(self.width, int(self.logits)),
+            keeps=(self.base_models, self.metalearner),
+        )  # fmt: skip
+        return Program(STACK, packed, self.header.n_features, len(self.outputs))
+
+    @cached_property
+    def _score_row(self) -> Callable[..., bool]:
+        from tidegate.runtime.mojo.stack_kernel import score_stack
+
+        return score_stack
+
     def score(self, rows: Rows, offset: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """Return the metalearner's scores. Neither offsets nor calibrations count inside."""
+        if len(rows) == 1 and self.program is not None:
+            out = np.empty((1, len(self.outputs)))
+            row = rows if rows.flags.c_contiguous and rows.flags.writeable else np.array(rows, np.float64, order="C")
+            if self._score_row(self.program.packed.table, row, out):
+                return out
         level_one = np.zeros((len(rows), self.width), np.float64)
         for model in self.base_models:
             predicted = model.scorer.score(model.picks(rows))[:, model.prediction]
@@ -64,6 +96,19 @@ class StackedEnsemble:
         scores = self.metalearner.score(level_one)
         count = len(self.outputs)
         return scores if scores.shape[1] == count else np.ascontiguousarray(scores[:, :count])
+
+
+def _words(scorer: Scorer, picks: Picker | Translator | None, prediction: slice, first: int) -> list[int] | None:
+    """Return what `stack_kernel` is told of a model; None for one that it cannot score."""
+    program = scorer.program if isinstance(scorer, Programmed) else None
+    if program is None or program.kind == STACK or isinstance(picks, Translator):
+        return None
+    places = None if picks is None else picks.places
+    table = program.packed.table
+    return [
+        program.kind, table.ctypes.data, len(table), program.width, program.outputs, int(program.needs_offset),
+        0 if places is None else places.ctypes.data, prediction.start, prediction.stop - prediction.start, first,
+    ]  # fmt: skip
 
 
 def read(container: Container, header: Header, depth: int) -> StackedEnsemble:

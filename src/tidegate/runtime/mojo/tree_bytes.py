@@ -61,10 +61,6 @@ class Forest:
     n_groups: int
     n_classes: int
 
-    @property
-    def nbytes(self) -> int:
-        return self.nodes.nbytes + self.sets.nbytes + self.roots.nbytes + self.classes.nbytes
-
 
 def read_forest(container: Container, header: Header) -> Forest:
     """Read all trees of a model.

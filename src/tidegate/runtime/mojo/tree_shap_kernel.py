@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.compiled import kernel
-from tidegate.runtime.mojo.shap_path_kernel import add_leaf, extend, push, take_out
+from tidegate.runtime.mojo.shap_path_kernel import add_leaf, extend, mean_of, push, share_of, take_out
 from tidegate.runtime.mojo.tree_kernel import fill_slots, next_node
 from tidegate.runtime.mojo.tree_layout import INNER, SLOT_MASK, WORDS
 
@@ -55,9 +55,9 @@ def _descend(
         cold = right if hot == left else left
         depth, zeros, ones = take_out(path, depth, split)
         # The hot child comes first off the stack.
-        share = _F32(_F32(weights[cold] / weights[node]) * zeros)
+        share = _F32(share_of(weights[cold], weights[node]) * zeros)
         push(stack, shares, waiting, cold, level + 1, depth + 1, split, share, _ZERO)
-        share = _F32(_F32(weights[hot] / weights[node]) * zeros)
+        share = _F32(share_of(weights[hot], weights[node]) * zeros)
         push(stack, shares, waiting + 1, hot, level + 1, depth + 1, split, share, ones)
         waiting += 2
 
@@ -133,7 +133,7 @@ def weigh(
             if step:
                 low = _F32(weights[node + 1] * values[node + 1])
                 high = _F32(weights[node + step] * values[node + step])
-                values[node] = _F32(low + high) / weights[node]
+                values[node] = mean_of(low, high, weights[node])
             else:
                 values[node] = _F32(np.int32(nodes[node * WORDS]).view(np.float32))
         means[tree] = values[begin]

@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 
 from tidegate.runtime.mojo import xgboost_kernel
 from tidegate.runtime.mojo.arrays import fixed
-from tidegate.runtime.mojo.booster_bytes import ENTRY, Booster, Linear, read_booster
+from tidegate.runtime.mojo.booster_bytes import ENTRY, Booster, Linear, Trees, read_booster
 from tidegate.runtime.mojo.calibration import Calibration, calibrated_outputs, read_calibration
 from tidegate.runtime.mojo.container import Container
 from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.labels import LabelRule, class_outputs, no_label_rule, read_label_rule
 from tidegate.runtime.mojo.one_hot import OneHot, read_one_hot
-from tidegate.runtime.mojo.packed import Packed
+from tidegate.runtime.mojo.packed import BOOSTER, Packed, Program
 from tidegate.runtime.mojo.scorer import Rows
-from tidegate.runtime.mojo.xgboost_layout import MAX_SLOTS, layout_of
+from tidegate.runtime.mojo.shelf import Kind, shelved
+from tidegate.runtime.mojo.xgboost_layout import MAX_SLOTS, Layout, layout_of
+from tidegate.runtime.mojo.xgboost_nodes import PACKED
 
 _TRANSFORMS = {
     "binary:logistic": xgboost_kernel.LOGISTIC,
@@ -34,6 +36,7 @@ _TRANSFORMS = {
     "binary:logitraw": xgboost_kernel.UNCHANGED,
 }
 _NO_OFFSET: NDArray[np.float64] = np.empty(0)
+_KEPT = Kind("xgboost_layout", {"nodes": PACKED, "trees": np.dtype("<i4")})
 
 
 class XgboostScorer:
@@ -55,6 +58,11 @@ class XgboostScorer:
         self._calibration = calibration
         names = ("predict",) if header.n_classes == 1 else class_outputs(header)
         self.outputs = names if calibration is None else names + calibrated_outputs(names)
+        self.program = (
+            None
+            if self._packed is None or calibration is not None
+            else Program(BOOSTER, self._packed, header.n_features, len(self.outputs), self._takes_offset)
+        )
 
     def score(self, rows: Rows, offset: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         out = np.empty((len(rows), len(self.outputs)))
@@ -113,7 +121,7 @@ def read(container: Container, header: Header) -> XgboostScorer:
         dense = not sparse and not bool(np.isfinite(weights).all())
         linear = (*columns, weights, dense, base, base_first, transform)
         return XgboostScorer(header, xgboost_kernel.score_weights, linear, rule, calibration)
-    layout = layout_of(booster.body, one_hot, sparse=sparse)
+    layout = _layout(container, booster.body, one_hot, sparse=sparse)
     trees = (
         *columns,
         layout.nodes,
@@ -124,6 +132,12 @@ def read(container: Container, header: Header) -> XgboostScorer:
         transform,
     )
     return XgboostScorer(header, xgboost_kernel.score_trees, trees, rule, calibration)
+
+
+def _layout(container: Container, trees: Trees, one_hot: OneHot, *, sparse: bool) -> Layout:
+    """Return trees as the kernel walks them. Raises as `layout_of` does."""
+    made = shelved(_KEPT, container, lambda: vars(layout_of(trees, one_hot, sparse=sparse)), (ENTRY,))
+    return Layout(nodes=made["nodes"], trees=made["trees"])
 
 
 def base_margin(booster: Booster) -> float:

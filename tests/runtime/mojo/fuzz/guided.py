@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import json
 import math
 import os
 import pkgutil
@@ -35,14 +36,17 @@ with atheris.instrument_imports(include=[_PACKAGE], exclude=_COMPILED):
         importlib.import_module(_name)
 
 from tests.runtime.mojo.fuzz.trial import Finding, bounded_memory, tried  # noqa: E402
-from tidegate.runtime.mojo import packed_kernel, rows, xgboost, xgboost_kernel  # noqa: E402
+from tidegate.runtime.mojo import address_kernel, packed_kernel, rows, xgboost, xgboost_kernel  # noqa: E402
 
 #: libFuzzer ends a case that hangs, and the run with it; interpreted kernels are slow without being at fault.
 _TIMEOUT_SECONDS = {True: 60, False: 15}
+_NOTED_EVERY_SECONDS = 2.0
 
 
-def fuzz(work: Path, *, seconds: int, interpreted: bool, seed: int) -> int:
+def fuzz(work: Path, *, seconds: int, interpreted: bool, seed: int, state: Path) -> int:
     """Fuzz for so many seconds; return 1 with findings, which are written to `work`/findings, else 0.
+
+    What came of it so far stands in `state`, as JSON of the fields of `record.FuzzRun`.
 
     Files that reached new code are collected in `work`/corpus, and are where the next run goes on.
     """
@@ -56,7 +60,7 @@ def fuzz(work: Path, *, seconds: int, interpreted: bool, seed: int) -> int:
     else:
         for path in corpus.iterdir():
             tried(path)  # compiles each kernel, before the clock runs
-    run = _Run(findings, interpreted=interpreted)
+    run = _Run(findings, state, interpreted=interpreted)
     arguments = [
         sys.argv[0], str(corpus), f"-max_total_time={seconds}", f"-max_len={2 * MOST_BYTES}", f"-seed={seed}",
         f"-timeout={_TIMEOUT_SECONDS[interpreted]}", "-rss_limit_mb=4096", "-print_final_stats=1", "-reload=0",
@@ -73,9 +77,11 @@ def fuzz(work: Path, *, seconds: int, interpreted: bool, seed: int) -> int:
 class _Run:
     """What is known of a run: outcomes, and findings by their key."""
 
-    def __init__(self, findings: Path, *, interpreted: bool) -> None:
+    def __init__(self, findings: Path, state: Path, *, interpreted: bool) -> None:
         self.room = 1 << 30
         self._findings = findings
+        self._state = state
+        self._start = self._noted = time.monotonic()
         self._interpreted = interpreted
         self._seen: Counter[str] = Counter()
         self._outcomes: Counter[str] = Counter()
@@ -83,6 +89,8 @@ class _Run:
         self._file = Path(tempfile.mkstemp(suffix=".zip", dir=folder if folder.is_dir() else None)[1])
 
     def one(self, data: bytes) -> None:
+        if time.monotonic() > self._noted + _NOTED_EVERY_SECONDS:
+            self._note()
         self._file.write_bytes(data)
         outcome = tried(self._file)
         if isinstance(outcome, Finding) and outcome.key.startswith("slow_"):
@@ -98,11 +106,25 @@ class _Run:
         self._seen[found.key] += 1
         if self._seen[found.key] > 1:
             return
+        self._note()
         name = f"{found.key}_{name_of(data)}"
         (self._findings / name).write_bytes(data)
         (self._findings / f"{name}.txt").write_text(found.told, encoding="utf-8")
         sys.stderr.write(f"FOUND {name}\n{found.told}\n")
         sys.stderr.flush()
+
+    def _note(self) -> None:
+        """Write what is known so far: the process may end at any time."""
+        self._noted = time.monotonic()
+        found = {
+            "seconds": round(self._noted - self._start, 1),
+            "outcomes": self._outcomes,
+            "findings": self._seen,
+            "limit_bytes": self.room,
+        }
+        fresh = self._state.with_suffix(".fresh")
+        fresh.write_text(json.dumps(found), encoding="utf-8")
+        fresh.replace(self._state)
 
     def tell_at_the_end(self, seconds: int) -> None:
         end = time.monotonic() + seconds
@@ -146,18 +168,20 @@ def _read_tables_with_numpy() -> None:
     for name, dtype in (("float64", "<f8"), ("int64", "<i8"), ("int32", "<i4"), ("uint8", "u1")):
         setattr(packed_kernel, f"_to_{name}", _place_of(np.dtype(dtype)))
     xgboost_kernel._to_node = _place_of(xgboost_kernel.PACKED)  # type: ignore[attr-defined]
-    packed_kernel.carray = xgboost_kernel.carray = _array_at  # type: ignore[attr-defined]
+    address_kernel._to_int64 = _place_of(np.dtype("<i8"))
+    packed_kernel.carray = xgboost_kernel.carray = address_kernel.carray = _array_at  # type: ignore[attr-defined]
 
 
 def _place_of(dtype: Any) -> Callable[[Any], tuple[int, Any]]:
     return lambda address: (int(address), dtype)
 
 
-def _array_at(place: tuple[int, Any], size: Any) -> Any:
+def _array_at(place: tuple[int, Any], shape: Any) -> Any:
     address, dtype = place
+    size = int(np.prod(shape))
     if not size:
-        return np.empty(0, dtype)
-    found = np.frombuffer((ctypes.c_char * (int(size) * dtype.itemsize)).from_address(address), dtype)
+        return np.empty(shape, dtype)
+    found = np.frombuffer((ctypes.c_char * (size * dtype.itemsize)).from_address(address), dtype).reshape(shape)
     return found.view(np.recarray) if dtype.fields else found
 
 

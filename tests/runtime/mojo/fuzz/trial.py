@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import resource
 import time
 import traceback
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tidegate import mojo
+from tidegate.runtime.mojo.describe import describe
 from tidegate.runtime.mojo.load import MojoModel, load
 
 #: What a file may be refused with, or a row.
@@ -45,9 +47,12 @@ def tried(path: Path) -> Finding | str:
     start = time.monotonic()
     try:
         with warnings_ignored():
-            outcome = _scored(path)
-    except ALLOWED as error:
-        outcome = type(error).__name__
+            try:
+                outcome = _scored(path)
+            except ALLOWED as error:
+                outcome = type(error).__name__
+                if isinstance(error, mojo.MojoUnsupportedError):
+                    _tell_of(path)
     except Exception as error:  # noqa: BLE001 - whatever else comes is what is looked for
         return Finding(_key(error), "".join(traceback.format_exception(error)[-20:]))
     taken = time.monotonic() - start
@@ -78,6 +83,8 @@ def warnings_ignored() -> Iterator[None]:
 def _scored(path: Path) -> str:
     model = load(path)
     rows = [_row(model, 0), _row(model, 1)]
+    _tell_of(path)
+    _answer_at_once(model)
     model.predict(rows, invalid_as_missing=True)
     asked: list[Callable[[], Any]] = [
         lambda: model.predict(rows[1]),
@@ -86,12 +93,47 @@ def _scored(path: Path) -> str:
         lambda: model.staged_probabilities(rows),
         lambda: model.contributions(rows),
         lambda: model.distances(rows),
+        lambda: model.reconstruct(rows),
+        lambda: model.anomaly(rows),
+        lambda: model.average(["", None, *(model.fields[0].levels or ())[:2]]),
         lambda: model.predict(_odd_rows(model)),
     ]
     for ask in asked:
         with contextlib.suppress(*ALLOWED):
             ask()
     return "scored"
+
+
+def _tell_of(path: Path) -> None:
+    """Have a file described, as JSON: one that is refused as well, for what it says of itself."""
+    with contextlib.suppress(*ALLOWED):
+        json.dumps(describe(path))
+
+
+def _answer_at_once(model: MojoModel) -> None:
+    """Have the quick way answer typed rows. Raises AssertionError where the other way has another answer."""
+    if model.at_once is None:
+        return
+    for number in (0, 1):
+        row = _typed_row(model, number)
+        answer = model.at_once(row)
+        wanted = None
+        with contextlib.suppress(mojo.MojoRowError):
+            wanted = model.predict([row, row])[0]
+        if answer is not None:
+            np.testing.assert_equal(answer, wanted)
+
+
+def _typed_row(model: MojoModel, number: int) -> dict[str, Any]:
+    """Return a row of floats, whole numbers, levels and None, in the order of the inputs or the other way round."""
+    row: dict[str, Any] = {}
+    for place, field in enumerate(model.fields if number == 0 else reversed(model.fields)):
+        if field.values and field.kind != "number":
+            levels = list(field.values)
+            row[field.name] = levels[0] if number == 0 else (levels[-1], None)[place % 2]
+        elif field.kind == "number":
+            row[field.name] = 0.75 * place - 1.0 if number == 0 else (3, -1e300, None, 0)[place % 4]
+    return row
 
 
 def _row(model: MojoModel, number: int) -> dict[str, Any]:

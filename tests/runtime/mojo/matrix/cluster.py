@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.runtime.mojo.matrix.recipes import FRAME, Recipe
-from tests.runtime.mojo.matrix.tables import ROWS, TRAINED, Categorical, Numeric, Table
+from tests.runtime.mojo.matrix.tables import CLEAN, ROWS, TRAINED, Categorical, Numeric, Table
 
 Predicted = tuple[list[str], NDArray[np.float64], list[str]]
 
@@ -97,10 +97,27 @@ class Workshop:
         if recipe.algorithm in ("word2vec", "glrm"):  # of GLRM the cluster gives the rows rebuilt, genmodel the factors
             return None
         frame = self._clean[recipe.table]
+        if recipe.below_the_training:
+            above = _with_frequent_levels(model, self._trained[recipe.table])
+            names, values, labels = exact(model.predict(above.rbind(frame)))
+            return names, values[-CLEAN:], labels[-CLEAN:]
         if recipe.algorithm != "target_encoder":
             return exact(model.predict(frame))
         transformed = model.transform(frame)
         return exact(transformed[[name for name in transformed.names if name not in frame.names]])
+
+
+def _with_frequent_levels(model: Any, trained: Any) -> Any:
+    """Return the rows of the training, and those again that have levels which the model kept of a limited column: so
+    that a few more rows do not make another level more frequent than one of them."""
+    output = model._model_json["output"]
+    kept = dict(zip(output["names"], output["domains"], strict=False))
+    frame = trained
+    for name, levels in kept.items():
+        original, _, limited = name.partition(".top_")
+        if limited:
+            frame = frame.rbind([trained[trained[original].isin(levels), :]] * 5)
+    return frame
 
 
 def exact(frame: Any) -> Predicted:

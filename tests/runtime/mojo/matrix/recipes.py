@@ -32,6 +32,8 @@ class Recipe:
         parameters: of that class, FRAME standing for the training frame.
         base_models: names of recipes that come before, for a stacked ensemble.
         threshold: from which p1 on the label is the second class, where it is set by hand.
+        below_the_training: whether the cluster gets its rows below those of the training, so that the same levels are
+            frequent: it encodes by those that are in the frame that it is given.
         to_be_refused: why a reader has to refuse the file: genmodel scores it wrongly, or nothing else has its numbers.
     """
 
@@ -44,5 +46,6 @@ class Recipe:
     table: str = "plain"
     base_models: tuple[str, ...] = ()
     threshold: float | None = None
+    below_the_training: bool = False
     to_be_refused: str = ""
     notes: str = ""

@@ -84,6 +84,7 @@ def gam() -> Iterator[Recipe]:
             positive = {"gaussian": "y_positive"}.get(family, response) if link in ("log", "inverse") else response
             yield one(f"cubic_{family}_{link}", positive, family, link=link, **cubic, **more)
     yield one("cubic_tweedie", "y_claims", "tweedie", tweedie_variance_power=1.5, tweedie_link_power=0.0, **cubic)
+    yield one("cubic_offset", "y_real", "gaussian", offset_column="offset", **cubic)
     yield one("cubic_skip", "y_yes", "binomial", missing_values_handling="Skip", **cubic)
     yield one("cubic_standardized", "y_yes", "binomial", standardize=True, **cubic)
     yield one("cubic_numbers", "y_real", "gaussian", inputs=("zeros", "n3"), **cubic)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from tests.runtime.mojo.matrix.recipes import FEW, INTEGERS, LEVELS, MIXED, NUMBERS, ODD, Recipe
@@ -42,6 +43,10 @@ def deep_learning() -> Iterator[Recipe]:
                      "enum_limited"):  # fmt: skip
         encoded = INTEGERS if encoding == "label_encoder" else FEW
         yield one(f"encoded_{encoding}", encoded, "y_yes", categorical_encoding=encoding)
+    yield replace(
+        one("limited_levels", ("n1", "nna", "c3", "c40", "cna"), "y_yes", categorical_encoding="enum_limited"),
+        below_the_training=True,
+    )
     yield one("encoded_numbers_binary", MIXED, "y_numbers", categorical_encoding="binary")
     yield one("numbers", NUMBERS, "y_numbers")
     yield one("levels", LEVELS, "y_digit")
@@ -127,10 +132,8 @@ def _glrm() -> Iterator[Recipe]:
         ("demean", mixed, {"transform": "demean"}),
         ("normalize", numbers, {"transform": "normalize", "impute_original": True}),
     ):  # fmt: skip
-        refused = "the search for factors depends on roundings" if name == "simplex" else ""
         yield Recipe(
-            f"glrm_{name}", "glrm", "GeneralizedLowRank", inputs, None, shared | more, to_be_refused=refused,
-            notes=_IN_ORDER,
+            f"glrm_{name}", "glrm", "GeneralizedLowRank", inputs, None, shared | more, notes=_IN_ORDER,
         )  # fmt: skip
 
 

@@ -25,6 +25,8 @@ def deep_learning(graph: Graph, scorer: Scorer, row: Row, texts: tuple[str, ...]
     if isinstance(scorer, RegressionScorer):
         scaled, multiplier, shift, link = scorer._response
         value = graph.column(values, 0)
+        if row.offset is not None:
+            value = graph.op("Add", value, _offset(graph, row.offset, (multiplier, shift) if scaled else None))
         if scaled:
             value = graph.op("Div", value, graph.constant(multiplier))
             value = graph.op("Add", value, graph.constant(shift))
@@ -33,6 +35,15 @@ def deep_learning(graph: Graph, scorer: Scorer, row: Row, texts: tuple[str, ...]
     shares = balanced(graph, softmax(graph, [graph.column(values, place) for place in range(classes)]), ratios)
     refused = graph.op("IsNaN", graph.total(shares))
     return [label(graph, shares, texts, threshold if classes == 2 else None, refused), *shares]
+
+
+def _offset(graph: Graph, offset: Tensor, scale: tuple[float, float] | None) -> Tensor:
+    """Return what an offset adds to a standardised response: nothing where it is not above 0."""
+    added = offset
+    if scale is not None:
+        added = graph.op("Mul", graph.op("Sub", offset, graph.constant(scale[1])), graph.constant(scale[0]))
+    nothing = graph.constant(0.0)
+    return graph.op("Where", graph.op("Greater", offset, nothing), added, nothing)
 
 
 def _run(graph: Graph, scorer: ClassifierScorer | RegressionScorer, row: Row) -> Tensor:

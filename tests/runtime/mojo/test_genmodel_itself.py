@@ -1,0 +1,62 @@
+"""The comparison with H2O's own scorer, where its jar and Java are at hand.
+
+TIDEGATE_H2O_JAR names h2o.jar or h2o-genmodel.jar; without it, the one in an installed package `h2o` is taken.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.runtime.mojo.matrix.kept import DATA, read_index
+from tests.runtime.mojo.matrix.rows import read_rows
+from tests.runtime.mojo.matrix.tables import CLEAN
+from tests.support.mojos import FOLDER, ROWS
+from tidegate import mojo
+from tidegate.contract.errors import TidegateError, Unavailable
+from tidegate.runtime.mojo.genmodel import find_jar, find_java
+
+
+@pytest.fixture(scope="module")
+def jar() -> str:
+    try:
+        found = find_jar(os.environ.get("TIDEGATE_H2O_JAR"))
+        find_java(None)
+    except TidegateError as error:
+        pytest.skip(f"needs Java and H2O's jar (TIDEGATE_H2O_JAR): {error.message}")
+    return found
+
+
+@pytest.mark.parametrize("name", ["gbm_enum", "gbm_platt", "drf_one_hot_explicit", "glm_offset", "isolation", "kmeans"])
+def test_tidegate_and_h2o_agree(jar: str, name: str) -> None:
+    found = mojo.verify(FOLDER / f"{name}.zip", ROWS, jar=jar)
+    assert found.rows == 60
+    assert found.fault is None
+    assert found.agrees(1e-12), found.outputs
+
+
+def rows_for(name: str, folder: Path) -> Path:
+    """Write rows of the table that a model was trained on."""
+    (entry,) = [entry for entry in read_index()["models"] if entry["name"] == name]
+    rows, path = read_rows(DATA / entry["rows"])[:CLEAN], folder / "rows.csv"
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_where_h2o_fails_the_reason_is_told(jar: str, tmp_path: Path) -> None:
+    name = "gam_thin_plate_standardized"
+    with pytest.raises(Unavailable, match="it has no answer for thin plates on standardised inputs"):
+        mojo.verify(DATA / "models" / f"{name}.zip", rows_for(name, tmp_path), jar=jar)
+
+
+def test_where_h2o_is_wrong_the_reason_is_told(jar: str, tmp_path: Path) -> None:
+    for name, reason in (("gam_i_splines_2_real", "I-splines"), ("stacked_sorted", "numbered outside")):
+        found = mojo.verify(DATA / "models" / f"{name}.zip", rows_for(name, tmp_path), jar=jar)
+        assert not found.agrees(1e-12)
+        assert reason in str(found.fault)
