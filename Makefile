@@ -71,7 +71,7 @@ FUZZ_SECONDS := 600
 FUZZ_ARGS :=
 fuzz-mojo: setup  ## mutants of MOJO files, guided by the code that they reach; FUZZ_SECONDS=3600, FUZZ_ARGS="--kernels checked"
 	$(BIN)/python -c "import atheris" 2> /dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3.0'
-	$(BIN)/python -m tests.runtime.mojo.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_ARGS)
+	$(BIN)/python -m tests.runtime.mojo.fuzz --seconds $(FUZZ_SECONDS) --record benchmarks/results $(FUZZ_ARGS)
 
 fmt: setup
 	$(BIN)/ruff format .

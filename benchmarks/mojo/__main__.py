@@ -9,6 +9,7 @@ one.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ from typing import Any
 from benchmarks.mojo.goals import judged
 from benchmarks.mojo.measure import Commands, measured, started
 from benchmarks.mojo.page import TITLES, as_markdown
+from benchmarks.mojo.serving import served
 from benchmarks.serving.environments import made
 from benchmarks.serving.surroundings import load_average, machine
 
@@ -62,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "h2o": "3.46.0.11",
         "numba": version("numba"),
         "load_average": {"before": before, "after": load_average()},
+        "serve": _serve(models, rounds),
         "goals": [asdict(goal) for goal in judged(found)],
         "models": found,
     }
@@ -81,6 +84,21 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--models", help=f"models, with commas: {', '.join(TITLES)}")
     parser.add_argument("--h2o", metavar="PYTHON", help="the interpreter of an environment that has H2O")
     return parser.parse_args(arguments)
+
+
+def _serve(models: Path, rounds: int) -> dict[str, float]:
+    """Return how long a server of the small model takes to its first answer; see `serving.served`."""
+    print("starting servers …", flush=True)
+    with (models / "events.csv").open(encoding="utf-8", newline="") as stream:
+        cells = next(csv.DictReader(stream))
+    from tidegate import mojo
+
+    model = models / "gbm-small.zip"
+    row = {
+        spec.name: cells.get(spec.name) or None if spec.datatype == "BYTES" else float(cells.get(spec.name) or "nan")
+        for spec in mojo.load(model).signature.inputs
+    }
+    return served(model, {name: None if value != value else value for name, value in row.items()}, rounds)  # noqa: PLR0124
 
 
 def _java(python: Path) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ PAIRS = {
     "load": ("load", 1, "load", 1),
 }
 #: What is measured of ours alone, to tell what the time goes to.
-OWN = ("read", "answer", "touch")
+OWN = ("read", "call", "touch")
 
 
 class DisagreementError(Exception):
@@ -68,6 +68,7 @@ def measured(commands: Commands, model: Path, table: Path, rounds: int) -> dict[
                 "two": statistics.median(two),
                 "ratio": statistics.median(a / b for a, b in zip(one, two, strict=True)),
             },
+            "bandwidth": statistics.median(_wall(ours, "touch") / _wall(ours, "touch2") for _ in range(5)),
             "own": {what: statistics.median(_piece(ours, what) for _ in range(3)) for what in OWN},
             "bytes": {"java": java.memory(), "ours": ours.memory()},
         }

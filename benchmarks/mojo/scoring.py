@@ -6,7 +6,8 @@ python -m benchmarks.mojo.scoring serve MOJO CSV    answers commands, one a line
 All but "memory" take a number of calls and are answered with nanoseconds of CPU time of this thread and by the clock,
 all calls together, and the sum of what was predicted: "score0" scores a numeric row, "easy" a dict, "matrix" 10,000
 numeric rows, "threads2" does so in two threads, "columns" takes 10,000 rows as columns, "load" loads the model again.
-"read" and "answer" are what "easy" does before and after scoring; "touch" adds up the numbers that "matrix" reads.
+"read" makes the numeric row of a dict; "call" calls compiled code that does nothing with a row and a place for its
+scores; "touch" adds up the numbers that "matrix" reads, and "touch2" does so in two threads.
 "memory" is answered with the bytes by which loading the model once more makes the process grow.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +46,12 @@ def main(mode: str, mojo: str, table: str) -> None:
 
 class Clock:
     def __init__(self, reader: Any, path: str, model: Any, rows: list[Row]) -> None:
+        import numba
         import numpy as np
 
         from tidegate.runtime.mojo.rows import LENIENT
+
+        self._nothing, self._empty = numba.njit(lambda row, out: None), np.empty
 
         self._reader, self._path, self._model = reader, path, model
         names = [field.name for field in model.fields]
@@ -65,9 +70,10 @@ class Clock:
             "score0": self._score0,
             "easy": self._easy,
             "read": self._read,
-            "answer": self._answer,
+            "call": self._call,
             "load": self._load,
             "touch": lambda calls: sum(float(self._matrix.sum()) for _ in range(calls)),
+            "touch2": self._touch_in_two,
             "matrix": lambda calls: sum(float(model.predict(self._matrix)[:, -1].sum()) for _ in range(calls)),
             "threads2": lambda calls: sum(
                 float(model.predict(self._matrix, threads=2)[:, -1].sum()) for _ in range(calls)
@@ -100,9 +106,17 @@ class Clock:
         quick = self._model.builder.quick
         return float(sum(quick(row) is not None for row in self._turn(self._rows, calls)))
 
-    def _answer(self, calls: int) -> float:
-        answer, scores = self._model.answers.one, self._model.scorer.score(self._single[0])
-        return sum(_probability(answer(scores)) for _ in range(calls))
+    def _call(self, calls: int) -> float:
+        nothing, empty, width = self._nothing, self._empty, len(self._model.outputs)
+        for row in self._turn(self._single, calls):
+            nothing(row, empty((1, width)))
+        return 0.0
+
+    def _touch_in_two(self, calls: int) -> float:
+        half = len(self._matrix) // 2
+        parts = self._matrix[:half], self._matrix[half:]
+        with ThreadPoolExecutor(2) as pool:
+            return sum(float(sum(pool.map(lambda part: part.sum(), parts))) for _ in range(calls))
 
     def _load(self, calls: int) -> float:
         return float(sum(len(self._reader.load(self._path).header.features) for _ in range(calls)))

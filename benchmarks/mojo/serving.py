@@ -1,0 +1,72 @@
+"""How long `tidegate serve MODEL` takes from its start to the first answer, with machine code at hand and without."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+#: Seconds after which a start counts as failed, and between two questions.
+_PATIENCE, _PAUSE = 600.0, 0.01
+
+
+class NoAnswerError(Exception):
+    """The server ended, or gave no answer in time."""
+
+
+def served(model: Path, row: Mapping[str, Any], rounds: int) -> dict[str, float]:
+    """Return seconds from the start of the command to the first answer: "warm", the median of some starts, and "cold",
+    of one that has to compile."""
+    with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
+        kept = Path(folder, "compiled")
+        cold = _start(model, row, Path(folder, "home"), kept)
+        warm = []
+        for number in range(rounds):
+            warm.append(_start(model, row, Path(folder, f"home-{number}"), kept))
+        shutil.rmtree(kept)
+    return {"warm": statistics.median(warm), "cold": cold}
+
+
+def _start(model: Path, row: Mapping[str, Any], home: Path, kept: Path) -> float:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("tidegate")), "serve", str(model), "--port", str(port)]
+    environment = {**os.environ, "TIDEGATE_HOME": str(home), "NUMBA_CACHE_DIR": str(kept)}
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        while not _answers(port, row):
+            if process.poll() is not None or time.perf_counter() - begun > _PATIENCE:
+                raise NoAnswerError(" ".join(command))
+            time.sleep(_PAUSE)
+        return time.perf_counter() - begun
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def _answers(port: int, row: Mapping[str, Any]) -> bool:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/predict",
+        json.dumps({"records": [row]}).encode(),
+        {"content-type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 (a server of ours)
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
