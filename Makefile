@@ -58,7 +58,7 @@ bench-swap: setup  ## one 300 MB forest swapped for another, and a broken file r
 bench-metrics: setup  ## the server with and without its metrics
 	$(BIN)/python -m benchmarks.metrics $(BENCH_ARGS)
 
-bench-chaos: setup  ## 200 rollouts under SIGKILL, a full disk and a clock that is set; half an hour, as root
+bench-chaos: setup  ## 200 rollouts under SIGKILL, a full disk and a clock that is set; forty minutes, as root
 	$(BIN)/python -m benchmarks.chaos $(BENCH_ARGS)
 
 bench-delivery: setup  ## splits at the replicas, a shadow's cost, blue-green under load, candidates that turn bad

@@ -1,11 +1,12 @@
 """`python -m benchmarks.chaos`: rollouts under SIGKILL, a full disk and a clock that is set, at random moments.
 
-Good and harmful candidates of one deployment are tried in turn, under steady traffic, while up to five of these
-happen in each rollout: SIGKILL of the controller, of the gateway, of a replica of stable or of the candidate, SIGKILL
-of the controller in the middle of a write of the store, a disk without a free byte for some seconds, a clock that is
-set by up to a day. Expected: a good candidate is promoted (or taken back where all its replicas were killed), a harmful
-one is rolled back; no transition is lost or doubled; nothing is left running; and every request that a user lost is one
-that the harmful candidate failed, or that a killed process held. Writes benchmarks/results/chaos.json and .md.
+Good and harmful candidates of one deployment are tried, each by a way that the seed picks (`plans`: canary, with and
+without a pause that a person ends, blue-green, rolling), under steady traffic, while up to five of these happen in
+each: SIGKILL of the controller, of the gateway, of a replica of stable or of the candidate, SIGKILL of the controller
+in the middle of a write of the store, a disk without a free byte for some seconds, a clock that is set by up to a day.
+Expected: a good candidate ends as its plan says (or is taken back where all its replicas were killed), a harmful one is
+rolled back; no transition is lost or doubled; nothing is left running; and every request that a user lost is one that
+the harmful candidate failed, or that a killed process held. Writes benchmarks/results/chaos.json and .md.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ from typing import Any
 from benchmarks.chaos import explain, models
 from benchmarks.chaos.disk import Disk, mounted
 from benchmarks.chaos.faults import Faults
-from benchmarks.chaos.killer import KINDS, Kill, keep_controller, kill_one, kind_of, processes
+from benchmarks.chaos.killer import KINDS, Kill, Serving, keep_controller, kill_one, kind_of, processes
 from benchmarks.chaos.page import page
+from benchmarks.chaos.person import Person
+from benchmarks.chaos.plans import PLANS, Plan
 from benchmarks.serving.surroundings import load_average, machine
 from examples.flights.load import read_records
 from tidegate.client import Client
@@ -45,6 +48,8 @@ _NAME = "prices"
 _RATE = 60.0
 #: A service that is to lose nothing by two kills within the time of a start has three.
 _REPLICAS = 3
+#: From when a rollout waits for a person until one acts, at the most.
+_MOST_PATIENCE_SECONDS = 1.5
 #: A rollout that takes longer has not ended as it should.
 _LONGEST_SECONDS = 180.0
 _MOST_FAULTS = 5
@@ -90,6 +95,8 @@ class Scene:
     kinds: Sequence[str]
     chance: random.Random
     kills: list[Kill] = field(default_factory=list)
+    #: Whether the candidate on trial may have been without a replica while it could have traffic.
+    was_bare: bool = False
     #: When the fault that lasts ends, in the time of `monotonic`: no controller is started before.
     down_until: float = 0.0
     full_until: float = 0.0
@@ -106,10 +113,13 @@ class Scene:
             case "store":
                 self.faults.kill_in_store_write(self.chance.randint(1, 12))
             case _:
-                killed = kill_one(self.home, kind, *revisions(self.home), self.chance)
+                seen = serving(self.home)
+                killed = kill_one(self.home, kind, seen, self.chance)
                 if killed is None:
                     return None
                 self.kills.append(killed)
+                has_traffic = seen.phase not in ("preparing", "baseline")
+                self.was_bare |= kind == "candidate" and killed.left == 0 and has_traffic
                 if kind == "controller":
                     self.down_until = time.monotonic() + self.chance.uniform(0.0, 2.0)
         return kind
@@ -136,7 +146,7 @@ def run(folder: Path, scene: Scene, rollouts: int, seconds: float) -> dict[str, 
     begun = time.time()
     started: list[subprocess.Popen[bytes]] = []
     try:
-        _ended(scene, _deploy(scene, models.write(folder / "m0", harm=0.0, factor=4000.0)))
+        _ended(scene, _deploy(scene, PLANS[0], models.write(folder / "m0", harm=0.0, factor=4000.0)))
         out, traffic = _traffic(home, folder, seconds=rollouts * _LONGEST_SECONDS)
         started.append(traffic)
         tried = []
@@ -146,10 +156,13 @@ def run(folder: Path, scene: Scene, rollouts: int, seconds: float) -> dict[str, 
             scene.calm()
             good = scene.chance.random() < 0.6
             artifact = models.write(folder / f"m{number}", harm=0.0 if good else models.HARM, factor=4000.0 + number)
-            tried.append({"good": good, **_one(scene, artifact)})
+            plan = scene.chance.choice(PLANS)
+            one = _one(scene, plan, artifact)
+            one["as_it_should"] = explain.ends_as_it_should(one["outcome"], plan, good=good, was_bare=one["was_bare"])
+            tried.append({"strategy": plan.name, "good": good, **one})
             sys.stderr.write(
-                f"{number}/{rollouts} {'good' if good else 'harmful'} {tried[-1]['outcome']} "
-                f"{tried[-1]['seconds']} s {tried[-1]['faults']}\n"
+                f"{number}/{rollouts} {plan.name}: {'good' if good else 'harmful'} {one['outcome']} "
+                f"{one['seconds']} s {one['faults']}\n"
             )
         scene.calm()
         orphans = _settle(home)
@@ -164,14 +177,10 @@ def run(folder: Path, scene: Scene, rollouts: int, seconds: float) -> dict[str, 
         launch.stop(home)
     left = _left(home)
     harmful = {one["revision"] for one in tried if not one["good"]}
-    failed = list(explain.reasons(records, scene.kills, harmful, _REPLICAS))
+    failed = list(explain.reasons(records, scene.kills, harmful))
     unexplained = [vars(record) for record, reason in failed if reason == explain.UNEXPLAINED]
     outages = [end - begin for begin, end in explain.gateway_outages(records, scene.kills)]
-    wrong = [
-        one
-        for one in tried
-        if not explain.ends_as_it_should(one["outcome"], one["faults"], _REPLICAS, good=one["good"])
-    ]
+    wrong = [one for one in tried if not one["as_it_should"]]
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - begun, 1),
@@ -181,6 +190,8 @@ def run(folder: Path, scene: Scene, rollouts: int, seconds: float) -> dict[str, 
         "machine": machine(),
         "load_after": load_average(),
         "good": sum(one["good"] for one in tried),
+        "strategies": dict(Counter(one["strategy"] for one in tried)),
+        "unplanned_waits": sum(one["unplanned_waits"] for one in tried),
         "faults": dict(Counter(kind for one in tried for kind in one["faults"])),
         "outcomes": dict(Counter(f"{'good' if one['good'] else 'harmful'}, {one['outcome']}" for one in tried)),
         "not_as_it_should": wrong,
@@ -208,13 +219,13 @@ def _free_ports(chance: random.Random) -> tuple[int, int]:
     raise RuntimeError(f"no two ports are free between {_PORTS.start} and {_PORTS.stop}")
 
 
-def _deploy(scene: Scene, artifact: Path) -> str:
-    document = {
+def _document(plan: Plan, artifact: Path) -> dict[str, Any]:
+    return {
         "name": _NAME,
         "modelArtifact": {"path": str(artifact), "trust": True},
         "servingRequirements": {"latencyP99": "1s", "availability": "99%"},
         "infrastructure": {"resources": {"replicas": _REPLICAS}},
-        "steps": [50, 100],
+        **plan.fields,
         "analysis": {
             "stepDuration": "40s",
             "interval": "200ms",
@@ -224,6 +235,10 @@ def _deploy(scene: Scene, artifact: Path) -> str:
         },
         "healthChecks": {"maxRestarts": 5},
     }
+
+
+def _deploy(scene: Scene, plan: Plan, artifact: Path) -> str:
+    document = _document(plan, artifact)
     deadline = time.monotonic() + _LONGEST_SECONDS
     while True:
         try:
@@ -251,27 +266,40 @@ def _active(home: Path) -> str | None:
     return None
 
 
-def _one(scene: Scene, artifact: Path) -> dict[str, Any]:
+def _one(scene: Scene, plan: Plan, artifact: Path) -> dict[str, Any]:
     """Try one candidate, with faults; return how it ended and what happened to it."""
-    rollout = _deploy(scene, artifact)
+    scene.was_bare = False
+    rollout = _deploy(scene, plan, artifact)
+    person = Person(scene.home, _NAME, plan.person, scene.chance.uniform(0.0, _MOST_PATIENCE_SECONDS))
     begun, struck = time.monotonic(), []
-    due = sorted(scene.chance.uniform(0.0, 6.0) for _ in range(scene.chance.randint(0, _MOST_FAULTS)))
-    while time.monotonic() - begun < _LONGEST_SECONDS:
+    due = sorted(scene.chance.uniform(0.0, plan.seconds) for _ in range(scene.chance.randint(0, _MOST_FAULTS)))
+    told = None
+    while told is None and time.monotonic() - begun < _LONGEST_SECONDS:
         if due and time.monotonic() - begun >= due[0]:
             due.pop(0)
             kind = scene.strike()
             struck += [] if kind is None else [kind]
         scene.mend()
-        report = _report_of(scene.home, rollout)
-        if report is not None:
-            return {**_told(report), "seconds": round(time.monotonic() - begun, 1), "faults": struck}
+        seen = _rollout(scene.home, rollout)
+        if seen is not None and seen["ended_at"] is not None:
+            told = _report_of(scene.home, rollout)
+        elif seen is not None:
+            person.look(seen)
         time.sleep(0.05)
-    told = {"outcome": "not ended", "revision": None, "reason": _status(scene.home), "flaws": []}
+    happened: dict[str, Any] = {
+        "seconds": round(time.monotonic() - begun, 1),
+        "faults": struck,
+        "was_bare": scene.was_bare,
+        "unplanned_waits": person.unplanned,
+    }
+    if told is not None:
+        return {**_told(told), **happened}
+    stuck: dict[str, Any] = {"outcome": "not ended", "revision": None, "reason": _status(scene.home), "flaws": []}
     scene.calm()
     with suppress(TidegateError), Client.connect(scene.home) as client:
         client.abort(_NAME, by="benchmark", reason="it does not end")
         _ended(scene, rollout)
-    return {**told, "seconds": _LONGEST_SECONDS, "faults": struck}
+    return {**stuck, **happened}
 
 
 def _status(home: Path) -> str:
@@ -282,15 +310,21 @@ def _status(home: Path) -> str:
         return str(error)
 
 
-def revisions(home: Path) -> tuple[int | None, int | None]:
-    """Return the stable revision and the one on trial, None for what cannot be told."""
+def serving(home: Path) -> Serving:
+    """Return what the deployment runs; nothing of it where nobody can be asked."""
     with suppress(TidegateError), Client.connect(home) as client:
-        status = client.status(_NAME)
-        return status.get("stable"), status.get("candidate")
-    return None, None
+        return Serving.of(client.status(_NAME))
+    return Serving()
+
+
+def _rollout(home: Path, rollout: str) -> dict[str, Any] | None:
+    with suppress(TidegateError), Client.connect(home) as client:
+        return dict(client.rollout(rollout))
+    return None
 
 
 def _report_of(home: Path, rollout: str) -> dict[str, Any] | None:
+    """Return the report of a rollout that is over; None for one that is not, or where nobody can be asked."""
     with suppress(TidegateError), Client.connect(home) as client:
         if client.rollout(rollout)["ended_at"] is not None:
             return dict(client.report(rollout))
@@ -347,7 +381,7 @@ def _settle(home: Path) -> list[str]:
     """Return the processes that are one too many once nothing is to be done any more."""
     deadline = time.monotonic() + 60.0
     while True:
-        stable, _ = revisions(home)
+        stable = serving(home).stable
         found = Counter(kind_of(process, stable, None) or "other" for process in processes(home))
         wanted = {"controller": 1, "gateway": MEMBERS, "stable": _REPLICAS}
         if found == wanted:

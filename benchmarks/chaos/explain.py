@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from benchmarks.chaos.killer import Kill
+from benchmarks.chaos.plans import Plan
 from examples.flights.load import Record
 
 #: Between a SIGKILL and our note of it.
 _NOTED_SECONDS = 0.05
-#: A revision whose replicas were all killed within this time may have been without any.
+#: So long a revision whose last ready replica was killed may have been without any.
 _START_SECONDS = 10.0
 
 HARMFUL = "a harmful candidate answered"
@@ -20,34 +21,30 @@ NONE_LEFT = "every replica of the revision had been killed"
 UNEXPLAINED = "for no such reason"
 
 
-def ends_as_it_should(outcome: str, faults: Collection[str], replicas: int, *, good: bool) -> bool:
+def ends_as_it_should(outcome: str, plan: Plan, *, good: bool, was_bare: bool) -> bool:
     """Tell whether a rollout ended as it should.
 
-    A harmful candidate is rolled back. A good one is promoted; one that had no replica left, since all were killed,
-    failed its users as a harmful one does, and may be rolled back as well.
+    A harmful candidate is rolled back, however it was tried and whatever a person would have said of it later. A good
+    one ends as its plan says; one that had no replica left, since all were killed, failed its users as a harmful one
+    does, and may be rolled back as well.
 
     Args:
         outcome: how it ended.
-        faults: that fell into it, by kind; one for each.
-        replicas: of the candidate.
+        was_bare: whether the candidate may have been without a replica while it could have traffic.
     """
     if not good:
         return outcome == "rolled_back"
-    may_be_bare = sum(kind == "candidate" for kind in faults) >= replicas
-    return outcome == "promoted" or (may_be_bare and outcome == "rolled_back")
+    return outcome == plan.good_ends or (was_bare and outcome == "rolled_back")
 
 
-def reasons(
-    records: Sequence[Record], kills: Sequence[Kill], harmful: Collection[int], replicas: int
-) -> Iterator[tuple[Record, str]]:
+def reasons(records: Sequence[Record], kills: Sequence[Kill], harmful: Collection[int]) -> Iterator[tuple[Record, str]]:
     """Yield every request that failed, with the reason.
 
     Args:
         harmful: revisions that fail requests.
-        replicas: of each revision.
     """
     outages = list(gateway_outages(records, kills))
-    bare = list(without_replicas(kills, replicas))
+    bare = list(without_replicas(kills))
     for record in records:
         if record.failed:
             yield record, _reason(record, kills, harmful, outages, bare)
@@ -86,14 +83,8 @@ def gateway_outages(records: Sequence[Record], kills: Sequence[Kill]) -> Iterato
             yield kill.at, next((at for at in answered if at > kill.at), float("inf"))
 
 
-def without_replicas(kills: Sequence[Kill], replicas: int) -> Iterator[tuple[float, float]]:
-    """Yield from when to when a revision may have been without a replica, since as many as it has were killed."""
-    by_revision: dict[int, list[float]] = {}
+def without_replicas(kills: Sequence[Kill]) -> Iterator[tuple[float, float]]:
+    """Yield from when to when a revision may have been without a replica, since the last that was ready was killed."""
     for kill in kills:
-        if kill.revision is not None:
-            by_revision.setdefault(kill.revision, []).append(kill.at)
-    for found in by_revision.values():
-        times = sorted(found)
-        for first, last in zip(times, times[replicas - 1 :], strict=False):
-            if last - first < _START_SECONDS:
-                yield last, last + _START_SECONDS
+        if kill.left == 0:
+            yield kill.at, kill.at + _START_SECONDS

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -21,12 +22,45 @@ KINDS = ("controller", "gateway", "stable", "candidate")
 
 @dataclass(frozen=True)
 class Kill:
-    """One SIGKILL: of what, when in seconds since 1970, and of which revision where it was a replica."""
+    """One SIGKILL.
+
+    Attributes:
+        kind: of what.
+        at: seconds since 1970.
+        revision: of a replica.
+        left: of a replica, how many others of its revision lived and were ready; None for other processes.
+    """
 
     kind: str
     at: float
     pid: int
     revision: int | None = None
+    left: int | None = None
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What a deployment was seen to run.
+
+    Attributes:
+        stable, candidate: their numbers; None for what cannot be told.
+        phase: of its rollout.
+        ready: processes of replicas that are ready, by revision.
+    """
+
+    stable: int | None = None
+    candidate: int | None = None
+    phase: str | None = None
+    ready: Mapping[int, Collection[int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, status: Mapping[str, Any]) -> Serving:
+        """Read the status of a deployment."""
+        ready = {
+            int(revision): [one["pid"] for one in health["replicas"] if one["ready"] and one["pid"] is not None]
+            for revision, health in status["replicas"].items()
+        }
+        return cls(status["stable"], status["candidate"], status["phase"], ready)
 
 
 def processes(home: Path) -> Iterator[psutil.Process]:
@@ -53,17 +87,23 @@ def kind_of(process: psutil.Process, stable: int | None, candidate: int | None) 
     return {str(stable): "stable", str(candidate): "candidate"}.get(revision)
 
 
-def kill_one(home: Path, kind: str, stable: int | None, candidate: int | None, chance: random.Random) -> Kill | None:
+def kill_one(home: Path, kind: str, seen: Serving, chance: random.Random) -> Kill | None:
     """Kill one living process of the kind; None when there is none."""
-    found = [process for process in processes(home) if kind_of(process, stable, candidate) == kind]
+    found = [process for process in processes(home) if kind_of(process, seen.stable, seen.candidate) == kind]
     if not found:
         return None
     victim = chance.choice(sorted(found, key=lambda process: process.pid))
+    revision = {"stable": seen.stable, "candidate": seen.candidate}.get(kind)
+    left = None
+    if revision is not None:
+        # What was killed a moment ago may still be told to be ready.
+        ready = {*seen.ready.get(revision, ())} & {process.pid for process in found}
+        left = len(ready - {victim.pid})
     try:
         victim.send_signal(signal.SIGKILL)
     except psutil.NoSuchProcess:
         return None
-    return Kill(kind, time.time(), victim.pid, {"stable": stable, "candidate": candidate}.get(kind))
+    return Kill(kind, time.time(), victim.pid, revision, left)
 
 
 def keep_controller(home: Path, faults: Faults) -> None:

@@ -15,6 +15,7 @@ _FAULTS = {
     "disk": "the disk full for 0.5 to 5 s",
     "clock": "the clock set by a minute, an hour or a day, forward or back",
 }
+_UNPLANNED = "waits for a person since nothing could be measured when a step's time was up"
 
 
 def page(result: dict[str, Any]) -> str:
@@ -31,8 +32,10 @@ def page(result: dict[str, Any]) -> str:
         "",
         "| What | How many |",
         "|---|---|",
+        *(f"| tried: {name} | {count} |" for name, count in sorted(result.get("strategies", {}).items())),
         *(f"| {_FAULTS[kind]} | {count} |" for kind, count in sorted(result["faults"].items())),
         *(f"| ended: {outcome} | {count} |" for outcome, count in sorted(result["outcomes"].items())),
+        *([f"| {_UNPLANNED} | {result['unplanned_waits']} |"] if result.get("unplanned_waits") else []),
         f"| rollouts that did not end as they should | {len(result['not_as_it_should'])} |",
         f"| rollouts with a lost or doubled transition | {len(result['doubled_or_lost'])} |",
         f"| requests | {result['requests']:,} |",

@@ -19,7 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.delivery import faults, models, shadow, splits, switch
+from benchmarks.delivery import faults, shadow, splits, switch
+from benchmarks.delivery.cases import CASES
 from benchmarks.delivery.page import page
 from benchmarks.delivery.scene import Scene, scene
 from benchmarks.serving.surroundings import load_average, machine
@@ -54,7 +55,7 @@ def main() -> int:
 def _measure(part: str, *, quick: bool) -> Any:
     asked: dict[str, Callable[[Scene], Any]] = {
         "splits": lambda place: splits.measure(place, 5.0 if quick else 20.0),
-        "shadow": lambda place: shadow.measure(place, *((2, 5.0) if quick else (10, 16.0))),
+        "shadow": lambda place: shadow.measure(place, *((2, 3.0) if quick else (32, 7.0))),
         "switch": lambda place: switch.measure(place, 1 if quick else 5),
         "faults": lambda place: _faults(place, 1 if quick else 5),
     }
@@ -65,9 +66,9 @@ def _measure(part: str, *, quick: bool) -> Any:
 def _faults(place: Scene, runs: int) -> list[dict[str, Any]]:
     chance = random.Random(2026)
     rows = []
-    for fault in models.FAULTS:
+    for case in CASES:
         for _ in range(runs):
-            rows.append(faults.measure(place, fault, chance))
+            rows.append(faults.measure(place, case, chance))
             sys.stderr.write(f"  {json.dumps(rows[-1])}\n")
     return rows
 

@@ -1,7 +1,7 @@
 """A candidate that turns bad in the middle of a step: how soon is it gone, and what did it cost?
 
-Errors and latency: 5 % of 200 requests a second go to the candidate. Wrong answers: 5 % of them are copied to it, and
-compared. Some seconds into the step the candidate begins to spoil a quarter of its answers.
+5 % of 200 requests a second go to the candidate, or are copied to it. Some seconds into the step it begins to spoil a
+quarter of its answers.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from datetime import datetime
 from typing import Any
 
+from benchmarks.delivery.cases import Case
 from benchmarks.delivery.scene import Scene
 from examples.flights.load import Record
 
@@ -21,17 +22,14 @@ OBJECTIVE_MS = 100.0
 _ONSET_SECONDS = (5.0, 12.0)
 
 
-def measure(scene: Scene, fault: str, chance: random.Random) -> dict[str, Any]:
+def measure(scene: Scene, case: Case, chance: random.Random) -> dict[str, Any]:
     """Try one candidate with the fault; return how long it took from the onset to 0 %, and what was spoiled."""
-    artifact, onset = scene.model(fault)
-    mirrored = fault == "wrong answers"
+    artifact, onset, counted = scene.spoiled(case.harm)
     users = scene.users(RATE)
-    analysis: dict[str, Any] = {"disagreement": "1%"} if mirrored else {}
-    step = {"shadow" if mirrored else "weight": PERCENT, "duration": "10m"}
-    steps = [step, {"pause": "person"}] if mirrored else [step, 100]
-    rollout = scene.deploy(
-        artifact, deploymentStrategy="shadow" if mirrored else "canary", steps=steps, analysis=analysis
-    )
+    step = {"shadow" if case.is_copied else "weight": PERCENT, "duration": "10m"}
+    steps = [step, {"pause": "person"}] if case.is_copied else [step, 100]
+    strategy = "shadow" if case.is_copied else "canary"
+    rollout = scene.deploy(artifact, deploymentStrategy=strategy, steps=steps, analysis=case.analysis)
     status = scene.until("the step", lambda status: status["phase"] == "analyzing")
     before = str(status["candidate"])
     time.sleep(chance.uniform(*_ONSET_SECONDS))
@@ -45,23 +43,30 @@ def measure(scene: Scene, fault: str, chance: random.Random) -> dict[str, Any]:
     decided = datetime.fromisoformat(back["decided_at"]).timestamp() if back else None
     took = back.get("split_in_force_ms")
     met = [record for record in records if record.revision == int(before) and record.intended_at >= began]
-    compared = _compared(report) if mirrored else None
-    spoiled = compared["bad"] if compared is not None else sum(_is_bad(record) for record in met)
+    compared = _compared(report) if case.is_copied else None
+    spoiled = _spoiled(case, met, compared, counted.stat().st_size)
     return {
-        "fault": fault,
+        "fault": case.name,
         "outcome": report["outcome"],
         "reason": report["reason"],
         "onset_to_decision_seconds": round(decided - began, 3) if decided else None,
         "decision_to_zero_ms": took,
         "onset_to_zero_seconds": round(decided - began + took / 1000, 3) if decided and took is not None else None,
         "bad_answers": spoiled,
-        "bad_answers_to_users": 0 if mirrored else spoiled,
+        "bad_answers_to_users": 0 if case.is_copied else spoiled,
         "compared": compared["requests"] if compared is not None else None,
         "sent_to_the_candidate_after_the_onset": len(met),
         "last_sent_to_the_candidate_seconds": round(max(record.intended_at for record in met) - began, 3)
         if met
         else None,
     }
+
+
+def _spoiled(case: Case, met: list[Record], compared: dict[str, int] | None, counted: int) -> int:
+    """Return how many answers were bad: as they were compared, as users saw them, or else as the candidate counted."""
+    if compared is not None:
+        return compared["bad"]
+    return counted if case.harm == "wrong answers" else sum(_is_bad(record) for record in met)
 
 
 def _compared(report: dict[str, Any]) -> dict[str, int]:

@@ -48,15 +48,22 @@ class Scene:
     folder: Path
     home: Path
     made: int = 0
+    #: The model that served first.
+    first: Path = Path()
     _users: list[Users] = field(default_factory=list)
 
     def client(self) -> Client:
         return Client.connect(self.home)
 
-    def model(self, fault: str = "none") -> tuple[Path, Path]:
-        """Write another model; return it, and the file that brings on its fault."""
+    def model(self, framework: str = models.FRAMEWORKS[0]) -> Path:
+        """Train another real model and return its file."""
         self.made += 1
-        return models.write(self.folder, self.made, fault)
+        return models.real(self.folder, self.made, framework)
+
+    def spoiled(self, fault: str) -> tuple[Path, Path, Path]:
+        """Write a candidate around the first model; see `models.spoiled`."""
+        self.made += 1
+        return models.spoiled(self.folder, self.made, fault, self.first)
 
     def deploy(self, artifact: Path, **fields: Any) -> str:
         """Begin a rollout and return its id; `fields` are added to the request document."""
@@ -64,6 +71,8 @@ class Scene:
             "name": NAME,
             "modelArtifact": {"path": str(artifact), "trust": True},
             "servingRequirements": {"latencyP99": "100ms", "availability": "99%"},
+            # Frameworks differ in the datatype of the answer, which is not what this is about.
+            "gates": {"allowBreaking": True},
             **fields,
         }
         with self.client() as client:
@@ -102,7 +111,7 @@ class Scene:
     def users(self, rate: float, arrivals: str = "poisson") -> Users:
         """Let users send requests until they are stopped."""
         bodies, out = self.folder / "bodies.jsonl", self.folder / f"users-{time.monotonic_ns()}.jsonl"
-        bodies.write_text("".join(json.dumps([{"size": size}]) + "\n" for size in range(40, 90)))
+        bodies.write_text("".join(json.dumps([row]) + "\n" for row in models.rows()))
         url = f"{self.status()['url']}/predict"
         command = [sys.executable, "-m", "examples.flights.load", "--url", url, "--bodies", str(bodies)]
         command += ["--out", str(out), "--rate", str(rate), "--seconds", "3600", "--arrivals", arrivals]
@@ -137,8 +146,8 @@ def scene(folder: Path) -> Iterator[Scene]:
     made = Scene(folder, folder / "home")
     launch.ensure_running(made.home, 0, 0)
     try:
-        artifact, _ = made.model()
-        made.ended(made.deploy(artifact))
+        made.first = made.model()
+        made.ended(made.deploy(made.first))
         yield made
     finally:
         made.leave()

@@ -18,7 +18,7 @@ def measure(scene: Scene, times: int) -> dict[str, Any]:
     back: list[float] = []
     changes: list[float] = []
     for _ in range(times):
-        artifact, _ = scene.model()
+        artifact = scene.model()
         settings = {"preview": "0s", "switch": "person", "bake": "10m"}
         rollout = scene.deploy(
             artifact, deploymentStrategy="blue-green", blueGreen=settings, analysis={"baseline": "1s"}

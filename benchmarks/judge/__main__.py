@@ -2,6 +2,8 @@
 
 python -m benchmarks.judge           a quick look, in about a minute; writes nothing
 python -m benchmarks.judge --full    the figures of the docs; writes benchmarks/results/judge.{md,json}
+                                     with --only WORDS the rules whose names have them, and what was measured of the
+                                     others stays: every rule sees the same traffic whenever it is tried
 """
 
 from __future__ import annotations
@@ -26,43 +28,58 @@ from tidegate.judge import Tally, assess, begin, begin_step, observe
 def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m benchmarks.judge", description=__doc__)
     arguments.add_argument("--full", action="store_true", help="enough runs for the docs; writes the results")
-    full = arguments.parse_args().full
-    runs, fewer = (2_000, 400) if full else (60, 10)
+    arguments.add_argument("--only", default="", metavar="WORDS", help="rules whose names have these words")
+    given = arguments.parse_args()
+    chosen = [number for number, contender in enumerate(CONTENDERS) if given.only.lower() in contender.name.lower()]
+    if not chosen:
+        arguments.error(f"no rule has {given.only!r} in its name")
     started = time.perf_counter()
-    rows = []
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        for number in range(len(CONTENDERS)):
-            rows.append(measured(number, runs, pool))
-            print(line(rows[-1], SCENARIOS), flush=True)
-        at_rates = {}
-        for rate in RATES:
-            numbers = range(len(CONTENDERS)) if full else range(2)
-            at_rates[f"{rate:g}"] = [
-                measured(number, fewer if CONTENDERS[number].fewer_runs else runs, pool, at_rate(rate))
-                for number in numbers
-            ]
-            print(
-                f"{rate:g} requests/s",
-                *(line(row, at_rate(rate)) for row in at_rates[f"{rate:g}"]),
-                sep="\n",
-                flush=True,
-            )
-    report = {
-        "command": "python -m benchmarks.judge" + (" --full" if full else ""),
-        "machine": machine(),
-        "setting": "50 requests/s, candidate gets 10 %, 30 min, a look every 10 s unless said otherwise, alpha 1 %",
-        "seed": SEED,
-        "seconds": round(time.perf_counter() - started, 1),
-        "microseconds_per_look": time_of_a_look(),
-        "rules": rows,
-        "at_rates": at_rates,
-    }
-    print(json.dumps({key: value for key, value in report.items() if key not in ("rules", "at_rates")}, indent=2))
-    if full:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "judge.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        (RESULTS / "judge.md").write_text(as_markdown(report), encoding="utf-8")
+        report = _measured(chosen, given.full, pool)
+    seconds = round(time.perf_counter() - started, 1)
+    if not given.full:
+        return 0
+    file = RESULTS / "judge.json"
+    if given.only:
+        report = merged(json.loads(file.read_text(encoding="utf-8")), report)
+    else:
+        told = {"seconds": seconds, "microseconds_per_look": time_of_a_look()}
+        print(json.dumps(told, indent=2))
+        report = {"command": "python -m benchmarks.judge --full", "machine": machine(), "seed": SEED, **told, **report}
+    RESULTS.mkdir(exist_ok=True)
+    file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (RESULTS / "judge.md").write_text(as_markdown(report), encoding="utf-8")
     return 0
+
+
+def _measured(chosen: Sequence[int], full: bool, pool: ProcessPoolExecutor) -> dict[str, Any]:
+    """Return the rows of some rules, given by their numbers, and print each as soon as it is there."""
+    runs, fewer = (2_000, 400) if full else (60, 10)
+    rows = []
+    for number in chosen:
+        rows.append(measured(number, runs, pool))
+        print(line(rows[-1], SCENARIOS), flush=True)
+    at_rates: dict[str, list[dict[str, Any]]] = {}
+    for rate in RATES:
+        print(f"{rate:g} requests/s")
+        for number in chosen if full else chosen[:2]:
+            often = fewer if CONTENDERS[number].fewer_runs else runs
+            at_rates.setdefault(f"{rate:g}", []).append(measured(number, often, pool, at_rate(rate)))
+            print(line(at_rates[f"{rate:g}"][-1], at_rate(rate)), flush=True)
+    setting = "50 requests/s, candidate gets 10 %, 30 min, a look every 10 s unless said otherwise, alpha 1 %"
+    return {"setting": setting, "rules": rows, "at_rates": at_rates}
+
+
+def merged(before: dict[str, Any], report: dict[str, Any]) -> dict[str, Any]:
+    """Return the report of before with the rules that were tried anew in it, all in the order of the contest."""
+    names = [contender.name for contender in CONTENDERS]
+
+    def rows(old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        found = {row["rule"]: row for row in (*old, *new) if row["rule"] in names}
+        return sorted(found.values(), key=lambda row: names.index(row["rule"]))
+
+    at_rates = {rate: rows(old, report["at_rates"].get(rate, [])) for rate, old in before["at_rates"].items()}
+    return {**before, "rules": rows(before["rules"], report["rules"]), "at_rates": at_rates}
 
 
 def time_of_a_look(looks: int = 3_000) -> dict[str, float]:

@@ -35,6 +35,7 @@ class Contender:
 CONTENDERS = (
     Contender("limit of 2 % over the last minute", fixed_limit(0.02, 60)),
     Contender("Flagger: 5 checks of a minute below 98 %", failed_checks(0.02, 5)),
+    Contender("Flagger's default: 5 checks of a minute below 99 %", failed_checks(0.01, 5)),
     Contender("Argo: one measurement of a minute below 95 %", failed_checks(0.05, 1)),
     Contender("Fisher's test at 5 %, at every look", fisher(0.05)),
     Contender("Fisher's test at 1 %, at every look", fisher(0.01)),

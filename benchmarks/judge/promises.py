@@ -2,6 +2,7 @@
 
 python -m benchmarks.judge.promises          a quick look, in about a minute; writes nothing
 python -m benchmarks.judge.promises --full   the figures of the docs; writes benchmarks/results/judge-promises.{md,json}
+                                             with --only PART that part alone, and what was measured of the others stays
 
 Both look until the harm is found, however long that takes; nothing is cut off at the end of a step.
 """
@@ -14,14 +15,16 @@ import math
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from benchmarks.judge import everything
 from benchmarks.judge.crowds import until_failed
+from benchmarks.judge.everything import Everything
 from benchmarks.judge.surroundings import RESULTS, machine
 from benchmarks.judge.traffic import SEED
 from tidegate.judge import Policy, SignalPolicy
@@ -51,6 +54,8 @@ POLICIES = {
 }
 #: The signal that the harm is in: by itself, then beside the others with its share of alpha.
 HARMS = (("errors", 0), ("latency", 0), ("all signals", 0), ("all signals", 1), ("all signals", 2))
+#: So far a median that is foretold may be from the simulated one.
+NEAR = 0.2
 #: Other rates of stable, and shares of the candidate, at which all signals are looked at with harm in the first.
 OTHER_RATES, OTHER_SHARES, OTHER_TRAFFIC = (0.001, 0.01, 0.05), (0.05, 0.1, 0.25, 0.5), 10.0
 
@@ -214,6 +219,8 @@ class Foretold:
         }
 
 
+Cell = Healthy | Everything | Worse | Foretold
+
 #: A canary's step at several shares and rates; a copied share; a hold; the second step of a rolling exchange; a
 #: switch, with what was learnt of stable in the baseline; a bake after a step beside stable.
 FORETOLD = (
@@ -256,29 +263,36 @@ def divergence(a: float, b: float) -> float:
     return a * math.log(a / b) + (1.0 - a) * math.log((1.0 - a) / (1.0 - b))
 
 
-def measured(full: bool, pool: ProcessPoolExecutor | None) -> dict[str, Any]:
-    """Return all cells; None for the pool measures them here, one after the other."""
-    healthy_runs, runs = (2_000, 2_000) if full else (60, 60)
+PARTS = ("healthy", "everything", "worse", "elsewhere", "foretold")
+#: In so many parts the rollouts judged by everything are simulated, for the sake of several processes.
+_EVERYTHING_PARTS = 20
+
+
+def measured(full: bool, pool: ProcessPoolExecutor | None, only: Sequence[str] = PARTS) -> dict[str, Any]:
+    """Return the cells of these parts; None for the pool measures them here, one after the other."""
+    runs = 2_000 if full else 60
     traffic = TRAFFIC if full else (10.0,)
-    healthy = [Healthy(signals, rate, healthy_runs) for signals in POLICIES for rate in traffic]
-    worse = [Worse(name, rate, factor, runs, at) for name, at in HARMS for rate in traffic for factor in FACTORS]
-    elsewhere = [
-        Worse("all signals", OTHER_TRAFFIC, factor, runs, 0, share, rate)
-        for rate in (OTHER_RATES if full else OTHER_RATES[:1])
-        for share in OTHER_SHARES
-        for factor in FACTORS
-    ]
-    foretold = [Foretold(*setting, runs=runs) for setting in (FORETOLD if full else FORETOLD[:1])]
-    each: Callable[..., Any] = pool.map if pool is not None else map
-    return {
-        "healthy": list(each(_measure, healthy)),
-        "worse": list(each(_measure, worse)),
-        "elsewhere": list(each(_measure, elsewhere)),
-        "foretold": list(each(_measure, foretold)),
+    parts, factors = range(_EVERYTHING_PARTS if full else 2), FACTORS
+    cells: dict[str, list[Cell]] = {
+        "healthy": [Healthy(signals, rate, runs) for signals in POLICIES for rate in traffic],
+        "everything": [Everything(rate, runs // len(parts), part) for rate in traffic for part in parts],
+        "worse": [Worse(name, rate, factor, runs, at) for name, at in HARMS for rate in traffic for factor in factors],
+        "elsewhere": [
+            Worse("all signals", OTHER_TRAFFIC, factor, runs, 0, share, rate)
+            for rate in (OTHER_RATES if full else OTHER_RATES[:1])
+            for share in OTHER_SHARES
+            for factor in factors
+        ],
+        "foretold": [Foretold(*setting, runs=runs) for setting in (FORETOLD if full else FORETOLD[:1])],
     }
+    each: Callable[..., Any] = pool.map if pool is not None else map
+    found = {part: list(each(_measure, cells[part])) for part in PARTS if part in only}
+    if "everything" in found:
+        found["everything"] = everything.together(found["everything"])
+    return found
 
 
-def _measure(cell: Healthy | Worse | Foretold) -> dict[str, Any]:
+def _measure(cell: Cell) -> dict[str, Any]:
     return cell.measure()
 
 
@@ -297,6 +311,12 @@ def as_markdown(report: dict[str, Any]) -> str:
         f"a look every second, all of them. Both revisions are bad at {100 * RATE:g} % in every signal, above the "
         f"objective of {100 * OBJECTIVE:g} %, so that the comparison with stable alone protects the candidate. "
         "Alpha is 1 %."
+    )
+    together = (
+        f"All signals are {', '.join(signal.name for signal in POLICIES['all signals'].signals)}. Everything begins "
+        "with a step in which all requests are copied to the candidate and answers are compared; predictions are "
+        f"compared with no distance tolerated, of {everything.COUNTED_PER_SECOND:g} requests a second of each revision "
+        "at most."
     )
     compared = (
         f"The candidate gets {100 * SHARE:g} % of the requests; stable is bad at {100 * RATE:g} %, and was watched for "
@@ -323,7 +343,10 @@ def as_markdown(report: dict[str, Any]) -> str:
         "",
         f"| signals | {' | '.join(f'{rate:,.0f} requests/s' for rate in rates)} |",
         "|---|" + "---|" * len(rates),
-        *(_healthy_line(report, signals, rates) for signals in POLICIES),
+        *(_healthy_line(report["healthy"], signals, rates) for signals in POLICIES),
+        *([_healthy_line(report["everything"], everything.NAME, rates)] if "everything" in report else []),
+        "",
+        together,
         "",
         "## Time until harm is found, against the best possible",
         "",
@@ -349,14 +372,16 @@ def as_markdown(report: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|",
         *(_foretold_line(step, cell) for step in report["foretold"] for cell in step["cells"]),
         "",
+        _medians(report["foretold"]),
+        "",
         made,
         "",
     ]
     return "\n".join(parts)
 
 
-def _healthy_line(report: dict[str, Any], signals: str, rates: list[float]) -> str:
-    found = {row["requests_per_second"]: row for row in report["healthy"] if row["signals"] == signals}
+def _healthy_line(rows: list[dict[str, Any]], signals: str, rates: list[float]) -> str:
+    found = {row["requests_per_second"]: row for row in rows if row["signals"] == signals}
     return f"| {signals} | " + " | ".join(f"{100 * found[rate]['rate']:.2f} %" for rate in rates) + " |"
 
 
@@ -392,12 +417,28 @@ def _foretold_line(step: dict[str, Any], cell: dict[str, Any]) -> str:
     if cell["foretold_between"] is not None:
         sooner, later = cell["foretold_between"]
         told = f"{_seconds(sooner)} to {'over 7 days' if later is None else _seconds(later)}"
-        is_within = sooner <= (found or math.inf) <= (later or math.inf)
-        off_by = "within" if is_within else "outside"
+        off_by = "no median; within" if _is_between(cell) else "no median; outside"
     else:
         told, off_by = _seconds(cell["foretold_seconds"]), f"{100 * cell['off_by']:+.0f} %"
     simulated = "never" if found is None else _seconds(found)
     return f"| {what} | {cell['signal']} | {cell['factor']:g}× | {told} | {simulated} | {off_by} |"
+
+
+def _medians(steps: list[dict[str, Any]]) -> str:
+    """Return how many cells have a median that was foretold, how near it is, and what became of the others."""
+    cells = [cell for step in steps for cell in step["cells"]]
+    sure = [cell for cell in cells if cell["foretold_between"] is None]
+    without = [cell for cell in cells if cell["foretold_between"] is not None]
+    near, inside = sum(abs(cell["off_by"]) <= NEAR for cell in sure), sum(map(_is_between, without))
+    told = f"Of {len(cells)} cells {len(sure)} have a median foretold, {near} of them within {100 * NEAR:g} %."
+    if not without:
+        return told
+    return f"{told} {len(without)} have no median but two times; {inside} of these have the simulated one between them."
+
+
+def _is_between(cell: dict[str, Any]) -> bool:
+    sooner, later = cell["foretold_between"]
+    return bool(sooner <= (cell["simulated_seconds"] or math.inf) <= (later or math.inf))
 
 
 def _stage_told(stage: dict[str, Any]) -> str:
@@ -413,23 +454,32 @@ def _seconds(value: float) -> str:
 def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m benchmarks.judge.promises", description=__doc__)
     arguments.add_argument("--full", action="store_true", help="enough runs for the docs; writes the results")
-    full = arguments.parse_args().full
+    arguments.add_argument("--only", choices=PARTS, action="append", help="this part alone; may be repeated")
+    given = arguments.parse_args()
     started = time.perf_counter()
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        found = measured(full, pool)
-    report = {
-        "command": "python -m benchmarks.judge.promises" + (" --full" if full else ""),
-        "machine": machine(),
-        "seconds": round(time.perf_counter() - started, 1),
-        **found,
-    }
+        found = measured(given.full, pool, given.only or PARTS)
+    seconds = round(time.perf_counter() - started, 1)
+    if not given.full:
+        print(json.dumps(found, indent=1) if given.only else as_markdown(_report(found, seconds, "")))
+        return 0
+    file = RESULTS / "judge-promises.json"
+    # Cells have seeds of their own: those of another run are what this one would have found.
+    before = json.loads(file.read_text(encoding="utf-8")) if given.only else {}
+    report = _report({**{part: before[part] for part in PARTS if part in before}, **found}, seconds, " --full")
+    if given.only:
+        report["seconds"] = None
     text = as_markdown(report)
     print(text)
-    if full:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "judge-promises.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        (RESULTS / "judge-promises.md").write_text(text, encoding="utf-8")
+    RESULTS.mkdir(exist_ok=True)
+    file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    (RESULTS / "judge-promises.md").write_text(text, encoding="utf-8")
     return 0
+
+
+def _report(found: dict[str, Any], seconds: float, arguments: str) -> dict[str, Any]:
+    command = f"python -m benchmarks.judge.promises{arguments}"
+    return {"command": command, "machine": machine(), "seconds": seconds, **found}
 
 
 if __name__ == "__main__":

@@ -38,6 +38,8 @@ def test_a_trusted_pickle_becomes_a_bundle_that_answers(tmp_path: Path) -> None:
     assert info.manifest.trusted
     assert info.manifest.runtime == "sklearn"
     assert info.manifest.memory_bytes > 1 << 20
+    assert info.manifest.cpu_seconds is not None
+    assert 0 < info.manifest.cpu_seconds < 0.1
     assert info.warnings == []
     bundle = read_bundle(info.folder)
     verify_bundle(bundle)

@@ -87,10 +87,24 @@ def test_files_are_read_only(content: BundleContent, tmp_path: Path) -> None:
 def test_the_same_again_is_the_same_bundle(content: BundleContent, tmp_path: Path) -> None:
     first = write_bundle(content, tmp_path)
     before = (first.folder / "bundle.json").stat().st_mtime_ns
-    again = write_bundle(replace(content, memory_bytes=777), tmp_path)
+    again = write_bundle(replace(content, memory_bytes=777, cpu_seconds=0.5), tmp_path)
     assert again.manifest == first.manifest
     assert (again.folder / "bundle.json").stat().st_mtime_ns == before
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_bundle_keeps_the_processor_time_of_a_row_and_one_without_it_is_read(
+    content: BundleContent, tmp_path: Path
+) -> None:
+    assert write_bundle(content, tmp_path / "unknown").manifest.cpu_seconds is None
+    folder = write_bundle(replace(content, cpu_seconds=0.002), tmp_path).folder
+    assert read_bundle(folder).manifest.cpu_seconds == 0.002
+    manifest = folder / "bundle.json"
+    document = json.loads(manifest.read_bytes())
+    del document["cpu_seconds"]
+    manifest.chmod(0o644)
+    manifest.write_text(json.dumps(document))
+    assert read_bundle(folder).manifest.cpu_seconds is None
 
 
 def test_the_name_and_place_of_the_file_do_not_matter(content: BundleContent, tmp_path: Path) -> None:

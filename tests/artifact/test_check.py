@@ -53,6 +53,8 @@ def test_every_format_passes_with_a_made_up_row(folder: Path) -> None:
         assert len(checked.sample) == 1
         assert list(checked.sample[0]) == list(model.columns)
         assert checked.memory_bytes >= 0
+        assert checked.cpu_seconds is not None
+        assert 0 < checked.cpu_seconds < 0.1
         assert not checked.warnings
         assert checked.environment.packages
 

@@ -84,6 +84,20 @@ def test_a_process_that_one_look_could_not_read_is_not_counted_anew_by_the_next(
     assert as_told(growth) == {1: Totals(requests=11)}
 
 
+def test_failures_are_counted_by_their_status_over_processes_and_a_new_controller() -> None:
+    def failing(**statuses: int) -> dict[int, Counts]:
+        failed_as = {status.removeprefix("s"): count for status, count in statuses.items()}
+        return {1: replace(counts(100, errors=sum(failed_as.values())), failed_as=failed_as)}
+
+    measured, _ = Measured().look(pair(a=failing(s500=7), b=failing()), 50.0)
+    measured, _ = measured.look(pair(a=failing(s500=8, s503=2), b=failing(s503=1)), 50.0)
+    measured = Measured.from_storage(json.loads(json.dumps(measured.for_storage())))
+    measured, growth = measured.look(pair(a=failing(s500=8, s503=2), c=failing(s504=1)), 50.0)
+    assert growth[1].failed_as == {"504": 1}
+    assert measured.total[1].failed_as == {"500": 1, "503": 3, "504": 1}
+    assert measured.total[1].errors == 5
+
+
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 50), st.booleans()), max_size=30))
 def test_growth_adds_up_to_what_was_read_however_processes_come_and_go(steps: list[tuple[str, int, bool]]) -> None:
     """Each step: a process counts so many more, and dies before the next look or lives."""
@@ -279,3 +293,29 @@ def test_an_outage_of_stables_replicas_excuses_no_candidate(down: tuple[int, ...
     verdict = measured.verdict(RULES)
     assert verdict is not None
     assert verdict.outcome == outcome, verdict.reason
+
+
+def test_requests_that_cannot_be_copied_are_left_out_of_stable_while_requests_are_copied() -> None:
+    """They are slow and fail at times; the candidate answers its copies well, and is no better for it."""
+    rollout = watching(0, mirror=100)
+    start, _ = Measured().look(reading(r1=counts(1000), r2=counts(0)), 50.0)
+    start = start.enter_step(0, RULES)
+    seen = replace(counts(1400, errors=30, slow=350), uncopied=counts(300, errors=30, slow=300))
+    after, growth = start.look(reading(r1=seen, r2=counts(100, slow=50)), 50.0)
+    assert as_told(growth) == {1: Totals(requests=100, slow=50), 2: Totals(requests=100, slow=50)}
+    after = after.observe(RULES, rollout, growth)
+    assert after.check_split(rollout) is SplitCheck.CONFIRMED
+    assert as_told(after.in_step) == as_told(after.total) == as_told(growth)
+    stored = Measured.from_storage(json.loads(json.dumps(after.for_storage())))
+    later = replace(counts(1500, errors=30, slow=350), uncopied=counts(300, errors=30, slow=300))
+    _, growth = stored.look(reading(r1=later, r2=counts(200, slow=50)), 50.0)
+    assert as_told(growth) == {1: Totals(requests=100), 2: Totals(requests=100)}
+
+
+def test_copies_that_are_missing_contradict_the_share_although_some_requests_cannot_be_copied() -> None:
+    rollout = watching(0, mirror=100)
+    start, _ = Measured().look(reading(r1=counts(0), r2=counts(0)), 50.0)
+    start = start.enter_step(0, RULES)
+    seen = replace(counts(400), uncopied=counts(300))
+    after, growth = start.look(reading(r1=seen, r2=counts(50)), 50.0)
+    assert after.observe(RULES, rollout, growth).check_split(rollout) is SplitCheck.CONTRADICTED

@@ -314,7 +314,7 @@ def test_files_that_cannot_be_written_stop_nobody_from_being_looked_after(root: 
     asyncio.run(story())
 
 
-def test_a_candidate_without_a_ready_replica_cannot_be_promoted_by_hand(root: Path) -> None:
+def test_a_promote_by_hand_waits_for_replicas_says_so_and_is_on_record_as_theirs_who_asked(root: Path) -> None:
     async def story() -> None:
         place = Place(root)
         await place.serve_first()
@@ -323,9 +323,53 @@ def test_a_candidate_without_a_ready_replica_cannot_be_promoted_by_hand(root: Pa
         place.supervisor._reconcilers[NAME] = place.reconciler
         place.target.ready = False
         await place.reconciler.tick()
-        with pytest.raises(Conflict, match="no replica of revision 2 is ready"):
-            await place.service.command(NAME, Command.PROMOTE, by="ada", reason="")
-        assert place.target.splits[NAME] == {1: 100}
+        asked = await place.service.command(NAME, Command.PROMOTE, by="ada", reason="it is fine")
+        for _ in range(3):
+            await place.reconciler.tick()
+            assert place.target.splits[NAME] == {1: 100}
+            assert RevisionRef(NAME, 1) in place.target.replicas
+        shown = views.rollout_view(asked, place.reconciler.seen)
+        assert (shown["phase"], shown["reason"]) == ("scaling", "ada asked to promote: it is fine")
+        assert shown["waiting_for"] == "replicas of the candidate (0 of 2 ready)"
+        place.target.ready = True
+        await place.until(lambda: place.store.rollout(row.id).ended_at is not None)
+        assert place.store.deployment(NAME).stable == 2
+        told = read_json(place.home.report(NAME, row.id, "json"))
+        assert told is not None
+        assert (told["outcome"], told["decided_by"]) == ("promoted", "ada")
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("is_readable", "phase", "reason"),
+    [
+        (True, "promoted", "10 s passed; the verdict is inconclusive: errors, latency, rejections: no traffic"),
+        (False, "paused", "the step's time is up without a verdict: the signals could not be measured: no gateway"),
+    ],
+)
+def test_a_held_step_ends_with_a_look_at_its_end_however_rare_looks_are(
+    root: Path, monkeypatch: pytest.MonkeyPatch, is_readable: bool, phase: str, reason: str
+) -> None:
+    async def story() -> None:
+        place = Place(root)
+        await place.serve_first()
+        held = {"deploymentStrategy": "blue-green", "blueGreen": {"preview": "0s", "bake": "10s"}}
+        row = place.begin("b" * 64, **held, analysis={"interval": "60s", "baseline": "0s"})
+        await place.until(lambda: place.store.rollout(row.id).phase == "analyzing")
+
+        async def unreadable(_: str) -> Reading:
+            raise Unavailable("no gateway")
+
+        if not is_readable:
+            monkeypatch.setattr(place.target, "read", unreadable)
+        now = place.store.rollout(row.id)
+        begun = Rollout.from_storage(now.state)
+        older = begun.evolve(phase_since=begun.phase_since - timedelta(seconds=11))
+        place.store.save_look(now, older.for_storage(), now.evidence)
+        place.reconciler.seen.looked_at -= 11
+        await place.until(lambda: place.store.rollout(row.id).phase == phase)
+        assert Rollout.from_storage(place.store.rollout(row.id).state).reason.startswith(reason)
 
     asyncio.run(story())
 

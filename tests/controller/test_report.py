@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from tidegate.controller.page import html
 from tidegate.controller.report import build, markdown
 from tidegate.controller.service import merged
-from tidegate.rollout import Phase, Plan, Rollout, Step
+from tidegate.rollout import Arm, Phase, Plan, Rollout, Step
 from tidegate.store import Event, RevisionRow, RolloutRow
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -18,6 +21,9 @@ COUNTS = {
     "2": {"requests": 39, "errors": 5, "rejections": 0, "slow": 0},
 }
 VERDICT = {"outcome": "fail", "reason": "5 of 39 failed", "signals": [{"reason": "errors: 5 of 39 failed"}]}
+
+REQUEST = {"modelArtifact": {"path": "/v2.onnx"}, "servingRequirements": {}, "analysis": {"alpha": "1%"}}
+PROMISED = "with a chance of 1% at most over the whole rollout, for errors, latency and rejections together"
 
 
 def at(seconds: float) -> datetime:
@@ -32,7 +38,7 @@ def rolled_back(**decision: Any) -> tuple[RolloutRow, RevisionRow, list[Event]]:
     plan = Plan(2, 1, (Step(10, 30.0), Step(100, 30.0)), 2, 2, 5.0, 60.0, 5.0, 3, "pause")
     state = Rollout(plan=plan, phase=Phase.ROLLED_BACK, phase_since=at(20), step=0, reason="5 of 39 failed")
     row = RolloutRow(7, 1, "churn", 1, 2, "rolled_back", 9, state.for_storage(), {}, START, at(20))
-    candidate = RevisionRow(1, 2, "ab" * 32, {"modelArtifact": {"path": "/v2.onnx"}}, START)
+    candidate = RevisionRow(1, 2, "ab" * 32, REQUEST, START)
     events = [
         event(1, "preparing", 0, digest="ab"),
         event(2, "baseline", 4, **{"from": "preparing", "weight": 0}),
@@ -56,6 +62,16 @@ def test_a_rollback_is_told_with_its_step_its_numbers_and_the_time_to_zero() -> 
     assert report["rollback"]["weight_before"] == 10
 
 
+def test_what_was_warned_of_when_it_began_is_told() -> None:
+    row, candidate, events = rolled_back()
+    events[0] = event(1, "preparing", 0, warnings=["throughput: <too much>"])
+    report = build(row, candidate, events)
+    assert report["warnings"] == ["throughput: <too much>"]
+    assert "- warning: throughput: <too much>" in markdown(report)
+    assert "<dt>warning</dt><dd>throughput: &lt;too much&gt;</dd>" in html(report)
+    assert build(*rolled_back())["warnings"] == []
+
+
 def test_a_person_who_decided_is_named() -> None:
     assert build(*rolled_back(by="ada"))["decided_by"] == "ada"
 
@@ -65,6 +81,32 @@ def test_the_page_for_people_says_the_same() -> None:
     assert page.startswith("# Rollout 7 of churn: rolled back")
     assert "| 1 | 10 % | 12.0 % | 8.5 ms | 10.0 s | 39 requests, 5 failed, 0 slow |" in page
     assert "at 0 % after 6.25 ms" in page
+    assert PROMISED in page
+
+
+def test_a_rollout_that_was_not_judged_promises_nothing() -> None:
+    row, candidate, events = rolled_back()
+    report = build(row, candidate, events[:3])
+    assert report["promise"] == ""
+    assert "healthy candidate" not in markdown(report)
+
+
+@pytest.mark.parametrize("page", [markdown, html], ids=["markdown", "html"])
+def test_an_ab_test_says_how_seldom_a_healthy_arm_is_taken_out(page: Callable[[dict[str, Any]], str]) -> None:
+    row, candidate, events = rolled_back()
+    plan = Plan(
+        2, 1, (Step(50, 0.0, until="person"),), 2, 2, 5.0, 60.0, 5.0, 3, "pause", arms=(Arm(2, 50, "candidate"),)
+    )
+    state = Rollout(plan=plan, phase=Phase.ROLLED_BACK, phase_since=at(20), step=0, reason="5 of 39 failed")
+    report = build(replace(row, state=state.for_storage()), candidate, events)
+    assert [arm["name"] for arm in report["arms"]] == ["stable", "candidate"]
+    assert page(report).count(PROMISED) == 1
+
+
+def test_failures_are_told_by_their_status() -> None:
+    report = build(*rolled_back())
+    report["steps"][0]["requests"] = {"2": {**COUNTS["2"], "failed_as": {"500": 1, "504": 4}}}
+    assert "39 requests, 5 failed (4 × 504, 1 × 500), 0 slow" in markdown(report)
 
 
 @pytest.mark.parametrize("lines", [[], ["Segmentation fault"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -113,11 +114,13 @@ def test_the_page_on_grpc_calls_a_deployment(reader: Reader) -> None:
 def test_the_page_on_ab_tests_runs(reader: Reader) -> None:
     reader.type(FORGET)
     for at, name in enumerate(("churn-b", "churn-c")):
-        models.sklearn_classifier(reader.folder / "models" / f"{name}.skops", seed=at + 1)
+        model = models.sklearn_classifier(reader.folder / "models" / f"{name}.skops", seed=at + 1)
+    (reader.folder / "row.json").write_text(json.dumps({"records": model.rows[:1]}))
     reader.follow(read(HOW_TO / "run-an-ab-test.md"))
     assert "Rollout" in reader.told
     assert "promoted" in reader.told
     assert "| b |" in reader.told
+    assert "A healthy arm is taken out with a chance of 1% at most" in reader.told
 
 
 def test_the_page_on_forecasts_runs(reader: Reader) -> None:

@@ -125,6 +125,22 @@ def test_what_cannot_be_measured_is_held_and_says_why(tidegate: Tidegate, served
         traffic.stop()
 
 
+def test_a_switch_whose_effect_cannot_be_measured_is_not_promoted_because_its_time_is_up(
+    tidegate: Tidegate, served: str, better_model: Path
+) -> None:
+    with documents(lambda _: (503, b"")) as service:
+        metric = {"name": "stock", "http": {"url": service.url}, "successCondition": "result > 0"}
+        asked = analysis({**metric, "consecutiveErrorLimit": 0}, onInconclusive="rollback")
+        blue_green = {"deploymentStrategy": "blue-green", "blueGreen": {"preview": "0s", "bake": "5s"}, "steps": None}
+        traffic = tidegate.traffic(served)
+        report = tidegate.ended(tidegate.deploy(served, better_model, analysis=asked, **blue_green))
+        records = traffic.stop()
+    assert report["outcome"] == "rolled_back", report["reason"]
+    assert report["reason"].startswith("the step's time is up without a verdict: stock: could not be measured")
+    assert [step["weight"] for step in report["steps"]] == [100]
+    assert [record for record in records if record.failed] == []
+
+
 def test_harm_that_is_not_critical_is_a_warning_and_a_killed_controller_remembers_it(
     tidegate: Tidegate, served: str, better_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import Tidegate, eventually
-from tidegate.contract.errors import InvalidInput, NotFound, NotTrusted
+from tidegate.contract.errors import InvalidInput, NotFound, NotReady, NotTrusted
 from tidegate.controller import launch
 
 pytestmark = pytest.mark.e2e
@@ -107,16 +110,39 @@ def test_a_server_answers_its_own_routes_through_the_gateway(serving: Tidegate) 
     assert httpx.get(f"{url}/status/418").status_code == 418
 
 
-def test_a_server_with_a_port_of_its_own_is_refused_for_several_replicas(tidegate: Tidegate, tmp_path: Path) -> None:
+def with_port_of_its_own(folder: Path) -> int:
+    """Make a server there that listens on one port, and return that."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    (tmp_path / "http_app.py").write_text(APP.read_text())
-    (tmp_path / "tidegate.yaml").write_text(f"{SETTINGS}port: {port}\n")
+        port = int(found.getsockname()[1])
+    (folder / "http_app.py").write_text(APP.read_text())
+    (folder / "tidegate.yaml").write_text(f"{SETTINGS}port: {port}\n")
+    return port
+
+
+def test_a_server_with_a_port_of_its_own_is_refused_for_several_replicas(tidegate: Tidegate, tmp_path: Path) -> None:
+    with_port_of_its_own(tmp_path)
     with pytest.raises(InvalidInput, match="cannot listen on one port"):
         tidegate.deploy("fixed", tmp_path, modelArtifact=artifact(tmp_path))
     with tidegate.client as client, pytest.raises(NotFound):
         client.status("fixed")
+
+
+def test_no_second_revision_is_let_in_on_the_port_that_stable_has(tidegate: Tidegate, tmp_path: Path) -> None:
+    port = with_port_of_its_own(tmp_path)
+    one = {"resources": {"replicas": 1}}
+    first = tidegate.ended(tidegate.deploy("fixed", tmp_path, modelArtifact=artifact(tmp_path), infrastructure=one))
+    assert first["outcome"] == "promoted", first["reason"]
+    changed = artifact(tmp_path, environment={"OTHER": "1"})
+    for strategy in ("canary", "rolling"):
+        with pytest.raises(NotReady, match=f"port {port} is that of revision 1 of 'fixed'") as refused:
+            tidegate.deploy(
+                "fixed", tmp_path, modelArtifact=changed, infrastructure=one, deploymentStrategy=strategy, steps=None
+            )
+        assert "leave port out" in str(refused.value)
+    with tidegate.client as client:
+        assert client.status("fixed")["rollout"]["to_revision"] == 1
+        assert client.delete("fixed")
 
 
 def test_a_revision_of_a_server_that_answers_500_is_rolled_back(serving: Tidegate, server: Path) -> None:
@@ -131,6 +157,46 @@ def test_a_revision_of_a_server_that_answers_500_is_rolled_back(serving: Tidegat
     assert len(failed) < 60
     assert serving.status(NAME)["split_asked"] == {"1": 100}
     eventually("only stable's servers", lambda: len(serving_processes(serving)) == 4, 20)
+
+
+def test_a_shadow_of_a_server_copies_and_compares_what_is_inference_alone(serving: Tidegate, server: Path) -> None:
+    url = serving.status(NAME)["url"]
+    traffic = serving.traffic(NAME, documents=[{"values": [1, number]} for number in range(20)])
+    same = artifact(server, environment={"NOTHING": "1"})
+    with calling(f"{url}/status/500", f"{url}/echo"):
+        rollout = serving.deploy(
+            NAME, server, modelArtifact=same, deploymentStrategy="shadow", steps=[{"shadow": 100}, {"pause": "person"}]
+        )
+        serving.in_phase(NAME, "paused")
+        measured = serving.status(NAME)["rollout"]
+        with serving.client as client:
+            client.abort(NAME, by="ada", reason="seen enough")
+    report = serving.ended(rollout)
+    traffic.stop()
+    assert "waits for a person" in measured["reason"], measured["reason"]
+    step = report["steps"][0]["requests"]
+    assert step["1"]["errors"] == 0, "what was answered 500 could not be copied"
+    assert abs(step["1"]["requests"] - step[str(report["to_revision"])]["requests"]) <= 10
+
+
+@contextmanager
+def calling(*urls: str) -> Iterator[None]:
+    """Send PUT requests to these addresses, one after the other, until the block ends."""
+    over = threading.Event()
+
+    def call() -> None:
+        with httpx.Client() as client:
+            while not over.wait(0.01):
+                for url in urls:
+                    client.put(url, content=b"{}")
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        caller.join()
 
 
 def serving_processes(tidegate: Tidegate) -> list[psutil.Process]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from tidegate.cli import doctor
 from tidegate.contract.errors import NotReady
 from tidegate.contract.findings import Finding, Level
 from tidegate.gate import readiness
-from tidegate.gate.machine import group_left, measure
+from tidegate.gate.machine import group_cores, group_left, measure
 
 GIB = 1024**3
 SEVERITY = [Level.PASS, Level.WARN, Level.FAIL]
@@ -25,12 +27,20 @@ SEVERITY = [Level.PASS, Level.WARN, Level.FAIL]
         (readiness.memory(GIB, 2, 1, 8 * GIB), Level.PASS, "2 replicas may take 2.1 GiB, 8.0 GiB are free"),
         (readiness.memory(GIB, 2, 2, 5 * GIB), Level.WARN, "2 replicas of 2 workers may take 4.2 GiB"),
         (readiness.memory(GIB, 8, 1, 4 * GIB), Level.FAIL, "8 replicas may take 8.5 GiB, 4.0 GiB are free"),
+        (readiness.throughput(2345.6, 50, 2, 0.7), Level.PASS, "2 replicas answer about 2,346 requests/s at 70 % use"),
+        (readiness.throughput(8.04, 50, 2, 0.7), Level.WARN, "8 requests/s at 70 % use, as one row was answered; the"),
+        (readiness.throughput(None, 50, 2, 0.7), Level.PASS, "not estimated"),
         (readiness.open_files(None), Level.PASS, "any number"),
         (readiness.open_files(1024), Level.WARN, "1024 for each process"),
         (readiness.open_files(64), Level.FAIL, "64 for each process"),
         (readiness.disk(3 * GIB, "/h"), Level.PASS, "3.0 GiB free in /h"),
         (readiness.disk(GIB, "/h"), Level.WARN, "1.0 GiB free in /h"),
         (readiness.disk(10 * 1024**2, "/h"), Level.FAIL, "10 MiB free in /h"),
+        (readiness.ports((), {9000: "revision 1 of 'a'"}, {}), Level.PASS, "each replica gets free ones"),
+        (readiness.ports([9000], {9001: "revision 1 of 'a'"}, {}), Level.PASS, "nobody listens on 9000"),
+        (readiness.ports([9000], {9000: "revision 1 of 'a'"}, {9000: "taken"}), Level.FAIL, "is that of revision 1 of"),
+        (readiness.ports([80], {}, {80: "Permission denied"}), Level.FAIL, "port 80 cannot be had: Permission denied"),
+        (readiness.ports([9000, 9000], {}, {}), Level.FAIL, "port 9000 is asked for by 2 arms"),
         (readiness.gateway(None, None), Level.PASS, "does not run yet"),
         (readiness.gateway("http://g", None), Level.PASS, "http://g answers"),
         (readiness.gateway("http://g", "the gateway does not run"), Level.FAIL, "the gateway does not run"),
@@ -99,6 +109,7 @@ def test_the_doctor_and_the_gate_agree_on_what_is_little() -> None:
 def test_the_machine_is_measured_also_for_a_home_that_is_not_there_yet(tmp_path: Path) -> None:
     machine = measure(tmp_path / "not" / "yet")
     assert machine.free_memory_bytes > 0
+    assert 0 < machine.cores <= (os.cpu_count() or 1)
     assert machine.free_disk_bytes > 0
     assert machine.open_files is None or machine.open_files > 0
 
@@ -110,3 +121,10 @@ def test_a_control_group_counts_with_what_it_may_still_take(tmp_path: Path, limi
     (tmp_path / "memory.stat").write_text("anon 400\ninactive_file 100\n")
     assert group_left(tmp_path) == left
     assert group_left(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize(("limit", "cores"), [("150000 100000", 1.5), ("max 100000", math.inf), ("damaged", math.inf)])
+def test_a_control_group_counts_with_the_cores_that_it_may_use(tmp_path: Path, limit: str, cores: float) -> None:
+    (tmp_path / "cpu.max").write_text(f"{limit}\n")
+    assert group_cores(tmp_path) == cores
+    assert group_cores(tmp_path / "none") == math.inf

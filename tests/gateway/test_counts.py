@@ -78,8 +78,10 @@ def test_answers_of_every_kind(deploy: Callable[..., Deployment], one: Tiny) -> 
     deployment.send(7)
     deployment.send(3, x_status="422")
     deployment.send(2, x_status="500")
-    counts = deployment.when(lambda counts: total(counts) == 12)
-    assert (counts.requests, counts.errors, counts.rejections, counts.abandoned) == (12, 2, 3, 0)
+    deployment.send(1, x_status="503")
+    counts = deployment.when(lambda counts: total(counts) == 13)
+    assert (counts.requests, counts.errors, counts.rejections, counts.abandoned) == (13, 3, 3, 0)
+    assert counts.failed_as == {"500": 2, "503": 1}
 
 
 def test_an_error_of_the_model_is_not_tried_again(
@@ -100,6 +102,7 @@ def test_a_request_that_is_reset_is_tried_again_and_counts_once(
     assert deployment.send(4, x_reset="1") == {503: 4}
     assert run(served(one.endpoint)) == before + 4 * 3
     assert (deployment.counts().requests, deployment.counts().errors) == (4, 4)
+    assert deployment.counts().failed_as == {"503": 4}
 
 
 def test_a_large_request_that_is_reset_is_tried_again_whole(
@@ -126,6 +129,7 @@ def test_a_timeout_is_an_error_and_has_no_duration(deploy: Callable[..., Deploym
     deployment.send(3)
     counts = deployment.when(lambda counts: total(counts) == 3)
     assert (counts.requests, counts.errors, counts.abandoned) == (5, 2, 0)
+    assert counts.failed_as == {"504": 2}
 
 
 def test_a_request_that_the_user_gave_up_is_counted_as_abandoned(

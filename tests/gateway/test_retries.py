@@ -10,7 +10,7 @@ import pytest
 
 from tests.gateway.conftest import Run, Tiny
 from tests.support.traffic import served, until
-from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot, Trial
+from tidegate.gateway.base import Counts, Endpoint, RevisionRef, Snapshot, Trial
 from tidegate.gateway.envoy import EnvoyGateway
 
 STABLE, CANDIDATE = RevisionRef("churn", 1), RevisionRef("churn", 2)
@@ -84,28 +84,85 @@ def test_only_inference_is_sent_again_when_a_replica_vanishes_under_it(  # noqa:
     assert run(observe()) == (503, tries)
 
 
-@pytest.mark.parametrize("path", ["churn/predict", "churn/train"])
 def test_a_copy_is_sent_once_however_often_the_original_is_tried(
     run: Run[Any],
     gateway: EnvoyGateway,
     replicas: dict[RevisionRef, tuple[Endpoint, ...]],
     put: Callable[[float], None],
-    path: str,
 ) -> None:
     put(100)
 
     async def observe() -> None:
         before = await begun(replicas, STABLE), await begun(replicas, CANDIDATE)
         for _ in range(10):
-            await asked(gateway, "POST", path, {"x-reset": "1"})
-        tries = 3 if path.endswith("predict") else 1
-        assert await begun(replicas, STABLE) - before[0] == 10 * tries
+            await asked(gateway, "POST", "churn/predict", {"x-reset": "1"})
+        assert await begun(replicas, STABLE) - before[0] == 30
         # Copies are sent beside the answers: what comes after the last of them, and is copied as well, ends the wait.
         await asked(gateway, "POST", "churn/predict")
         await until(lambda: begun(replicas, CANDIDATE), lambda count: count - before[1] >= 11)
         assert await begun(replicas, CANDIDATE) - before[1] == 11
 
     run(observe())
+
+
+MAY_CHANGE = [
+    ("POST", "churn/train"),
+    ("PUT", "churn/predict/cache"),
+    ("DELETE", "churn/x"),
+    ("POST", "v2/models/churn"),
+]
+
+
+def test_only_what_may_be_sent_again_is_copied(
+    run: Run[Any],
+    gateway: EnvoyGateway,
+    replicas: dict[RevisionRef, tuple[Endpoint, ...]],
+    put: Callable[[float], None],
+) -> None:
+    put(100)
+    copied = [("GET", "churn/anything"), *(("POST", path) for path in INFERENCE)]
+
+    async def observe() -> None:
+        before = await begun(replicas, STABLE), await begun(replicas, CANDIDATE)
+        # Those that must not be copied come first: a copy of one would be there before those of the others.
+        for method, path in (*MAY_CHANGE, *copied):
+            assert (await asked(gateway, method, path)).status_code == 200
+        assert await begun(replicas, STABLE) - before[0] == len(MAY_CHANGE) + len(copied)
+        await until(lambda: begun(replicas, CANDIDATE), lambda count: count - before[1] >= len(copied))
+        assert await begun(replicas, CANDIDATE) - before[1] == len(copied)
+
+    run(observe())
+
+
+def test_what_is_not_copied_is_counted_apart_while_requests_are_copied(
+    run: Run[Any], gateway: EnvoyGateway, put: Callable[[float], None]
+) -> None:
+    """The candidate never sees the like, so it is not to be compared with these."""
+
+    async def counts() -> tuple[Counts, Counts]:
+        all_of_them = (await gateway.read()).counts[STABLE]
+        return all_of_them, all_of_them.uncopied or Counts(0, 0, 0, ())
+
+    async def grown_by(requests: int, uncopied: int) -> None:
+        before, apart_before = await counts()
+        for status in ("200", "500", "404"):
+            for method, path in (*MAY_CHANGE, ("POST", "churn/predict")):
+                await asked(gateway, method, path, {"x-status": status})
+        now, apart = await counts()
+        assert (now.requests - before.requests, apart.requests - apart_before.requests) == (requests, uncopied)
+        assert (now.errors - before.errors, apart.errors - apart_before.errors) == (requests // 3, uncopied // 3)
+        assert apart.rejections - apart_before.rejections == uncopied // 3
+        await until(counts, lambda seen: timed(seen[1]) - timed(apart_before) == uncopied)
+
+    def timed(counted: Counts) -> int:
+        return sum(bucket.count for bucket in counted.durations)
+
+    put(100)
+    run(grown_by(15, 12))
+    put(0)  # what was counted stays: it must not pass for growth of the others
+    run(grown_by(15, 0))
+    put(50)
+    run(grown_by(15, 12))
 
 
 @pytest.mark.parametrize("deployment", ["churn", "churn@preview"])

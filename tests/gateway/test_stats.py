@@ -16,6 +16,8 @@ PAGE = {
         {"name": "cluster.churn|1.upstream_rq_completed", "value": 20},
         {"name": "cluster.churn|1.upstream_rq_4xx", "value": 2},
         {"name": "cluster.churn|1.upstream_rq_5xx", "value": 4},
+        {"name": "cluster.churn|1.upstream_rq_500", "value": 3},
+        {"name": "cluster.churn|1.upstream_rq_504", "value": 1},
         {"name": "cluster.churn|1.upstream_rq_timeout", "value": 1},
         {"name": "cluster.churn|1.upstream_cx_destroy_local_with_active_rq", "value": 3},
         {"name": "cluster.churn|2.upstream_rq_completed", "value": 0},
@@ -58,6 +60,7 @@ def test_counters_and_durations_of_every_revision() -> None:
             DurationBucket(110, 120, 4),
         ),
         abandoned=2,
+        failed_as={"500": 3, "504": 1},
     )
     assert counts[RevisionRef("churn", 2)] == Counts(0, 0, 0, ())
 
@@ -91,8 +94,10 @@ def test_calls_over_grpc_are_counted_by_their_own_status() -> None:
     values = {
         "churn|1.upstream_rq_completed": 10,
         "churn|1.upstream_rq_5xx": 1,
+        "churn|1.upstream_rq_503": 1,
         "churn|1|grpc.upstream_rq_completed": 17,  # by HTTP's status, which says nothing
         "churn|1|grpc.upstream_rq_5xx": 2,
+        "churn|1|grpc.upstream_rq_503": 2,
         "churn|1|grpc.upstream_rq_tx_reset": 5,
         "churn|1|grpc.grpc.0": 8,
         "churn|1|grpc.grpc.3": 2,
@@ -112,6 +117,7 @@ def test_calls_over_grpc_are_counted_by_their_own_status() -> None:
             rejections=2,
             durations=(DurationBucket(2, 3, 1), DurationBucket(3, 4, 6), DurationBucket(50, 51, 11)),
             abandoned=2,
+            failed_as={"503": 1, "DEADLINE_EXCEEDED": 3, "UNAVAILABLE": 4},
         )
     }
 

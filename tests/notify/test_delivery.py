@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.mailbox import taking_mail
 from tests.support.receiver import receiving
 from tidegate.controller.courier import Courier, send_test
 from tidegate.controller.notifications import addressees
@@ -168,6 +169,26 @@ def test_a_message_goes_through_apprise_and_says_what_happened(store: Store) -> 
         assert receiver.got[-1].body["message"].splitlines() == ["begun", "Details: tidegate report 1"]
         attempts = store.outbox.attempts(of(store, row)[0].id)
         assert [one.detail for one in attempts] == ["the service did not take it", ""]
+
+    run(main())
+
+
+def test_a_message_reaches_a_mailbox_over_smtp_and_one_that_is_refused_is_sent_again(store: Store) -> None:
+    async def main() -> None:
+        with taking_mail(["451 not now", "250 kept"]) as mailbox:
+            url = f"mailto://127.0.0.1:{mailbox.port}/?from=tidegate@example.com&to=team@example.com"
+            told = {"name": "team", "urlFromEnv": "TIDEGATE_MAIL", "when": ["started"], "timeout": "10s"}
+            row = start(store, told)
+            async with delivering(store, {"TIDEGATE_MAIL": url}):
+                await soon(lambda: of(store, row)[0].state == "delivered")
+        (mail,) = mailbox.got
+        assert (mail.sender, mail.receivers) == ("tidegate@example.com", ["team@example.com"])
+        assert mail.content["subject"] == "churn: rollout of revision 1 started"
+        body = mail.content.get_body()
+        assert body is not None
+        assert body.get_content().splitlines() == ["begun", "Details: tidegate report 1"]
+        attempts = store.outbox.attempts(of(store, row)[0].id)
+        assert [(one.delivered, one.detail) for one in attempts] == [(False, "the service did not take it"), (True, "")]
 
     run(main())
 

@@ -142,10 +142,19 @@ def test_when_all_challengers_are_out_the_test_is_rolled_back() -> None:
 
 def test_a_person_promotes_one_arm_and_nobody_loses_a_replica_before_the_split_is_in_force() -> None:
     chosen = command(running(), Command.PROMOTE, NOW, by="ada", reason="sells more", arm="c")
-    rollout = chosen.rollout
+    waiting = chosen.rollout
+    assert (waiting.phase, waiting.plan.candidate, waiting.split()) == (Phase.SCALING, C, {STABLE: 80, C: 20})
+    assert after(waiting, c=replace(READY, ready=1)).transition is None
+    with pytest.raises(NotAllowed, match="decided already, by ada"):
+        command(waiting, Command.PROMOTE, NOW, by="bob", reason="", arm="b")
+    with pytest.raises(NotAllowed, match="decided already, by ada"):
+        reweigh(waiting, {"c": 30}, NOW, by="bob", reason="")
+    moved = after(waiting, b=replace(READY, ready=0))
+    rollout = moved.rollout
     assert (rollout.phase, rollout.plan.candidate, rollout.split()) == (Phase.PROMOTING, C, {C: 100})
     assert rollout.reason == "ada asked to promote arm c: sells more"
-    assert not any(isinstance(action, RemoveReplicas) for action in chosen.actions)
+    for one in (chosen, moved):
+        assert not any(isinstance(action, RemoveReplicas) for action in one.actions)
     done = after(rollout)
     assert done.rollout.phase is Phase.PROMOTED
     assert {action.revision for action in done.actions if isinstance(action, RemoveReplicas)} == {STABLE, B, D}
@@ -166,15 +175,63 @@ def test_an_arm_that_is_out_cannot_be_promoted() -> None:
 
 
 def test_weights_change_while_the_test_runs_and_stable_gets_the_rest() -> None:
-    moved = reweigh(running(), {"b": 30, "d": 0.5}, NOW, by="ada", reason="b looks good")
+    asked = reweigh(running(), {"b": 30, "d": 0.5}, NOW, by="ada", reason="b looks good").rollout
+    assert (asked.phase, asked.split()) == (Phase.SCALING, {STABLE: 50, B: 20, C: 20, D: 10})
+    moved = after(asked)
     assert moved.rollout.split() == {STABLE: 49.5, B: 30, C: 20, D: 0.5}
     assert moved.rollout.reason == "ada set the weights: b 30 %, d 0.5 %: b looks good"
+    assert moved.transition is not None
+    assert moved.transition.by == "ada"
     assert after(moved.rollout).rollout.waits_at_step
+
+
+def test_weights_that_only_fall_are_in_force_at_once() -> None:
+    moved = reweigh(running(), {"b": 10}, NOW, by="ada", reason="").rollout
+    assert (moved.phase, moved.split()) == (Phase.SHIFTING, {STABLE: 60, B: 10, C: 20, D: 10})
+
+
+def test_a_weight_rises_only_onto_replicas_that_are_all_ready_and_the_other_arms_are_not_waited_for() -> None:
+    asked = reweigh(running(), {"b": 30}, NOW, by="ada", reason="").rollout
+    short = after(asked, 30.0, b=replace(READY, ready=1)).rollout
+    assert (short.phase, short.split()) == (Phase.SCALING, {STABLE: 50, B: 20, C: 20, D: 10})
+    full = after(asked, 30.0, c=replace(READY, ready=1)).rollout
+    assert (full.phase, full.split()) == (Phase.SHIFTING, {STABLE: 40, B: 30, C: 20, D: 10})
+
+
+def test_an_arm_whose_replicas_do_not_come_for_its_weight_goes_alone_and_the_others_get_theirs() -> None:
+    asked = reweigh(running(), {"b": 30, "c": 10, "d": 20}, NOW, by="ada", reason="").rollout
+    short = {"b": replace(READY, ready=1)}
+    out = after(asked, 61.0, **short).rollout
+    assert (out.phase, set(out.gone), out.split()) == (Phase.SCALING, {"b"}, {STABLE: 70, C: 20, D: 10})
+    assert after(out, 61.0).rollout.split() == {STABLE: 70, C: 10, D: 20}
+
+
+def test_an_arm_that_does_harm_while_it_was_to_gain_leaves_nothing_to_wait_for() -> None:
+    asked = reweigh(running(), {"b": 30, "c": 10}, NOW, by="ada", reason="").rollout
+    out = after(asked, b=replace(READY, verdict=HARM))
+    assert (out.rollout.phase, out.rollout.split()) == (Phase.SHIFTING, {STABLE: 80, C: 10, D: 10})
+    assert out.transition is not None
+    assert out.transition.by is None
+
+
+def test_a_pause_holds_weights_that_are_to_rise_and_later_ones_take_their_place() -> None:
+    asked = reweigh(running(), {"b": 30}, NOW, by="ada", reason="").rollout
+    paused = command(asked, Command.PAUSE, NOW, by="ada", reason="").rollout
+    held = after(paused, c=replace(READY, verdict=HARM)).rollout
+    assert (held.phase, held.split()) == (Phase.PAUSED, {STABLE: 70, B: 20, D: 10})
+    on = command(held, Command.RESUME, NOW, by="ada", reason="").rollout
+    assert after(on).rollout.split() == {STABLE: 60, B: 30, D: 10}
+    other = reweigh(held, {"d": 30}, NOW, by="ada", reason="").rollout
+    assert after(other).rollout.split() == {STABLE: 40, B: 30, D: 30}
+    lower = reweigh(held, {"b": 5}, NOW, by="ada", reason="").rollout
+    assert (lower.phase, lower.split()) == (Phase.SHIFTING, {STABLE: 85, B: 5, D: 10})
+    assert after(lower).rollout.waits_at_step
 
 
 def test_a_weight_of_zero_takes_an_arm_out() -> None:
     rollout = reweigh(running(), {"c": 0, "b": 70}, NOW, by="ada", reason="").rollout
-    assert rollout.split() == {STABLE: 20, B: 70, D: 10}
+    assert rollout.split() == {STABLE: 70, B: 20, D: 10}
+    assert after(rollout).rollout.split() == {STABLE: 20, B: 70, D: 10}
     assert rollout.gone == {"c": "ada set its weight to 0"}
 
 

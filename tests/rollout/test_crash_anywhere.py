@@ -44,11 +44,11 @@ STABLE, CANDIDATE = 1, 2
 
 
 @st.composite
-def rising_steps(draw: st.DrawFn, replicas: int, stable_replicas: int) -> tuple[Step, ...]:
+def rising_steps(draw: st.DrawFn, replicas: int, stable_replicas: int, least: int) -> tuple[Step, ...]:
     """Steps of every kind, in an order that a plan allows."""
     steps = []
     share, own, kept = 0.0, 1, stable_replicas
-    for _ in range(draw(st.integers(0, 5))):
+    for _ in range(draw(st.integers(least, 5))):
         share = draw(st.sampled_from([share, *(weight for weight in (0, 0.5, 5, 33.33, 50, 100) if weight > share)]))
         own = draw(st.integers(own, replicas))
         kept = draw(st.integers(0 if share == 100 else 1, kept)) if kept else 0
@@ -59,12 +59,12 @@ def rising_steps(draw: st.DrawFn, replicas: int, stable_replicas: int) -> tuple[
 
 
 @st.composite
-def all_plans(draw: st.DrawFn) -> Plan:
+def all_plans(draw: st.DrawFn, least_steps: int = 0) -> Plan:
     replicas, stable_replicas = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     return Plan(
         candidate=CANDIDATE,
         stable=STABLE,
-        steps=draw(rising_steps(replicas, stable_replicas)),
+        steps=draw(rising_steps(replicas, stable_replicas, least_steps)),
         replicas=replicas,
         stable_replicas=stable_replicas,
         baseline_seconds=draw(st.sampled_from([0.0, 5.0])),
@@ -104,6 +104,7 @@ verdicts = st.sampled_from(
         Verdict("fail", "harm"),
         Verdict("inconclusive", "too few requests"),
         Verdict("warning", "slower"),
+        Verdict("error", "could not be measured"),
     ]
 )
 

@@ -10,6 +10,7 @@ import pytest
 from tidegate.rollout import (
     Command,
     EnsureReplicas,
+    NotAllowed,
     Observation,
     Phase,
     Plan,
@@ -26,6 +27,9 @@ from tidegate.rollout import (
 START = datetime(2026, 3, 1, tzinfo=UTC)
 PASS = Verdict("pass", "fine")
 FAIL = Verdict("fail", "14 of 210 failed")
+WARNING = Verdict("warning", "latency is worse")
+UNSURE = Verdict("inconclusive", "errors: 12 of 50 requests")
+ERROR = Verdict("error", "errors: could not be measured")
 
 SHADOW = Step(0, 30.0, mirror=20)
 PREVIEW = Step(0, 10.0, until="time")
@@ -93,9 +97,72 @@ def test_a_shadow_can_lead_to_a_canary() -> None:
 
 def test_time_is_held_whatever_the_judge_says_unless_it_says_harm() -> None:
     holding = rollout(BAKE, phase=Phase.ANALYZING)
-    assert advance(holding, seen(holding, verdict=PASS), at(59)).transition is None
+    for said in (None, PASS, WARNING, UNSURE, ERROR):
+        assert advance(holding, seen(holding, verdict=said), at(59)).transition is None
     assert advance(holding, seen(holding, verdict=FAIL), at(59)).rollout.phase is Phase.ROLLING_BACK
-    assert advance(holding, seen(holding), at(60)).rollout.phase is Phase.PROMOTING
+    assert advance(holding, seen(holding, verdict=PASS), at(60)).rollout.phase is Phase.PROMOTING
+
+
+#: Every kind of step that lasts for a time: a bake, a pause at a weight and one at copies, an exchange of replicas.
+HELD = [BAKE, Step(5, 60.0, until="time"), Step(0, 60.0, until="time", mirror=20), replace(HALF, duration_seconds=60.0)]
+WITHOUT_REQUESTS = Step(0, 60.0, until="time")
+
+
+def ended(step: Step, verdict: Verdict | None, **policy: str) -> Rollout:
+    """The state that follows a held step, the first of two, whose time is up with this verdict."""
+    holding = rollout(step, BAKE if step.stable_replicas is None else ALL, phase=Phase.ANALYZING)
+    holding = holding.evolve(plan=replace(holding.plan, **policy))  # type: ignore[arg-type]
+    return advance(holding, seen(holding, candidate_ready=2, verdict=verdict), at(60)).rollout
+
+
+@pytest.mark.parametrize("step", [*HELD, WITHOUT_REQUESTS])
+@pytest.mark.parametrize(
+    ("on_inconclusive", "phase"), [("pause", Phase.PAUSED), ("rollback", Phase.ROLLING_BACK), ("continue", None)]
+)
+def test_a_held_step_that_could_not_be_measured_does_what_the_plan_says_of_no_verdict(
+    step: Step, on_inconclusive: str, phase: Phase | None
+) -> None:
+    for said in (ERROR, None):
+        if said is None and step == WITHOUT_REQUESTS:
+            continue
+        moved = ended(step, said, on_inconclusive=on_inconclusive)
+        why = "errors: could not be measured" if said else "the signals could not be measured"
+        assert moved.reason.endswith(why)
+        assert "without a verdict" in moved.reason
+        if phase is None:
+            assert (moved.phase, moved.step, moved.scaling_to) in [(Phase.SHIFTING, 1, None), (Phase.SCALING, 0, 1)]
+        else:
+            assert (moved.phase, moved.step) == (phase, 0)
+            assert phase is not Phase.PAUSED or moved.resume_to is Phase.SHIFTING, "the step is held anew"
+
+
+@pytest.mark.parametrize("step", [*HELD, WITHOUT_REQUESTS])
+@pytest.mark.parametrize("on_inconclusive", ["pause", "rollback", "continue"])
+def test_a_held_step_without_a_verdict_in_its_time_goes_on_and_says_what_was_seen(
+    step: Step, on_inconclusive: str
+) -> None:
+    moved = ended(step, UNSURE, on_inconclusive=on_inconclusive)
+    assert Phase.PAUSED is not moved.phase is not Phase.ROLLING_BACK
+    seen_of_it = "; the verdict is inconclusive: errors: 12 of 50 requests"
+    told = " without requests of users to the candidate" if step == WITHOUT_REQUESTS else seen_of_it
+    assert moved.reason == f"60 s passed{told}"
+
+
+@pytest.mark.parametrize("step", [*HELD, WITHOUT_REQUESTS])
+def test_a_held_step_that_ends_with_a_warning_waits_for_a_person_unless_the_plan_passes_over_it(step: Step) -> None:
+    waiting = ended(step, WARNING)
+    assert (waiting.phase, waiting.waits_at_step) == (Phase.PAUSED, True)
+    assert waiting.reason == "a warning: latency is worse"
+    went_on = ended(step, WARNING, on_warning="continue")
+    assert went_on.phase in (Phase.SHIFTING, Phase.SCALING)
+    assert went_on.reason == "60 s passed with a warning: latency is worse"
+
+
+@pytest.mark.parametrize("step", [*HELD, WITHOUT_REQUESTS])
+def test_a_held_step_that_ends_with_a_pass_says_so(step: Step) -> None:
+    moved = ended(step, PASS)
+    assert moved.phase in (Phase.SHIFTING, Phase.SCALING)
+    assert moved.reason == "60 s passed without harm: fine"
 
 
 def test_a_person_opens_a_gate_and_the_rollout_goes_on_with_the_next_step() -> None:
@@ -104,27 +171,69 @@ def test_a_person_opens_a_gate_and_the_rollout_goes_on_with_the_next_step() -> N
     assert waiting.phase is Phase.PAUSED
     assert "waits for a person" in waiting.reason
     assert advance(waiting, seen(waiting, verdict=PASS), at(10_000)).transition is None
-    on = command(waiting, Command.RESUME, at(10_001), by="ada", reason="looked at it").rollout
-    assert (on.phase, on.step, on.weight) == (Phase.SHIFTING, 1, 100)
-    assert "ada" in on.reason
+    on = command(waiting, Command.RESUME, at(10_001), by="ada", reason="looked at it")
+    assert (on.rollout.phase, on.rollout.split()) == (Phase.SCALING, {1: 100})
+    switched = advance(on.rollout, seen(on.rollout), at(10_001))
+    assert (switched.rollout.phase, switched.rollout.step, switched.rollout.weight) == (Phase.SHIFTING, 1, 100)
+    assert "ada" in switched.rollout.reason
+    assert switched.transition is not None
+    assert switched.transition.by == "ada"
+
+
+def test_a_gate_opens_at_once_where_the_next_step_brings_the_candidate_no_more() -> None:
+    waiting = rollout(Step(100, 30.0), replace(PERSON, weight=100), BAKE, phase=Phase.PAUSED, step=1)
+    on = command(waiting, Command.RESUME, at(1), by="ada", reason="").rollout
+    assert (on.phase, on.step) == (Phase.SHIFTING, 2)
+
+
+@pytest.mark.parametrize("ready", [0, 1])
+def test_a_switch_by_a_person_waits_for_replicas_that_died_at_the_gate(ready: int) -> None:
+    waiting = rollout(PERSON, BAKE, phase=Phase.PAUSED)
+    on = command(waiting, Command.RESUME, at(1), by="ada", reason="").rollout
+    short = advance(on, seen(on, candidate_ready=ready), at(60))
+    assert (short.transition, short.rollout.split()) == (None, {1: 100})
+    assert EnsureReplicas(2, 2) in short.actions
+    assert advance(on, seen(on), at(60)).rollout.split() == {2: 100}
+    late = advance(on, seen(on, candidate_ready=ready), at(61)).rollout
+    assert (late.phase, late.end) == (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
+    assert f"{ready} of 2 replicas were ready" in late.reason
+
+
+def test_copies_that_a_person_starts_wait_for_all_replicas() -> None:
+    waiting = rollout(PERSON, SHADOW, phase=Phase.PAUSED)
+    on = command(waiting, Command.RESUME, at(1), by="ada", reason="").rollout
+    assert advance(on, seen(on, candidate_ready=1), at(2)).rollout.mirror == 0
+    assert advance(on, seen(on), at(2)).rollout.mirror == 20
 
 
 def test_the_last_gate_opens_to_the_promotion() -> None:
     waiting = rollout(SHADOW, PERSON, phase=Phase.PAUSED, step=1)
-    assert command(waiting, Command.RESUME, at(5), by="ada", reason="").rollout.phase is Phase.PROMOTING
+    on = command(waiting, Command.RESUME, at(5), by="ada", reason="").rollout
+    assert (on.phase, on.weight) == (Phase.SCALING, 0)
+    assert advance(on, seen(on, candidate_ready=1), at(6)).transition is None
+    assert advance(on, seen(on), at(6)).rollout.phase is Phase.PROMOTING
+
+
+def test_a_hook_that_holds_does_not_hold_what_a_person_asked_for() -> None:
+    watching = rollout(Step(50, 30.0), Step(100, 30.0), phase=Phase.ANALYZING)
+    by_hand = command(watching, Command.PROMOTE, at(1), by="ada", reason="").rollout
+    assert advance(by_hand, seen(by_hand, held="not yet"), at(1)).rollout.phase is Phase.PROMOTING
+    by_itself = by_hand.evolve(asked_by=None)
+    assert advance(by_itself, seen(by_itself, held="not yet"), at(1)).transition is None
 
 
 def test_a_preview_has_no_users_and_the_switch_gives_it_all_of_them() -> None:
     watching = rollout(PREVIEW, BAKE, phase=Phase.ANALYZING)
     assert SetSplit({1: 100}, trial=2) in advance(watching, seen(watching), at(1)).actions
     moved = advance(watching, seen(watching, split_check=SplitCheck.UNKNOWN), at(10))
+    assert moved.rollout.reason == "10 s passed without requests of users to the candidate"
     assert SetSplit({2: 100}, trial=2) in moved.actions
     assert EnsureReplicas(1, 2) in moved.actions
 
 
 def test_traffic_waits_for_the_replicas_that_its_step_needs() -> None:
     watching = rollout(HALF, ALL, phase=Phase.ANALYZING, stable_kept=1)
-    scaling = advance(watching, seen(watching), at(10))
+    scaling = advance(watching, seen(watching, verdict=PASS), at(10))
     assert (scaling.rollout.phase, scaling.rollout.weight) == (Phase.SCALING, 50)
     assert EnsureReplicas(2, 2) in scaling.actions
     assert advance(scaling.rollout, seen(scaling.rollout, candidate_ready=1), at(11)).transition is None
@@ -175,7 +284,34 @@ def test_a_promote_waits_for_the_replicas_of_a_candidate_that_has_few() -> None:
     watching = rollout(HALF, ALL, phase=Phase.ANALYZING, stable_kept=1)
     asked = command(watching, Command.PROMOTE, at(1), by="ada", reason="").rollout
     assert (asked.phase, asked.weight, asked.replicas) == (Phase.SCALING, 50, 2)
-    assert advance(asked, seen(asked), at(2)).rollout.phase is Phase.PROMOTING
+    done = advance(asked, seen(asked), at(2))
+    assert done.rollout.phase is Phase.PROMOTING
+    assert done.transition is not None
+    assert done.transition.by == "ada"
+
+
+def test_a_promotion_that_waits_for_replicas_is_decided_and_can_still_be_taken_back() -> None:
+    watching = rollout(Step(50, 30.0), Step(100, 30.0), phase=Phase.ANALYZING)
+    asked = command(watching, Command.PROMOTE, at(1), by="ada", reason="").rollout
+    with pytest.raises(NotAllowed, match="it is decided already, by ada, and waits for replicas"):
+        command(asked, Command.PROMOTE, at(1), by="bob", reason="")
+    back = command(asked, Command.ABORT, at(1), by="bob", reason="").rollout
+    assert (back.phase, back.split()) == (Phase.ROLLING_BACK, {1: 100})
+    paused = command(asked, Command.PAUSE, at(1), by="bob", reason="").rollout
+    assert command(paused, Command.PROMOTE, at(2), by="bob", reason="").rollout.asked_by == "bob"
+
+
+def test_who_asked_is_known_after_a_pause_and_not_blamed_for_a_rollback() -> None:
+    watching = rollout(HALF, ALL, phase=Phase.ANALYZING, stable_kept=1)
+    asked = command(watching, Command.PROMOTE, at(1), by="ada", reason="").rollout
+    paused = command(asked, Command.PAUSE, at(2), by="bob", reason="").rollout
+    again = command(paused, Command.RESUME, at(3), by="bob", reason="").rollout
+    done = advance(again, seen(again), at(4)).transition
+    assert done is not None
+    assert done.by == "ada"
+    back = advance(again, seen(again, verdict=FAIL), at(4))
+    assert back.transition is not None
+    assert (back.transition.by, back.rollout.asked_by) == (None, None)
 
 
 def test_a_pause_while_replicas_start_keeps_the_split_of_the_step_before() -> None:
@@ -226,7 +362,9 @@ def test_a_warning_waits_for_a_person_who_leads_on_to_the_next_step() -> None:
     waiting = advance(watching, warned, at(3)).rollout
     assert (waiting.phase, waiting.reason) == (Phase.PAUSED, "a warning: latency is worse")
     on = command(waiting, Command.RESUME, at(4), by="ada", reason="known").rollout
-    assert (on.phase, on.step) == (Phase.SHIFTING, 1)
+    assert (on.phase, on.weight) == (Phase.SCALING, 50)
+    shifted = advance(on, seen(on, verdict=WARNING), at(4)).rollout
+    assert (shifted.phase, shifted.step) == (Phase.SHIFTING, 1)
 
 
 def test_a_warning_may_be_passed_over_when_the_plan_says_so() -> None:

@@ -314,9 +314,24 @@ def test_an_abort_restores_stable_and_says_who_asked() -> None:
 
 
 def test_a_promote_skips_the_steps_that_are_left() -> None:
-    moved = command(in_phase(Phase.ANALYZING), Command.PROMOTE, at(1), by="ada", reason="")
+    asked = command(in_phase(Phase.ANALYZING), Command.PROMOTE, at(1), by="ada", reason="").rollout
+    assert (asked.phase, asked.weight) == (Phase.SCALING, 10)
+    moved = advance(asked, seen(split={1: 90, 2: 10}), at(1))
     assert moved.rollout.phase is Phase.PROMOTING
     assert SetSplit({2: 100}, trial=2) in moved.actions
+
+
+@pytest.mark.parametrize("ready", [0, 1])
+def test_a_promote_takes_nothing_from_stable_before_all_replicas_of_the_candidate_are_ready(ready: int) -> None:
+    asked = command(in_phase(Phase.ANALYZING), Command.PROMOTE, at(1), by="ada", reason="").rollout
+    short = advance(asked, seen(candidate_ready=ready, split={1: 90, 2: 10}), at(2))
+    assert (short.transition, short.rollout.split()) == (None, {1: 90, 2: 10})
+    assert EnsureReplicas(1, 3) in short.actions
+
+
+def test_a_promote_of_a_candidate_that_has_all_requests_already_is_at_once() -> None:
+    moved = command(in_phase(Phase.ANALYZING, step=2), Command.PROMOTE, at(1), by="ada", reason="")
+    assert moved.rollout.phase is Phase.PROMOTING
 
 
 @pytest.mark.parametrize(

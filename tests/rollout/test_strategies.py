@@ -32,6 +32,67 @@ def test_a_rolling_exchange_stays_within_its_limits_and_ends_with_the_candidate_
     Plan(2, 1, steps, replicas, stable, 5.0, 60.0, 5.0, 3, "pause")
 
 
+@given(
+    replicas=counts,
+    stable=counts,
+    surge=st.integers(1, 5),
+    unavailable=st.integers(0, 64),
+    needed=st.floats(0, 20),
+)
+def test_stable_never_has_less_than_its_share_of_the_requests_needs_at_any_point_of_a_rolling_exchange(
+    replicas: int, stable: int, surge: int, unavailable: int, needed: float
+) -> None:
+    steps = strategies.rolling(
+        replicas=replicas,
+        stable_replicas=stable,
+        surge=surge,
+        unavailable=unavailable,
+        hold_seconds=5.0,
+        needed=needed,
+    )
+    kept, weight, started = stable, 0.0, 0
+    least = min(needed, stable)
+    for step in steps:
+        assert step.replicas is not None
+        assert step.stable_replicas is not None
+        assert step.replicas > started, "every step goes on"
+        # The candidate's start; then the split moves; then stable's go. What a weight is rounded by is no replica.
+        for ready, share in ((kept, weight), (kept, step.weight), (step.stable_replicas, step.weight)):
+            assert ready >= least * (1 - share / 100) - 1e-3
+        kept, weight, started = step.stable_replicas, step.weight, step.replicas
+    assert (weight, started, kept) == (100, replicas, 0)
+    Plan(2, 1, steps, replicas, stable, 5.0, 60.0, 5.0, 3, "pause")
+
+
+@given(replicas=counts, stable=counts, surge=st.integers(1, 5), unavailable=st.integers(0, 64))
+def test_a_stable_that_needs_all_of_its_replicas_is_exchanged_as_if_none_might_be_missing(
+    replicas: int, stable: int, surge: int, unavailable: int
+) -> None:
+    def steps(unavailable: int, needed: float) -> tuple[Step, ...]:
+        return strategies.rolling(
+            replicas=replicas,
+            stable_replicas=stable,
+            surge=surge,
+            unavailable=unavailable,
+            hold_seconds=5.0,
+            needed=needed,
+        )
+
+    assert steps(unavailable, stable) == steps(0, 0.0) == steps(0, stable + 3.5)
+
+
+def test_a_rolling_exchange_lets_as_many_be_missing_as_the_throughput_leaves() -> None:
+    def kept(needed: float) -> list[int | None]:
+        steps = strategies.rolling(
+            replicas=8, stable_replicas=8, surge=2, unavailable=64, hold_seconds=1.0, needed=needed
+        )
+        return [step.stable_replicas for step in steps]
+
+    assert kept(0.0) == [1, 0]
+    assert kept(5.5) == [5, 3, 1, 0]
+    assert kept(8.0) == [6, 4, 2, 0]
+
+
 def test_a_rolling_exchange_of_four_goes_one_by_one_by_default() -> None:
     steps = strategies.rolling(replicas=4, stable_replicas=4, surge=1, unavailable=0, hold_seconds=10.0)
     assert [(step.weight, step.replicas, step.stable_replicas) for step in steps] == [

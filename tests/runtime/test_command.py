@@ -141,6 +141,7 @@ def test_a_check_starts_the_server_tries_it_and_leaves_nothing(folder: Path, tmp
     before, files = descendants(), sorted(folder.rglob("*"))
     mark = str(tmp_path)
     checked = check(folder, command=[*COMMAND, mark], sampleRequest={"values": [1, 2]}, environment={"HELPER": mark})
+    assert checked.cpu_seconds is None
     assert (checked.signature.kind, checked.signature.inputs, checked.sample) == ("opaque", (), [])
     assert checked.environment.packages == {}
     assert descendants() <= before

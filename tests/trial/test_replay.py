@@ -153,6 +153,11 @@ def test_counts_by_bounds_that_did_not_change_or_are_zero_take_no_room():
     assert recording.counts_line(Totals(3, slower=(0, 0, 0, 0)))["slower"] == []
 
 
+def test_how_requests_failed_is_in_no_line_since_no_rule_asks() -> None:
+    line = recording.counts_line(Totals(3, errors=1, failed_as={"503": 1}))
+    assert line == {"requests": 3, "errors": 1, "rejections": 0, "slow": 0}
+
+
 def in_format_1(text: str) -> str:
     entry = json.loads(text)
     if entry["kind"] == "rollout":

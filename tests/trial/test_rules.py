@@ -53,6 +53,20 @@ def test_the_arms_of_an_ab_test_divide_alpha_and_what_is_said_of_them_together_h
     assert [signal.name for signal in comparison_rules(request).signals] == ["errors", "latency", "rejections"]
 
 
+def test_arms_are_compared_by_outcomes_as_well_where_they_are_told_and_by_no_metric_of_its_own() -> None:
+    counted = {"bad": "bad", "total": "all", "objective": "1%"}
+    metric = {"name": "useless", "http": {"url": "http://127.0.0.1:9/{{revision}}"}, "counted": counted}
+    document = {
+        "modelArtifact": {"path": "m"},
+        "servingRequirements": {},
+        "deploymentStrategy": "ab-test",
+        "analysis": {"outcomes": {"bad": "5%", "window": "1m"}, "metrics": [metric]},
+    }
+    compared = comparison_rules(parse_request(document))
+    assert [signal.name for signal in compared.signals] == ["errors", "latency", "rejections", "outcomes"]
+    assert (compared.metrics, compared.shifts, compared.mix) == ((), (), None)
+
+
 def rules_with(**analysis):
     return rules(parse_request({"modelArtifact": {"path": "m"}, "servingRequirements": {}, "analysis": analysis}))
 

@@ -3,8 +3,8 @@
 A bundle is a folder: `bundle.json` (the manifest), `artifact/` (the file or folder as it was handed over, byte for
 byte), `sample.json` (rows in the signature's own terms that passed a sample inference) and, where the runtime serves
 the artifact by way of files made of it, `derived/` with these. The digest covers the artifact's content and what
-determines how it is served; it covers neither what was merely measured (memory) nor where the file came from, so the
-same input always has the same name.
+determines how it is served; it covers neither what was merely measured (memory, processor time) nor where the file
+came from, so the same input always has the same name.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class Manifest(_Record):
         trusted: the user said that code in the artifact may run.
         signature: JSON form, see `runtime.signatures`.
         memory_bytes: peak resident memory that loading and one inference added to the process that checked it.
+        cpu_seconds: processor time of one prediction for one row, in that process; None where it is not known.
         settings: settings of the runtime alone, from the request document.
         artifact: path inside the bundle of the file, or of the folder when the artifact is one.
     """
@@ -78,6 +79,7 @@ class Manifest(_Record):
     environment: Environment
     created_from: Origin
     memory_bytes: int
+    cpu_seconds: float | None = None
     settings: dict[str, Any]
 
 
@@ -121,6 +123,7 @@ class BundleContent:
     sample: Sequence[Row]
     version: ArtifactVersion | None = None
     derived: Path | None = None
+    cpu_seconds: float | None = None
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -324,6 +327,7 @@ def _write(content: BundleContent, scratch: Path, bundles: Path) -> Bundle:
         environment=content.environment,
         created_from=Origin(filename=content.artifact.name, size_bytes=sum(size for _, _, size in files)),
         memory_bytes=content.memory_bytes,
+        cpu_seconds=content.cpu_seconds,
         settings=content.settings,
     )
     _write_file(scratch / _SAMPLE, json.dumps(list(content.sample), indent=1).encode())

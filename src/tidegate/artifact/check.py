@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,11 +14,16 @@ from tidegate.artifact.bundle import Environment
 from tidegate.artifact.environment import compare_versions, environment_of, imported_modules
 from tidegate.artifact.inspect import ArtifactLimits, inspect_artifact
 from tidegate.artifact.memory import PeakMemory, largest_child_peak
+from tidegate.artifact.processor import cpu_seconds_of
 from tidegate.artifact.sample import check_columns, read_sample, rows_to_try
 from tidegate.contract.errors import InvalidInput, NotTrusted, TidegateError
 from tidegate.runtime.base import Columns, Derived, Derives, LoadOptions, Model, Recognition, Signature
 from tidegate.runtime.registry import get_runtime
 from tidegate.runtime.rows import inputs_from_rows
+from tidegate.runtime.signatures import fixed_rows
+
+#: A model that took longer than this to be tried is not tried again to be timed.
+_LONGEST_TRY_SECONDS = 5.0
 
 #: What the formats are that are code themselves: there is nothing else to export them as.
 _OWN_CODE = {
@@ -35,6 +41,8 @@ class Checked:
         sample: the rows that it answered, in the signature's own terms.
         memory_bytes: peak resident memory that loading and answering added to this process; of an opaque model, the
             peak of its largest process.
+        cpu_seconds: processor time of one prediction for one row, by the warm model with one thread; None where that
+            cannot be told, as of an opaque model.
         warnings: what the user should know although it is no error.
     """
 
@@ -43,6 +51,7 @@ class Checked:
     sample: Sequence[Mapping[str, Any]]
     environment: Environment
     memory_bytes: int
+    cpu_seconds: float | None = None
     warnings: Sequence[str] = field(default_factory=tuple)
 
 
@@ -86,7 +95,11 @@ def check_artifact(
         raise _with_versions(error, warnings) from error
     try:
         signature = model.signature
+        started = time.perf_counter()
         rows = [] if signature.kind == "opaque" else _tried(model, sample, sample_path)
+        grown = peak.growth()
+        took = time.perf_counter() - started
+        cpu_seconds = _cpu_seconds(model, rows) if rows and took <= _LONGEST_TRY_SECONDS else None
     finally:
         model.close()
     return Checked(
@@ -94,7 +107,8 @@ def check_artifact(
         signature=signature,
         sample=rows,
         environment=environment_of(maker, imported_modules(recognition), made.packages),
-        memory_bytes=largest_child_peak() if recognition.opaque else peak.growth(),
+        memory_bytes=largest_child_peak() if recognition.opaque else grown,
+        cpu_seconds=cpu_seconds,
         warnings=(*warnings, *made.warnings),
     )
 
@@ -161,6 +175,12 @@ def _tried(model: Model, sample: Sequence[Mapping[str, Any]] | None, sample_path
     rows = rows_to_try(model, sample)
     _try(model, rows, made_up=sample is None)
     return rows
+
+
+def _cpu_seconds(model: Model, rows: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return what a request with one row takes, or with as many as the model must have; see `Checked`."""
+    count = fixed_rows(model.signature) or 1
+    return cpu_seconds_of(model, inputs_from_rows(model.signature.inputs, rows[:count]))
 
 
 def _try(model: Model, rows: Sequence[Mapping[str, Any]], *, made_up: bool) -> None:

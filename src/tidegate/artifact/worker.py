@@ -109,6 +109,7 @@ def _bundled(request: Mapping[str, Any], checked: Checked, version: ArtifactVers
         signature=signature_to_dict(checked.signature),
         environment=checked.environment,
         memory_bytes=checked.memory_bytes,
+        cpu_seconds=checked.cpu_seconds,
         settings=dict(request.get("settings") or {}),
         sample=checked.sample,
         version=version,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tidegate.cli.humanize import duration, percent
+from tidegate.cli.humanize import clock
+from tidegate.cli.preview_plan import check_lines, hook_lines, judge_lines, notification_lines, plan_lines
 
 #: Inputs and outputs that a line names.
 _MOST_NAMED = 8
@@ -21,18 +22,42 @@ def preview_lines(preview: Mapping[str, Any]) -> list[str]:
     for arm in preview["arms"]:
         lines += _part(f"arm {arm['name']}", _model(arm["artifact"]))
     lines += _part("clients", _contract(preview["contract"], preview["action"]))
-    if preview["golden"] is not None:
-        count = preview["golden"]["requests"]
-        lines += _part("golden", [f"{count} request{'s' if count != 1 else ''}, asked before any user meets it"])
+    lines += _part("golden", _golden(preview["golden"]))
     lines += _part("ready", _readiness(preview["readiness"]))
+    lines += _part("freezes", _freezes(preview["freezes"]))
     if preview["action"] == "none":
         lines += _part("plan", [f"nothing: revision {preview['stable']} is exactly this model with these settings"])
     else:
-        lines += _part("plan", _plan(preview["plan"], preview["stable"]))
+        lines += _all_of_the_plan(preview["plan"], preview["stable"])
     if preview["judge"] is not None:
-        lines += _part("judge", _judge(preview["judge"]))
+        lines += _part("judge", judge_lines(preview["judge"]))
     lines += _part("warnings", preview["warnings"])
     return [*lines, "", _verdict(preview)]
+
+
+def _all_of_the_plan(plan: Mapping[str, Any], stable: int | None) -> list[str]:
+    return [
+        *_part("plan", plan_lines(plan, stable)),
+        *_part("checks", check_lines(plan)),
+        *_part("hooks", hook_lines(plan)),
+        *_part("tells", notification_lines(plan)),
+    ]
+
+
+def _golden(golden: Mapping[str, Any] | None) -> Iterator[str]:
+    if golden is not None:
+        count = golden["requests"]
+        yield (
+            f"{count} request{'s' if count != 1 else ''} of {golden['file']}, asked before any user meets it; a wrong "
+            "answer takes it back"
+        )
+
+
+def _freezes(freezes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for freeze in freezes:
+        whom = freeze["deployment"] or "every deployment"
+        holds = "holds" if freeze["holds"] else f"will hold from {clock(freeze['starts_at'])}"
+        yield f"{freeze['id']} of {whom} {holds} until {clock(freeze['ends_at'])} ({freeze['by']}: {freeze['reason']})"
 
 
 def _part(label: str, texts: Sequence[str] | Iterator[str]) -> list[str]:
@@ -84,58 +109,6 @@ def _readiness(findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     width = max((len(finding["check"]) for finding in findings), default=0)
     for finding in findings:
         yield f"{finding['level']:<5}{finding['check']:<{width}}  {finding['reason']}"
-
-
-def _plan(plan: Mapping[str, Any], stable: int | None) -> Iterator[str]:
-    replicas = f"{plan['replicas']} replicas" + (f" of {plan['workers']} workers" if plan["workers"] > 1 else "")
-    yield f"start {replicas}, within {duration(plan['ready_within_seconds'])}"
-    if stable is None:
-        yield "then all traffic"
-        return
-    yield f"measure revision {stable} for {duration(plan['baseline_seconds'])}"
-    for arm in plan["arms"]:
-        yield f"{percent(arm['weight'])} of the users get {arm['name']}"
-    for step in plan["steps"]:
-        share = f"{percent(step['weight'])} of the traffic"
-        if step["until"] == "person":
-            yield f"{share} until a person decides"
-        else:
-            yield f"{share} for {duration(step['duration_seconds'])} at most"
-    undecided = {
-        "pause": "wait for a person",
-        "rollback": "take it back",
-        "continue": "go on",
-    }[plan["on_inconclusive"]]
-    yield f"without a verdict in that time: {undecided}; more than {plan['max_restarts']} dead replicas: take it back"
-
-
-def _judge(judge: Mapping[str, Any]) -> Iterator[str]:
-    yield (
-        "takes it back when more of its requests are bad than of stable's, and than the objective allows "
-        f"(wrongly with a chance of {percent(judge['alpha'] * 100)} at most, over the whole rollout)"
-    )
-    for signal in judge["signals"]:
-        yield (
-            f"  {signal['signal']}: requests that {signal['verb']}; objective {percent(signal['objective'] * 100)}, "
-            f"margin {percent(signal['margin'] * 100)}, {signal['min_requests']} requests at least"
-        )
-    for shift in judge.get("shifts", ()):
-        then = "takes it back" if shift["critical"] else "a warning"
-        yield (
-            f"  {shift['signal']}: {then} when they are distributed otherwise than stable's by more than "
-            f"{percent(shift['tolerance'] * 100)}; margin {percent(shift['margin'] * 100)}, "
-            f"{shift['min_requests']} requests at least"
-        )
-    for metric in judge.get("metrics", ()):
-        then = "takes it back" if metric["critical"] else "a warning"
-        then = "only shown" if metric["dry_run"] else then
-        yield (
-            f"  {metric['metric']}: measured every {duration(metric['interval_seconds'])}; "
-            f"{then} when {metric['too_many']}: {metric['fails_when']}"
-        )
-    for resource, condition in judge.get("resources", {}).items():
-        yield f"  {resource}: takes it back when {condition}"
-    yield f"lets it pass a step after {judge['requests_to_pass']} good requests at the earliest"
 
 
 def _verdict(preview: Mapping[str, Any]) -> str:

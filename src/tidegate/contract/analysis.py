@@ -118,10 +118,12 @@ class Analysis(Document):
     however often the judge looks."""
 
     on_inconclusive: OnInconclusive = "pause"
-    """What to do when a step's time is up and neither harm nor safety is shown: wait for a person, roll back, go on."""
+    """What to do when a step's time is up and neither harm nor safety is shown: wait for a person, roll back, go on. In
+    a step that is held for a time: when the candidate could not be measured at its end."""
 
     on_warning: OnWarning = "pause"
-    """What to do when a step passes but for signals that are not critical: wait for a person, or go on."""
+    """What to do when a step passes but for signals that are not critical, or its time ends so: wait for a person, or
+    go on."""
 
     signals: Signals = Signals()
     """How single signals are judged."""

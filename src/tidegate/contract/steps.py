@@ -27,7 +27,7 @@ MOST_STEPS = 100
 
 _PERSON = "person"
 #: What a step is: one of these.
-_KINDS = ("weight", "shadow", "pause", "bake")
+KINDS = ("weight", "shadow", "pause", "bake")
 # No `multipleOf`: 0.29 is no multiple of 0.01 in floating point.
 _PERCENTAGE_SCHEMA: dict[str, Any] = {"type": "number", "exclusiveMinimum": 0, "maximum": 100}
 
@@ -71,7 +71,7 @@ class Step(Document):
 
     shadow: Percentage | None = None
     """Percent of the requests that are copied to the candidate. Users get stable's answers alone, and none of them
-    waits for the copy; inference changes nothing, so a copy does no harm."""
+    waits for the copy. Inference is copied, which changes nothing, and what only reads; no other request is."""
 
     pause: Pause | None = None
     """How long to hold what the step before asked for, or `person`: until somebody resumes. Harm takes the candidate
@@ -93,7 +93,7 @@ class Step(Document):
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:
-        kinds = [name for name in _KINDS if getattr(self, name) is not None]
+        kinds = [name for name in KINDS if getattr(self, name) is not None]
         if len(kinds) != 1:
             raise problem("one of weight, shadow, pause and bake", kinds)
         given = [name for name in ("duration", "replicas") if getattr(self, name) is not None]
@@ -109,7 +109,7 @@ class Step(Document):
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         schema = handler.resolve_ref_schema(handler(core))
-        schema["oneOf"] = [{"required": [kind]} for kind in _KINDS]
+        schema["oneOf"] = [{"required": [kind]} for kind in KINDS]
         return {"anyOf": [_PERCENTAGE_SCHEMA, schema]}
 
 
@@ -133,7 +133,7 @@ class Rolling(Document):
     """Replicas that may be there at a time beyond those that are wanted."""
 
     max_unavailable: Annotated[int, Strict(), Field(ge=0, le=64)] = 0
-    """Replicas of those that are wanted that may be missing meanwhile."""
+    """Replicas of those that are wanted that may be missing meanwhile; fewer where the throughput needs more."""
 
     hold: StepTime = Duration.parse("10s")
     """How long each exchange is watched for harm before the next."""

@@ -32,7 +32,7 @@ class Measured:
     """What a rollout has measured so far.
 
     Attributes:
-        last: counters at the last look; None before the first.
+        last: counters at the last look, with those of `_uncopied`; None before the first.
         total: per revision, since the rollout began.
         baseline: of stable, before the first step.
         step: the step that `in_step` belongs to; -1 before the first.
@@ -70,6 +70,9 @@ class Measured:
     ) -> tuple[Measured, dict[int, Totals]]:
         """Take a reading in; return what is known now and the growth of each revision since the last look.
 
+        While requests are copied, those that cannot be are left out of stable's growth: the candidate never sees the
+        like, so they would excuse it, or condemn it.
+
         Args:
             down: revisions that had no replica to answer with in that time. What the gateway answered in their place is
                 left out: it says nothing of the model, and would excuse another one that fails as often.
@@ -77,7 +80,12 @@ class Measured:
         bounds = bounds_around(objective_ms) if self.last is None else self.bounds
         now = {
             process.epoch: {
-                revision: _counted(counts, objective_ms, bounds) for revision, counts in process.counts.items()
+                **{number: _counted(counts, objective_ms, bounds) for number, counts in process.counts.items()},
+                **{
+                    _uncopied(number): _counted(counts.uncopied, objective_ms, bounds)
+                    for number, counts in process.counts.items()
+                    if counts.uncopied is not None
+                },
             }
             for process in reading.processes
         }
@@ -88,7 +96,11 @@ class Measured:
             for revision, totals in counted.items():
                 grown = totals.since(known.get(epoch, {}).get(revision, Totals()))
                 growth[revision] = growth.get(revision, Totals()) + grown
-        growth = {revision: grown for revision, grown in growth.items() if revision not in down}
+        growth = {
+            number: grown.since(growth.get(_uncopied(number), Totals()))
+            for number, grown in growth.items()
+            if number > 0 and number not in down
+        }
         total = {revision: self.total.get(revision, Totals()) + grown for revision, grown in growth.items()}
         seen = replace(self, last=remembered(known, now), total={**self.total, **total}, bounds=bounds)
         return seen, growth
@@ -281,9 +293,21 @@ def _last(stored: Mapping[str, Any]) -> Known[Totals] | None:
     return None if stored["epoch"] is None else {stored["epoch"]: _read(stored["last"])}
 
 
+def _uncopied(revision: int) -> int:
+    """Return the number under which those of a revision's requests are remembered that could not be copied."""
+    return -revision
+
+
 def _counted(counts: Counts, objective_ms: float, bounds: Sequence[int]) -> Totals:
     slow, *slower = (counts.slower_than(duration_ms) for duration_ms in (objective_ms, *bounds))
-    return Totals(counts.requests, counts.errors, counts.rejections, slow, slower=tuple(slower))
+    return Totals(
+        counts.requests,
+        counts.errors,
+        counts.rejections,
+        slow,
+        slower=tuple(slower),
+        failed_as=counts.failed_as,
+    )
 
 
 def _added(

@@ -75,8 +75,10 @@ def _used_up(hook: Hook, reason: str) -> Ruling:
 
 
 def before_edge(before: Rollout, after: Rollout) -> tuple[HookType, ...]:
-    """Return the types of hooks that are asked before a rollout takes this edge."""
+    """Return the types of hooks that are asked before a rollout takes this edge; a person has passed over them."""
     if not before.plan.steps or (before.phase is after.phase and before.step == after.step):
+        return ()
+    if before.asked_by is not None:
         return ()
     if after.phase is Phase.SHIFTING and after.step > before.step:
         return ("pre-rollout", "confirm-traffic-increase") if after.step == 0 else ("confirm-traffic-increase",)

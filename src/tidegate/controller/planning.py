@@ -115,9 +115,18 @@ def request_of(revision: RevisionRow) -> DeploymentRequest:
     return parse_request(revision.request)
 
 
-def plan_trial(request: DeploymentRequest, stable: RevisionRow | None, candidate: int) -> Plan:
-    """Plan the rollout of a new revision: with a trial where a stable revision serves, at once where none does."""
-    steps = () if stable is None else trial_steps(request, replicas(request_of(stable)))
+def plan_trial(
+    request: DeploymentRequest, stable: RevisionRow | None, candidate: int, needed: float | None = None
+) -> Plan:
+    """Plan the rollout of a new revision: with a trial where a stable revision serves, at once where none does.
+
+    Args:
+        request: what is asked for.
+        stable: the revision that serves, or None.
+        candidate: number of the new one.
+        needed: replicas of stable that the throughput needs; None where nobody knows, see `trial_steps`.
+    """
+    steps = () if stable is None else trial_steps(request, replicas(request_of(stable)), needed)
     return _plan(request, stable, candidate, steps, arms(request, candidate) if steps else ())
 
 

@@ -12,7 +12,6 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,21 +20,19 @@ from tidegate.artifact.build import BundleInfo
 from tidegate.contract.errors import TidegateError
 from tidegate.contract.findings import Finding
 from tidegate.contract.request import DeploymentRequest, parse_request
-from tidegate.controller import admission, health_admission, planning, readiness
+from tidegate.controller import admission, health_admission, planning, readiness, sizing
 from tidegate.controller.admission import Admitted, Refusals
 from tidegate.controller.freezing import Override, refuse_frozen
 from tidegate.controller.home import Home
+from tidegate.controller.plan_view import freezes_view, judge_view, plan_view
 from tidegate.controller.readiness import Surroundings
 from tidegate.gate.readiness import refuse_unready, warnings
 from tidegate.store import Store
-from tidegate.trial.measurements import failed_beyond, failing
-from tidegate.trial.resources import triggers
-from tidegate.trial.rules import rules
 
 #: As folders of bundles are named that are being written: what a killed dry run leaves is swept like these.
 _SCRATCH = ".new-dry-run-"
 #: Refused before, each in words of its own.
-_TOLD_BEFORE = ("other rollout", "freeze")
+_TOLD_BEFORE = ("other rollout", "freeze", "ports")
 
 
 async def preview(document: Mapping[str, Any], surroundings: Surroundings, override: Override | None) -> dict[str, Any]:
@@ -43,8 +40,8 @@ async def preview(document: Mapping[str, Any], surroundings: Surroundings, overr
 
     Keys: `deployment`; `action` ("first", "rollout" or "none", when exactly this serves already); `artifact` (None when
     it was refused), `arms` (of an A/B test that has any, each with its artifact), `contract`, `golden` (None without),
-    `readiness`, `plan`, `judge` (None for a first revision), `warnings`, and `refusals`: errors in the order in which
-    `deploy` would raise them; empty: it would begin.
+    `readiness`, `freezes` (that hold or will), `plan`, `judge` (None for a first revision), `warnings`, and `refusals`:
+    errors in the order in which `deploy` would raise them; empty: it would begin.
 
     Raises:
         InvalidInput: the document itself is wrong.
@@ -59,6 +56,8 @@ async def preview(document: Mapping[str, Any], surroundings: Surroundings, overr
         refuse_frozen(surroundings.freezes, request.name, now, override)
     with refusals.noted():
         await health_admission.refuse_unrunnable(request)
+    with refusals.noted():
+        refuse_unready(request.name, [await readiness.ports_of(surroundings, request)])
     stable, bundles = surroundings.stable, surroundings.home.bundles
     with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=bundles if bundles.is_dir() else None) as scratch:
         if request.ab_test.arms:
@@ -91,7 +90,11 @@ async def _told(
         with refusals.noted():
             refuse_unready(request.name, [finding for finding in findings if finding.check not in _TOLD_BEFORE])
     action = "none" if is_none else "first" if stable is None else "rollout"
-    short = planning.too_short_steps(request) if action == "rollout" else ()
+    needed = sizing.stable_needs(request, stable, surroundings.home.bundles)
+    short: tuple[str, ...] = ()
+    if action == "rollout":
+        tried = [one.info.manifest for one in admitted]
+        short = (*planning.too_short_steps(request), *sizing.warnings(request, stable, needed, tried))
     comparisons = [one.comparison for one in admitted]
     golden = next((one.golden for one in admitted if one.golden is not None), None)
     artifacts = [_artifact(one.info) for one in admitted]
@@ -109,10 +112,11 @@ async def _told(
             "harmless": [str(difference) for found in comparisons for difference in found.harmless],
             "unknown": next((found.unknown for found in comparisons if found.unknown is not None), None),
         },
-        "golden": {"requests": len(golden.golden.requests)} if golden is not None else None,
+        "golden": {"requests": len(golden.golden.requests), "file": request.gates.golden} if golden else None,
         "readiness": [finding.as_dict() for finding in findings],
-        "plan": _plan(request, surroundings),
-        "judge": _judge(request) if action == "rollout" else None,
+        "freezes": freezes_view(surroundings.freezes, request.name, now),
+        "plan": plan_view(request, stable, needed),
+        "judge": judge_view(request) if action == "rollout" else None,
         "warnings": [*heard, *warnings(findings), *short],
         "refusals": [error.as_dict() for error in refusals.found],
     }
@@ -137,66 +141,8 @@ def _artifact(info: BundleInfo) -> dict[str, Any]:
         "trusted": manifest.trusted,
         "size_bytes": manifest.created_from.size_bytes,
         "memory_bytes": manifest.memory_bytes,
+        "cpu_seconds": manifest.cpu_seconds,
         "signature": manifest.signature,
-    }
-
-
-def _plan(request: DeploymentRequest, surroundings: Surroundings) -> dict[str, Any]:
-    stable = surroundings.stable
-    plan = planning.plan_trial(request, stable, stable.number + 1 if stable is not None else 1)
-    return {
-        "strategy": request.deployment_strategy,
-        "replicas": plan.replicas,
-        "workers": request.infrastructure.resources.workers,
-        "ready_within_seconds": plan.ready_within_seconds,
-        "max_restarts": plan.max_restarts,
-        "baseline_seconds": plan.baseline_seconds,
-        "arms": [{"name": arm.name, "weight": arm.weight} for arm in plan.arms],
-        "steps": [asdict(step) for step in plan.steps],
-        "on_inconclusive": plan.on_inconclusive,
-    }
-
-
-def _judge(request: DeploymentRequest) -> dict[str, Any]:
-    policy = rules(request)
-    return {
-        "alpha": policy.alpha,
-        "requests_to_pass": planning.requests_to_pass(request),
-        "signals": [
-            {
-                "signal": signal.name,
-                "verb": signal.verb,
-                "objective": signal.objective,
-                "margin": signal.margin,
-                "min_requests": signal.min_requests,
-            }
-            for signal in policy.signals
-        ],
-        "shifts": [
-            {
-                "signal": held.name,
-                "tolerance": held.tolerance,
-                "margin": held.margin,
-                "min_requests": held.min_requests,
-                "critical": held.is_critical,
-            }
-            for held in policy.shifts
-            if not held.is_dry_run
-        ],
-        "metrics": [
-            {
-                "metric": metric.name,
-                "fails_when": failing(metric),
-                "failure_limit": metric.failure_limit,
-                "too_many": failed_beyond(metric.failure_limit),
-                "critical": metric.critical,
-                "dry_run": metric.dry_run,
-                "interval_seconds": metric.interval.seconds,
-            }
-            for metric in request.analysis.metrics
-            if metric.counted is None
-        ],
-        "resources": dict(triggers(request.analysis.resources)),
     }
 
 

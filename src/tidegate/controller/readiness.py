@@ -12,14 +12,15 @@ from tidegate.artifact.bundle import Manifest
 from tidegate.contract.errors import TidegateError
 from tidegate.contract.findings import Finding
 from tidegate.contract.request import DeploymentRequest
-from tidegate.controller import freezing
+from tidegate.controller import freezing, ports, sizing
 from tidegate.controller.freezing import Override
 from tidegate.controller.home import Home
 from tidegate.controller.reconcile import Seen
 from tidegate.gate import readiness
-from tidegate.gate.machine import measure
+from tidegate.gate.machine import measure, taken_ports
 from tidegate.gate.vulnerabilities import known_vulnerabilities
-from tidegate.store import FreezeRow, RevisionRow, Store
+from tidegate.rollout import Rollout
+from tidegate.store import DeploymentRow, FreezeRow, RevisionRow, Store
 from tidegate.target.base import RevisionHealth, Target
 
 
@@ -32,6 +33,7 @@ class Surroundings:
         stable: the revision that serves under this name, or None.
         is_active: whether a rollout of this name is under way.
         freezes: all that there are.
+        running: the revisions that have replicas, of every deployment of the home, each with the deployment's name.
         health: of the deployment's revisions, as far as it is known.
     """
 
@@ -40,6 +42,7 @@ class Surroundings:
     stable: RevisionRow | None = None
     is_active: bool = False
     freezes: tuple[FreezeRow, ...] = ()
+    running: tuple[tuple[str, RevisionRow], ...] = ()
     health: Mapping[int, RevisionHealth] = field(default_factory=dict)
 
 
@@ -52,13 +55,33 @@ def around(home: Home, store: Store | None, target: Target | None, name: str, se
     """
     if store is None:
         return Surroundings(home, target)
-    deployment = next((row for row in store.deployments() if row.name == name), None)
+    deployments = store.deployments()
+    deployment = next((row for row in deployments if row.name == name), None)
     stable, is_active = None, False
     if deployment is not None:
         is_active = store.active_rollout(deployment.id) is not None
         stable = store.revision(deployment.id, deployment.stable) if deployment.stable is not None else None
     health = seen.health if seen is not None else {}
-    return Surroundings(home, target, stable, is_active, tuple(store.freezes.all()), health)
+    running = tuple((row.name, revision) for row in deployments for revision in _running(store, row))
+    return Surroundings(home, target, stable, is_active, tuple(store.freezes.all()), running, health)
+
+
+def _running(store: Store, deployment: DeploymentRow) -> list[RevisionRow]:
+    """Return the deployment's revisions that have replicas: stable, and those that are on trial."""
+    row = store.active_rollout(deployment.id)
+    tried = Rollout.from_storage(row.state).on_trial if row is not None else ()
+    numbers = sorted({*tried, *([deployment.stable] if deployment.stable is not None else [])})
+    return [store.revision(deployment.id, number) for number in numbers]
+
+
+async def ports_of(surroundings: Surroundings, request: DeploymentRequest) -> Finding:
+    """Judge the ports that the candidates want; before they are started to be tried, too."""
+    artifacts = [one.model_artifact for one in request.candidates]
+    wanted = await asyncio.to_thread(lambda: [port for one in artifacts if (port := ports.wanted(one)) is not None])
+    if not wanted:
+        return readiness.ports((), {}, {})
+    held = await asyncio.to_thread(ports.held, surroundings.running, surroundings.home.bundles)
+    return readiness.ports(wanted, held, taken_ports(wanted))
 
 
 async def examine(
@@ -72,7 +95,7 @@ async def examine(
 
     Args:
         manifests: of the bundles that are to be tried together, one but for an A/B test; without any, nothing is said
-            of memory and packages.
+            of memory, throughput and packages.
 
     Raises:
         InvalidInput: the database of vulnerabilities cannot be read.
@@ -82,7 +105,10 @@ async def examine(
     known = [finding for manifest in manifests for finding in await _vulnerabilities(request, manifest)]
     model_bytes, free = sum(manifest.memory_bytes for manifest in manifests), machine.free_memory_bytes
     capacity = (
-        (readiness.memory(model_bytes, resources.replicas, resources.workers, free, len(manifests)),)
+        (
+            readiness.memory(model_bytes, resources.replicas, resources.workers, free, len(manifests)),
+            sizing.throughput(request, manifests, machine.cores),
+        )
         if manifests
         else ()
     )
@@ -94,6 +120,7 @@ async def examine(
         *capacity,
         readiness.open_files(machine.open_files),
         readiness.disk(machine.free_disk_bytes, str(surroundings.home.root)),
+        await ports_of(surroundings, request),
         *await _gateway(surroundings, request.name),
         readiness.way_back(
             stable.number if stable is not None else None,

@@ -195,9 +195,10 @@ class Reconciler:
         rules = rules_of(request)
         for _ in range(MAX_EDGES):
             # Requests counted before the split came into force belong to the step before: look before the next begins.
-            due = split_took is not None or rollout.phase is Phase.SHIFTING
+            begun = self._clock.now()
+            due = split_took is not None or rollout.phase is Phase.SHIFTING or self._ends_unseen(rollout, begun)
             measured, looked = await self._look(row, rollout, measured, request, rules, due=due)
-            now = self._clock.now()
+            now = self._clock.now() if looked else begun
             moved = self._decide(row, rollout, measured, request, now, refused=refused)
             self.seen.is_going_back = (
                 moved.rollout.phase is Phase.ROLLING_BACK
@@ -363,6 +364,13 @@ class Reconciler:
         self.seen.measured = measured
         return measured, True
 
+    def _ends_unseen(self, rollout: Rollout, now: datetime) -> bool:
+        """Say whether a step's time is up and was not at the last look: what is decided then is not to be old."""
+        if rollout.phase is not Phase.ANALYZING or rollout.present is None:
+            return False
+        over = (now - rollout.phase_since).total_seconds() - rollout.present.duration_seconds
+        return 0 <= over < time.monotonic() - self.seen.looked_at
+
     def _stable_down(self, rollout: Rollout) -> tuple[int, ...]:
         """Return the stable revision when it had no ready replica at this look or at the one before, else nothing."""
         stable = rollout.plan.stable
@@ -453,7 +461,9 @@ class Reconciler:
         """Return what is told of an edge: of the edge itself, and of every arm that went with it."""
         if not before.arms:
             return [told]
-        if before.present is not None:
+        # What was promoted was decided before its replicas were waited for, and the split of then is on record.
+        is_promoted = before.phase is Phase.SCALING and after.phase is Phase.PROMOTING
+        if before.present is not None and not is_promoted:
             told = replace(told, data={**told.data, **self.seen.of_arms(before)})
         gone = [arm for arm in before.arms if arm.name in after.gone and arm.name not in before.gone]
         out = [
@@ -488,6 +498,8 @@ class Reconciler:
             data["in_step"] = {str(number): totals.as_dict() for number, totals in measured.in_step.items()}
             data["split_observed"] = measured.observed_percent()
             data["verdict"] = self.seen.verdict.as_dict() if self.seen.verdict is not None else None
+        if edge.by is not None:
+            data["by"] = edge.by
         if split_took is not None:
             data["split_in_force_ms"] = round(split_took * 1000, 3)
         return NewEvent(edge.target.value, edge.reason, data=data)

@@ -9,10 +9,10 @@ from typing import Any
 from tidegate.controller import ranges
 from tidegate.controller.arms import arms_view, compared
 from tidegate.controller.checking import CHECKED
+from tidegate.controller.counted import in_words
+from tidegate.controller.promise import promise
 from tidegate.rollout import Phase, Rollout
 from tidegate.store import Event, RevisionRow, RolloutRow
-from tidegate.trial.counting import Totals
-from tidegate.trial.rules import INPUTS
 
 
 def build(
@@ -21,19 +21,21 @@ def build(
     """Return the report.
 
     Keys: `rollout`, `deployment`, `from_revision`, `to_revision`, `bundle`, `outcome` (None while it runs), `reason`,
-    `decided_by` ("tidegate" or a person's name), `started_at`, `ended_at`, `duration_seconds`, `checks` (what came of
-    the checks before traffic; None when there were none), `arms` (of an A/B test, each with its revision, its weight in
-    the end, what the judge said of it last and why it is out) and `comparison` (how they compared, see
-    `controller.arms`), `baseline` (stable's counts before the first step), `ranges` (what is normal for stable before
-    the first step, and what stable and candidate do since: throughput, failed, latency; None where nothing was
-    counted), `steps` (each with what was asked, what was observed, how long the split took to be in force, the counts
-    per revision and the verdict), `rollback` (time from the verdict to 0 %, None when there was none), `disagreements`
-    (the first copied requests that the candidate answered otherwise: id, output, both values), `requests` (per revision
-    over the rollout), `promise` (how seldom a healthy candidate is taken back, and what that does not cover), `looks`
-    (what the judge saw on its way, thinned), `events`.
+    `decided_by` ("tidegate" or a person's name), `started_at`, `ended_at`, `duration_seconds`, `warnings` (what was
+    said when it began), `checks` (what came of the checks before traffic; None when there were none), `arms` (of an A/B
+    test, each with its revision, its weight in the end, what the judge said of it last and why it is out) and
+    `comparison` (how they compared, see `controller.arms`), `baseline` (stable's counts before the first step),
+    `ranges` (what is normal for stable before the first step, and what stable and candidate do since: throughput,
+    failed, latency; None where nothing was counted), `steps` (each with what was asked, what was observed, how long the
+    split took to be in force, the counts per revision and the verdict), `rollback` (time from the verdict to 0 %, None
+    when there was none), `disagreements` (the first copied requests that the candidate answered otherwise: id, output,
+    both values), `requests` (per revision over the rollout), `promise` (how seldom a healthy candidate is taken back,
+    see `controller.promise`), `looks` (what the judge saw on its way, thinned), `events`.
     """
     rollout = Rollout.from_storage(row.state)
     steps = _steps(rollout, events)
+    arms = _arms(rollout, events)
+    is_judged = bool(arms) or any(step["verdict"] for step in steps)
     return {
         "rollout": str(row.id),
         "deployment": row.deployment,
@@ -49,8 +51,9 @@ def build(
         "ended_at": row.ended_at.isoformat() if row.ended_at is not None else None,
         "duration_seconds": _seconds(row.started_at, row.ended_at),
         "preparing_seconds": _seconds(row.started_at, _first_at(events, Phase.BASELINE, Phase.PROMOTING)),
+        "warnings": _last_data(events, "warnings") or [],
         "checks": _checks(events),
-        "arms": _arms(rollout, events),
+        "arms": arms,
         "comparison": _last_data(events, "comparison"),
         "baseline": _last_data(events, "baseline"),
         "ranges": _last_data(events, "ranges"),
@@ -59,7 +62,7 @@ def build(
         "promotion_split_in_force_ms": _in_force(events, Phase.PROMOTED),
         "disagreements": _last_data(events, "disagreements") or [],
         "requests": _last_data(events, "requests"),
-        "promise": promise(steps, str(candidate.request.get("analysis", {}).get("alpha", ""))),
+        "promise": promise(candidate.request) if is_judged else "",
         "looks": [dict(look) for look in looks],
         "events": [event.as_dict() for event in events],
     }
@@ -83,6 +86,7 @@ def markdown(report: dict[str, Any]) -> str:
         back = report["rollback"]
         took = back["split_in_force_ms"]
         lines.append(f"- taken back at {back['decided_at']}" + (f", at 0 % after {took:g} ms" if took else ""))
+    lines += [f"- warning: {warning}" for warning in report["warnings"]]
     if report["checks"] is not None:
         lines.append(f"- before traffic: {report['checks']['message']}")
     if report["steps"]:
@@ -128,9 +132,10 @@ def _arms_lines(report: Mapping[str, Any]) -> list[str]:
         beside = f"{said['outcome']}: {said['reason']}" if said else "–"
         if arm["out"]:
             beside = f"out: {arm['out']}"
-        counted = _counted(counts.get(str(arm["revision"])))
+        counted = in_words(counts.get(str(arm["revision"])))
         lines.append(f"| {arm['name']} | {arm['revision']} | {arm['weight']:g} % | {counted} | {beside} |")
-    return [*lines, "", *(f"- {sentence}" for sentence in compared(report["comparison"]))]
+    promised = ["", report["promise"]] if report["promise"] else []
+    return [*lines, "", *(f"- {sentence}" for sentence in compared(report["comparison"])), *promised]
 
 
 def _arms(rollout: Rollout, events: Sequence[Event]) -> list[dict[str, Any]]:
@@ -139,29 +144,6 @@ def _arms(rollout: Rollout, events: Sequence[Event]) -> list[dict[str, Any]]:
         return []
     told = _last_data(events, "arms") or arms_view(rollout, {})
     return [{**arm, "out": rollout.gone.get(arm["name"], arm["out"])} for arm in told]
-
-
-def promise(steps: Sequence[Mapping[str, Any]], alpha: str) -> str:
-    """Return the sentence on false alarms: which signals `alpha` covers, and which it does not; empty without any."""
-    verdict = next((step["verdict"] for step in reversed(steps) if step["verdict"]), None)
-    if verdict is None or not alpha:
-        return ""
-    # What requests are like condemns nobody.
-    counted = _listed([one["signal"] for one in verdict["signals"] if one.get("signal") not in (None, INPUTS)])
-    told = (
-        f"A healthy candidate is taken back with a chance of {alpha} at most over the whole rollout, for {counted} "
-        "together, however often one looks."
-    )
-    limited = [metric["signal"] for metric in verdict.get("metrics", ())]
-    if not limited:
-        return told
-    are = "is held to a threshold" if len(limited) == 1 else "are held to thresholds"
-    return f"{told} {_listed(limited)} {are} of the request's own, which that does not cover."
-
-
-def _listed(words: Sequence[str]) -> str:
-    *first, last = words or ("nothing",)
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _distributions(verdict: Mapping[str, Any] | None) -> list[str]:
@@ -190,20 +172,9 @@ def _row(step: dict[str, Any], report: dict[str, Any]) -> str:
     seconds = f"{step['seconds']:.1f} s" if step["seconds"] is not None else "–"
     verdict = step["verdict"]["outcome"] if step["verdict"] else "–"
     return (
-        f"| {step['step'] + 1} | {step['weight']} % | {observed} | {in_force} | {seconds} | {_counted(candidate)} | "
-        f"{_counted(stable)} | {verdict} |"
+        f"| {step['step'] + 1} | {step['weight']} % | {observed} | {in_force} | {seconds} | {in_words(candidate)} | "
+        f"{in_words(stable)} | {verdict} |"
     )
-
-
-def _counted(counts: Mapping[str, Any] | None) -> str:
-    if not counts:
-        return "–"
-    counted = Totals.from_dict(counts)
-    rejected = f", {counted.rejections} rejected" if counted.rejections else ""
-    further = "".join(
-        f", {name} {tally.bad} of {tally.requests}" for name, tally in counted.further.items() if tally.bad
-    )
-    return f"{counted.requests} requests, {counted.errors} failed, {counted.slow} slow{rejected}{further}"
 
 
 def _steps(rollout: Rollout, events: Sequence[Event]) -> list[dict[str, Any]]:

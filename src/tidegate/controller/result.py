@@ -20,7 +20,7 @@ from tidegate.contract.result import (
     TrafficConfig,
     UsedResources,
 )
-from tidegate.controller import planning
+from tidegate.controller import planning, sizing
 from tidegate.controller.monitoring import alert_names
 from tidegate.controller.protocols import answers_grpc
 from tidegate.controller.service import Service
@@ -49,6 +49,7 @@ def build(service: Service, name: str) -> dict[str, Any]:
     bundle = home.bundles / revision.digest
     spec = planning.spec(name, revision, bundle, home.golden, grpc=answers_grpc(bundle))
     manifest = read_bundle(bundle).manifest
+    needed = sizing.stable_needs(request, revision, home.bundles)
     url = service.target.url(name)
     health = service.supervisor.seen(name).health.get(number)
     replicas = len(health.replicas) if health is not None else planning.replicas(request)
@@ -79,7 +80,7 @@ def build(service: Service, name: str) -> dict[str, Any]:
             preview_endpoint=service.target.preview_url(name) if last is not None and last.ended_at is None else None,
             grpc_endpoint=service.target.grpc_address() if _answers_grpc(health) else None,
         ),
-        traffic_config=_traffic(last, request, _on_trial(service, last) or request),
+        traffic_config=_traffic(last, request, _on_trial(service, last) or request, needed),
         monitoring=Monitoring(
             metrics=metric_names(),
             alerts=tuple(AlertRef(name=alert, file=str(home.rules(name))) for alert in alert_names(request)),
@@ -101,14 +102,20 @@ def _on_trial(service: Service, last: RolloutRow | None) -> DeploymentRequest | 
     return planning.request_of(service.store.revision(last.deployment_id, last.to_revision))
 
 
-def _traffic(last: RolloutRow | None, serving: DeploymentRequest, judged: DeploymentRequest) -> TrafficConfig:
-    """Return the split now and the latest rollout's schedule; after a first deployment, that of the next one."""
+def _traffic(
+    last: RolloutRow | None, serving: DeploymentRequest, judged: DeploymentRequest, needed: float | None
+) -> TrafficConfig:
+    """Return the split now and the latest rollout's schedule; after a first deployment, that of the next one.
+
+    Args:
+        needed: replicas of what serves that the throughput needs; None where nobody knows.
+    """
     rollout = Rollout.from_storage(last.state) if last is not None else None
     under_way = rollout is not None and not rollout.is_terminal
     if rollout is not None and rollout.plan.steps:
         steps = rollout.plan.steps
     else:
-        steps = trial_steps(serving, planning.replicas(serving))
+        steps = trial_steps(serving, planning.replicas(serving), needed)
     return TrafficConfig(
         canary_percent=rollout.weight if rollout is not None and under_way else 0,
         shadow_percent=rollout.mirror if rollout is not None and under_way else 0,

@@ -15,7 +15,7 @@ from tidegate.contract.errors import Conflict, InvalidInput, NotFound, Unavailab
 from tidegate.contract.findings import Finding
 from tidegate.contract.names import check_name
 from tidegate.contract.request import DeploymentRequest, parse_request
-from tidegate.controller import admission, freezing, health_admission, notifications, planning, readiness
+from tidegate.controller import admission, freezing, health_admission, notifications, planning, readiness, sizing
 from tidegate.controller.admission import Refusals
 from tidegate.controller.clock import Clock
 from tidegate.controller.courier import send_test
@@ -41,10 +41,6 @@ COMMAND_TRIES = 20
 
 #: SQLite's integers have 18 digits at least.
 MAX_ID_DIGITS = 18
-
-#: Whatever the replicas say, and for a better reason.
-_PROMOTE_IS_REFUSED = (Phase.PREPARING, Phase.PROMOTING, Phase.ROLLING_BACK)
-
 
 #: What the event is called by which a person gives arms other weights before there is a split.
 WEIGHTS = "weights"
@@ -94,6 +90,8 @@ class Service:
         await health_admission.refuse_unrunnable(request)
         await refuse_unmeasurable(request, os.environ)
         around = self.surroundings(request.name)
+        # Before a server is started on its port to be tried.
+        refuse_unready(request.name, [await readiness.ports_of(around, request)])
         if request.ab_test.arms:
             champion = await admission.bundled(request, self.home.bundles)
             admission.refuse_other_champion(request, around.stable, champion)
@@ -134,19 +132,21 @@ class Service:
         if request.ab_test.arms:
             admission.refuse_no_champion(request, stable)
         stables = {stable.number: stable} if stable is not None else {}
+        needed = sizing.stable_needs(request, stable, self.home.bundles)
         clock = Clock()
 
         def state(number: int | None, candidate: int) -> Mapping[str, Any]:
-            plan = planning.plan_trial(request, stables[number] if number is not None else None, candidate)
+            plan = planning.plan_trial(request, stables[number] if number is not None else None, candidate, needed)
             return Rollout.begin(plan, clock.now(), clock.setting).for_storage()
 
         paths = ", ".join(one.request.model_artifact.path for one in admitted)
         message = "first revision" if stable is None else "revisions on trial" if others else "revision on trial"
         message += f": {paths}"
         short = planning.too_short_steps(request) if stable is not None else ()
+        sized = sizing.warnings(request, stable, needed, [one.info.manifest for one in admitted])
         told = [told for comparison in comparisons for told in admission.told_of(comparison)]
         heard = [warning for one in admitted for warning in one.info.warnings]
-        warnings = tuple(dict.fromkeys((*heard, *told, *readiness_warnings(findings), *short)))
+        warnings = tuple(dict.fromkeys((*heard, *told, *readiness_warnings(findings), *short, *sized)))
         ready = [finding.as_dict() for finding in findings]
         data: dict[str, Any] = {"digest": info.digest, "warnings": list(warnings), "readiness": ready}
         holding = freezing.in_force(self.store.freezes.all(), request.name, datetime.now(UTC))
@@ -279,8 +279,6 @@ class Service:
                 moved = decide(before, now)
             except NotAllowed as refused:
                 raise Conflict(str(refused), subject=name, hint=_hint_of(name, before)) from refused
-            if asked == Command.PROMOTE and row.phase not in _PROMOTE_IS_REFUSED:
-                self._refuse_unready(name, moved.rollout.plan.candidate)
             phase = moved.rollout.phase.value
             data: dict[str, Any] = {
                 "from": row.phase,
@@ -429,14 +427,6 @@ class Service:
                 subject=str(row.id),
                 hint="only a rollout that reached its first step, with a stable revision beside it, is recorded",
             ) from None
-
-    def _refuse_unready(self, name: str, candidate: int) -> None:
-        """All requests would be failed until it is ready again, or taken back."""
-        health = self.supervisor.seen(name).health.get(candidate)
-        if health is None or health.ready == 0:
-            raise Conflict(
-                f"no replica of revision {candidate} is ready to serve", subject=name, hint=f"`tidegate status {name}`"
-            )
 
     def _stable(self, name: str) -> RevisionRow | None:
         try:

@@ -185,6 +185,8 @@ class Supervisor:
                     continue
                 pause = RETRY_SECONDS
             try:
-                await asyncio.wait_for(waker.wait(), pause)
+                # Not `wait_for`, which loses a cancellation that comes together with what it waits for (Python 3.11).
+                async with asyncio.timeout(pause):
+                    await waker.wait()
             except TimeoutError:
                 continue

@@ -42,8 +42,6 @@ def rollout_view(row: RolloutRow, seen: Seen | None) -> dict[str, Any]:
     rollout = Rollout.from_storage(row.state)
     measured = Measured.from_storage(row.evidence)
     verdict = seen.verdict if seen is not None else None
-    held = seen.held if seen is not None else None
-    waiting = "a person" if rollout.phase is Phase.PAUSED else held
     return {
         "id": str(row.id),
         "deployment": row.deployment,
@@ -62,7 +60,7 @@ def rollout_view(row: RolloutRow, seen: Seen | None) -> dict[str, Any]:
         ],
         "weight": rollout.challengers_weight,
         "mirror": rollout.mirror,
-        "waiting_for": waiting,
+        "waiting_for": _waiting_for(rollout, seen),
         "reason": rollout.reason,
         "started_at": row.started_at.isoformat(),
         "phase_since": rollout.phase_since.isoformat(),
@@ -73,6 +71,16 @@ def rollout_view(row: RolloutRow, seen: Seen | None) -> dict[str, Any]:
         "ranges": measured.ranges.as_dict(),
         "requests_in_step": {str(number): totals.as_dict() for number, totals in measured.in_step.items()},
     }
+
+
+def _waiting_for(rollout: Rollout, seen: Seen | None) -> str | None:
+    if rollout.phase is Phase.PAUSED:
+        return "a person"
+    if seen is None or seen.held is not None or rollout.phase is not Phase.SCALING:
+        return seen.held if seen is not None else None
+    found = [health.ready if (health := seen.health.get(revision)) else 0 for revision in rollout.on_trial]
+    whose = "each arm" if len(found) > 1 else "the candidate"
+    return f"replicas of {whose} ({', '.join(map(str, found))} of {rollout.replicas} ready)"
 
 
 def _test(rollout: Rollout, measured: Measured, seen: Seen | None) -> dict[str, Any]:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import math
+import os
 import resource
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from tidegate.contract.errors import Unavailable
+from tidegate.runtime.command.child import free_port
 
 _GROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Measured once. `open_files` is the limit of each process, None for no limit."""
+    """Measured once. `open_files` is the limit of each process, None for no limit; `cores` may have a fraction."""
 
     free_memory_bytes: int
     free_disk_bytes: int
     open_files: int | None
+    cores: float
 
 
 def measure(home: Path) -> Machine:
@@ -31,7 +38,28 @@ def measure(home: Path) -> Machine:
         free_memory_bytes=free if left is None else min(free, left),
         free_disk_bytes=shutil.disk_usage(nearest).free,
         open_files=None if soft == resource.RLIM_INFINITY else soft,
+        cores=min(len(os.sched_getaffinity(0)), group_cores(_GROUP)),
     )
+
+
+def group_cores(group: Path) -> float:
+    """Return how many cores a control group (version 2) may use; infinite where it has no limit, or is none."""
+    try:
+        quota, period = (group / "cpu.max").read_text().split()
+        return int(quota) / int(period)
+    except (OSError, ValueError):
+        return math.inf
+
+
+def taken_ports(ports: Iterable[int]) -> dict[int, str]:
+    """Return those of the ports on which nobody can listen now, each with the reason."""
+    found = {}
+    for port in ports:
+        try:
+            free_port(port)
+        except Unavailable as error:
+            found[port] = error.message.partition(": ")[2].rstrip(".")
+    return found
 
 
 def group_left(group: Path) -> int | None:

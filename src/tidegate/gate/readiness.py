@@ -5,7 +5,7 @@ A check that fails refuses the rollout; a warning goes with the answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tidegate.contract.errors import NotReady
 from tidegate.contract.findings import Finding, Level
@@ -42,6 +42,32 @@ def memory(model_bytes: int, replicas: int, workers: int, free_bytes: int, arms:
     return Finding("memory", Level.PASS, told)
 
 
+def throughput(answered: float | None, asked: float, replicas: int, utilisation: float) -> Finding:
+    """Compare the requests per second that the candidate's replicas answer with those that it is to be ready for.
+
+    Never fails: what they answer is an estimate, from one row.
+
+    Args:
+        answered: None where it is not known.
+        utilisation: share of its time that a core may be busy for it.
+    """
+    if answered is None:
+        return Finding("throughput", Level.PASS, "not estimated: how long a request takes could not be measured")
+    told = (
+        f"{replicas} replicas answer about {per_second(answered)} at {100 * utilisation:.0f} % use, as one row was "
+        f"answered; the request asks for {per_second(asked)}"
+    )
+    if answered < asked:
+        fix = "more replicas (--replicas) where there are cores for them, or a lower throughput (--throughput)"
+        return Finding("throughput", Level.WARN, told, fix)
+    return Finding("throughput", Level.PASS, told)
+
+
+def per_second(rate: float) -> str:
+    """Return a rate of requests as a person reads it."""
+    return f"{rate:,.0f} requests/s" if rate >= 10 else f"{rate:.2g} requests/s"
+
+
 def open_files(limit: int | None) -> Finding:
     """Judge the number of files that each process may have open; None: any number."""
     if limit is None:
@@ -62,6 +88,31 @@ def disk(free_bytes: int, home: str) -> Finding:
     if free_bytes < DISK_FAIL_BYTES:
         return Finding("disk", Level.FAIL, told, fix)
     return Finding("disk", Level.WARN, told, fix) if free_bytes < DISK_WARN_BYTES else Finding("disk", Level.PASS, told)
+
+
+def ports(wanted: Sequence[int], held: Mapping[int, str], taken: Mapping[int, str]) -> Finding:
+    """Judge the ports on which servers that are started by a command are to listen.
+
+    Args:
+        wanted: those that are fixed by the setting `port`, one for each candidate that has one.
+        held: by port, which revision of this home has it, whether it listens now or is being started again. Whatever
+            the strategy, its replicas run beside the candidate's until the candidate has passed.
+        taken: by port, why nobody can listen on it now.
+    """
+    if not wanted:
+        return Finding("ports", Level.PASS, "each replica gets free ones")
+    each = dict.fromkeys(wanted)
+    strangers = [port for port in each if port in taken and port not in held]
+    problems = [
+        *(f"port {port} is that of {held[port]}, which runs beside the candidate" for port in each if port in held),
+        *(f"port {port} cannot be had: {taken[port]}" for port in strangers),
+        *(f"port {port} is asked for by {wanted.count(port)} arms" for port in each if wanted.count(port) > 1),
+    ]
+    if not problems:
+        return Finding("ports", Level.PASS, f"nobody listens on {', '.join(map(str, each))}")
+    fix = "leave port out of the settings, so that each replica gets a free one, or name another"
+    look = "".join(f"; see who listens: ss -ltnp 'sport = :{port}'" for port in strangers)
+    return Finding("ports", Level.FAIL, "; ".join(problems), fix + look)
 
 
 def gateway(url: str | None, problem: str | None) -> Finding:

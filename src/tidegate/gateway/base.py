@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -134,6 +135,8 @@ class Counts:
         durations: how long the replica took, whole, in buckets ordered and disjoint. Holds what a replica answered, not
             what the gateway answered for it, so its sum can be less than `requests`.
         abandoned: sent to a replica and given up by the user before an answer; in none of the other numbers.
+        failed_as: of `errors`, how many ended with which status: "503", or "UNAVAILABLE" for a call over gRPC.
+        uncopied: those of all these that could not be copied, being no inference, while requests were; None for none.
     """
 
     requests: int
@@ -141,6 +144,8 @@ class Counts:
     rejections: int
     durations: tuple[DurationBucket, ...]
     abandoned: int = 0
+    failed_as: Mapping[str, int] = field(default_factory=dict)
+    uncopied: Counts | None = None
 
     def slower_than(self, objective_ms: float) -> int:
         """Return how many requests took at least `objective_ms`; a bucket that straddles it counts as not slower."""
@@ -158,7 +163,13 @@ class Counts:
             rejections=self.rejections + other.rejections,
             durations=tuple(durations[lower] for lower in sorted(durations)),
             abandoned=self.abandoned + other.abandoned,
+            failed_as=dict(Counter(self.failed_as) + Counter(other.failed_as)),
+            uncopied=_either(self.uncopied, other.uncopied),
         )
+
+
+def _either(one: Counts | None, other: Counts | None) -> Counts | None:
+    return one + other if one is not None and other is not None else one or other
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,18 @@ _DEADLINE_MARGIN = "0.010s"
 #: gRPC says it of a message that is too large, too; the gateway lets that through only where metadata routes it.
 OK, DEADLINE_EXCEEDED = 0, 4
 REJECTIONS = frozenset({1, 3, 5, 6, 7, 9, 11, 12, 16})
+#: What the failures are called.
+FAILURES: Mapping[int, str] = MappingProxyType(
+    {
+        2: "UNKNOWN",
+        DEADLINE_EXCEEDED: "DEADLINE_EXCEEDED",
+        8: "RESOURCE_EXHAUSTED",
+        10: "ABORTED",
+        13: "INTERNAL",
+        14: "UNAVAILABLE",
+        15: "DATA_LOSS",
+    }
+)
 
 _NOT_FOUND, _UNIMPLEMENTED = 5, 12
 

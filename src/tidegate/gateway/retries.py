@@ -1,9 +1,10 @@
-"""Which requests are sent again, and which never reach a replica.
+"""Which requests are sent again or copied, and which never reach a replica.
 
-Inference changes nothing, so a request for it may be sent twice. Of what else a replica may offer (a server of somebody
-else's, started by a command) nobody knows: such a request is sent again only where no replica can have begun it. The
-repository of models is not reached through the gateway at all: what a deployment serves changes by a rollout, and a
-request that loads or unloads would change one replica, and by a copy or a second try another one.
+Inference changes nothing, so a request for it may be sent twice, and copied to a candidate. Of what else a replica may
+offer (a server of somebody else's, started by a command) nobody knows: such a request is sent again only where no
+replica can have begun it, and never copied. The repository of models is not reached through the gateway at all: what a
+deployment serves changes by a rollout, and a request that loads or unloads would change one replica, and by a second
+try another one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ _TYPES = "type.googleapis.com/envoy"
 _NOT_BEGUN = "connect-failure,refused-stream,reset-before-request"
 #: As well: a replica vanished under it. Never because of what a model answered.
 _VANISHED = f"{_NOT_BEGUN},reset"
+
+#: The part of a route's action by which Envoy copies requests.
+_COPIES = "request_mirror_policies"
 
 #: Methods of HTTP that may change something.
 _CHANGING = "POST|PUT|PATCH|DELETE"
@@ -57,7 +61,7 @@ def policy() -> Resource:
 
 
 def routes(listed: Iterable[Resource]) -> list[Resource]:
-    """Return the routes to replicas, each behind a twin for requests that may change something."""
+    """Return the routes to replicas, each behind a twin for requests that may change something, which copies none."""
     return [twin for route in listed for twin in ([_careful(route), route] if "route" in route else [route])]
 
 
@@ -67,8 +71,21 @@ def _careful(route: Resource) -> Resource:
         {"name": ":method", "string_match": {"safe_regex": {"regex": _CHANGING}}},
         *({"name": ":path", "string_match": found, "invert_match": True} for found in _INFERENCE),
     ]
-    action = {**route["route"], "retry_policy": {**policy(), "retry_on": _NOT_BEGUN}}
-    return {**route, "match": {**match, "headers": [*match.get("headers", ()), *may_change]}, "route": action}
+    once = {name: value for name, value in route["route"].items() if name != _COPIES}
+    action = {**once, "retry_policy": {**policy(), "retry_on": _NOT_BEGUN}}
+    apart = _counted_apart(route["route"]) if _COPIES in route["route"] else {}
+    return {
+        **route,
+        **apart,
+        "match": {**match, "headers": [*match.get("headers", ()), *may_change]},
+        "route": action,
+    }
+
+
+def _counted_apart(action: Resource) -> Resource:
+    """Return what has Envoy count a route's requests by themselves, too, under the cluster that answers them all."""
+    answering = [each["name"] for each in action["weighted_clusters"]["clusters"] if each["weight"]]
+    return {"stat_prefix": answering[0]} if len(answering) == 1 else {}
 
 
 def refusals() -> list[Resource]:

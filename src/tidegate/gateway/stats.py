@@ -2,7 +2,8 @@
 
 `upstream_rq_completed`, `_4xx` and `_5xx` count one request of a user once, with the status that the user got, on the
 cluster that the split chose: a request that was sent again after a reset counts once, and so do the 503 for want of a
-healthy replica and the 504 of a timeout, which Envoy answers itself.
+healthy replica and the 504 of a timeout, which Envoy answers itself. `upstream_rq_503` and the like are parts of
+`_5xx`, and are there from the first answer with that status on.
 
 `upstream_rq_time` is in whole milliseconds, rounded down: a request recorded as 50 took [50, 51) ms, from its last byte
 in to the last byte of the answer out of the replica, retries included. Only what a replica answered is in it; a timeout
@@ -24,10 +25,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tidegate.gateway.base import Counts, DurationBucket, Endpoint, RevisionRef
-from tidegate.gateway.grpc_routes import DEADLINE_EXCEEDED, OK, REJECTIONS
+from tidegate.gateway.grpc_routes import DEADLINE_EXCEEDED, FAILURES, OK, REJECTIONS
 from tidegate.gateway.resources import ROUTES_NAME, STAT_PREFIX, ClusterKey, Kind, parse_cluster_name
 
 Page = Mapping[str, Any]
@@ -35,9 +37,16 @@ Page = Mapping[str, Any]
 COUNTS_QUERY = {
     "format": "json",
     "histogram_buckets": "detailed",
-    "filter": r"^cluster\.[^.]+\.(upstream_rq_(completed|4xx|5xx|timeout|time)"
-    r"|upstream_cx_destroy_local_with_active_rq|upstream_rq_tx_reset|grpc\.\d+)$",
+    "filter": r"^cluster\.[^.]+\.(upstream_rq_(completed|4xx|5xx|5\d\d|timeout|time)"
+    r"|upstream_cx_destroy_local_with_active_rq|upstream_rq_tx_reset|grpc\.\d+)$"
+    r"|^vhost\.gateway\.route\.[^.]+\.upstream_rq_(completed|4xx|5xx|5\d\d|time)$",
 }
+
+_OF_CLUSTER = "cluster."
+#: Of routes whose requests are counted by themselves, too; see `retries`. Unlike those routes, the counters stay.
+_OF_ROUTE = "vhost.gateway.route."
+
+_FAILED = re.compile(r"upstream_rq_(5\d\d)$")
 
 ROUTES_VERSION = f"http.{STAT_PREFIX}.rds.{ROUTES_NAME}.version_text"
 CLUSTERS_VERSION = "cluster_manager.cds.version_text"
@@ -65,9 +74,23 @@ def parse_values(page: Page) -> dict[str, Any]:
 
 def parse_counts(page: Page) -> dict[RevisionRef, Counts]:
     """Return the counts of every revision on the page that `COUNTS_QUERY` asks for."""
+    counts: dict[RevisionRef, Counts] = {}
+    apart = {key: _counts(values, durations) for key, values, durations in _counted(page, _OF_ROUTE)}
+    for key, values, durations in _counted(page, _OF_CLUSTER):
+        if key.kind is Kind.PREVIEW:  # who looks at a preview is no user
+            continue
+        found = _calls(values, durations) if key.kind is Kind.GRPC else _counts(values, durations)
+        if key.kind is Kind.HTTP:
+            found = replace(found, uncopied=apart.get(key))
+        counts[key.ref] = counts[key.ref] + found if key.ref in counts else found
+    return counts
+
+
+def _counted(page: Page, prefix: str) -> list[tuple[ClusterKey, dict[str, int], tuple[DurationBucket, ...]]]:
+    """Return the counters and durations whose names begin so, by the cluster that follows in the name, sorted."""
     counters: dict[ClusterKey, dict[str, int]] = defaultdict(dict)
     for name, value in parse_values(page).items():
-        key, stat = _split_name(name)
+        key, stat = _split_name(name, prefix)
         if key is not None:
             counters[key][stat] = value
     durations = {
@@ -75,17 +98,10 @@ def parse_counts(page: Page) -> dict[RevisionRef, Counts]:
         for stat in page["stats"]
         if "histograms" in stat
         for detail in stat["histograms"].get("details", ())
-        for key, name in [_split_name(detail["name"])]
+        for key, name in [_split_name(detail["name"], prefix)]
         if key is not None and name == "upstream_rq_time"
     }
-    counts: dict[RevisionRef, Counts] = {}
-    for key, values in sorted(counters.items()):
-        if key.kind is Kind.PREVIEW:  # who looks at a preview is no user
-            continue
-        count = _calls if key.kind is Kind.GRPC else _counts
-        found = count(values, durations.get(key, ()))
-        counts[key.ref] = counts[key.ref] + found if key.ref in counts else found
-    return counts
+    return [(key, values, durations.get(key, ())) for key, values in sorted(counters.items())]
 
 
 def parse_buckets(totals: list[Mapping[str, float]]) -> tuple[DurationBucket, ...]:
@@ -109,6 +125,7 @@ def _counts(values: Mapping[str, int], durations: tuple[DurationBucket, ...]) ->
         rejections=values.get("upstream_rq_4xx", 0),
         durations=durations,
         abandoned=max(0, hung_up - values.get("upstream_rq_timeout", 0)),
+        failed_as={match[1]: count for name, count in values.items() if (match := _FAILED.match(name)) and count},
     )
 
 
@@ -123,13 +140,17 @@ def _calls(values: Mapping[str, int], durations: tuple[DurationBucket, ...]) -> 
         durations=durations,
         # Those that a replica itself ended so had no reset: at worst, too few are called abandoned.
         abandoned=max(0, values.get("upstream_rq_tx_reset", 0) - ended.get(DEADLINE_EXCEEDED, 0)),
+        failed_as={
+            FAILURES.get(status, f"gRPC {status}"): count
+            for status, count in ended.items()
+            if count and status != OK and status not in REJECTIONS
+        },
     )
 
 
-def _split_name(name: str) -> tuple[ClusterKey | None, str]:
-    prefix, _, rest = name.partition(".")
-    cluster, _, stat = rest.partition(".")
-    return (parse_cluster_name(cluster) if prefix == "cluster" else None), stat
+def _split_name(name: str, prefix: str = _OF_CLUSTER) -> tuple[ClusterKey | None, str]:
+    cluster, _, stat = name.removeprefix(prefix).partition(".")
+    return (parse_cluster_name(cluster) if name.startswith(prefix) else None), stat
 
 
 def parse_healthy(

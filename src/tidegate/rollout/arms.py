@@ -36,9 +36,20 @@ def together(rollout: Rollout, seen: Observation, now: datetime, alone: Alone) -
         return noted, next((moved.evolve(plan=noted.plan, arms=arms) for moved in short), noted)
     lead = next(moved for arm, _, moved in looks if arm.revision == rollout.plan.candidate)
     reason = _together(back) if len(back) > 1 else lead.reason
+    if lead.phase is Phase.SHIFTING:
+        arms = tuple(map(_changed, arms))
     return noted, lead.evolve(
         arms=arms, reason=reason, gone={**noted.gone, **back} if len(rollout.plan.arms) > 1 else noted.gone
     )
+
+
+def needs_replicas(rollout: Rollout) -> bool:
+    """Say whether the candidate of a state that waits for replicas needs its own to be ready.
+
+    Where weights of an A/B test change, the arms that gain nothing have nothing to wait for.
+    """
+    own = (arm for arm in rollout.arms if arm.revision == rollout.plan.candidate)
+    return rollout.scaling_to != rollout.step or any(map(_gains, own))
 
 
 def without(rollout: Rollout, out: Mapping[str, str], now: datetime) -> Rollout:
@@ -56,7 +67,9 @@ def without(rollout: Rollout, out: Mapping[str, str], now: datetime) -> Rollout:
 
 
 def reweighed(rollout: Rollout, weights: Mapping[str, float], by: str, note: str, now: datetime) -> Rollout:
-    """Return the state of the test with other weights.
+    """Return the state of the test with other weights, or on its way to them, where arms that gain need replicas.
+
+    They change together, so that users go from arm to arm and not by way of stable; an arm that is taken out goes now.
 
     Args:
         weights: percent by the name of an arm; those that are not named keep theirs, one with 0 is taken out.
@@ -72,24 +85,45 @@ def reweighed(rollout: Rollout, weights: Mapping[str, float], by: str, note: str
     if len(out) == len(names):
         raise ValueError("one arm at least keeps a weight above 0; to end the test, abort it")
     left = without(rollout, out, now) if out else rollout
-    arms = tuple(replace(arm, weight=hundredths(weights.get(arm.name, arm.weight))) for arm in left.arms)
+    arms = tuple(replace(arm, weight=hundredths(weights.get(arm.name, arm.weight))) for arm in map(_changed, left.arms))
     check_arms(arms)
     if hundredths(sum(arm.weight for arm in arms)) == 100:
         raise ValueError("something of 100 is left for stable, which the arms are compared with")
-    return _with_split(left.evolve(arms=arms), note, now)
+    if rollout.present is not None:
+        arms = tuple(replace(before, next_weight=after.weight) for before, after in zip(left.arms, arms, strict=True))
+    return _with_split(left.evolve(arms=arms), note, now, by)
 
 
 def chosen(rollout: Rollout, arm: Arm) -> Rollout:
     """Return the state of the test with one arm left, which is the candidate."""
     leaving = tuple(other.revision for other in rollout.arms if other != arm)
-    return rollout.of(arm.revision).evolve(arms=(arm,), leaving=(*rollout.leaving, *leaving))
+    kept = replace(arm, next_weight=None)
+    return rollout.of(arm.revision).evolve(arms=(kept,), leaving=(*rollout.leaving, *leaving))
 
 
-def _with_split(rollout: Rollout, reason: str, now: datetime) -> Rollout:
-    """Return the state that brings the split in force, where there is one; before the first step nothing is split."""
+def _changed(arm: Arm) -> Arm:
+    return arm if arm.next_weight is None else replace(arm, weight=arm.next_weight, next_weight=None)
+
+
+def _gains(arm: Arm) -> bool:
+    return arm.next_weight is not None and arm.next_weight > arm.weight
+
+
+def _with_split(rollout: Rollout, reason: str, now: datetime, by: str | None = None) -> Rollout:
+    """Return the state that brings the split in force, where there is one; before the first step nothing is split.
+
+    Args:
+        by: who asks for it; None: nobody does, and what is waited for goes on.
+    """
     if rollout.present is None:
         return rollout.evolve(reason=reason)
-    return rollout.evolve(phase=Phase.SHIFTING, phase_since=now, reason=reason, resume_to=None)
+    if not any(map(_gains, rollout.arms)):
+        changes = {"phase": Phase.SHIFTING, "phase_since": now, "resume_to": None, "scaling_to": None, "asked_by": None}
+        return rollout.evolve(arms=tuple(map(_changed, rollout.arms)), reason=reason, **changes)
+    waiting = rollout.evolve(reason=reason, scaling_to=rollout.step, asked_by=rollout.asked_by if by is None else by)
+    if by is None:
+        return waiting  # as long as before, and paused where it was
+    return waiting.evolve(phase=Phase.SCALING, phase_since=now, resume_to=None)
 
 
 def _together(reasons: Mapping[str, str]) -> str:

@@ -3,14 +3,15 @@
 ```
  preparing ─► baseline ─► shifting ─► analyzing ─► (scaling or shifting, next step) … ─► promoting ─► promoted
      │            │           │  ▲        │  ▲
-     │            └─────┬─────┘  └─ paused ◄─┘ (a person, an inconclusive step, a split that is not what was asked)
+     │            └─────┬─────┘  └─ paused ◄─┘ (a person, a warning, no verdict, a split that is not what was asked)
      ▼                  ▼             ▼
      └────────────► rolling_back ─► rolled_back | aborted | failed
 ```
 
-Traffic moves only onto replicas that are ready: a step that needs more of the candidate's waits for them in `scaling`,
-stable gives up replicas only after the split that does without them is in force, and a rollback to a stable that gave
-some up moves as much as those that are ready can take, and the rest as they come.
+Traffic moves only onto replicas that are ready: a step that brings the candidate more of it waits in `scaling` for all
+that it asks for, and so does what a person asks for, as nobody looks at replicas between two ticks. Stable gives up
+replicas only after the split that does without them is in force, and a rollback to a stable that gave some up moves as
+much as those that are ready can take, and the rest as they come.
 
 An A/B test with several challengers takes the same edges (`arms`): harm takes out the arm that does it, and the last
 one out rolls the test back.
@@ -37,6 +38,7 @@ from tidegate.rollout.records import (
     Rollout,
     SplitCheck,
     Transition,
+    Verdict,
     hundredths,
 )
 
@@ -65,7 +67,8 @@ def advance(rollout: Rollout, seen: Observation, now: datetime) -> Advance:
         return Advance(rollout, actions(rollout), None)
     in_step = rollout.arms and rollout.phase is not Phase.ROLLING_BACK
     noted, moved = arms.together(rollout, seen, now, _alone) if in_step else _alone(rollout, seen, now)
-    return Advance(moved, actions(moved), _transition(noted, moved, None))
+    went_on = moved.phase in (Phase.SHIFTING, Phase.PROMOTING) and moved.on_trial == noted.on_trial
+    return Advance(moved, actions(moved), _transition(noted, moved, noted.asked_by if went_on else None))
 
 
 def _alone(rollout: Rollout, seen: Observation, now: datetime) -> tuple[Rollout, Rollout]:
@@ -94,7 +97,7 @@ def command(
         of = _chosen(rollout, asked, arm)
     elif arm is not None:
         raise NotAllowed(asked, rollout.phase, f"to {asked} concerns all arms")
-    moved = _COMMANDS[asked](of, note, now)
+    moved = _COMMANDS[asked](of, note, now, by)
     return Advance(moved, actions(moved), _transition(rollout, moved, by))
 
 
@@ -111,8 +114,7 @@ def reweigh(rollout: Rollout, weights: Mapping[str, float], now: datetime, *, by
     asked = "set the weights of"
     if not rollout.arms:
         raise NotAllowed(asked, rollout.phase, "only those of an A/B test can be set")
-    if rollout.phase in _DECIDED:
-        raise NotAllowed(asked, rollout.phase, "it is decided already")
+    _refuse_promoted(rollout, asked)
     listed = ", ".join(f"{name} {weight:g} %" for name, weight in weights.items())
     note = f"{by} set the weights: {listed}" + (f": {reason}" if reason else "")
     moved = arms.reweighed(rollout, weights, by, note, now)
@@ -121,7 +123,7 @@ def reweigh(rollout: Rollout, weights: Mapping[str, float], now: datetime, *, by
 
 def _chosen(rollout: Rollout, asked: Command, name: str | None) -> Rollout:
     """Return the state in which the arm of that name is the candidate, and the only one."""
-    _refuse_decided(rollout, asked)
+    _refuse_promoted(rollout, asked)
     names = [arm.name for arm in rollout.arms]
     if name is None:
         if len(names) > 1:
@@ -160,13 +162,16 @@ def actions(rollout: Rollout) -> tuple[Action, ...]:
 
 
 def _as_far_as_allowed(before: Rollout, after: Rollout, seen: Observation, now: datetime) -> Rollout:
-    """Return `after`, unless the edge to it is held back or the candidate was refused. A way back is never held."""
+    """Return `after`, unless the edge to it is held back or the candidate was refused.
+
+    A way back is never held, nor is what a person asked for.
+    """
     if before.phase in _DECIDED or after.phase is Phase.ROLLING_BACK:
         return after
     if seen.refused is not None:
         return _roll_back(before, seen.refused, now)
     forward = after.phase is Phase.PROMOTING or after.step > before.step
-    return before if seen.held is not None and forward else after
+    return before if seen.held is not None and forward and before.asked_by is None else after
 
 
 def _note(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
@@ -187,8 +192,10 @@ def _transition(before: Rollout, after: Rollout, by: str | None) -> Transition |
     return Transition(before.phase, after.phase, after.phase_since, after.reason, by)
 
 
-def _enter(rollout: Rollout, phase: Phase, reason: str, now: datetime, **changes: object) -> Rollout:
-    return rollout.evolve(phase=phase, phase_since=now, reason=reason, **changes)
+def _enter(
+    rollout: Rollout, phase: Phase, reason: str, now: datetime, *, asked_by: str | None = None, **changes: object
+) -> Rollout:
+    return rollout.evolve(phase=phase, phase_since=now, reason=reason, asked_by=asked_by, **changes)
 
 
 def _elapsed(rollout: Rollout, now: datetime) -> float:
@@ -262,35 +269,37 @@ def _baseline(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
     return _next_step(rollout, "baseline captured", now, seen.candidate_ready)
 
 
-def _next_step(rollout: Rollout, reason: str, now: datetime, ready: int | None = None) -> Rollout:
+def _next_step(rollout: Rollout, reason: str, now: datetime, ready: int | None, asked_by: str | None = None) -> Rollout:
     """Go to the next step, after the replicas for it where some are missing.
 
     Args:
-        ready: how many of the candidate's replicas are; None where nobody looked.
+        ready: how many of the candidate's replicas are; None where nobody looked, and more traffic waits for a look.
+        asked_by: who asked for it; None: nobody did.
     """
     step = rollout.step + 1
     if step >= len(rollout.plan.steps):
-        return _promote(rollout, reason, now, ready)
+        return _promote(rollout, reason, now, ready, asked_by)
     following = _enter(rollout, Phase.SHIFTING, reason, now, step=step, resume_to=None)
     gets_more = following.weight > rollout.weight or following.mirror > rollout.mirror
-    is_short = gets_more and ready is not None and ready < following.replicas
+    is_short = gets_more and (ready is None or ready < following.replicas)
     if following.replicas > rollout.replicas or is_short:
-        return _enter(rollout, Phase.SCALING, reason, now, scaling_to=step, resume_to=None)
+        return _enter(rollout, Phase.SCALING, reason, now, scaling_to=step, resume_to=None, asked_by=asked_by)
     return following
 
 
-def _promote(rollout: Rollout, reason: str, now: datetime, ready: int | None = None) -> Rollout:
+def _promote(rollout: Rollout, reason: str, now: datetime, ready: int | None, asked_by: str | None = None) -> Rollout:
     """Go to 100 %, after the replicas for it where there are fewer, or fewer are ready for more than they get now."""
-    is_short = rollout.weight < 100 and ready is not None and ready < rollout.plan.replicas
+    is_short = rollout.weight < 100 and (ready is None or ready < rollout.plan.replicas)
     if rollout.scaling_to is not None or rollout.replicas < rollout.plan.replicas or is_short:
-        return _enter(rollout, Phase.SCALING, reason, now, scaling_to=len(rollout.plan.steps), resume_to=None)
+        last = len(rollout.plan.steps)
+        return _enter(rollout, Phase.SCALING, reason, now, scaling_to=last, resume_to=None, asked_by=asked_by)
     return _enter(rollout, Phase.PROMOTING, reason, now, resume_to=None)
 
 
 def _scaling(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
     if reason := _harmful(rollout, seen, now):
         return _roll_back(rollout, reason, now)
-    if seen.candidate_ready >= rollout.replicas:
+    if seen.candidate_ready >= rollout.replicas or not arms.needs_replicas(rollout):
         step = len(rollout.plan.steps) if rollout.scaling_to is None else rollout.scaling_to
         if step >= len(rollout.plan.steps):
             return _enter(rollout, Phase.PROMOTING, rollout.reason, now, scaling_to=None)
@@ -335,20 +344,52 @@ def _analyzing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
     if reason := _harmful(rollout, seen, now):
         return _roll_back(rollout, reason, now)
     verdict, step = seen.verdict, rollout.plan.steps[rollout.step]
-    if verdict is not None and seen.split_check is SplitCheck.CONFIRMED and step.until == "pass":
-        if verdict.outcome == "pass" or (verdict.outcome == "warning" and rollout.plan.on_warning == "continue"):
-            return _next_step(rollout, verdict.reason, now, seen.candidate_ready)
-        if verdict.outcome == "warning":
-            # Who resumes has seen it: the same evidence would only pause the same step again.
-            return _enter(rollout, Phase.PAUSED, f"a warning: {verdict.reason}", now, resume_to=None)
-    if _elapsed(rollout, now) < step.duration_seconds:
-        return rollout
-    if seen.split_check is SplitCheck.CONTRADICTED:
+    is_over = _elapsed(rollout, now) >= step.duration_seconds
+    if is_over and seen.split_check is SplitCheck.CONTRADICTED:
         asked = rollout.mirror or rollout.weight
         reason = f"the requests counted by the gateway do not agree with the {asked:g} % that were asked for"
         return _pause(rollout, reason, now)
-    if step.until == "time":
-        return _next_step(rollout, f"no harm was seen in {step.duration_seconds:g} s", now, seen.candidate_ready)
+    if verdict is not None and verdict.outcome in ("pass", "warning"):
+        is_due = is_over if step.until == "time" else seen.split_check is SplitCheck.CONFIRMED
+        if is_due:
+            return _passed(rollout, verdict, now, seen.candidate_ready)
+    if not is_over:
+        return rollout
+    if step.until == "time" and _may_go_by_time(rollout, verdict):
+        return _next_step(rollout, _time_passed(rollout, verdict), now, seen.candidate_ready)
+    return _undecided(rollout, verdict, now, seen.candidate_ready)
+
+
+def _passed(rollout: Rollout, verdict: Verdict, now: datetime, ready: int) -> Rollout:
+    """Go on after a pass, or stop for a person where there is a warning with it that the plan does not pass over."""
+    if verdict.outcome == "warning" and rollout.plan.on_warning == "pause":
+        # Who resumes has seen it: the same evidence would only pause the same step again.
+        return _enter(rollout, Phase.PAUSED, f"a warning: {verdict.reason}", now, resume_to=None)
+    is_held = rollout.plan.steps[rollout.step].until == "time"
+    return _next_step(rollout, _time_passed(rollout, verdict) if is_held else verdict.reason, now, ready)
+
+
+def _may_go_by_time(rollout: Rollout, verdict: Verdict | None) -> bool:
+    """Say whether a step that asks for time may end without a pass: not where its candidate could not be measured."""
+    if verdict is None:
+        return not rollout.weight and not rollout.mirror
+    return verdict.outcome == "inconclusive"
+
+
+def _time_passed(rollout: Rollout, verdict: Verdict | None) -> str:
+    """Return why a step that asks for time is over, with no more than what was seen in it."""
+    passed = f"{rollout.plan.steps[rollout.step].duration_seconds:g} s passed"
+    if verdict is not None and verdict.outcome == "pass":
+        return f"{passed} without harm: {verdict.reason}"
+    if verdict is not None and verdict.outcome == "warning":
+        return f"{passed} with a warning: {verdict.reason}"
+    if verdict is None or not (rollout.weight or rollout.mirror):
+        return f"{passed} without requests of users to the candidate"
+    return f"{passed}; the verdict is inconclusive: {verdict.reason}"
+
+
+def _undecided(rollout: Rollout, verdict: Verdict | None, now: datetime, ready: int) -> Rollout:
+    """Do what the plan says of a step whose time is up and that nobody may call passed."""
     said = verdict.reason if verdict is not None else "the signals could not be measured"
     reason = f"the step's time is up without a verdict: {said}"
     match rollout.plan.on_inconclusive:
@@ -357,7 +398,7 @@ def _analyzing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
         case "continue":
             is_last = rollout.step + 1 >= len(rollout.plan.steps)
             told = f"{'promoted' if is_last else 'went on'} without a verdict, the step's time being up: {said}"
-            return _next_step(rollout, told, now, seen.candidate_ready)
+            return _next_step(rollout, told, now, ready)
         case "pause":
             return _pause(rollout, reason, now)
 
@@ -365,7 +406,7 @@ def _analyzing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
 def _pause(rollout: Rollout, reason: str, now: datetime) -> Rollout:
     is_shifted = rollout.step >= 0 and rollout.scaling_to is None
     resume_to = Phase.SHIFTING if is_shifted else rollout.phase
-    return _enter(rollout, Phase.PAUSED, reason, now, resume_to=resume_to)
+    return _enter(rollout, Phase.PAUSED, reason, now, resume_to=resume_to, asked_by=rollout.asked_by)
 
 
 def _paused(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
@@ -425,39 +466,47 @@ _DECIDED = {
 }
 
 
-def _refuse_decided(rollout: Rollout, asked: Command) -> None:
+def _refuse_decided(rollout: Rollout, asked: str) -> None:
     if rollout.phase in _DECIDED:
         raise NotAllowed(asked, rollout.phase, "it is decided already")
 
 
-def _do_promote(rollout: Rollout, note: str, now: datetime) -> Rollout:
-    _refuse_decided(rollout, Command.PROMOTE)
+def _refuse_promoted(rollout: Rollout, asked: str) -> None:
+    """Refuse what is decided, and a promotion by a person that waits for replicas: it is only held or taken back."""
+    _refuse_decided(rollout, asked)
+    is_last = rollout.scaling_to == len(rollout.plan.steps)
+    if rollout.phase is Phase.SCALING and is_last and rollout.asked_by is not None:
+        raise NotAllowed(asked, rollout.phase, f"it is decided already, by {rollout.asked_by}, and waits for replicas")
+
+
+def _do_promote(rollout: Rollout, note: str, now: datetime, by: str) -> Rollout:
+    _refuse_promoted(rollout, Command.PROMOTE)
     if Phase.PREPARING in (rollout.phase, rollout.resume_to):
         raise NotAllowed(Command.PROMOTE, rollout.phase, "the candidate's replicas are not ready yet")
-    return _promote(rollout, note, now)
+    return _promote(rollout, note, now, None, by)
 
 
-def _do_pause(rollout: Rollout, note: str, now: datetime) -> Rollout:
+def _do_pause(rollout: Rollout, note: str, now: datetime, _: str) -> Rollout:
     _refuse_decided(rollout, Command.PAUSE)
     if rollout.phase is Phase.PAUSED:
         raise NotAllowed(Command.PAUSE, rollout.phase, "it is paused already")
     return _pause(rollout, note, now)
 
 
-def _do_resume(rollout: Rollout, note: str, now: datetime) -> Rollout:
+def _do_resume(rollout: Rollout, note: str, now: datetime, by: str) -> Rollout:
     if rollout.phase is not Phase.PAUSED:
         raise NotAllowed(Command.RESUME, rollout.phase, "it is not paused")
     if rollout.resume_to is None:  # it waits at its step
-        return _next_step(rollout, note, now)
-    return _enter(rollout, rollout.resume_to, note, now, resume_to=None)
+        return _next_step(rollout, note, now, None, by)
+    return _enter(rollout, rollout.resume_to, note, now, resume_to=None, asked_by=rollout.asked_by)
 
 
-def _do_abort(rollout: Rollout, note: str, now: datetime) -> Rollout:
+def _do_abort(rollout: Rollout, note: str, now: datetime, _: str) -> Rollout:
     _refuse_decided(rollout, Command.ABORT)
     return _roll_back(rollout, note, now, end=Phase.ABORTED)
 
 
-_COMMANDS: dict[Command, Callable[[Rollout, str, datetime], Rollout]] = {
+_COMMANDS: dict[Command, Callable[[Rollout, str, datetime, str], Rollout]] = {
     Command.PROMOTE: _do_promote,
     Command.PAUSE: _do_pause,
     Command.RESUME: _do_resume,

@@ -25,7 +25,7 @@ class Phase(StrEnum):
     PREPARING = "preparing"
     #: The candidate is ready; stable's own rates are being measured; the candidate gets no traffic.
     BASELINE = "baseline"
-    #: The replicas that the next step needs are starting; the split is still that of the step before.
+    #: The replicas that the next step needs are waited for; the split is still that of the step before.
     SCALING = "scaling"
     #: The gateway has been told the step's split and has not confirmed it yet.
     SHIFTING = "shifting"
@@ -105,6 +105,7 @@ class Arm:
         revision: that its users get.
         weight: percent of the users, to the hundredth.
         name: by which people speak of it.
+        next_weight: its weight once the replicas of all arms that gain are ready; None: it stays as it is.
         unready_since, restarts_before: as of a `Rollout`, for this revision.
     """
 
@@ -113,6 +114,7 @@ class Arm:
     name: str = ""
     unready_since: datetime | None = None
     restarts_before: int | None = None
+    next_weight: float | None = None
 
     def for_storage(self) -> dict[str, Any]:
         since = self.unready_since.isoformat() if self.unready_since else None
@@ -327,8 +329,9 @@ class Rollout:
         resume_to: for PAUSED, the phase that `resume` returns to; None at a gate that waits for a person, where it
             leads to the next step.
         end: for ROLLING_BACK, the phase that it ends in.
-        scaling_to: for SCALING, and a pause in it, the step whose replicas are starting; as many as there are steps for
-            the promotion.
+        scaling_to: for SCALING, and a pause in it, the step whose replicas are waited for; as many as there are steps
+            for the promotion, the present one for other weights of arms.
+        asked_by: for SCALING, and a pause in it, who asked for what the replicas are waited for; None: nobody did.
         stable_kept: replicas that stable is down to; None while it has all of them.
         held_weight: for ROLLING_BACK, percent that the candidate keeps until stable has replicas for it again.
         clock: how the clock was set by which the times above are; None where nobody said so.
@@ -347,6 +350,7 @@ class Rollout:
     resume_to: Phase | None = None
     end: Phase | None = None
     scaling_to: int | None = None
+    asked_by: str | None = None
     stable_kept: int | None = None
     held_weight: float = 0
     clock: ClockSetting | None = None
@@ -493,6 +497,7 @@ class Rollout:
             "resume_to": self.resume_to.value if self.resume_to else None,
             "end": self.end.value if self.end else None,
             "scaling_to": self.scaling_to,
+            "asked_by": self.asked_by,
             "stable_kept": self.stable_kept,
             "held_weight": self.held_weight,
             "clock": vars(self.clock) if self.clock is not None else None,
@@ -519,6 +524,7 @@ class Rollout:
             resume_to=Phase(stored["resume_to"]) if stored["resume_to"] else None,
             end=Phase(stored["end"]) if stored["end"] else None,
             scaling_to=stored.get("scaling_to"),
+            asked_by=stored.get("asked_by"),
             stable_kept=stored.get("stable_kept"),
             held_weight=stored.get("held_weight", 0),
             clock=ClockSetting(**stored["clock"]) if stored.get("clock") else None,

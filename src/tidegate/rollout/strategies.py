@@ -11,7 +11,12 @@ The engine knows steps alone. What tells one strategy from another is which step
 
 from __future__ import annotations
 
+from math import ceil
+
 from tidegate.rollout.records import Step, hundredths
+
+#: By which a number of replicas may be above a whole one only because of how it was computed.
+_ROUNDING = 1e-9
 
 
 def blue_green(*, preview_seconds: float, waits_for_person: bool, bake_seconds: float) -> tuple[Step, ...]:
@@ -31,13 +36,19 @@ def blue_green(*, preview_seconds: float, waits_for_person: bool, bake_seconds: 
 
 
 def rolling(
-    *, replicas: int, stable_replicas: int, surge: int, unavailable: int, hold_seconds: float
+    *,
+    replicas: int,
+    stable_replicas: int,
+    surge: int,
+    unavailable: int,
+    hold_seconds: float,
+    needed: float = 0.0,
 ) -> tuple[Step, ...]:
     """Return the steps in which replicas of the candidate take the place of stable's.
 
     There are never more than the larger of both numbers of replicas and `surge`, and what is ready is never less than
     that number, of the side that has the requests, less `unavailable`: a step first starts what it brings, then moves
-    the weight, then lets go of what it replaces.
+    the weight, then lets go of what it replaces. Nor has stable ever less than its share of the requests needs.
 
     Args:
         replicas: that the candidate is to have, at least 1.
@@ -45,6 +56,8 @@ def rolling(
         surge: replicas that may be there beyond those that are wanted, at least 1.
         unavailable: replicas of those that are wanted that may be missing.
         hold_seconds: how long each step is watched before the next.
+        needed: replicas of stable that all of the requests need, maybe with a fraction; no more than stable has are
+            kept for it.
 
     Raises:
         ValueError: a number is out of its range.
@@ -53,10 +66,12 @@ def rolling(
         raise ValueError("a rolling exchange needs replicas on both sides, a surge of at least 1, no negative number")
     steps: list[Step] = []
     started, kept = 0, stable_replicas
+    least = min(needed, stable_replicas)
     while started < replicas:
         room = max(replicas, stable_replicas) + surge - started - kept
         started = min(replicas, started + max(room, 1))
-        wanted = -(-stable_replicas * (replicas - started) // replicas) - unavailable
+        left = replicas - started
+        wanted = max(-(-stable_replicas * left // replicas) - unavailable, ceil(least * left / replicas - _ROUNDING))
         # The last of stable's goes only with the requests that it still gets.
         kept = max(1, min(kept, wanted)) if started < replicas else 0
         weight = hundredths(100 * started / replicas)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -22,6 +23,8 @@ class Totals:
         further: by signal, what other sources than the gateway counted: events of any kind, and how many were bad.
         slower: how many took at least each of the bounds that `trial.bounds` names, in their order; `slow` is at the
             objective. Empty where no bounds were counted at. For replays; read by no decision.
+        failed_as: of `errors`, how many ended with which status (see `gateway.base.Counts`). For people; read by no
+            decision.
     """
 
     requests: int = 0
@@ -30,12 +33,18 @@ class Totals:
     slow: int = 0
     further: Mapping[str, judge.Tally] = field(default_factory=dict)
     slower: tuple[int, ...] = ()
+    failed_as: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: Totals) -> Totals:
         counts = {name: getattr(self, name) + getattr(other, name) for name in _COUNTS}
         names = dict.fromkeys((*self.further, *other.further))
         slower = tuple(sum(both) for both in zip_longest(self.slower, other.slower, fillvalue=0))
-        return Totals(**counts, further={name: self.of(name) + other.of(name) for name in names}, slower=slower)
+        return Totals(
+            **counts,
+            further={name: self.of(name) + other.of(name) for name in names},
+            slower=slower,
+            failed_as=dict(Counter(self.failed_as) + Counter(other.failed_as)),
+        )
 
     def since(self, earlier: Totals) -> Totals:
         """Return the growth from `earlier` to this; never negative."""
@@ -43,7 +52,8 @@ class Totals:
         further = {name: _since(now, earlier.of(name)) for name, now in self.further.items()}
         before = (*earlier.slower, *(0 for _ in self.slower))
         slower = tuple(max(0, count - known) for count, known in zip(self.slower, before, strict=False))
-        return Totals(**counts, further=further, slower=slower)
+        failed_as = dict(Counter(self.failed_as) - Counter(earlier.failed_as))
+        return Totals(**counts, further=further, slower=slower, failed_as=failed_as)
 
     def of(self, signal: str) -> judge.Tally:
         """Return what another source counted of a signal; a tally of nothing if none did."""
@@ -68,6 +78,8 @@ class Totals:
         counts: dict[str, Any] = {name: getattr(self, name) for name in _COUNTS}
         if self.further:
             counts["further"] = {name: tally.as_dict() for name, tally in self.further.items()}
+        if self.failed_as:
+            counts["failed_as"] = dict(self.failed_as)
         return counts
 
     def for_storage(self) -> dict[str, Any]:
@@ -81,7 +93,9 @@ class Totals:
         if stored.get("compared"):
             further[DISAGREEMENT] = judge.Tally(stored["compared"], stored["disagreed"])
         slower = tuple(int(count) for count in stored.get("slower", ()))
-        return cls(**{name: int(stored[name]) for name in _COUNTS}, further=further, slower=slower)
+        failed_as = {str(status): int(count) for status, count in stored.get("failed_as", {}).items()}
+        counts = {name: int(stored[name]) for name in _COUNTS}
+        return cls(**counts, further=further, slower=slower, failed_as=failed_as)
 
 
 def _since(now: judge.Tally, before: judge.Tally) -> judge.Tally:

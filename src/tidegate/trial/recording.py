@@ -77,6 +77,7 @@ def counts_line(totals: Totals, before: Totals | None = None) -> dict[str, Any]:
         before: those of the line before, for a look; None writes `slower` whatever it was.
     """
     counts = totals.for_storage()
+    counts.pop("failed_as", None)  # no rule asks how a request failed
     slower = counts.pop("slower", [])
     if not totals.slower or (before is not None and before.slower == totals.slower):
         return counts

@@ -171,16 +171,23 @@ def policy_of(name: str, watched: Watched) -> judge.MetricPolicy:
 
 
 def triggers(resources: WatchedResources) -> Mapping[str, str]:
-    """Return when each resource takes a candidate back, in words."""
+    """Return when each resource takes a candidate back, in words; those that take none back are left out."""
+    watched = {MEMORY: resources.memory, CPU: resources.cpu}
+    critical = {name for name, one in watched.items() if one is not None and one.critical and not one.dry_run}
+    return {name: told for name, told in conditions(resources).items() if name in critical}
+
+
+def conditions(resources: WatchedResources) -> Mapping[str, str]:
+    """Return when each resource that is watched is harm, in words, whatever follows from that."""
     memory, cpu = resources.memory, resources.cpu
     found: dict[str, str] = {}
-    if memory is not None and memory.critical and not memory.dry_run:
+    if memory is not None:
         parts = [f"above {memory.limit}"] if memory.limit is not None else []
         for more, beyond in ((memory.beside_stable, "stable's"), (memory.growth, "stable's and its own at first")):
             if more is not None:
                 parts.append(f"{more.absolute} and {100 * more.relative:g} % above {beyond}")
         found[MEMORY] = f"a replica's own memory lies {' or '.join(parts)}, in {SUSTAINED} readings in a row"
-    if cpu is not None and cpu.critical and not cpu.dry_run:
+    if cpu is not None:
         more_time = cpu.beside_stable
         found[CPU] = (
             f"a request's processor time lies {more_time.absolute} and {100 * more_time.relative:g} % above stable's, "

@@ -40,7 +40,7 @@ def promote(
     with connect(ctx) as client:
         answer = client.promote(name, arm=arm, reason=reason, by=by or login_name())
         who = "the candidate" if arm is None else f"arm {arm}"
-        said = f"{name}: {who} is being promoted. Watch it with: tidegate watch {name}"
+        said = f"{name}: {who} is being promoted{_once_ready(answer)}. Watch it with: tidegate watch {name}"
         return _done(client, name, answer, said, wait=wait, output=output)
 
 
@@ -74,7 +74,7 @@ def resume(
     """
     with connect(ctx) as client:
         answer = client.resume(name, reason=reason, by=by or login_name())
-        said = f"{name}: the rollout goes on. Watch it with: tidegate watch {name}"
+        said = f"{name}: the rollout goes on{_once_ready(answer)}. Watch it with: tidegate watch {name}"
         return _done(client, name, answer, said, wait=wait, output=output)
 
 
@@ -121,7 +121,7 @@ def weights(
     asked = weights_from(shares)
     with connect(ctx) as client:
         answer = client.set_weights(name, asked, reason=reason, by=by or login_name())
-    _told(output, answer, f"{name}: {answer['reason']}.")
+    _told(output, answer, f"{name}: {answer['reason']}{_once_ready(answer)}.")
 
 
 def weights_from(shares: list[str]) -> dict[str, float]:
@@ -220,6 +220,11 @@ def _done(
 
     rollout_id = answer["rollout"] if "rollout" in answer else answer["id"]
     return finish(client, name, follow_rollout(client, name, rollout_id, output), output, wished=wished)
+
+
+def _once_ready(answer: Mapping[str, Any]) -> str:
+    """Say that more traffic waits for replicas, where it does."""
+    return " once all the replicas for it are ready" if answer.get("phase") == "scaling" else ""
 
 
 def _told(output: Output, answer: Mapping[str, Any], sentence: str) -> None:

@@ -11,6 +11,7 @@ from tidegate.cli.options import OutputOption
 from tidegate.cli.output import Output, console, is_terminal, print_json, say
 
 if TYPE_CHECKING:
+    from tidegate.cli.steps_table import Kind, Told
     from tidegate.contract.steps import Step
 
 
@@ -67,26 +68,26 @@ def _checked(text: str) -> tuple[Step, ...]:
 
 def _table(listed: Sequence[Step]) -> Any:
     from tidegate.cli.render import listing
+    from tidegate.cli.steps_table import HEADINGS, rows
 
-    table = listing(is_terminal(), "STEP", "USERS ON THE CANDIDATE", "WHAT HAPPENS", "ENDS WELL WITH", "TAKES")
-    users = "none"
-    for number, step in enumerate(listed, start=1):
-        if step.weight is not None:
-            users = f"{step.weight:g} %"
-        table.add_row(str(number), users, *_told(step))
+    table = listing(is_terminal(), *HEADINGS)
+    for row in rows(_told(listed)):
+        table.add_row(*row)
     return table
 
 
-def _told(step: Step) -> tuple[str, str, str]:
-    """Return what happens in a step, what ends it well, and how long that takes."""
-    few = f", on {step.replicas} of its replicas" if step.replicas is not None else ""
-    longest = f"at most {step.duration or '5m (analysis.stepDuration)'}"
-    if step.shadow is not None:
-        return f"{step.shadow:g} % of the requests are copied to it{few}", "the judge's pass", longest
-    if step.bake is not None:
-        return "stable stays ready beside it", "time without harm", str(step.bake)
-    if step.pause == "person":
-        return "everything stays as it is", "tidegate resume", "until you say so"
-    if step.pause is not None:
-        return "everything stays as it is", "time without harm", str(step.pause)
-    return f"the judge compares it with stable{few}", "the judge's pass", longest
+def _told(listed: Sequence[Step]) -> list[Told]:
+    from tidegate.cli.steps_table import Told
+
+    told: list[Told] = []
+    for step in listed:
+        weight = step.weight if step.weight is not None else told[-1].weight if told else 0
+        held = step.bake or step.pause
+        if held is None:
+            longest = str(step.duration or "5m (analysis.stepDuration)")
+            kind: Kind = "shadow" if step.shadow is not None else "weight"
+            told.append(Told(kind, weight, step.shadow or 0, longest, step.replicas))
+        else:
+            kind = "bake" if step.bake is not None else "pause"
+            told.append(Told(kind, weight, takes=None if held == "person" else str(held)))
+    return told

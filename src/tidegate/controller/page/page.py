@@ -9,9 +9,9 @@ from typing import Any
 
 from tidegate.controller import ranges
 from tidegate.controller.arms import compared
+from tidegate.controller.counted import in_words
 from tidegate.controller.page import plots, shapes
 from tidegate.controller.page.style import CSS
-from tidegate.trial.counting import Totals
 
 Report = Mapping[str, Any]
 
@@ -56,6 +56,7 @@ def _head(report: Report, title: str) -> Iterable[str]:
         ("took", _seconds(report["duration_seconds"])),
         ("artifact", report["artifact"]),
         ("bundle", f"{report['bundle'][:19]}…"),
+        *(("warning", warning) for warning in report["warnings"]),
     ]
     back = report["rollback"]
     if back is not None and back["split_in_force_ms"] is not None:
@@ -131,8 +132,8 @@ def _steps(report: Report) -> Iterable[str]:
                 f"{observed:.1f} %" if observed is not None else "–",
                 f"{took:.1f} ms" if took is not None else "–",
                 _seconds(step["seconds"]),
-                _counted(roles.get("candidate")),
-                _counted(roles.get("stable")),
+                in_words(roles.get("candidate")),
+                in_words(roles.get("stable")),
                 step["verdict"]["outcome"] if step["verdict"] else "–",
             )
         )
@@ -147,12 +148,14 @@ def _arms(report: Report) -> Iterable[str]:
     for arm in report["arms"]:
         said = arm["verdict"]
         beside = f"out: {arm['out']}" if arm["out"] else f"{said['outcome']}: {said['reason']}" if said else "–"
-        counted = _counted((report["requests"] or {}).get(str(arm["revision"])))
+        counted = in_words((report["requests"] or {}).get(str(arm["revision"])))
         rows.append((arm["name"], str(arm["revision"]), f"{arm['weight']:g} %", counted, beside))
     yield "<h2>Arms</h2>"
     headings = ("arm", "revision", "weight", "counted", "beside stable")
     yield _table(headings, rows, ("fixed", "fixed", "fixed", "", "words"))
     yield from (f"<p>{escape(sentence)}</p>" for sentence in compared(report["comparison"]))
+    if report.get("promise"):
+        yield f"<p>{escape(str(report['promise']))}</p>"
 
 
 def _ranges(report: Report) -> Iterable[str]:
@@ -195,17 +198,6 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], styles: Seque
         for row in rows
     )
     return f'<div class="table {kind}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _counted(counts: Mapping[str, Any] | None) -> str:
-    if not counts:
-        return "–"
-    counted = Totals.from_dict(counts)
-    rejected = f", {counted.rejections:,} rejected" if counted.rejections else ""
-    further = "".join(
-        f", {name} {tally.bad:,} of {tally.requests:,}" for name, tally in counted.further.items() if tally.bad
-    )
-    return f"{counted.requests:,} requests, {counted.errors:,} failed, {counted.slow:,} slow{rejected}{further}"
 
 
 _SENTENCES = {

@@ -33,7 +33,7 @@ class CommandProcess:
     """
 
     def __init__(self, settings: CommandSettings, artifact: Path, folder: Path, log: int = 2) -> None:
-        self.port = _port(settings.port)
+        self.port = free_port(settings.port)
         values = {"port": str(self.port), "host": HOST, "artifact": str(artifact), "python": sys.executable}
         self.words = [expanded(word, values) for word in settings.command]
         own = {name: expanded(text, values) for name, text in settings.environment}
@@ -90,10 +90,13 @@ class CommandProcess:
             self._control = -1
 
 
-def _port(wanted: int) -> int:
+def free_port(wanted: int) -> int:
     """Return a port that nobody listens on: the wanted one, or for 0 any.
 
     A server on a port that is taken would not be asked; the one that has the port would.
+
+    Raises:
+        Unavailable: somebody listens on it, or it may not be listened on.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
