@@ -50,6 +50,9 @@ class FakeTarget:
         if self.start_fails is not None:
             raise self.start_fails
 
+    def watches(self, revisions: int) -> int:
+        return 0
+
     def is_whole(self) -> bool:
         return self.start_fails is None
 

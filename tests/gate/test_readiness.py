@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from tidegate.cli import doctor
 from tidegate.contract.errors import NotReady
 from tidegate.contract.findings import Finding, Level
 from tidegate.gate import readiness
-from tidegate.gate.machine import group_cores, group_left, measure
+from tidegate.gate.machine import group_cores, group_left, inotify_instances, inotify_left, measure
 
 GIB = 1024**3
 SEVERITY = [Level.PASS, Level.WARN, Level.FAIL]
@@ -31,6 +32,10 @@ SEVERITY = [Level.PASS, Level.WARN, Level.FAIL]
         (readiness.throughput(8.04, 50, 2, 0.7), Level.WARN, "8 requests/s at 70 % use, as one row was answered; the"),
         (readiness.throughput(None, 50, 2, 0.7), Level.PASS, "not estimated"),
         (readiness.open_files(None), Level.PASS, "any number"),
+        (readiness.inotify(None, 9), Level.PASS, "does not tell"),
+        (readiness.inotify(9, 9), Level.PASS, "9 instances left"),
+        (readiness.inotify(8, 9), Level.FAIL, "needs 9 more"),
+        (readiness.inotify(-3, 9), Level.FAIL, "0 instances left"),
         (readiness.open_files(1024), Level.WARN, "1024 for each process"),
         (readiness.open_files(64), Level.FAIL, "64 for each process"),
         (readiness.disk(3 * GIB, "/h"), Level.PASS, "3.0 GiB free in /h"),
@@ -112,6 +117,34 @@ def test_the_machine_is_measured_also_for_a_home_that_is_not_there_yet(tmp_path:
     assert 0 < machine.cores <= (os.cpu_count() or 1)
     assert machine.free_disk_bytes > 0
     assert machine.open_files is None or machine.open_files > 0
+
+
+def test_inotify_instances_of_a_process_are_counted() -> None:
+    own = Path(f"/proc/{os.getpid()}")
+    before = inotify_instances(own)
+    held = [ctypes.CDLL(None).inotify_init1(0) for _ in range(5)]
+    try:
+        assert inotify_instances(own) == before + sum(descriptor >= 0 for descriptor in held)
+        assert max(held) >= 0
+    finally:
+        for descriptor in held:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def test_what_all_processes_of_this_user_have_is_taken_off_the_limit(tmp_path: Path) -> None:
+    limit = tmp_path / "sys" / "fs" / "inotify" / "max_user_instances"
+    limit.parent.mkdir(parents=True)
+    limit.write_text("128\n")
+    for process, links in {"7": ["anon_inode:inotify", "/dev/null"], "8": ["anon_inode:inotify"] * 2}.items():
+        (tmp_path / process / "fd").mkdir(parents=True)
+        for number, link in enumerate(links):
+            (tmp_path / process / "fd" / str(number)).symlink_to(link)
+    assert inotify_left(tmp_path) == 125
+
+
+def test_a_system_without_inotify_tells_nothing(tmp_path: Path) -> None:
+    assert inotify_left(tmp_path) is None
 
 
 @pytest.mark.parametrize(("limit", "left"), [("1000", 1000 - 600 + 100), ("max", None), ("500", 0)])

@@ -145,7 +145,7 @@ def test_a_snapshot_can_be_written_and_read_back(snapshot: Snapshot) -> None:
 
 @given(snapshots)
 def test_every_route_has_weights_that_sum_to_100_on_clusters_that_exist(snapshot: Snapshot) -> None:
-    known = {resources.cluster_name(key) for key in resources.clusters_of(resources.revisions(snapshot))}
+    known = {resources.cluster_name(key) for key in resources.clusters(snapshot)}
     for route in resources.route_configuration(snapshot)["virtual_hosts"][0]["routes"]:
         if "route" in route and "cluster" in route["route"]:
             assert route["route"]["cluster"] in known
@@ -179,23 +179,25 @@ def test_a_change_of_split_changes_the_routes_alone(tmp_path: Path) -> None:
     folder.prepare()
     changed = Snapshot(CANARY.endpoints, {"churn": {3: 50, 4: 50}}, CANARY.timeout_seconds)
     for snapshot in (CANARY, changed):
-        keys = resources.clusters_of(resources.revisions(snapshot))
+        keys = resources.clusters(snapshot)
         puts = [folder.put_endpoints(key, snapshot.replicas(key.ref)) for key in keys]
-        puts.append(folder.put_clusters(resources.revisions(snapshot)))
+        puts.append(folder.put_clusters(keys))
         routes = folder.put_routes(snapshot)
     assert not any(put.changed for put in puts)
     assert routes.changed
 
 
-def test_clusters_of_a_gateway_that_knew_no_grpc_are_made_whole(tmp_path: Path) -> None:
+def test_a_preview_has_a_cluster_as_long_as_it_is_on_trial(tmp_path: Path) -> None:
     folder = GatewayFolder(tmp_path)
     folder.prepare()
-    folder.put_clusters([STABLE, CANDIDATE])
-    assert folder.known_clusters() == {STABLE, CANDIDATE}
-    document = json.loads(folder.clusters.read_text())
-    document["resources"] = [item for item in document["resources"] if item["name"] != "churn|4|grpc"]
-    folder.clusters.write_text(json.dumps(document))
-    assert folder.known_clusters() == {STABLE}
+    serving = [ClusterKey(ref, kind) for ref in (STABLE, CANDIDATE) for kind in (Kind.GRPC, Kind.HTTP)]
+    preview = ClusterKey(CANDIDATE, Kind.PREVIEW)
+    split = {"churn": {3: 90, 4: 10}}
+    tried = Snapshot({STABLE: (), CANDIDATE: ()}, split, {}, trials={"churn": Trial(4)})
+    for snapshot, wanted in ((tried, {*serving, preview}), (Snapshot(tried.endpoints, split, {}), set(serving))):
+        assert set(resources.clusters(snapshot)) == wanted
+        folder.put_clusters(resources.clusters(snapshot))
+        assert folder.known_clusters() == wanted
 
 
 def test_the_folder_of_the_gateway_is_the_owners_alone(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,23 @@ def test_a_start_takes_out_what_has_died_since(run: Run[Any], place: Place) -> N
         gateway = EnvoyGateway(place.home / "gateway", port=0)
         await gateway.ensure_running()
         assert (await gateway.healthy())[spec.ref] == frozenset()
+        await gateway.close()
+
+    run(story())
+
+
+def test_a_start_forgets_a_revision_whose_removal_was_cut_off(run: Run[Any], place: Place) -> None:
+    target, spec = place.open(), spec_of("kept")
+
+    async def story() -> None:
+        await ready(target, spec)
+        gateway = EnvoyGateway(place.home / "gateway", port=0)
+        ghost, routed = RevisionRef("kept", 7), RevisionRef("kept", 8)
+        before = gateway.snapshot()
+        there = {**before.endpoints, ghost: (), routed: ()}
+        gateway.remember(replace(before, endpoints=there, splits={**before.splits, "kept": {8: 100}}))
+        await target.start()
+        assert set(gateway.snapshot().endpoints) == {*before.endpoints, routed}
         await gateway.close()
 
     run(story())

@@ -17,7 +17,7 @@ from tidegate.controller.freezing import Override
 from tidegate.controller.home import Home
 from tidegate.controller.reconcile import Seen
 from tidegate.gate import readiness
-from tidegate.gate.machine import measure, taken_ports
+from tidegate.gate.machine import Machine, measure, taken_ports
 from tidegate.gate.vulnerabilities import known_vulnerabilities
 from tidegate.rollout import Rollout
 from tidegate.store import DeploymentRow, FreezeRow, RevisionRow, Store
@@ -119,6 +119,7 @@ async def examine(
         *known,
         *capacity,
         readiness.open_files(machine.open_files),
+        *_inotify(surroundings, request, machine),
         readiness.disk(machine.free_disk_bytes, str(surroundings.home.root)),
         await ports_of(surroundings, request),
         *await _gateway(surroundings, request.name),
@@ -130,6 +131,12 @@ async def examine(
         readiness.other_rollout(request.name, is_active=surroundings.is_active),
         readiness.freeze([freezing.told(freeze) for freeze in holding], is_overridden=override is not None),
     )
+
+
+def _inotify(surroundings: Surroundings, request: DeploymentRequest, machine: Machine) -> tuple[Finding, ...]:
+    if surroundings.target is None:
+        return ()
+    return (readiness.inotify(machine.inotify_left, surroundings.target.watches(len(request.candidates))),)
 
 
 async def _vulnerabilities(request: DeploymentRequest, manifest: Manifest) -> tuple[Finding, ...]:

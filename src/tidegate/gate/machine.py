@@ -1,4 +1,4 @@
-"""What this machine has left: memory, open files, disk."""
+"""What this machine has left: memory, open files, disk, inotify instances."""
 
 from __future__ import annotations
 
@@ -20,11 +20,18 @@ _GROUP = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class Machine:
-    """Measured once. `open_files` is the limit of each process, None for no limit; `cores` may have a fraction."""
+    """Measured once.
+
+    Attributes:
+        open_files: the limit of each process, None for no limit.
+        inotify_left: inotify instances that this user may still have, None where the system does not tell.
+        cores: may have a fraction.
+    """
 
     free_memory_bytes: int
     free_disk_bytes: int
     open_files: int | None
+    inotify_left: int | None
     cores: float
 
 
@@ -38,6 +45,7 @@ def measure(home: Path) -> Machine:
         free_memory_bytes=free if left is None else min(free, left),
         free_disk_bytes=shutil.disk_usage(nearest).free,
         open_files=None if soft == resource.RLIM_INFINITY else soft,
+        inotify_left=inotify_left(Path("/proc")),
         cores=min(len(os.sched_getaffinity(0)), group_cores(_GROUP)),
     )
 
@@ -49,6 +57,34 @@ def group_cores(group: Path) -> float:
         return int(quota) / int(period)
     except (OSError, ValueError):
         return math.inf
+
+
+def inotify_left(proc: Path) -> int | None:
+    """Return how many inotify instances this user may still have; None where the system does not tell.
+
+    Those of processes in which nobody may look, as of another user's namespace, are not counted.
+    """
+    try:
+        limit = int((proc / "sys/fs/inotify/max_user_instances").read_text())
+    except (OSError, ValueError):
+        return None
+    return limit - sum(map(inotify_instances, proc.glob("[0-9]*")))
+
+
+def inotify_instances(process: Path) -> int:
+    """Return how many a process of this user has, by its folder in /proc; 0 for one of another user."""
+    try:
+        mine = process.stat().st_uid == os.getuid()
+        return sum(map(_is_inotify, (process / "fd").iterdir())) if mine else 0
+    except OSError:  # it ended meanwhile, or is not to be looked at
+        return 0
+
+
+def _is_inotify(link: Path) -> bool:
+    try:
+        return str(link.readlink()) == "anon_inode:inotify"
+    except OSError:  # closed meanwhile
+        return False
 
 
 def taken_ports(ports: Iterable[int]) -> dict[int, str]:

@@ -68,6 +68,21 @@ def per_second(rate: float) -> str:
     return f"{rate:,.0f} requests/s" if rate >= 10 else f"{rate:.2g} requests/s"
 
 
+def inotify(left: int | None, needed: int) -> Finding:
+    """Judge the inotify instances that the gateway takes for the revisions on trial. It ends where there is none left.
+
+    Args:
+        left: that this user may still have; None where the system does not tell.
+    """
+    if left is None:
+        return Finding("inotify", Level.PASS, "the system does not tell how many instances there may be")
+    told = f"{max(left, 0)} instances left, the gateway needs {needed} more"
+    if left < needed:
+        fix = "as root: sysctl fs.inotify.max_user_instances=1024, and a file in /etc/sysctl.d that says so"
+        return Finding("inotify", Level.FAIL, told, f"{fix}; or delete deployments that nobody uses (tidegate delete)")
+    return Finding("inotify", Level.PASS, told)
+
+
 def open_files(limit: int | None) -> Finding:
     """Judge the number of files that each process may have open; None: any number."""
     if limit is None:

@@ -256,6 +256,10 @@ class Gateway(Protocol):
         """
         ...
 
+    def watches(self, revisions: int) -> int:
+        """Return how many inotify instances so many more revisions of one deployment take, a preview included."""
+        ...
+
     def is_whole(self) -> bool:
         """Say whether all of the processes run; cheap."""
         ...

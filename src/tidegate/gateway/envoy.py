@@ -36,6 +36,7 @@ from tidegate.gateway.base import (
 )
 from tidegate.gateway.files import GatewayFolder, Put
 from tidegate.gateway.member import Member
+from tidegate.gateway.resources import ClusterKey
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,10 @@ class EnvoyGateway:
         """See `Gateway.is_whole`."""
         return len(self._running()) == MEMBERS
 
+    def watches(self, revisions: int) -> int:
+        """See `Gateway.watches`: each Envoy has one for every cluster."""
+        return MEMBERS * (resources.CLUSTERS_OF_A_REVISION * revisions + 1)
+
     async def ensure_running(self) -> None:
         """See `Gateway.ensure_running`. Cheap while all run: one look at each process."""
         async with self._starting:
@@ -123,9 +128,9 @@ class EnvoyGateway:
     async def _start(self) -> None:
         """Start all, on the files of what they were told last."""
         snapshot = self.snapshot()
-        refs = set(resources.revisions(snapshot))
-        self._put_endpoints(snapshot, None, refs)
-        self._folder.put_clusters(refs)
+        keys = set(resources.clusters(snapshot))
+        self._put_endpoints(snapshot, None, keys)
+        self._folder.put_clusters(keys)
         self._folder.put_routes(snapshot)
         earlier = self.port
         wanted = self._port or (earlier if process.is_free(self._host, earlier) else 0)
@@ -194,8 +199,8 @@ class EnvoyGateway:
 
     async def _apply(self, snapshot: Snapshot, before: Snapshot | None, started: float) -> Applied:
         """Write and confirm what differs from the snapshot that is in force, everything when none is known to be."""
-        needed = set(resources.revisions(snapshot))
-        known = self._folder.known_clusters() if before is None else set(resources.revisions(before))
+        needed = set(resources.clusters(snapshot))
+        known = self._folder.known_clusters() if before is None else set(resources.clusters(before))
         puts = self._put_endpoints(snapshot, before, needed | known)
         if before is None or not needed <= known:
             puts[stats.CLUSTERS_VERSION] = self._folder.put_clusters(needed | known)
@@ -207,18 +212,19 @@ class EnvoyGateway:
         in_force_seconds = time.perf_counter() - started if routes.changed else 0.0
         if surplus := known - needed:
             await self._in_force({stats.CLUSTERS_VERSION: self._folder.put_clusters(needed)})
-            for ref in surplus:
-                self._folder.drop_endpoints(ref)
+            for key in surplus:
+                self._folder.drop_endpoints(key)
         return Applied(routes.version, in_force_seconds)
 
-    def _put_endpoints(self, snapshot: Snapshot, before: Snapshot | None, refs: set[RevisionRef]) -> dict[str, Put]:
+    def _put_endpoints(self, snapshot: Snapshot, before: Snapshot | None, keys: set[ClusterKey]) -> dict[str, Put]:
         """Write the endpoints that differ; return them by the name under which Envoy reports their version."""
+        there = set() if before is None else set(resources.clusters(before))
         return {
             f"cluster.{resources.cluster_name(key)}.version_text": self._folder.put_endpoints(key, replicas)
-            for key in resources.clusters_of(refs)
+            for key in sorted(keys)
             for replicas in [snapshot.replicas(key.ref)]
             # A cluster reads its endpoints as soon as it is made, so they are there first, be there none.
-            if before is None or key.ref not in before.endpoints or before.replicas(key.ref) != replicas
+            if before is None or key not in there or before.replicas(key.ref) != replicas
         }
 
     async def _in_force(self, puts: Mapping[str, Put]) -> None:
@@ -230,11 +236,11 @@ class EnvoyGateway:
 
         await self._until_empty(late)
 
-    async def _warmed(self, refs: Iterable[RevisionRef]) -> None:
+    async def _warmed(self, keys: Iterable[ClusterKey]) -> None:
         """Wait until the new clusters have done their first health checks: before that they answer nothing."""
-        if not refs:
+        if not keys:
             return
-        names = {f"cluster.{resources.cluster_name(key)}.warming_state" for key in resources.clusters_of(refs)}
+        names = {f"cluster.{resources.cluster_name(key)}.warming_state" for key in keys}
 
         async def warming(admin: Admin) -> list[str]:
             values = stats.parse_values(await admin.get("/stats", stats.WARMING_QUERY))

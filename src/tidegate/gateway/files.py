@@ -103,23 +103,21 @@ class GatewayFolder:
     def put_routes(self, snapshot: Snapshot) -> Put:
         return _put(self.routes, [resources.route_configuration(snapshot)])
 
-    def put_clusters(self, refs: Collection[RevisionRef]) -> Put:
-        return _put(self.clusters, [resources.cluster(key, self.endpoints) for key in resources.clusters_of(refs)])
+    def put_clusters(self, keys: Collection[ClusterKey]) -> Put:
+        return _put(self.clusters, [resources.cluster(key, self.endpoints) for key in sorted(keys)])
 
     def put_endpoints(self, key: ClusterKey, replicas: Collection[tuple[Endpoint, bool]]) -> Put:
         path = self.endpoints / resources.endpoints_file(key)
         return _put(path, [resources.load_assignment(key, replicas)])
 
-    def drop_endpoints(self, ref: RevisionRef) -> None:
-        for key in resources.clusters_of([ref]):
-            (self.endpoints / resources.endpoints_file(key)).unlink(missing_ok=True)
+    def drop_endpoints(self, key: ClusterKey) -> None:
+        (self.endpoints / resources.endpoints_file(key)).unlink(missing_ok=True)
 
-    def known_clusters(self) -> set[RevisionRef]:
-        """Return the revisions whose clusters Envoy was last told of, all of each."""
+    def known_clusters(self) -> set[ClusterKey]:
+        """Return the clusters that Envoy was last told of."""
         document = read_json(self.clusters) or {}
-        found = {resources.parse_cluster_name(item["name"]) for item in document.get("resources", ())}
-        refs = {key.ref for key in found if key is not None}
-        return {ref for ref in refs if found.issuperset(resources.clusters_of([ref]))}
+        found = (resources.parse_cluster_name(item["name"]) for item in document.get("resources", ()))
+        return {key for key in found if key is not None}
 
 
 def _put(path: Path, listed: list[resources.Resource]) -> Put:

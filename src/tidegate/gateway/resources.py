@@ -3,7 +3,7 @@
 Envoy reads these as files. Which file holds what, and why it is cut that way:
 
 - `bootstrap.json`: the listener and the admin page. They last as long as the process, and are in `gateway.bootstrap`.
-- `clusters.json` (CDS): three clusters per revision: for HTTP, for gRPC, and for the preview address, whose requests
+- `clusters.json` (CDS): two clusters per revision, for HTTP and for gRPC; one for the preview address, whose requests
   are not to be counted with those of users. A cluster never changes once it is there, so
   that neither its counters nor its connections are ever reset; it appears before a route names it and goes after no
   route does.
@@ -74,6 +74,10 @@ class Kind(StrEnum):
     PREVIEW = "preview"
 
 
+#: That it has as long as it is there; a revision on trial may have one for its preview as well.
+CLUSTERS_OF_A_REVISION = 2
+
+
 class ClusterKey(NamedTuple):
     """A cluster of ours: one of those of a revision."""
 
@@ -81,9 +85,14 @@ class ClusterKey(NamedTuple):
     kind: Kind = Kind.HTTP
 
 
-def clusters_of(refs: Iterable[RevisionRef]) -> list[ClusterKey]:
-    """Return the clusters of these revisions, sorted."""
-    return [ClusterKey(ref, kind) for ref in sorted(refs) for kind in Kind]
+def clusters(snapshot: Snapshot) -> list[ClusterKey]:
+    """Return the clusters that a snapshot needs, sorted: none for a preview that there is not.
+
+    Each costs every Envoy an inotify instance, of which a user has 128 on most systems.
+    """
+    serving = {ClusterKey(ref, kind) for ref in revisions(snapshot) for kind in (Kind.HTTP, Kind.GRPC)}
+    previews = {ClusterKey(RevisionRef(name, trial.revision), Kind.PREVIEW) for name, trial in snapshot.trials.items()}
+    return sorted(serving | previews)
 
 
 def cluster_name(key: ClusterKey) -> str:

@@ -198,6 +198,10 @@ class Target(Protocol):
         """Say whether nothing is gone of what `start` brings up; cheap."""
         ...
 
+    def watches(self, revisions: int) -> int:
+        """Return how many inotify instances of this user so many more revisions of one deployment take."""
+        ...
+
     async def stop(self) -> None:
         """End every replica and the gateway, those of an earlier process included."""
         ...

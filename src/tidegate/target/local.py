@@ -34,7 +34,7 @@ from tidegate.gateway.base import (
 )
 from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.gateway.os_process import OsProcess, find_by_argument
-from tidegate.gateway.resources import DEFAULT_TIMEOUT_SECONDS, PREVIEW
+from tidegate.gateway.resources import DEFAULT_TIMEOUT_SECONDS, PREVIEW, revisions
 from tidegate.gateway.shares import reassigned, shares_of
 from tidegate.health.base import Attempts
 from tidegate.target import lifecycle, notes, process
@@ -120,6 +120,10 @@ class LocalTarget:
     def is_whole(self) -> bool:
         """See `Target.is_whole`."""
         return self._gateway.is_whole()
+
+    def watches(self, revisions: int) -> int:
+        """See `Target.watches`."""
+        return self._gateway.watches(revisions)
 
     async def stop(self) -> None:
         """See `Target.stop`. Logs of the replicas stay."""
@@ -521,9 +525,15 @@ def _of_deployment(process: ProcessCounts[RevisionRef], deployment: str) -> Proc
 
 
 def _living_only(snapshot: Snapshot, home: Path) -> Snapshot:
-    """Return the snapshot without the endpoints of replicas that no longer live: another process may have the port."""
+    """Return the snapshot without the endpoints of replicas that no longer live: another process may have the port.
+
+    Nor with a revision that has none and that no route names: it was being removed when somebody was killed.
+    """
     endpoints = {}
+    routed = set(revisions(replace(snapshot, endpoints={})))
     for ref, listed in snapshot.endpoints.items():
+        if not slots_of(home, ref) and ref not in routed:
+            continue
         states = [slot.state() for slot in slots_of(home, ref).values() if slot.is_alive()]
         living = {state.endpoint for state in states if state is not None}
         endpoints[ref] = tuple(endpoint for endpoint in listed if endpoint in living)
