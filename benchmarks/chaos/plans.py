@@ -42,5 +42,6 @@ PLANS = (
     Plan("canary with a pause, aborted by a person", _WITH_A_PAUSE, 7.0, "abort", good_ends="aborted"),
     Plan("blue-green", _switch(preview="1s"), 11.0),
     Plan("blue-green, switched by a person", _switch(preview="0s", switch="person"), 12.0, "resume"),
-    Plan("rolling", {"deploymentStrategy": "rolling", "rolling": {"hold": "3s"}}, 18.0),
+    # Two at a time: while there is only one of the candidate, its requests fail when it is killed.
+    Plan("rolling", {"deploymentStrategy": "rolling", "rolling": {"hold": "3s", "maxSurge": 2}}, 13.0),
 )
