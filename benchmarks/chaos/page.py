@@ -9,7 +9,7 @@ from benchmarks.chaos import explain
 _FAULTS = {
     "controller": "SIGKILL of the controller",
     "store": "SIGKILL of the controller set for the middle of a store write",
-    "gateway": "SIGKILL of one of the gateway's three processes",
+    "gateway": "SIGKILL of one of the gateway's two processes",
     "stable": "SIGKILL of a replica of stable",
     "candidate": "SIGKILL of a replica of the candidate",
     "disk": "the disk full for 0.5 to 5 s",

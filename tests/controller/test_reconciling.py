@@ -368,9 +368,9 @@ def test_a_held_step_ends_with_a_look_at_its_end_however_rare_looks_are(
             monkeypatch.setattr(place.target, "read", unreadable)
         now = place.store.rollout(row.id)
         begun = Rollout.from_storage(now.state)
-        older = begun.evolve(phase_since=begun.phase_since - timedelta(seconds=11))
+        older = begun.evolve(phase_since=begun.phase_since - timedelta(seconds=21))
         place.store.save_look(now, older.for_storage(), now.evidence)
-        place.reconciler.seen.looked_at -= 11
+        place.reconciler.seen.looked_at -= 21
         await place.until(lambda: place.store.rollout(row.id).phase == phase)
         assert Rollout.from_storage(place.store.rollout(row.id).state).reason.startswith(reason)
 

@@ -100,7 +100,7 @@ def test_blue_green_promotes_by_itself_after_its_bake_time(serving: Tidegate, be
 
 
 def test_a_blue_green_whose_golden_requests_fail_never_switches_and_users_notice_nothing(
-    serving: Tidegate, better_model: Path, tmp_path: Path
+    serving: Tidegate, fragile_model: Path, tmp_path: Path
 ) -> None:
     stable = serving.status(NAME)["stable"]
     with httpx.Client() as http:
@@ -112,7 +112,7 @@ def test_a_blue_green_whose_golden_requests_fail_never_switches_and_users_notice
     report = serving.ended(
         deploy(
             serving,
-            better_model,
+            fragile_model,
             "blue-green",
             blueGreen={"preview": "0s", "bake": "1s"},
             gates={"allowBreaking": True, "golden": str(smoke)},

@@ -23,6 +23,7 @@ from tidegate.rollout import (
     check_mirror,
     command,
 )
+from tidegate.rollout.machine import UNMEASURED_SECONDS
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 PASS = Verdict("pass", "fine")
@@ -108,14 +109,14 @@ HELD = [BAKE, Step(5, 60.0, until="time"), Step(0, 60.0, until="time", mirror=20
 WITHOUT_REQUESTS = Step(0, 60.0, until="time")
 
 
-def ended(step: Step, verdict: Verdict | None, **policy: str) -> Rollout:
-    """The state that follows a held step, the first of two, whose time is up with this verdict."""
+def ended(step: Step, verdict: Verdict | None, late: float = 0.0, **policy: str) -> Rollout:
+    """The state of a held step, the first of two, whose time was up with this verdict `late` seconds ago."""
     holding = rollout(step, BAKE if step.stable_replicas is None else ALL, phase=Phase.ANALYZING)
     holding = holding.evolve(plan=replace(holding.plan, **policy))  # type: ignore[arg-type]
-    return advance(holding, seen(holding, candidate_ready=2, verdict=verdict), at(60)).rollout
+    return advance(holding, seen(holding, candidate_ready=2, verdict=verdict), at(60 + late)).rollout
 
 
-@pytest.mark.parametrize("step", [*HELD, WITHOUT_REQUESTS])
+@pytest.mark.parametrize("step", HELD)
 @pytest.mark.parametrize(
     ("on_inconclusive", "phase"), [("pause", Phase.PAUSED), ("rollback", Phase.ROLLING_BACK), ("continue", None)]
 )
@@ -123,9 +124,10 @@ def test_a_held_step_that_could_not_be_measured_does_what_the_plan_says_of_no_ve
     step: Step, on_inconclusive: str, phase: Phase | None
 ) -> None:
     for said in (ERROR, None):
-        if said is None and step == WITHOUT_REQUESTS:
-            continue
-        moved = ended(step, said, on_inconclusive=on_inconclusive)
+        waiting = ended(step, said, late=UNMEASURED_SECONDS - 0.1, on_inconclusive=on_inconclusive)
+        assert waiting.phase is Phase.ANALYZING, "one look that fails decides nothing"
+        assert ended(step, PASS, late=UNMEASURED_SECONDS - 0.1).phase is not Phase.ANALYZING
+        moved = ended(step, said, late=UNMEASURED_SECONDS, on_inconclusive=on_inconclusive)
         why = "errors: could not be measured" if said else "the signals could not be measured"
         assert moved.reason.endswith(why)
         assert "without a verdict" in moved.reason
@@ -134,6 +136,13 @@ def test_a_held_step_that_could_not_be_measured_does_what_the_plan_says_of_no_ve
         else:
             assert (moved.phase, moved.step) == (phase, 0)
             assert phase is not Phase.PAUSED or moved.resume_to is Phase.SHIFTING, "the step is held anew"
+
+
+@pytest.mark.parametrize("on_inconclusive", ["pause", "rollback", "continue"])
+def test_a_held_step_without_requests_needs_no_measurement(on_inconclusive: str) -> None:
+    for said in (ERROR, None):
+        moved = ended(WITHOUT_REQUESTS, said, on_inconclusive=on_inconclusive)
+        assert moved.reason == "60 s passed without requests of users to the candidate"
 
 
 @pytest.mark.parametrize("step", [*HELD, WITHOUT_REQUESTS])
@@ -299,6 +308,15 @@ def test_a_promotion_that_waits_for_replicas_is_decided_and_can_still_be_taken_b
     assert (back.phase, back.split()) == (Phase.ROLLING_BACK, {1: 100})
     paused = command(asked, Command.PAUSE, at(1), by="bob", reason="").rollout
     assert command(paused, Command.PROMOTE, at(2), by="bob", reason="").rollout.asked_by == "bob"
+
+
+def test_a_wish_for_more_that_gets_no_replicas_is_paused_and_what_serves_goes_on() -> None:
+    watching = rollout(Step(50, 30.0), Step(100, 30.0), phase=Phase.ANALYZING)
+    asked = command(watching, Command.PROMOTE, at(1), by="ada", reason="").rollout
+    late = at(2 + watching.plan.ready_within_seconds)
+    paused = advance(asked, seen(asked, candidate_ready=1), late).rollout
+    assert (paused.phase, paused.resume_to, paused.weight) == (Phase.PAUSED, Phase.SCALING, 50)
+    assert "ready" in paused.reason
 
 
 def test_who_asked_is_known_after_a_pause_and_not_blamed_for_a_rollback() -> None:

@@ -27,7 +27,7 @@ def wanted(artifact: ModelArtifact) -> int | None:
             artifact.framework is None and _COMMAND in read_settings_file(files)
         )
         return _fixed(settings_of(files, artifact.settings)) if is_command else None
-    except TidegateError:
+    except (TidegateError, OSError):
         return None
 
 
@@ -43,7 +43,7 @@ def held(running: Iterable[tuple[str, RevisionRow]], bundles: Path) -> dict[int,
         try:
             bundle = read_bundle(bundles / revision.digest)
             settings = settings_of(ArtifactFiles(bundle.artifact_path), bundle.manifest.settings)
-        except TidegateError:
+        except (TidegateError, OSError):
             continue
         port = _fixed(settings) if bundle.manifest.runtime == _COMMAND else None
         if port is not None:

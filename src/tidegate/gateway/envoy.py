@@ -1,6 +1,6 @@
 """The gateway on Envoy: decisions in `resources` and `stats`, files in `files`, each process in `member`.
 
-Three Envoys share the port and read the same files, so that none of them can take the gateway with it when it is
+Two Envoys share the port and read the same files, so that none of them can take the gateway with it when it is
 killed.
 
 To apply a snapshot is to write files and wait until every Envoy itself reports their versions. The order keeps every
@@ -36,14 +36,14 @@ from tidegate.gateway.base import (
 )
 from tidegate.gateway.files import GatewayFolder, Put
 from tidegate.gateway.member import Member
-from tidegate.gateway.resources import ClusterKey
+from tidegate.gateway.resources import ClusterKey, Kind
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Envoys of a gateway. Of three, two can be killed before the first is back, and requests still get through.
-MEMBERS = 3
+#: Envoys of a gateway: one can be killed, and requests still get through. Each more takes inotify instances.
+MEMBERS = 2
 
 _APPLY_SECONDS = 5.0
 _POLL_SECONDS = 0.001
@@ -97,7 +97,8 @@ class EnvoyGateway:
 
     def watches(self, revisions: int) -> int:
         """See `Gateway.watches`: each Envoy has one for every cluster."""
-        return MEMBERS * (resources.CLUSTERS_OF_A_REVISION * revisions + 1)
+        # And a preview; in a test of several arms also that of another one, before the first is gone.
+        return MEMBERS * (resources.CLUSTERS_OF_A_REVISION * revisions + min(revisions, 2))
 
     async def ensure_running(self) -> None:
         """See `Gateway.ensure_running`. Cheap while all run: one look at each process."""
@@ -204,12 +205,17 @@ class EnvoyGateway:
         puts = self._put_endpoints(snapshot, before, needed | known)
         if before is None or not needed <= known:
             puts[stats.CLUSTERS_VERSION] = self._folder.put_clusters(needed | known)
-        if puts:
+        # A split is not held up by a preview, which answers 503 until its cluster is there.
+        is_preview = _concern_previews(puts, needed - known)
+        if puts and not is_preview:
             await self._in_force(puts)
             await self._warmed(needed - known)
         routes = self._folder.put_routes(snapshot)
         await self._in_force({stats.ROUTES_VERSION: routes})
         in_force_seconds = time.perf_counter() - started if routes.changed else 0.0
+        if is_preview:
+            await self._in_force(puts)
+            await self._warmed(needed - known)
         if surplus := known - needed:
             await self._in_force({stats.CLUSTERS_VERSION: self._folder.put_clusters(needed)})
             for key in surplus:
@@ -313,3 +319,9 @@ class EnvoyGateway:
             if page.position != NotesPosition():
                 positions[member.number] = page.position
         return ServedNotes(tuple(sorted(entries, key=lambda entry: entry.at_ms)), positions)
+
+
+def _concern_previews(puts: Mapping[str, Put], new: set[ClusterKey]) -> bool:
+    """Say whether all that is new are clusters for previews, and no other endpoints changed."""
+    names = {f"cluster.{resources.cluster_name(key)}.version_text" for key in new}
+    return bool(new) and all(key.kind is Kind.PREVIEW for key in new) and set(puts) <= {*names, stats.CLUSTERS_VERSION}

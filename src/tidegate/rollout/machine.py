@@ -61,6 +61,10 @@ class Advance:
     transition: Transition | None
 
 
+#: How long a step that ends by time waits for a look that can measure, before it counts as one that could not be.
+UNMEASURED_SECONDS = 10.0
+
+
 def advance(rollout: Rollout, seen: Observation, now: datetime) -> Advance:
     """Take the edge that the observation calls for, if any, and return the actions that the new state needs."""
     if rollout.is_terminal:
@@ -114,7 +118,7 @@ def reweigh(rollout: Rollout, weights: Mapping[str, float], now: datetime, *, by
     asked = "set the weights of"
     if not rollout.arms:
         raise NotAllowed(asked, rollout.phase, "only those of an A/B test can be set")
-    _refuse_promoted(rollout, asked)
+    _refuse_promoted(rollout, asked, also_paused=True)
     listed = ", ".join(f"{name} {weight:g} %" for name, weight in weights.items())
     note = f"{by} set the weights: {listed}" + (f": {reason}" if reason else "")
     moved = arms.reweighed(rollout, weights, by, note, now)
@@ -305,6 +309,9 @@ def _scaling(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
             return _enter(rollout, Phase.PROMOTING, rollout.reason, now, scaling_to=None)
         return _enter(rollout, Phase.SHIFTING, rollout.reason, now, step=step, scaling_to=None)
     if _elapsed(rollout, now) >= rollout.plan.ready_within_seconds:
+        if rollout.asked_by is not None and rollout.weight and not rollout.arms:
+            # What it has already it serves well: a wish for more is no reason to take it back.
+            return _pause(rollout, _not_ready(rollout, seen), now)
         return _roll_back(rollout, _not_ready(rollout, seen), now)
     return rollout
 
@@ -355,8 +362,11 @@ def _analyzing(rollout: Rollout, seen: Observation, now: datetime) -> Rollout:
             return _passed(rollout, verdict, now, seen.candidate_ready)
     if not is_over:
         return rollout
-    if step.until == "time" and _may_go_by_time(rollout, verdict):
-        return _next_step(rollout, _time_passed(rollout, verdict), now, seen.candidate_ready)
+    if step.until == "time":
+        if _may_go_by_time(rollout, verdict):
+            return _next_step(rollout, _time_passed(rollout, verdict), now, seen.candidate_ready)
+        if _elapsed(rollout, now) < step.duration_seconds + UNMEASURED_SECONDS:
+            return rollout
     return _undecided(rollout, verdict, now, seen.candidate_ready)
 
 
@@ -371,9 +381,9 @@ def _passed(rollout: Rollout, verdict: Verdict, now: datetime, ready: int) -> Ro
 
 def _may_go_by_time(rollout: Rollout, verdict: Verdict | None) -> bool:
     """Say whether a step that asks for time may end without a pass: not where its candidate could not be measured."""
-    if verdict is None:
-        return not rollout.weight and not rollout.mirror
-    return verdict.outcome == "inconclusive"
+    if not rollout.weight and not rollout.mirror:
+        return True
+    return verdict is not None and verdict.outcome == "inconclusive"
 
 
 def _time_passed(rollout: Rollout, verdict: Verdict | None) -> str:
@@ -471,11 +481,16 @@ def _refuse_decided(rollout: Rollout, asked: str) -> None:
         raise NotAllowed(asked, rollout.phase, "it is decided already")
 
 
-def _refuse_promoted(rollout: Rollout, asked: str) -> None:
-    """Refuse what is decided, and a promotion by a person that waits for replicas: it is only held or taken back."""
+def _refuse_promoted(rollout: Rollout, asked: str, *, also_paused: bool = False) -> None:
+    """Refuse what is decided, and a promotion by a person that waits for replicas: it is only held or taken back.
+
+    Args:
+        also_paused: whether one that was paused meanwhile is refused as well.
+    """
     _refuse_decided(rollout, asked)
     is_last = rollout.scaling_to == len(rollout.plan.steps)
-    if rollout.phase is Phase.SCALING and is_last and rollout.asked_by is not None:
+    waits = Phase.SCALING in (rollout.phase, rollout.resume_to if also_paused else None)
+    if waits and is_last and rollout.asked_by is not None:
         raise NotAllowed(asked, rollout.phase, f"it is decided already, by {rollout.asked_by}, and waits for replicas")
 
 

@@ -52,7 +52,9 @@ class Totals:
         further = {name: _since(now, earlier.of(name)) for name, now in self.further.items()}
         before = (*earlier.slower, *(0 for _ in self.slower))
         slower = tuple(max(0, count - known) for count, known in zip(self.slower, before, strict=False))
-        failed_as = dict(Counter(self.failed_as) - Counter(earlier.failed_as))
+        # What was counted before statuses were is not growth.
+        is_known = bool(earlier.failed_as) or not earlier.errors
+        failed_as = dict(Counter(self.failed_as) - Counter(earlier.failed_as)) if is_known else {}
         return Totals(**counts, further=further, slower=slower, failed_as=failed_as)
 
     def of(self, signal: str) -> judge.Tally:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core.caching import FunctionCache
 
-from tidegate.runtime.mojo.machine_code import KernelCache
+from tidegate.runtime.mojo.machine_code import KernelCache, is_read_only
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,14 +57,26 @@ def _cache_of(function: Callable[..., Any]) -> Any:
     None where there is no folder that can be used, and where a release of numba keeps its stamp elsewhere: no
     machine code is better than that of another source.
     """
+    cache = _stamped(KernelCache, function)
+    if cache is None or not is_read_only(cache) or cache._cache_file._load_index():
+        return cache
+    # What can only be read there is of another release: numba's own places are left.
+    return _stamped(FunctionCache, function)
+
+
+def _stamped(kind: Callable[[Any], Any], function: Callable[..., Any]) -> Any:
     try:
-        cache: Any = KernelCache(function)  # type: ignore[no-untyped-call]
+        cache: Any = kind(function)
     except RuntimeError:
         return None
     kept: Any = getattr(cache, "_cache_file", None)
     if kept is None or not hasattr(kept, "_source_stamp"):
         return None
-    kept._source_stamp = source_stamp(function.__module__.rpartition(".")[2])
+    stamp = source_stamp(function.__module__.rpartition(".")[2])
+    kept._source_stamp = stamp
+    # Numba writes the index first: where it cannot write the code then, no fresh index is to name the code of before.
+    if hasattr(kept, "_data_name_pattern"):
+        kept._data_name_pattern = f"{stamp[:16]}.{kept._data_name_pattern}"
     return cache
 
 

@@ -1,13 +1,17 @@
 """Where the machine code of kernels is kept: in the folders that numba tries, and in those that can only be read.
 
 Numba uses a folder that it can write to. An image is often made by one user and run by another, who may read what was
-compiled when it was made, and would compile all of it anew in each process.
+compiled when it was made, and would compile all of it anew in each process. What is read there is run, so it is read
+only where nobody could have put it but root, this user, and whoever the code of this package belongs to.
 """
 
 from __future__ import annotations
 
 import contextlib
 import glob
+import os
+import stat
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +33,31 @@ def _read_only(place: Any) -> Any:
             found = super().from_function(py_func, py_file)
             if found is None:
                 return None
+            folder = Path(found.get_cache_path())
             names = f"{glob.escape(f'{Path(py_file).stem}.{py_func.__qualname__}-')}*.nbi"
-            return found if any(Path(found.get_cache_path()).glob(names)) else None
+            is_there = any(folder.glob(names)) and is_trusted(folder, Path(py_file).stat().st_uid)
+            return found if is_there else None
 
     return ReadOnly
+
+
+@cache
+def is_trusted(folder: Path, owner: int) -> bool:
+    """Say whether only root, this user and an owner could have written what is in a folder, all of it readable."""
+    trusted = {0, os.geteuid(), owner}
+    try:
+        place = folder.resolve(strict=True)
+        if not all(_is_of(path.lstat(), trusted) and os.access(path, os.R_OK) for path in (place, *place.iterdir())):
+            return False
+        # Who may write in a folder above could put another one in its place, but for one like /tmp.
+        return all(_is_of(above.stat(), trusted, guarded=True) for above in place.parents)
+    except OSError:  # it is not to be looked at
+        return False
+
+
+def _is_of(status: os.stat_result, trusted: set[int], *, guarded: bool = False) -> bool:
+    is_closed = not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or (guarded and bool(status.st_mode & stat.S_ISVTX))
+    return status.st_uid in trusted and is_closed and not stat.S_ISLNK(status.st_mode)
 
 
 class _Files(caching.CompileResultCacheImpl):
@@ -41,6 +66,11 @@ class _Files(caching.CompileResultCacheImpl):
         for place in caching.CompileResultCacheImpl._locator_classes
         for each in ((place, _read_only(place)) if any(name in place.__name__ for name in _FILLED) else (place,))
     ]
+
+
+def is_read_only(cache: Any) -> bool:
+    """Say whether nothing can be added to a kernel's cache."""
+    return type(cache._impl.locator).__name__ == "ReadOnly"
 
 
 class KernelCache(caching.FunctionCache):

@@ -35,7 +35,7 @@ class RowPlan:
 
         self._read, self._other = read_row, OTHER
         #: What the addresses below belong to, so that it stays where it is.
-        self._kept = [(field.name, field.values) for field in fields]
+        self._kept = [(field.name, dict(field.values)) for field in fields]
         addresses = [
             (id(name), 0 if field.kind == "number" else id(values), field.first)
             for field, (name, values) in zip(fields, self._kept, strict=True)
