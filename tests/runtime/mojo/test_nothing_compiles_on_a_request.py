@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.runtime.mojo.compilations import COMMON, MODELS
+from tests.runtime.mojo.matrix.kept import DATA
 from tidegate import mojo
 from tidegate.runtime.mojo.header import ALGORITHMS
 
@@ -43,3 +44,24 @@ def test_nothing_is_compiled_once_a_model_is_loaded(compiled: Compiled, name: st
 @pytest.mark.parametrize("name", COMMON)
 def test_what_is_compiled_ahead_is_all_that_a_common_model_needs(compiled: Compiled, name: str) -> None:
     assert compiled["missed by samples"][name] == []
+
+
+_ASK = """
+import sys
+from tests.runtime.mojo.compilations import recorded
+from tests.runtime.mojo.matrix.kept import DATA
+from tidegate import mojo
+model = mojo.load(sys.argv[1])
+row = {field.name: 1.0 if field.kind == "number" else next(iter(field.values)) for field in model.fields}
+with recorded() as compiled:
+    model.predict(row)
+    model.predict([row, row])
+print(compiled)
+"""
+
+
+@pytest.mark.parametrize("name", ["glm_multinomial_Skip", "glm_ordinal_Skip"])
+def test_nothing_is_compiled_for_a_model_that_refuses_missing_values(name: str) -> None:
+    command = [sys.executable, "-c", _ASK, str(DATA / "models" / f"{name}.zip")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")

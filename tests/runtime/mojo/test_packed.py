@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from tests.support.mojos import FOLDER
+from tidegate import mojo
 from tidegate.runtime.mojo.compiled import kernel
 from tidegate.runtime.mojo.packed import Packed
 from tidegate.runtime.mojo.packed_kernel import flags, float64s, int32s, int64s
@@ -55,3 +62,10 @@ def test_an_empty_array_is_empty() -> None:
     packed = Packed(nothing, nothing.astype(np.int32), nothing.astype(np.int64), nothing.astype(np.bool_))
     assert total(packed.table) == 0.0
     assert packed.table[:, 1].tolist() == [0] * 6
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps])
+@pytest.mark.parametrize("part", ["scorer", "builder"])
+def test_what_holds_addresses_is_not_copied(copied: Callable[[Any], Any], part: str) -> None:
+    with pytest.raises(TypeError, match="addresses of this process"):
+        copied(getattr(mojo.load(FOLDER / "gbm_enum.zip"), part))

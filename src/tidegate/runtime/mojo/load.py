@@ -339,8 +339,11 @@ class MojoModel:
     def warm(self) -> None:
         """Compile what `predict` runs."""
         for rows in (1, 2):
-            with contextlib.suppress(MojoRowError):
+            try:
                 self.scores(np.full((rows, self.builder.width), np.nan), None)
+            except MojoRowError:  # a model that refuses missing values before it scores
+                with contextlib.suppress(MojoRowError):
+                    self.scores(np.zeros((rows, self.builder.width)), None)
         program = self.scorer.program if isinstance(self.scorer, Programmed) else None
         if program is not None and self.builder.plan is not None:
             self.at_once = RowAnswers(self.builder.plan, program, self.answers.names, self.answers.labels)

@@ -7,7 +7,7 @@ small model takes to score a row. So they are handed over as one table of their 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 GBM, DRF, BOOSTER, LINEAR, STACK = range(5)
 
 
-class Packed:
+class HoldsAddresses:
+    """What cannot be copied or pickled: the copy would point to memory that belongs to the original."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a model that was read holds addresses of this process: copy its file, and load it again")
+
+
+class Packed(HoldsAddresses):
     """Arrays, of any shape, and numbers after them.
 
     Args:

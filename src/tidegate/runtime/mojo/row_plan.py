@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.encodings import Field
-from tidegate.runtime.mojo.packed import Program
+from tidegate.runtime.mojo.packed import HoldsAddresses, Program
 from tidegate.runtime.mojo.scorer import Rows
 
 _WORD = struct.calcsize("P")
@@ -22,7 +22,7 @@ _WORD = struct.calcsize("P")
 _TYPE_AT = object.__basicsize__ - _WORD
 
 
-class RowPlan:
+class RowPlan(HoldsAddresses):
     """Reads rows of one model. It is compiled when this is made; several threads may use it.
 
     Args:
@@ -63,7 +63,7 @@ class RowPlan:
         return None if found == self._other else (rows, found)
 
 
-class RowAnswers:
+class RowAnswers(HoldsAddresses):
     """Answers rows of one model with one call of compiled code each. It is compiled when this is made; several threads
     may use it.
 
