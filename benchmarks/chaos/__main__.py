@@ -41,13 +41,14 @@ from examples.flights.load import read_records
 from tidegate.client import Client
 from tidegate.contract.errors import TidegateError
 from tidegate.controller import launch
-from tidegate.gateway.envoy import MEMBERS
 
 _ROOT = Path(__file__).parents[2]
 _NAME = "prices"
 _RATE = 60.0
 #: A service that is to lose nothing by two kills within the time of a start has three.
 _REPLICAS = 3
+#: So has its gateway three Envoys, which are killed as often.
+_ENVOYS = 3
 #: From when a rollout waits for a person until one acts, at the most.
 _MOST_PATIENCE_SECONDS = 1.5
 #: A rollout that takes longer has not ended as it should.
@@ -65,6 +66,7 @@ def main() -> int:
     parser.add_argument("--rollouts", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=60.0, help="begin no rollout after so long")
     parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--envoys", type=int, default=_ENVOYS, help="of the gateway")
     parser.add_argument("--without", action="append", choices=ALL, default=[], help="leave a kind of fault out")
     parser.add_argument("--results", type=Path, default=_ROOT / "benchmarks" / "results")
     given = parser.parse_args()
@@ -75,9 +77,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tidegate-chaos-") as folder:
         home = Path(folder) / "home"
         with mounted(home) if "disk" in kinds else nullcontext() as disk:
-            scene = Scene(home, Faults(Path(folder)), disk, kinds, random.Random(given.seed))
+            scene = Scene(home, Faults(Path(folder)), disk, kinds, given.envoys, random.Random(given.seed))
             result = run(Path(folder), scene, given.rollouts, given.minutes * 60)
-    result["command"] = f"python -m benchmarks.chaos --rollouts {given.rollouts} --seed {given.seed}"
+    result["command"] = (
+        f"python -m benchmarks.chaos --rollouts {given.rollouts} --seed {given.seed} --envoys {given.envoys}"
+    )
     given.results.mkdir(parents=True, exist_ok=True)
     (given.results / "chaos.json").write_text(json.dumps(result, indent=1) + "\n")
     (given.results / "chaos.md").write_text(page(result))
@@ -93,6 +97,7 @@ class Scene:
     faults: Faults
     disk: Disk | None
     kinds: Sequence[str]
+    envoys: int
     chance: random.Random
     kills: list[Kill] = field(default_factory=list)
     #: Whether the candidate on trial may have been without a replica while it could have traffic.
@@ -142,7 +147,7 @@ def run(folder: Path, scene: Scene, rollouts: int, seconds: float) -> dict[str, 
     """Try the candidates, as many as there is time for, and return what is written down."""
     home = scene.home
     with scene.faults.for_children():
-        launch.ensure_running(home, *_free_ports(scene.chance))
+        launch.ensure_running(home, *_free_ports(scene.chance), envoys=scene.envoys)
     begun = time.time()
     started: list[subprocess.Popen[bytes]] = []
     try:
@@ -165,7 +170,7 @@ def run(folder: Path, scene: Scene, rollouts: int, seconds: float) -> dict[str, 
                 f"{one['seconds']} s {one['faults']}\n"
             )
         scene.calm()
-        orphans = _settle(home)
+        orphans = _settle(scene)
         traffic.terminate()
         traffic.wait(30)
         records = read_records(out)
@@ -187,6 +192,7 @@ def run(folder: Path, scene: Scene, rollouts: int, seconds: float) -> dict[str, 
         "rollouts": len(tried),
         "rate": _RATE,
         "replicas": _REPLICAS,
+        "envoys": scene.envoys,
         "machine": machine(),
         "load_after": load_average(),
         "good": sum(one["good"] for one in tried),
@@ -377,13 +383,14 @@ def _traffic(home: Path, folder: Path, seconds: float) -> tuple[Path, subprocess
     return out, subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
 
-def _settle(home: Path) -> list[str]:
+def _settle(scene: Scene) -> list[str]:
     """Return the processes that are one too many once nothing is to be done any more."""
+    home = scene.home
     deadline = time.monotonic() + 60.0
     while True:
         stable = serving(home).stable
         found = Counter(kind_of(process, stable, None) or "other" for process in processes(home))
-        wanted = {"controller": 1, "gateway": MEMBERS, "stable": _REPLICAS}
+        wanted = {"controller": 1, "gateway": scene.envoys, "stable": _REPLICAS}
         if found == wanted:
             return []
         if time.monotonic() > deadline:

@@ -9,7 +9,7 @@ from benchmarks.chaos import explain
 _FAULTS = {
     "controller": "SIGKILL of the controller",
     "store": "SIGKILL of the controller set for the middle of a store write",
-    "gateway": "SIGKILL of one of the gateway's two processes",
+    "gateway": "SIGKILL of one of the gateway's Envoys",
     "stable": "SIGKILL of a replica of stable",
     "candidate": "SIGKILL of a replica of the candidate",
     "disk": "the disk full for 0.5 to 5 s",
@@ -23,7 +23,8 @@ def page(result: dict[str, Any]) -> str:
     told = (
         f"`{result['command']}`, {result['at']}, {result['seconds']:.0f} s: {result['rollouts']} rollouts, of which "
         f"{result['good']} with a good candidate, at {result['rate']:g} requests/s, each revision with "
-        f"{result['replicas']} replicas, on {result['machine']['cpus']} cores."
+        f"{result['replicas']} replicas, the gateway with {result.get('envoys', 2)} Envoys, on "
+        f"{result['machine']['cpus']} cores."
     )
     lines = [
         "# Rollouts under SIGKILL, a full disk and a clock that is set",

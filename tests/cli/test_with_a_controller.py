@@ -141,10 +141,35 @@ def test_up_says_where_everything_is_and_may_be_typed_again(tidegate: CommandLin
     assert httpx.get(f"{first['gateway_url']}/v2/health/live").status_code == 200
 
 
-def test_up_with_another_port_is_refused_while_it_runs(tidegate: CommandLine) -> None:
-    answer = tidegate("up", "--port", "1")
+@pytest.mark.parametrize(("option", "value"), [("--port", "1"), ("--envoys", "3")])
+def test_up_with_another_port_or_number_of_envoys_is_refused_while_it_runs(
+    tidegate: CommandLine, option: str, value: str
+) -> None:
+    answer = tidegate("up", option, value)
     assert answer.code == 2
-    assert "tidegate down" in answer.err
+    assert f"tidegate down, then tidegate up {option} {value}" in answer.err
+
+
+@pytest.mark.parametrize("number", ["0", "9", "two"])
+def test_a_number_of_envoys_that_makes_no_sense_is_bad_input(tmp_path: Path, number: str) -> None:
+    command = CommandLine(tmp_path / "home", tmp_path)
+    answer = command("up", "--envoys", number)
+    assert answer.code == 2
+    assert "--envoys" in answer.err
+    assert not command.home.exists()
+
+
+def test_a_controller_that_is_started_again_has_as_many_envoys_as_before(tmp_path: Path) -> None:
+    command = CommandLine(tmp_path / "home", tmp_path)
+    try:
+        for options in (["--envoys", "3"], []):
+            assert command("up", "--port", "0", "--gateway-port", "0", *options).code == 0
+            assert len(list(command.home.glob("gateway/envoy-*/envoy.json"))) == 3
+            address = json.loads((command.home / "controller.json").read_text())
+            assert address["envoys"] == 3
+            launch.stop(command.home)
+    finally:
+        launch.stop(command.home)
 
 
 @pytest.mark.parametrize("option", ["--port", "--gateway-port"])

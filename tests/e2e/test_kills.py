@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.conftest import Tidegate, belonging_to, eventually
 from tidegate.controller import launch
-from tidegate.gateway.envoy import MEMBERS
+from tidegate.gateway.base import DEFAULT_ENVOYS
 
 pytestmark = pytest.mark.e2e
 
@@ -89,11 +89,11 @@ def test_a_killed_gateway_is_one_of_several_and_is_started_again(serving: Tidega
     traffic = serving.traffic(NAME)
     for _ in range(4):
         envoys = gateways_of(serving.home)
-        assert len(envoys) == MEMBERS
+        assert len(envoys) == DEFAULT_ENVOYS
         seen = len(traffic.records())
         kill(envoys[0])
         eventually("requests", lambda seen=seen: len(traffic.records()) > seen + 50)
-        eventually("all", lambda: len(gateways_of(serving.home)) == MEMBERS)
+        eventually("all", lambda: len(gateways_of(serving.home)) == DEFAULT_ENVOYS)
     failed = [record for record in traffic.stop() if record.failed]
     # What it held: with one gateway a second of requests failed at each kill.
     assert len(failed) <= 4 * 2, failed

@@ -16,8 +16,8 @@ import pytest
 from tests.gateway.conftest import Run, Tiny
 from tests.support.traffic import send_many, served, until
 from tidegate.contract.errors import Conflict, InvalidInput, Unavailable
-from tidegate.gateway.base import Endpoint, GatewayReading, RevisionRef, Snapshot
-from tidegate.gateway.envoy import MEMBERS, EnvoyGateway
+from tidegate.gateway.base import DEFAULT_ENVOYS, Endpoint, GatewayReading, RevisionRef, Snapshot
+from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.gateway.files import GatewayFolder, read_json
 from tidegate.gateway.os_process import OsProcess, find_by_argument
 
@@ -42,7 +42,7 @@ def replica(tiny: Callable[..., Tiny]) -> Endpoint:
 
 def envoys_of(folder: Path) -> list[OsProcess]:
     """Return the Envoys that run on the folder, in the order of their numbers."""
-    bootstraps = [str(GatewayFolder(folder).member(number).bootstrap) for number in range(1, MEMBERS + 1)]
+    bootstraps = [str(GatewayFolder(folder).member(number).bootstrap) for number in range(1, DEFAULT_ENVOYS + 1)]
     return [found for bootstrap in bootstraps for found in find_by_argument(bootstrap)]
 
 
@@ -69,13 +69,13 @@ def test_a_second_gateway_over_the_folder_adopts_the_processes(run: Run[Any], fo
         assert (await second.apply(snapshot)).in_force_seconds == 0.0
         mine, theirs = await first.read(), await second.read()
         assert epochs(mine) == epochs(theirs)
-        assert len(epochs(mine)) == MEMBERS
+        assert len(epochs(mine)) == DEFAULT_ENVOYS
         assert theirs.counts[REF].requests == 5
         await first.close()
         await second.close()
 
     run(story())
-    assert len(envoys_of(folder)) == MEMBERS
+    assert len(envoys_of(folder)) == DEFAULT_ENVOYS
 
 
 def test_a_process_whose_record_was_never_written_is_found(run: Run[Any], folder: Path) -> None:
@@ -123,10 +123,10 @@ def test_processes_that_all_died_are_started_again_with_the_same_split_on_the_sa
 
 async def all_run(gateway: EnvoyGateway) -> bool:
     await gateway.ensure_running()
-    return len((await gateway.read()).processes) == MEMBERS
+    return len((await gateway.read()).processes) == DEFAULT_ENVOYS
 
 
-@pytest.mark.parametrize("number", range(1, MEMBERS + 1))
+@pytest.mark.parametrize("number", range(1, DEFAULT_ENVOYS + 1))
 def test_while_one_is_dead_the_others_answer_and_take_new_splits_and_all_follow_later(
     run: Run[Any], folder: Path, replica: Endpoint, number: int
 ) -> None:
@@ -156,6 +156,38 @@ def test_while_one_is_dead_the_others_answer_and_take_new_splits_and_all_follow_
     run(story())
 
 
+def test_with_three_envoys_two_can_be_dead_and_the_next_start_with_two_ends_the_third(
+    run: Run[Any], folder: Path, replica: Endpoint
+) -> None:
+    async def story() -> None:
+        three = EnvoyGateway(folder, port=0, envoys=3)
+        await three.ensure_running()
+        await three.apply(Snapshot({REF: (replica,)}, {"churn": {1: 100}}, {"churn": 5.0}))
+        for envoy in envoys_of(folder):
+            await kill(envoy)
+        assert (await send_many(f"{three.url}/churn/x", 40)).statuses == {200: 40}
+        assert three.watches(1) > EnvoyGateway(folder).watches(1)
+        await three.close()
+        two = EnvoyGateway(folder, port=three.port)
+        (third,) = find_by_argument(str(GatewayFolder(folder).member(3).bootstrap))
+        await until(lambda: all_run(two), lambda whole: whole)
+        assert await third.wait_gone(10)
+        await two.apply(Snapshot({REF: (replica,)}, {"churn": {1: 100}}, {"churn": 5.0}))
+        assert (await send_many(f"{two.url}/churn/x", 40)).statuses == {200: 40}
+        await two.close()
+
+    run(story())
+    assert len(envoys_of(folder)) == DEFAULT_ENVOYS
+
+
+def test_stop_ends_also_envoys_that_an_earlier_start_had_more(run: Run[Any], folder: Path) -> None:
+    three = EnvoyGateway(folder, port=0, envoys=3)
+    run(three.ensure_running())
+    run(three.close())
+    run(EnvoyGateway(folder, port=0).stop())
+    assert find_by_argument(str(GatewayFolder(folder).member(3).bootstrap)) == []
+
+
 def test_a_kill_of_any_fails_no_request_but_those_that_it_held(run: Run[Any], folder: Path, replica: Endpoint) -> None:
     gateway = EnvoyGateway(folder, port=0)
 
@@ -179,7 +211,7 @@ def test_a_kill_of_any_fails_no_request_but_those_that_it_held(run: Run[Any], fo
         for kills in range(1, 5):
             reached = sent[0] + 40
             await until(_now(lambda: sent[0]), lambda count, reached=reached: count > reached)
-            await kill(envoys_of(folder)[kills % MEMBERS])
+            await kill(envoys_of(folder)[kills % DEFAULT_ENVOYS])
             # Each user held one request at most.
             assert len(failed) <= kills * users
             await until(lambda: all_run(gateway), lambda whole: whole)
@@ -263,7 +295,7 @@ def test_stop_lets_requests_in_flight_finish(run: Run[Any], folder: Path, replic
 
 
 def test_files_of_the_gateway_name_its_processes(run: Run[Any], gateway: EnvoyGateway) -> None:
-    for number in range(1, MEMBERS + 1):
+    for number in range(1, DEFAULT_ENVOYS + 1):
         record = read_json(GatewayFolder(gateway._folder.root).member(number).record)
         assert record is not None
         assert set(record) == {"pid", "born", "admin_port", "host", "port"}

@@ -16,8 +16,8 @@ import pytest
 
 from tests.support.traffic import Load, send_many, until
 from tests.target.conftest import ROOT, Place, Run, spec_of, tiny_command
-from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
-from tidegate.gateway.envoy import MEMBERS, EnvoyGateway
+from tidegate.gateway.base import DEFAULT_ENVOYS, Endpoint, RevisionRef, Snapshot
+from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.gateway.os_process import OsProcess
 from tidegate.target import process
 from tidegate.target.base import RevisionSpec
@@ -192,7 +192,7 @@ def test_stop_ends_what_an_earlier_controller_left_and_keeps_the_logs(run: Run[A
     assert place.processes(spec.ref) == []
     assert run(target.running()) == []
     records = list((tmp_path / "gateway").glob("envoy-*/envoy.json"))
-    assert len(records) == MEMBERS
+    assert len(records) == DEFAULT_ENVOYS
     for record in records:
         pid = json.loads(record.read_text())["pid"]
         assert not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -14,6 +14,7 @@ from tidegate.api.process import configure_logging, serve
 from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 from tidegate.controller.home import Home
 from tidegate.controller.stage import Stage
+from tidegate.gateway.base import DEFAULT_ENVOYS
 
 #: Exit codes that `launch` turns back into errors; the error itself is the last line on stderr, as JSON.
 EXIT_INVALID_INPUT = 2
@@ -25,6 +26,7 @@ def main() -> int:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--port", type=int, default=8081)
     parser.add_argument("--gateway-port", type=int, default=8080)
+    parser.add_argument("--envoys", type=int, default=DEFAULT_ENVOYS)
     parser.add_argument("--stage", type=Path, help="folder of the rehearsal that this controller is for")
     arguments = parser.parse_args()
     # What controller, gateway and replicas write is for their user alone, also in a folder that others may read.
@@ -34,7 +36,7 @@ def main() -> int:
         home.create()
         configure_logging(home.controller_log)
         stage = Stage(arguments.stage) if arguments.stage is not None else None
-        asyncio.run(serve(home, arguments.port, arguments.gateway_port, stage))
+        asyncio.run(serve(home, arguments.port, arguments.gateway_port, arguments.envoys, stage))
     except TidegateError as error:
         sys.stderr.write(json.dumps({"error": error.as_dict()}) + "\n")
         return EXIT_INVALID_INPUT if isinstance(error, InvalidInput) else EXIT_UNAVAILABLE

@@ -39,11 +39,12 @@ LOG_FILES = 3
 STAGE_SECONDS = 0.5
 
 
-async def serve(home: Home, port: int, gateway_port: int, stage: Stage | None = None) -> None:
+async def serve(home: Home, port: int, gateway_port: int, envoys: int, stage: Stage | None = None) -> None:
     """Run the controller until it is told to end.
 
     Args:
         port, gateway_port: on loopback; 0 takes any free port.
+        envoys: of the gateway.
         stage: of the rehearsal that this controller is for: it injects faults, and ends with who rehearses.
 
     Raises:
@@ -54,7 +55,7 @@ async def serve(home: Home, port: int, gateway_port: int, stage: Stage | None = 
     with _sole_controller(home):
         listener = _listen(port)
         store = Store(home.database, addressees)
-        gateway = EnvoyGateway(home.gateway, host=HOST, port=gateway_port)
+        gateway = EnvoyGateway(home.gateway, host=HOST, port=gateway_port, envoys=envoys)
         command = server_command if stage is None else with_faults(server_command, stage.faults_file)
         target = LocalTarget(home.root, gateway, command=command, attempts=RealAttempts())
         supervisor = Supervisor(home, store, target)
@@ -68,7 +69,7 @@ async def serve(home: Home, port: int, gateway_port: int, stage: Stage | None = 
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             await supervisor.start()
-            _announce(home, url, gateway.url)
+            _announce(home, url, gateway.url, envoys)
             stop = asyncio.create_task(stopping.wait())
             leaving = asyncio.create_task(_end_with(stage, stopping)) if stage is not None else None
             await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -127,7 +128,7 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _announce(home: Home, url: str, gateway_url: str) -> None:
+def _announce(home: Home, url: str, gateway_url: str, envoys: int) -> None:
     """Write where the controller is; a reader of this file finds everything up."""
     address = {
         "pid": os.getpid(),
@@ -136,6 +137,7 @@ def _announce(home: Home, url: str, gateway_url: str) -> None:
         "url": url,
         "gateway_port": urlsplit(gateway_url).port,
         "gateway_url": gateway_url,
+        "envoys": envoys,
     }
     write_atomically(home.address_file, json.dumps(address))
 

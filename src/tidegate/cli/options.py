@@ -52,6 +52,18 @@ GatewayPort = Annotated[
         metavar="PORT",
     ),
 ]
+Envoys = Annotated[
+    int | None,
+    typer.Option(
+        "--envoys",
+        envvar="TIDEGATE_ENVOYS",
+        min=1,
+        max=8,
+        help="Envoys that share the gateway's port: as long as one lives, requests get through.",
+        show_default="2",
+        metavar="N",
+    ),
+]
 Framework = Annotated[
     str | None,
     typer.Option(

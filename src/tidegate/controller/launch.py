@@ -21,10 +21,12 @@ from tidegate.boot import birth_of
 from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 from tidegate.controller.home import Home, read_json, write_atomically
 from tidegate.controller.stage import Stage
+from tidegate.gateway.base import DEFAULT_ENVOYS
 from tidegate.gateway.os_process import OsProcess, find_by_argument, is_locked
 
 DEFAULT_PORT = 8081
 DEFAULT_GATEWAY_PORT = 8080
+_DEFAULTS = {"port": DEFAULT_PORT, "gateway_port": DEFAULT_GATEWAY_PORT, "envoys": DEFAULT_ENVOYS}
 #: Starting takes about two seconds; a machine under load gets much longer.
 START_SECONDS = 60.0
 #: Ending waits for replicas to drain.
@@ -54,7 +56,7 @@ def running(home: Path) -> ControllerInfo | None:
 
 
 def ensure_running(
-    home: Path, port: int | None, gateway_port: int | None, stage: Stage | None = None
+    home: Path, port: int | None, gateway_port: int | None, stage: Stage | None = None, *, envoys: int | None = None
 ) -> ControllerInfo:
     """Return the controller of this home, starting it in the background when it does not run.
 
@@ -62,25 +64,27 @@ def ensure_running(
         port, gateway_port: for a controller that has to be started; None: those that it had last, else 8081 and 8080.
             0 takes any free port.
         stage: of the rehearsal that the controller is for.
+        envoys: of the gateway of a controller that has to be started; None: as many as it had last, else 2.
 
     Raises:
-        InvalidInput: a port is taken, or the running controller has other ports than those asked for.
+        InvalidInput: a port is taken, or the running controller has other ports or Envoys than those asked for.
         Unavailable: it did not come up; the message ends with what it wrote last.
     """
     place = Home(home)
     found = running(home)
     if found is not None:
-        _refuse_other_ports(place, port, gateway_port)
+        _refuse_others(place, port, gateway_port, envoys)
         return found
     place.create()
-    ports = _ports(place, port, gateway_port)
+    setup = _setup(place, port, gateway_port, envoys)
     # A file, not a pipe: the controller outlives this process and must never block on what nobody reads.
     errors = place.logs / "controller.start.log"
     with errors.open("wb") as stream:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tidegate.api", "--home", str(home)),
-                *("--port", str(ports["port"]), "--gateway-port", str(ports["gateway_port"])),
+                *("--port", str(setup["port"]), "--gateway-port", str(setup["gateway_port"])),
+                *("--envoys", str(setup["envoys"])),
                 *(("--stage", str(stage.root)) if stage is not None else ()),
             ],
             stdin=subprocess.DEVNULL,
@@ -93,7 +97,7 @@ def ensure_running(
     while time.monotonic() < deadline:
         info = running(home)
         if info is not None:
-            _remember_ports(place)
+            _remember_setup(place)
             return info
         if process.poll() is not None:
             info = _lost_race(home)
@@ -204,39 +208,37 @@ async def _stop_orphans(place: Home) -> list[str]:
     return ended
 
 
-def _ports(place: Home, port: int | None, gateway_port: int | None) -> dict[str, int]:
-    known = read_json(_ports_file(place)) or {}
-    return {
-        "port": port if port is not None else int(known.get("port", DEFAULT_PORT)),
-        "gateway_port": gateway_port
-        if gateway_port is not None
-        else int(known.get("gateway_port", DEFAULT_GATEWAY_PORT)),
-    }
+def _setup(place: Home, port: int | None, gateway_port: int | None, envoys: int | None) -> dict[str, int]:
+    asked = {"port": port, "gateway_port": gateway_port, "envoys": envoys}
+    known = read_json(_setup_file(place)) or {}
+    return {key: int(known.get(key, _DEFAULTS[key])) if value is None else value for key, value in asked.items()}
 
 
-def _remember_ports(place: Home) -> None:
-    """Keep the ports: a controller that is started again must be where its users know it."""
+def _remember_setup(place: Home) -> None:
+    """Keep ports and Envoys: a controller that is started again must be where its users know it."""
     address = read_json(place.address_file)
     if address is not None:
-        kept = {"port": address["port"], "gateway_port": address["gateway_port"]}
-        if read_json(_ports_file(place)) != kept:
-            write_atomically(_ports_file(place), json.dumps(kept))
+        kept = {key: address[key] for key in _DEFAULTS if key in address}
+        if read_json(_setup_file(place)) != kept:
+            write_atomically(_setup_file(place), json.dumps(kept))
 
 
-def _ports_file(place: Home) -> Path:
+def _setup_file(place: Home) -> Path:
     return place.root / "ports.json"
 
 
-def _refuse_other_ports(place: Home, port: int | None, gateway_port: int | None) -> None:
+def _refuse_others(place: Home, port: int | None, gateway_port: int | None, envoys: int | None) -> None:
     address = read_json(place.address_file) or {}
-    for option, asked, key in (("--port", port, "port"), ("--gateway-port", gateway_port, "gateway_port")):
-        if asked is not None and asked not in (0, address.get(key)):
+    asked_for = (("--port", port, "port"), ("--gateway-port", gateway_port, "gateway_port"))
+    for option, asked, key in (*asked_for, ("--envoys", envoys, "envoys")):
+        running = address.get(key, _DEFAULTS[key])
+        if asked is not None and asked not in (0, running):
             raise InvalidInput(
-                f"the controller of {place.root} runs already, with {option} {address.get(key)}",
+                f"the controller of {place.root} runs already, with {option} {running}",
                 subject=option,
-                expected=str(address.get(key)),
+                expected=str(running),
                 got=str(asked),
-                hint="to change ports: tidegate down, then tidegate up with the new ones",
+                hint=f"to change it: tidegate down, then tidegate up {option} {asked}",
             )
 
 

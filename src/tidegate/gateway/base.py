@@ -12,6 +12,9 @@ from tidegate.gateway.shares import Shares
 
 Key = TypeVar("Key")
 
+#: Envoys of a gateway where nobody says how many: one can be killed, and requests still get through.
+DEFAULT_ENVOYS = 2
+
 
 @dataclass(frozen=True, order=True)
 class Endpoint:

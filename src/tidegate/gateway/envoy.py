@@ -1,6 +1,6 @@
 """The gateway on Envoy: decisions in `resources` and `stats`, files in `files`, each process in `member`.
 
-Two Envoys share the port and read the same files, so that none of them can take the gateway with it when it is
+Several Envoys share the port and read the same files, so that none of them can take the gateway with it when it is
 killed.
 
 To apply a snapshot is to write files and wait until every Envoy itself reports their versions. The order keeps every
@@ -24,6 +24,7 @@ from tidegate.contract.errors import Unavailable
 from tidegate.gateway import process, resources, served_notes, stats
 from tidegate.gateway.admin import Admin
 from tidegate.gateway.base import (
+    DEFAULT_ENVOYS,
     Applied,
     Endpoint,
     GatewayReading,
@@ -42,9 +43,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Envoys of a gateway: one can be killed, and requests still get through. Each more takes inotify instances.
-MEMBERS = 2
-
 _APPLY_SECONDS = 5.0
 _POLL_SECONDS = 0.001
 
@@ -56,16 +54,26 @@ class EnvoyGateway:
         folder: the gateway's own folder; whoever opens it again finds the same Envoys.
         host, port: where users reach the deployments. Port 0 lets the system choose; a restart keeps that port while
             it is free.
+        envoys: how many share the port. Those of an earlier start that are beyond this number are ended.
         workers: threads of each Envoy that forward requests, by default half of the cores for all of them together,
             since the models need theirs.
     """
 
-    def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 8080, *, workers: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        *,
+        envoys: int = DEFAULT_ENVOYS,
+        workers: int | None = None,
+    ) -> None:
         self._folder = GatewayFolder(folder)
         self._host = host
         self._port = port
-        self._workers = workers or max(1, min(8, (os.cpu_count() or 2) // (2 * MEMBERS)))
-        self._members = [Member(self._folder, number) for number in range(1, MEMBERS + 1)]
+        self._workers = workers or max(1, min(8, (os.cpu_count() or 2) // (2 * envoys)))
+        self._members = [Member(self._folder, number) for number in range(1, envoys + 1)]
+        self._surplus = [Member(self._folder, number) for number in self._folder.members() if number > envoys]
         self._confirmed: tuple[Snapshot, Applied] | None = None
         self._starting = asyncio.Lock()
         self._applying = asyncio.Lock()
@@ -82,23 +90,26 @@ class EnvoyGateway:
         """Where users reach the gateway; 0 when the system is to choose and has not yet."""
         if self._port:
             return self._port
-        records = [member.record or process.load_record(member.folder) for member in self._members]
+        records = [member.record or process.load_record(member.folder) for member in self._all()]
         running = [member.record for member in self._running()]
         return next((record.port for record in (*running, *records) if record is not None), 0)
 
     # -- the processes -----------------------------------------------------------------------------------------------
+
+    def _all(self) -> list[Member]:
+        return [*self._members, *self._surplus]
 
     def _running(self) -> list[Member]:
         return [member for member in self._members if member.is_running()]
 
     def is_whole(self) -> bool:
         """See `Gateway.is_whole`."""
-        return len(self._running()) == MEMBERS
+        return len(self._running()) == len(self._members)
 
     def watches(self, revisions: int) -> int:
         """See `Gateway.watches`: each Envoy has one for every cluster."""
         # And a preview; in a test of several arms also that of another one, before the first is gone.
-        return MEMBERS * (resources.CLUSTERS_OF_A_REVISION * revisions + min(revisions, 2))
+        return len(self._members) * (resources.CLUSTERS_OF_A_REVISION * revisions + min(revisions, 2))
 
     async def ensure_running(self) -> None:
         """See `Gateway.ensure_running`. Cheap while all run: one look at each process."""
@@ -128,6 +139,7 @@ class EnvoyGateway:
 
     async def _start(self) -> None:
         """Start all, on the files of what they were told last."""
+        await self._end_surplus()
         snapshot = self.snapshot()
         keys = set(resources.clusters(snapshot))
         self._put_endpoints(snapshot, None, keys)
@@ -148,9 +160,14 @@ class EnvoyGateway:
             if not member.is_running():
                 await member.start(self._host, port, self._workers)
                 log.info("the gateway's %s is there again", member)
+        await self._end_surplus()
         # What is in force has not been confirmed by the new ones.
         self._confirmed = None
         await self.apply(self.snapshot())
+
+    async def _end_surplus(self) -> None:
+        """End the Envoys that an earlier start had more, which nobody tells of new splits any more."""
+        await asyncio.gather(*(member.stop() for member in self._surplus))
 
     async def _end_joining(self) -> None:
         task, self._joining = self._joining, None
@@ -162,7 +179,7 @@ class EnvoyGateway:
         """See `Gateway.stop`. Also ends Envoys of this folder that somebody else started."""
         async with self._starting:
             await self._end_joining()
-            await asyncio.gather(*(member.stop() for member in self._members))
+            await asyncio.gather(*(member.stop() for member in self._all()))
             self._confirmed = None
 
     async def close(self) -> None:
@@ -309,7 +326,7 @@ class EnvoyGateway:
         """See `Gateway.served`. How the files are turned over is told in `gateway.served_notes`."""
         entries: list[Served] = []
         positions = dict(after)
-        for member in self._members:
+        for member in self._all():
             position = after.get(member.number, NotesPosition())
             page = await asyncio.to_thread(served_notes.read, member.folder.served, position)
             # One that does not run begins a new file when it starts.

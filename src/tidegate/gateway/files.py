@@ -90,6 +90,10 @@ class GatewayFolder:
         """Return the folder of one Envoy, counted from 1."""
         return MemberFolder(self.root / f"envoy-{number}")
 
+    def members(self) -> list[int]:
+        """Return the numbers of the Envoys that have a folder, whether they run or not."""
+        return sorted(int(name) for folder in self.root.glob("envoy-*") if (name := folder.name[6:]).isdecimal())
+
     def load_snapshot(self) -> Snapshot:
         """Return the snapshot that was last asked for, an empty one at first."""
         document = read_json(self._snapshot)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import typer
 
 from tidegate.cli.exits import ExitCode
-from tidegate.cli.options import GatewayPort, OutputOption, Port
+from tidegate.cli.options import Envoys, GatewayPort, OutputOption, Port
 from tidegate.cli.output import Output, console, print_json, say
 from tidegate.cli.session import home_of
 
 
 def up(
-    ctx: typer.Context, port: Port = None, gateway_port: GatewayPort = None, output: OutputOption = Output.TEXT
+    ctx: typer.Context,
+    port: Port = None,
+    gateway_port: GatewayPort = None,
+    envoys: Envoys = None,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Start the controller and the gateway in the background.
 
@@ -19,11 +23,12 @@ def up(
 
     $ tidegate up
     $ tidegate up --port 9081 --gateway-port 9080
+    $ tidegate up --envoys 3
     """
     from tidegate.controller import launch
 
     home = home_of(ctx)
-    info = launch.ensure_running(home, port, gateway_port)
+    info = launch.ensure_running(home, port, gateway_port, envoys=envoys)
     if output is Output.JSON:
         print_json({"controller_url": info.url, "gateway_url": info.gateway_url, "pid": info.pid, "home": str(home)})
         return
