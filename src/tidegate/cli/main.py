@@ -10,6 +10,7 @@ import typer
 from tidegate.cli.commands import (
     decide,
     deploy,
+    drift,
     foresee,
     freeze,
     golden,
@@ -61,6 +62,8 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("steps explain", ALONE, steps.explain),
     ("forecast", ALONE, foresee.forecast),
     ("judge replay", ALONE, rejudge.replay),
+    ("drift check", ALONE, drift.check),
+    ("drift reference", ALONE, drift.reference),
     ("mojo inspect", ALONE, mojo.inspect),
     ("mojo predict", ALONE, mojo.predict),
     ("mojo verify", ALONE, mojo.verify),
