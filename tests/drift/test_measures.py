@@ -32,9 +32,7 @@ def counts(pairs: list[tuple[int, int]]) -> tuple[Any, Any]:
 
 def test_the_index_is_its_definition_where_no_bin_is_empty() -> None:
     reference, current = np.array([100, 300, 600]), np.array([30, 20, 50])
-    wanted = sum(
-        (now - before) * math.log(now / before) for before, now in ((0.1, 0.3), (0.3, 0.2), (0.6, 0.5))
-    )
+    wanted = sum((now - before) * math.log(now / before) for before, now in ((0.1, 0.3), (0.3, 0.2), (0.6, 0.5)))
     assert population_stability_index(reference, current) == pytest.approx(wanted, rel=1e-12)
 
 
@@ -75,7 +73,9 @@ def test_small_bins_are_put_together_until_five_are_expected_in_each(pairs: list
     statistic, freedom = chi_square(first, second)
     assert statistic >= 0.0
     smaller = min(first.sum(), second.sum()) / (first.sum() + second.sum())
-    assert 0 <= freedom <= max(0, int(((first + second) * smaller).sum() / 5) - 1, int(((first + second) > 0).sum()) - 1)
+    assert (
+        0 <= freedom <= max(0, int(((first + second) * smaller).sum() / 5) - 1, int(((first + second) > 0).sum()) - 1)
+    )
 
 
 def test_rare_levels_of_few_rows_are_no_evidence() -> None:

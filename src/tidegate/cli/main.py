@@ -113,6 +113,7 @@ def root(
 
 #: What the help says of each group.
 GROUPS = {
+    "drift": "Whether data has drifted from what a model was trained on: check it, make a reference.",
     "judge": "Ask the judge about what was recorded.",
     "freeze": "Spans of time in which nothing is deployed: add, list, remove.",
     "steps": "The stages of a rollout: what they ask for.",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.contract.errors import InvalidInput
-from tidegate.drift.columns import Column, Levels, Numbers
+from tidegate.drift.columns import Column, Levels, Numbers, levels_in, numbers_in
 
 Counts = NDArray[np.int64]
 
@@ -58,11 +58,11 @@ class NumberBins:
 
     def count(self, column: Column) -> Counts:
         """Return how many values are in which bin."""
-        if column.dtype == object:
-            missing = _count_missing(column)
+        numbers = numbers_in(column)
+        if numbers is None:
+            missing = _count_missing(levels_in(column))
             return self._with_ends(np.zeros(self._inner, dtype=np.int64), len(column) - missing, missing)
-        ordered = np.sort(column)
-        return self.count_ordered(ordered)
+        return self.count_ordered(np.sort(numbers))
 
     def count_ordered(self, ordered: Numbers) -> Counts:
         """Do as `count` does, for numbers in increasing order, NaN last."""
@@ -110,10 +110,9 @@ class LevelBins:
         return (*self.levels, *([OTHER] if self.others else []), UNSEEN, MISSING)
 
     def count(self, column: Column) -> Counts:
-        """Return how many values are in which bin. Numbers are levels by their shortest text."""
-        if column.dtype != object:
-            column = np.array([None if value != value else f"{value:g}" for value in column.tolist()], dtype=object)  # noqa: PLR0124
-        return self.count_each(tally(column), _count_missing(column))
+        """Return how many values are in which bin; see `levels_in` for numbers."""
+        levels = levels_in(column)
+        return self.count_each(tally(levels), _count_missing(levels))
 
     def count_each(self, times: Mapping[str, int], missing: int) -> Counts:
         """Do as `count` does, for levels that were counted."""
@@ -139,16 +138,22 @@ Bins = NumberBins | LevelBins
 def bins_from_plain(plain: Mapping[str, Any]) -> Bins:
     """Read what `as_plain` gave. Raises InvalidInput for anything else."""
     try:
-        if plain["kind"] == NumberBins.kind:
-            edges = tuple(float(edge) for edge in plain["edges"])
-            if any(not low < high for low, high in pairwise(edges)):
-                raise ValueError("edges do not increase")
-            return NumberBins(edges, bool(plain["each"]))
-        if plain["kind"] == LevelBins.kind:
-            return LevelBins(tuple(map(str, plain["levels"])), frozenset(map(str, plain["others"])))
-        raise ValueError(f"kind {plain['kind']!r}")
-    except (KeyError, TypeError, ValueError) as wrong:
-        raise InvalidInput(f"these are no bins: {wrong}", expected="what `tidegate drift reference` wrote") from wrong
+        match plain["kind"]:
+            case NumberBins.kind:
+                return _number_bins_from(tuple(float(edge) for edge in plain["edges"]), is_each=bool(plain["each"]))
+            case LevelBins.kind:
+                return LevelBins(tuple(map(str, plain["levels"])), frozenset(map(str, plain["others"])))
+            case kind:
+                wrong = f"kind {kind!r}"
+    except (KeyError, TypeError, ValueError) as error:
+        wrong = f"{type(error).__name__}: {error}"
+    raise InvalidInput(f"these are no bins: {wrong}", expected="what `tidegate drift reference` wrote")
+
+
+def _number_bins_from(edges: tuple[float, ...], *, is_each: bool) -> NumberBins:
+    if any(not low < high for low, high in pairwise(edges)):
+        raise ValueError("edges do not increase")
+    return NumberBins(edges, is_each)
 
 
 def number_bins(ordered: Numbers) -> NumberBins:

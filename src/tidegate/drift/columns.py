@@ -57,6 +57,19 @@ def column_of(values: Any, name: str) -> Column:
     return _of_objects(array.astype(object))
 
 
+def numbers_in(column: Column) -> Numbers | None:
+    """Return the column when it is one of numbers."""
+    return None if column.dtype == object else column.astype(np.float64, copy=False)
+
+
+def levels_in(column: Column) -> Levels:
+    """Return the column as levels: a number is the level of its shortest text."""
+    numbers = numbers_in(column)
+    texts: Levels = np.empty(len(column), dtype=object)
+    texts[:] = column if numbers is None else [None if value != value else f"{value:g}" for value in numbers.tolist()]  # noqa: PLR0124
+    return texts
+
+
 def _of_frame(data: Any) -> dict[str, Any]:
     if not hasattr(data, "columns"):
         raise InvalidInput(

@@ -65,8 +65,8 @@ def chi_square(reference: Counts, current: Counts, *, by_reference: bool = False
 def kolmogorov_smirnov(reference: Numbers, current: Numbers) -> float:
     """Return the largest distance of the two empirical distribution functions, exactly.
 
-    Both are looked at on a grid first. Between two of its points neither can have moved by more than what lies there, so
-    that only the few gaps are looked into that may hold more than was found.
+    Both are looked at on a grid first. Between two of its points neither can have moved by more than what lies there,
+    so that only the few gaps are looked into that may hold more than was found.
 
     Args:
         reference, current: in increasing order, at least one number each.

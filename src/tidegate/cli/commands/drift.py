@@ -121,7 +121,7 @@ def _table(reading: Reading) -> Table:
             column.name,
             Text(column.state, style=_STYLES[column.state]),
             f"{column.psi:.3f}",
-            f"{column.chance:.2g}",
+            "< 1e-6" if column.chance < 1e-6 else f"{column.chance:.2g}",
             "" if column.kolmogorov_smirnov is None else f"{column.kolmogorov_smirnov:.3f}",
             _change(*column.missing),
             _change(*column.unseen),
