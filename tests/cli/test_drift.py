@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def test_a_reference_stands_for_its_data(tmp_path: Path, files: dict[str, Path])
 def test_only_the_named_columns_are_compared(files: dict[str, Path]) -> None:
     result = run("check", files["before"], files["shifted"], "--columns", "kind")
     assert result.exit_code == 0, result.output
-    assert "in 1 columns" in result.stdout.replace("column ", "columns ")
+    assert "No drift was found in 1 column of 4,000 rows." in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -123,3 +124,26 @@ def test_a_reference_that_cannot_be_written_leaves_nothing(tmp_path: Path, files
         result = run("reference", files["before"], "--out", out)
         assert result.exit_code == 2
         assert not out.exists()
+
+
+def test_a_report_is_one_page_that_loads_nothing_and_draws_every_column(tmp_path: Path, files: dict[str, Path]) -> None:
+    out = tmp_path / "drift.html"
+    result = run("report", files["before"], files["shifted"], "--out", out)
+    assert result.exit_code == 0, result.output
+    page = out.read_text()
+    assert "Drift in 1 of 2 columns: amount." in page
+    assert page.count("<svg") == 2
+    assert not re.search(r"https?://|<script|src=", page)
+
+
+def test_names_in_data_are_no_markup_of_a_page(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    first, out = tmp_path / "x.parquet", tmp_path / "drift.html"
+    pd.DataFrame({evil: [evil, "b"] * 50}).to_parquet(first)
+    assert run("report", first, first, "--out", out).exit_code == 0
+    assert "<script" not in out.read_text()
+
+
+def test_a_report_that_cannot_be_written_is_bad_input(tmp_path: Path, files: dict[str, Path]) -> None:
+    result = run("report", files["before"], files["like"], "--out", tmp_path / "none" / "drift.html")
+    assert result.exit_code == 2

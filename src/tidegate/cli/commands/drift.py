@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,11 +11,12 @@ import typer
 from tidegate.cli.exits import ExitCode
 from tidegate.cli.options import OutputOption
 from tidegate.cli.output import Output, console, print_json, say
+from tidegate.contract.errors import InvalidInput
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tidegate.drift import ColumnReading, Reading
+    from tidegate.drift import Reading
 
 DATA = "CSV, JSON lines or Parquet, with named columns."
 _STYLES = {"large": "bold red", "moderate": "yellow", "inconclusive": "dim", "none": "green"}
@@ -25,24 +27,30 @@ Columns = Annotated[
 ]
 
 
+ReferenceFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="REFERENCE",
+        help=f"What is compared with: {DATA} Or what `drift reference` wrote.",
+        show_default=False,
+    ),
+]
+CurrentFile = Annotated[Path, typer.Argument(metavar="CURRENT", help=DATA, show_default=False)]
+Moderate = Annotated[float, typer.Option("--moderate", metavar="PSI", help="From here on a change is drift.")]
+Large = Annotated[float, typer.Option("--large", metavar="PSI", help="From here on it is large.")]
+Alpha = Annotated[
+    str, typer.Option("--alpha", metavar="SHARE", help="The chance that anything is called drift where there is none.")
+]
+
+
 def check(
-    reference: Annotated[
-        Path,
-        typer.Argument(
-            metavar="REFERENCE",
-            help=f"What is compared with: {DATA} Or what `drift reference` wrote.",
-            show_default=False,
-        ),
-    ],
-    current: Annotated[Path, typer.Argument(metavar="CURRENT", help=DATA, show_default=False)],
+    reference: ReferenceFile,
+    current: CurrentFile,
     *,
     columns: Columns = None,
-    moderate: Annotated[float, typer.Option("--moderate", metavar="PSI", help="From here on a change is drift.")] = 0.1,
-    large: Annotated[float, typer.Option("--large", metavar="PSI", help="From here on it is large.")] = 0.25,
-    alpha: Annotated[
-        str,
-        typer.Option("--alpha", metavar="SHARE", help="The chance that anything is called drift where there is none."),
-    ] = "1%",
+    moderate: Moderate = 0.1,
+    large: Large = 0.25,
+    alpha: Alpha = "1%",
     output: OutputOption = Output.TEXT,
 ) -> int:
     """Compare data with its reference, column by column.
@@ -54,19 +62,46 @@ def check(
     $ tidegate drift check january.parquet july.parquet
     $ tidegate drift check reference.json today.csv --output json
     """
-    from tidegate.contract.quantities import Share
-    from tidegate.drift import Policy
-    from tidegate.drift.files import read_columns, read_reference
+    from tidegate.drift.page import sentences
 
-    policy = Policy(moderate, large, Share.parse(alpha, field="--alpha").ratio)
-    known = read_reference(reference, _names(columns))
-    reading = known.compare(read_columns(current), policy)
+    reading = _compared(reference, current, columns, (moderate, large, alpha))
     if output is Output.JSON:
         print_json(reading.as_dict())
     else:
         console().print(_table(reading))
-        say(*_words(reading))
+        say("", *sentences(reading))
     return ExitCode.HAS_DRIFTED if reading.state in ("moderate", "large") else ExitCode.OK
+
+
+def report(
+    reference: ReferenceFile,
+    current: CurrentFile,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the page.", show_default=False)],
+    *,
+    columns: Columns = None,
+    moderate: Moderate = 0.1,
+    large: Large = 0.25,
+    alpha: Alpha = "1%",
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Compare data with its reference, and write a page with a plot of each column.
+
+    The page is one HTML file that loads nothing. Exit code 0, drift or none.
+
+    $ tidegate drift report january.parquet july.parquet --out drift.html
+    """
+    from tidegate.drift.page import html, sentences
+
+    reading = _compared(reference, current, columns, (moderate, large, alpha))
+    page = html(reading, reference=reference.name, current=current.name, at=datetime.now(UTC))
+    try:
+        out.write_text(page, encoding="utf-8")
+    except OSError as wrong:
+        raise InvalidInput(f"{out} cannot be written: {wrong.strerror}", subject=str(out)) from wrong
+    if output is Output.JSON:
+        print_json({"file": str(out), "state": str(reading.state)})
+    else:
+        say(*sentences(reading), f"Written: {out}")
 
 
 def reference(
@@ -97,6 +132,17 @@ def reference(
     say(f"Next: tidegate drift check {out} DATA")
 
 
+def _compared(reference: Path, current: Path, columns: str | None, limits: tuple[float, float, str]) -> Reading:
+    from tidegate.contract.quantities import Share
+    from tidegate.drift import Policy
+    from tidegate.drift.files import read_columns, read_reference
+
+    moderate, large, alpha = limits
+    policy = Policy(moderate, large, Share.parse(alpha, field="--alpha").ratio)
+    known = read_reference(reference, _names(columns))
+    return known.compare(read_columns(current), policy)
+
+
 def _names(columns: str | None) -> list[str]:
     return [] if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
 
@@ -104,6 +150,8 @@ def _names(columns: str | None) -> list[str]:
 def _table(reading: Reading) -> Table:
     from rich.table import Table
     from rich.text import Text
+
+    from tidegate.drift.page import chance, change
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, right in (
@@ -121,38 +169,9 @@ def _table(reading: Reading) -> Table:
             column.name,
             Text(column.state, style=_STYLES[column.state]),
             f"{column.psi:.3f}",
-            "< 1e-6" if column.chance < 1e-6 else f"{column.chance:.2g}",
+            chance(column.chance),
             "" if column.kolmogorov_smirnov is None else f"{column.kolmogorov_smirnov:.3f}",
-            _change(*column.missing),
-            _change(*column.unseen),
+            change(*column.missing),
+            change(*column.unseen),
         )
     return table
-
-
-def _change(before: float, now: float) -> str:
-    return "" if before == now == 0 else f"{before:.1%} → {now:.1%}"
-
-
-def _words(reading: Reading) -> list[str]:
-    drifted = [column.name for column in reading.columns if column.state in ("moderate", "large")]
-    lines = [
-        "",
-        f"Drift in {len(drifted)} of {len(reading.columns)} columns: {', '.join(drifted)}."
-        if drifted
-        else f"No drift was found in {len(reading.columns)} columns of {reading.rows:,} rows.",
-    ]
-    unsure = [column for column in reading.columns if column.state == "inconclusive"]
-    if unsure:
-        lines.append(_needed(unsure, reading.rows))
-    lines += [f"Not compared: {name}, for {why}." for name, why in reading.skipped.items()]
-    if reading.new:
-        lines.append(f"Not in the reference: {', '.join(reading.new)}.")
-    return lines
-
-
-def _needed(unsure: list[ColumnReading], rows: int) -> str:
-    names = ", ".join(column.name for column in unsure)
-    known = [column.rows_needed for column in unsure if column.rows_needed is not None]
-    if len(known) < len(unsure):
-        return f"Inconclusive: {names}. The reference has too few rows."
-    return f"Inconclusive: {names}. {max(known):,} rows would do; there are {rows:,}."
