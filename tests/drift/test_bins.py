@@ -82,9 +82,9 @@ def test_a_number_that_is_most_of_the_reference_leaves_fewer_bins() -> None:
     assert counts[:-2].min() > 0
 
 
-def test_a_text_in_a_column_of_numbers_is_unseen() -> None:
+def test_a_text_in_a_column_of_numbers_is_what_it_says_and_unseen_where_it_says_no_number() -> None:
     bins = number_bins(np.arange(100.0))
-    assert bins.count(texts(["n/a", None, "12"]))[-2:].tolist() == [2, 1]
+    assert bins.count(texts(["n/a", None, "12", " 1e1 ", "nan"])).tolist() == [0, 2, *([0] * 8), 1, 2]
 
 
 @given(TEXTS)
@@ -98,8 +98,8 @@ def test_each_level_is_counted_once(values: list[str | None]) -> None:
 
 
 def test_a_number_in_a_column_of_levels_is_the_level_of_its_text() -> None:
-    bins = LevelBins(("1", "2.5"))
-    assert bins.count(numbers([1.0, 2.5, 3.0, float("nan")])).tolist() == [1, 1, 1, 1]
+    bins = LevelBins(("0.1", "1234567", "2.5"))
+    assert bins.count(numbers([0.1, 2.5, 1234567.0, 3.0, float("nan")])).tolist() == [1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(

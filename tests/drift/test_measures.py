@@ -86,6 +86,7 @@ def test_rare_levels_of_few_rows_are_no_evidence() -> None:
     assert freedom == 0 or stats.chi2.sf(statistic, freedom) > 1e-6
 
 
+@pytest.mark.filterwarnings("ignore:ks_2samp. Exact calculation unsuccessful")
 @given(NUMBERS, NUMBERS)
 def test_kolmogorov_smirnov_is_scipys_ties_included(first: list[float], second: list[float]) -> None:
     wanted = stats.ks_2samp(first, second).statistic

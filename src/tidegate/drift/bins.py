@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.contract.errors import InvalidInput
-from tidegate.drift.columns import Column, Levels, Numbers, levels_in, numbers_in
+from tidegate.drift.columns import Column, Levels, Numbers, as_levels, as_numbers
 
 Counts = NDArray[np.int64]
 
@@ -30,7 +30,7 @@ class NumberBins:
     """Bins of numbers.
 
     The last two bins are "unseen" and "missing". Unseen is what no number of the reference is like: an infinity, a text
-    in the place of a number, and, where each number has a bin, every other number.
+    that says no number, and, where each number has a bin, every other number.
 
     Attributes:
         edges: increasing. With `is_each` the numbers that have a bin each; else a bin reaches from above one edge to
@@ -58,11 +58,7 @@ class NumberBins:
 
     def count(self, column: Column) -> Counts:
         """Return how many values are in which bin."""
-        numbers = numbers_in(column)
-        if numbers is None:
-            missing = _count_missing(levels_in(column))
-            return self._with_ends(np.zeros(self._inner, dtype=np.int64), len(column) - missing, missing)
-        return self.count_ordered(np.sort(numbers))
+        return self.count_ordered(np.sort(as_numbers(column)))
 
     def count_ordered(self, ordered: Numbers) -> Counts:
         """Do as `count` does, for numbers in increasing order, NaN last."""
@@ -77,10 +73,6 @@ class NumberBins:
             return self._with_ends(each, int(len(finite) - each.sum() + infinite), len(ordered) - there)
         places = np.concatenate([[0], np.searchsorted(finite, edges, "right"), [len(finite)]])
         return self._with_ends(np.diff(places), infinite, len(ordered) - there)
-
-    @property
-    def _inner(self) -> int:
-        return len(self.edges) if self.is_each else len(self.edges) + 1
 
     def _with_ends(self, inner: Any, unseen: int, missing: int) -> Counts:
         return np.concatenate([inner, [unseen, missing]]).astype(np.int64)
@@ -110,8 +102,8 @@ class LevelBins:
         return (*self.levels, *([OTHER] if self.others else []), UNSEEN, MISSING)
 
     def count(self, column: Column) -> Counts:
-        """Return how many values are in which bin; see `levels_in` for numbers."""
-        levels = levels_in(column)
+        """Return how many values are in which bin; see `as_levels` for numbers."""
+        levels = as_levels(column)
         return self.count_each(tally(levels), _count_missing(levels))
 
     def count_each(self, times: Mapping[str, int], missing: int) -> Counts:

@@ -62,12 +62,33 @@ def numbers_in(column: Column) -> Numbers | None:
     return None if column.dtype == object else column.astype(np.float64, copy=False)
 
 
-def levels_in(column: Column) -> Levels:
-    """Return the column as levels: a number is the level of its shortest text."""
+def as_numbers(column: Column) -> Numbers:
+    """Return the column as numbers, texts by what they say. One that says no number is infinite, which none is like."""
     numbers = numbers_in(column)
-    texts: Levels = np.empty(len(column), dtype=object)
-    texts[:] = column if numbers is None else [None if value != value else f"{value:g}" for value in numbers.tolist()]  # noqa: PLR0124
-    return texts
+    return np.array([_said(value) for value in column.tolist()], dtype=np.float64) if numbers is None else numbers
+
+
+def as_levels(column: Column) -> Levels:
+    """Return the column as levels. A number is the level of its shortest text, a whole one without a point."""
+    numbers = numbers_in(column)
+    levels: Levels = np.empty(len(column), dtype=object)
+    levels[:] = column if numbers is None else [_text_of(value) for value in numbers.tolist()]
+    return levels
+
+
+def _said(value: str | None) -> float:
+    if value is None:
+        return np.nan
+    try:
+        return float(value)
+    except ValueError:
+        return np.inf
+
+
+def _text_of(value: float) -> str | None:
+    if value != value:  # noqa: PLR0124
+        return None
+    return str(int(value)) if value.is_integer() else repr(value)
 
 
 def _of_frame(data: Any) -> dict[str, Any]:

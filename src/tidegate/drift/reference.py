@@ -11,7 +11,7 @@ import numpy as np
 
 from tidegate.contract.errors import InvalidInput
 from tidegate.drift.bins import MOST_LEVELS, Bins, Counts, LevelBins, bins_from_plain, number_bins, tally
-from tidegate.drift.columns import Column, Levels, Numbers, columns_of, levels_in, numbers_in
+from tidegate.drift.columns import Column, Levels, Numbers, as_levels, as_numbers, columns_of, numbers_in
 from tidegate.drift.measures import kolmogorov_smirnov, wasserstein
 from tidegate.drift.reading import ColumnReading, Policy, Reading, judged, read_counts
 
@@ -33,10 +33,9 @@ class ColumnReference:
 
     def compare(self, name: str, column: Column) -> ColumnReading:
         """Return how the column compares; see `read_counts` for what it raises."""
-        numbers = numbers_in(column)
-        if isinstance(self.bins, LevelBins) or numbers is None:
+        if isinstance(self.bins, LevelBins):
             return read_counts(name, self.bins, self.counts, self.bins.count(column))
-        ordered = np.sort(numbers)
+        ordered = np.sort(as_numbers(column))
         reading = read_counts(name, self.bins, self.counts, self.bins.count_ordered(ordered))
         finite = _finite(ordered)
         if self.ordered is None or not len(self.ordered) or not len(finite):
@@ -77,7 +76,7 @@ class Reference:
         skipped: dict[str, str] = {}
         for name, column in named.items():
             numbers = numbers_in(column)
-            found = _of_levels(levels_in(column)) if numbers is None else _of_numbers(numbers)
+            found = _of_levels(as_levels(column)) if numbers is None else _of_numbers(numbers)
             if isinstance(found, str):
                 skipped[name] = found
             else:
