@@ -10,8 +10,8 @@ from examples.flights.load import Record
 
 #: Between a SIGKILL and our note of it.
 _NOTED_SECONDS = 0.05
-#: So long a revision whose last ready replica was killed may have been without any.
-_START_SECONDS = 10.0
+#: Between the first answer of a revision that has a replica again and the last Envoy that finds it.
+_FOUND_SECONDS = 1.0
 
 HARMFUL = "a harmful candidate answered"
 HELD = "held by a replica when it was killed"
@@ -44,7 +44,7 @@ def reasons(records: Sequence[Record], kills: Sequence[Kill], harmful: Collectio
         harmful: revisions that fail requests.
     """
     outages = list(gateway_outages(records, kills))
-    bare = list(without_replicas(kills))
+    bare = list(without_replicas(records, kills))
     for record in records:
         if record.failed:
             yield record, _reason(record, kills, harmful, outages, bare)
@@ -55,7 +55,7 @@ def _reason(
     kills: Sequence[Kill],
     harmful: Collection[int],
     outages: Sequence[tuple[float, float]],
-    bare: Sequence[tuple[float, float]],
+    bare: Sequence[tuple[int | None, float, float]],
 ) -> str:
     ended = record.intended_at + record.latency_ms / 1000
     if record.revision in harmful:
@@ -67,7 +67,9 @@ def _reason(
         return AWAY
     if any(kill.revision is not None for kill in met):
         return HELD
-    if record.status == 503 and any(begin <= ended and record.intended_at <= end for begin, end in bare):
+    if record.status == 503 and any(
+        revision == record.revision and begin <= ended and record.intended_at <= end for revision, begin, end in bare
+    ):
         return NONE_LEFT
     return UNEXPLAINED
 
@@ -83,8 +85,14 @@ def gateway_outages(records: Sequence[Record], kills: Sequence[Kill]) -> Iterato
             yield kill.at, next((at for at in answered if at > kill.at), float("inf"))
 
 
-def without_replicas(kills: Sequence[Kill]) -> Iterator[tuple[float, float]]:
-    """Yield from when to when a revision may have been without a replica, since the last that was ready was killed."""
+def without_replicas(records: Sequence[Record], kills: Sequence[Kill]) -> Iterator[tuple[int | None, float, float]]:
+    """Yield (revision, from when, to when) it was without a replica, since the last that was ready was killed: to when
+    it has answered again, and all Envoys know."""
+    answered: dict[int | None, list[float]] = {}
+    for record in records:
+        if not record.failed:
+            answered.setdefault(record.revision, []).append(record.intended_at)
     for kill in kills:
         if kill.left == 0:
-            yield kill.at, kill.at + _START_SECONDS
+            after = (at for at in sorted(answered.get(kill.revision, ())) if at > kill.at + _NOTED_SECONDS)
+            yield kill.revision, kill.at, next(after, float("inf")) + _FOUND_SECONDS

@@ -14,7 +14,7 @@ import pytest
 from tests.support.readings import of_one_process
 from tidegate.artifact.build import BundleInfo
 from tidegate.artifact.bundle import Environment, Manifest, Origin
-from tidegate.contract.errors import Conflict, Unavailable
+from tidegate.contract.errors import Conflict, NotReady, Unavailable
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.controller import planning, views
 from tidegate.controller.clock import Clock
@@ -386,6 +386,27 @@ def test_a_revision_that_was_taken_back_is_not_returned_to_without_a_trial(root:
         await place.until(lambda: place.store.rollout(row.id).ended_at is not None)
         with pytest.raises(Conflict, match="revision 2 of 'churn' was never stable"):
             await place.service.rollback(NAME, 2, by="ada", reason="")
+
+    asyncio.run(story())
+
+
+def test_a_return_that_would_end_the_gateway_is_refused_and_changes_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        place = Place(root)
+        await place.serve_first()
+        row = place.begin("b" * 64)
+        ended = {**row.state, "phase": "promoted"}
+        place.store.save_transition(row, ended, {}, (), datetime.now(UTC), ended=True, promoted=row.to_revision)
+        assert place.store.deployment(NAME).stable == 2
+        (place.home.bundles / place.store.revision(row.deployment_id, 1).digest).mkdir(parents=True, exist_ok=True)
+        monkeypatch.setattr(place.target, "watches", lambda revisions: 1_000_000)
+        with pytest.raises(NotReady, match="inotify"):
+            await place.service.rollback(NAME, None, by="ada", reason="")
+        assert place.store.active_rollout(row.deployment_id) is None
+        monkeypatch.undo()
+        assert (await place.service.rollback(NAME, None, by="ada", reason="")).revision == 1
 
     asyncio.run(story())
 

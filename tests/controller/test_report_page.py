@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.controller.test_report import at, rolled_back
 from tidegate.controller.page import html
-from tidegate.controller.page.axes import Axis, nice_top, ticks, time_ticks
 from tidegate.controller.report import build
+from tidegate.drawing.axes import Axis, nice_top, ticks, time_ticks
 
 HARM = {"errors": {"harm": 0.4, "safety": 0.0}, "latency": {"harm": 0.0, "safety": 0.6}}
 LOOKS: list[dict[str, Any]] = [

@@ -88,9 +88,28 @@ def test_a_rolling_exchange_lets_as_many_be_missing_as_the_throughput_leaves() -
         )
         return [step.stable_replicas for step in steps]
 
-    assert kept(0.0) == [1, 0]
-    assert kept(5.5) == [5, 3, 1, 0]
+    assert kept(0.0) == [2, 0]
+    assert kept(5.5) == [5, 3, 2, 0]
     assert kept(8.0) == [6, 4, 2, 0]
+
+
+@given(replicas=counts, stable=counts, surge=st.integers(1, 5), unavailable=st.integers(0, 64))
+def test_stable_has_two_replicas_while_it_has_requests_where_the_surge_has_room_for_both(
+    replicas: int, stable: int, surge: int, unavailable: int
+) -> None:
+    steps = strategies.rolling(
+        replicas=replicas, stable_replicas=stable, surge=surge, unavailable=unavailable, hold_seconds=5.0
+    )
+    for step in steps[:-1]:
+        assert step.replicas is not None
+        assert step.stable_replicas is not None
+        room = max(replicas, stable) + surge - (step.replicas + 1)
+        assert step.stable_replicas >= min(2, stable, room)
+
+
+def test_a_rolling_exchange_of_three_with_room_for_two_leaves_no_revision_on_one_replica() -> None:
+    steps = strategies.rolling(replicas=3, stable_replicas=3, surge=2, unavailable=0, hold_seconds=3.0)
+    assert [(step.replicas, step.stable_replicas) for step in steps] == [(2, 2), (3, 0)]
 
 
 def test_a_rolling_exchange_of_four_goes_one_by_one_by_default() -> None:

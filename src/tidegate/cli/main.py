@@ -10,6 +10,7 @@ import typer
 from tidegate.cli.commands import (
     decide,
     deploy,
+    drift,
     foresee,
     freeze,
     golden,
@@ -61,6 +62,9 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("steps explain", ALONE, steps.explain),
     ("forecast", ALONE, foresee.forecast),
     ("judge replay", ALONE, rejudge.replay),
+    ("drift check", ALONE, drift.check),
+    ("drift report", ALONE, drift.report),
+    ("drift reference", ALONE, drift.reference),
     ("mojo inspect", ALONE, mojo.inspect),
     ("mojo predict", ALONE, mojo.predict),
     ("mojo verify", ALONE, mojo.verify),
@@ -110,6 +114,7 @@ def root(
 
 #: What the help says of each group.
 GROUPS = {
+    "drift": "Whether data has drifted from what a model was trained on: check it, report it, make a reference.",
     "judge": "Ask the judge about what was recorded.",
     "freeze": "Spans of time in which nothing is deployed: add, list, remove.",
     "steps": "The stages of a rollout: what they ask for.",

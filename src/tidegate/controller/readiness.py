@@ -17,7 +17,7 @@ from tidegate.controller.freezing import Override
 from tidegate.controller.home import Home
 from tidegate.controller.reconcile import Seen
 from tidegate.gate import readiness
-from tidegate.gate.machine import Machine, measure, taken_ports
+from tidegate.gate.machine import inotify_left, measure, taken_ports
 from tidegate.gate.vulnerabilities import known_vulnerabilities
 from tidegate.rollout import Rollout
 from tidegate.store import DeploymentRow, FreezeRow, RevisionRow, Store
@@ -119,7 +119,7 @@ async def examine(
         *known,
         *capacity,
         readiness.open_files(machine.open_files),
-        *_inotify(surroundings, request, machine),
+        *_inotify(surroundings, len(request.candidates), machine.inotify_left),
         readiness.disk(machine.free_disk_bytes, str(surroundings.home.root)),
         await ports_of(surroundings, request),
         *await _gateway(surroundings, request.name),
@@ -133,10 +133,17 @@ async def examine(
     )
 
 
-def _inotify(surroundings: Surroundings, request: DeploymentRequest, machine: Machine) -> tuple[Finding, ...]:
+async def examine_return(surroundings: Surroundings) -> tuple[Finding, ...]:
+    """Check what would end the gateway when a revision that was stable comes back; all else is no reason to keep it
+    away."""
+    left = await asyncio.to_thread(inotify_left, Path("/proc"))
+    return _inotify(surroundings, 1, left)
+
+
+def _inotify(surroundings: Surroundings, revisions: int, left: int | None) -> tuple[Finding, ...]:
     if surroundings.target is None:
         return ()
-    return (readiness.inotify(machine.inotify_left, surroundings.target.watches(len(request.candidates))),)
+    return (readiness.inotify(left, surroundings.target.watches(revisions)),)
 
 
 async def _vulnerabilities(request: DeploymentRequest, manifest: Manifest) -> tuple[Finding, ...]:

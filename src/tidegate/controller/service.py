@@ -186,6 +186,7 @@ class Service:
         Raises:
             NotFound: no such deployment or revision.
             Conflict: a rollout is under way, or there is nothing to return to.
+            NotReady: the gateway has no room for one more revision.
         """
         deployment = self.store.deployment(name)
         if deployment.stable is None:
@@ -203,6 +204,7 @@ class Service:
             )
         if not (self.home.bundles / target.digest).exists():
             raise Conflict(f"the bundle of revision {number} is no longer there", subject=target.digest)
+        refuse_unready(name, await readiness.examine_return(self.surroundings(name)))
         request, clock = planning.request_of(target), Clock()
 
         def state(found: int | None, candidate: int) -> Mapping[str, Any]:

@@ -48,7 +48,8 @@ def rolling(
 
     There are never more than the larger of both numbers of replicas and `surge`, and what is ready is never less than
     that number, of the side that has the requests, less `unavailable`: a step first starts what it brings, then moves
-    the weight, then lets go of what it replaces. Nor has stable ever less than its share of the requests needs.
+    the weight, then lets go of what it replaces. Nor has stable ever less than its share of the requests needs, or, where
+    `surge` has room for it, less than two replicas: the last one would take all of that share with it when it dies.
 
     Args:
         replicas: that the candidate is to have, at least 1.
@@ -66,14 +67,15 @@ def rolling(
         raise ValueError("a rolling exchange needs replicas on both sides, a surge of at least 1, no negative number")
     steps: list[Step] = []
     started, kept = 0, stable_replicas
-    least = min(needed, stable_replicas)
+    least, most = min(needed, stable_replicas), max(replicas, stable_replicas) + surge
     while started < replicas:
-        room = max(replicas, stable_replicas) + surge - started - kept
+        room = most - started - kept
         started = min(replicas, started + max(room, 1))
         left = replicas - started
         wanted = max(-(-stable_replicas * left // replicas) - unavailable, ceil(least * left / replicas - _ROUNDING))
-        # The last of stable's goes only with the requests that it still gets.
-        kept = max(1, min(kept, wanted)) if started < replicas else 0
+        # The next step needs room for one. The last of stable's goes only with the requests that it still gets.
+        pair = min(2, most - started - 1)
+        kept = max(1, min(kept, max(wanted, pair))) if started < replicas else 0
         weight = hundredths(100 * started / replicas)
         steps.append(Step(weight, hold_seconds, until="time", replicas=started, stable_replicas=kept))
     return tuple(steps)

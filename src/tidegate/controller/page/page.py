@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from html import escape
 from typing import Any
@@ -11,7 +11,7 @@ from tidegate.controller import ranges
 from tidegate.controller.arms import compared
 from tidegate.controller.counted import in_words
 from tidegate.controller.page import plots, shapes
-from tidegate.controller.page.style import CSS
+from tidegate.drawing.sheet import document, figure, table
 
 Report = Mapping[str, Any]
 
@@ -23,13 +23,9 @@ _PERCENT = round(100 * (1 - plots.INTERVAL_DELTA))
 def html(report: Report) -> str:
     """Return the report of `controller.report.build` as a page."""
     title = f"Rollout {report['rollout']} of {report['deployment']}"
-    return "\n".join(
+    return document(
+        title,
         [
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            # Nothing may be loaded from anywhere: what is shown came in with requests and models.
-            "<meta http-equiv=\"content-security-policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
-            f"<title>{escape(title)}</title><style>{CSS}</style></head><body>",
             *_head(report, title),
             *_plots(report),
             *_steps(report),
@@ -38,9 +34,7 @@ def html(report: Report) -> str:
             *_verdict(report),
             *_events(report),
             _footer(report),
-            "</body></html>",
-            "",
-        ]
+        ],
     )
 
 
@@ -76,38 +70,32 @@ def _plots(report: Report) -> Iterable[str]:
     figures = []
     if (split := plots.split_plot(report)) is not None:
         legend = [("asked rule", "asked"), ("candidate", "observed")]
-        figures.append(_figure("The candidate's share of the requests", legend, split, ""))
+        figures.append(figure("The candidate's share of the requests", legend, split, ""))
     roles = [("candidate", "candidate"), ("stable", "stable"), ("asked rule", "objective")]
     further = {name: name.capitalize() for name in plots.further_signals(report)}
     for signal, name in {**_TITLES, **further}.items():
         rates = plots.rates_plot(report, signal)
         if rates is not None and (signal != "rejections" or _any_rejected(report)):
             note = f"A row per step. Each interval holds at every look with {_PERCENT} %, for independent requests."
-            figures.append(_figure(name, roles, rates, note))
+            figures.append(figure(name, roles, rates, note))
     for signal, shift in shapes.shifts_of(report):
         title = f"Where {signal} lie: {shift['feature']}"
         note = (
             f"In the last step that compared them. Distance {100 * shift['distance']:.3g} %, chance included; the true "
             f"one is at most {100 * shift['bound']:.3g} % at every look with 95 %."
         )
-        figures.append(_figure(title, roles[:2], shapes.shift_plot(shift), note))
+        figures.append(figure(title, roles[:2], shapes.shift_plot(shift), note))
     named = [(plots.style_of(report, signal), signal) for signal in plots.signal_names(report)]
     for kind, name, note in (
         ("harm", "Evidence against the candidate", "At 100 % the candidate is taken back."),
         ("safety", "Evidence for the candidate", "Begun anew with each step, which passes when all are at 100 %."),
     ):
         if (drawn := plots.evidence_plot(report, kind)) is not None:
-            figures.append(_figure(name, [*named, ("asked rule", "needed")], drawn, note))
+            figures.append(figure(name, [*named, ("asked rule", "needed")], drawn, note))
     if figures:
         yield '<h2>Plots</h2><div class="plots">'
         yield from figures
         yield "</div>"
-
-
-def _figure(title: str, legend: Sequence[tuple[str, str]], drawn: str, note: str) -> str:
-    items = "".join(f'<li><i class="{style}"></i>{escape(name)}</li>' for style, name in legend)
-    caption = f"<figcaption>{escape(note)}</figcaption>" if note else ""
-    return f'<figure><h3>{escape(title)}</h3><ul class="legend">{items}</ul>{drawn}{caption}</figure>'
 
 
 def _any_rejected(report: Report) -> bool:
@@ -138,7 +126,7 @@ def _steps(report: Report) -> Iterable[str]:
             )
         )
     yield "<h2>Steps</h2>"
-    yield _table(headings, rows, ("fixed",) * 5 + ("", "", "fixed"))
+    yield table(headings, rows, ("fixed",) * 5 + ("", "", "fixed"))
 
 
 def _arms(report: Report) -> Iterable[str]:
@@ -152,7 +140,7 @@ def _arms(report: Report) -> Iterable[str]:
         rows.append((arm["name"], str(arm["revision"]), f"{arm['weight']:g} %", counted, beside))
     yield "<h2>Arms</h2>"
     headings = ("arm", "revision", "weight", "counted", "beside stable")
-    yield _table(headings, rows, ("fixed", "fixed", "fixed", "", "words"))
+    yield table(headings, rows, ("fixed", "fixed", "fixed", "", "words"))
     yield from (f"<p>{escape(sentence)}</p>" for sentence in compared(report["comparison"]))
     if report.get("promise"):
         yield f"<p>{escape(str(report['promise']))}</p>"
@@ -163,7 +151,7 @@ def _ranges(report: Report) -> Iterable[str]:
         return
     yield "<h2>Normal ranges</h2>"
     headings = ("", "stable before", "stable meanwhile", "candidate")
-    yield _table(headings, ranges.rows(report["ranges"]), ("", "", "", ""))
+    yield table(headings, ranges.rows(report["ranges"]), ("", "", "", ""))
     yield (
         "<p>In brackets: an interval of 95 % for failed and latency, the slowest and the fastest look for requests per "
         "second. They decide nothing; the judge does.</p>"
@@ -186,18 +174,7 @@ def _events(report: Report) -> Iterable[str]:
         for event in report["events"]
     ]
     yield "<h2>Events</h2>"
-    yield _table(("when (UTC)", "what", "why"), rows, ("fixed", "fixed", "words"), kind="stack")
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], styles: Sequence[str], kind: str = "") -> str:
-    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
-    body = "".join(
-        "<tr>"
-        + "".join(f'<td class="{style}">{escape(cell)}</td>' for cell, style in zip(row, styles, strict=True))
-        + "</tr>"
-        for row in rows
-    )
-    return f'<div class="table {kind}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    yield table(("when (UTC)", "what", "why"), rows, ("fixed", "fixed", "words"), kind="stack")
 
 
 _SENTENCES = {

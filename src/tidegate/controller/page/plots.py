@@ -7,7 +7,7 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from tidegate.controller.page.axes import (
+from tidegate.drawing.axes import (
     BOTTOM,
     HEIGHT,
     LEFT,

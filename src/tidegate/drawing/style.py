@@ -38,6 +38,8 @@ svg text { fill: var(--dim); font: 12px system-ui, sans-serif; } svg .label { fi
 .asked { stroke: var(--dim); } i.asked { color: var(--dim); }
 .line.candidate { stroke: var(--candidate); } .dot.candidate { fill: var(--candidate); }
 i.candidate { color: var(--candidate); }
+.line.current { stroke: var(--candidate); } i.current { color: var(--candidate); }
+.line.reference { stroke: var(--stable); } i.reference { color: var(--stable); }
 .line.stable { stroke: var(--stable); } .dot.stable { fill: var(--stable); } i.stable { color: var(--stable); }
 .line.one { stroke: var(--one); } .dot.one { fill: var(--one); } i.one { color: var(--one); }
 .line.two { stroke: var(--two); stroke-dasharray: 7 3; } .dot.two { fill: var(--two); } i.two { color: var(--two); }

@@ -1,0 +1,177 @@
+"""`tidegate drift`: has data drifted from what a model was trained on?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tidegate.cli.exits import ExitCode
+from tidegate.cli.options import OutputOption
+from tidegate.cli.output import Output, console, print_json, say
+from tidegate.contract.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tidegate.drift import Reading
+
+DATA = "CSV, JSON lines or Parquet, with named columns."
+_STYLES = {"large": "bold red", "moderate": "yellow", "inconclusive": "dim", "none": "green"}
+
+Columns = Annotated[
+    str | None,
+    typer.Option("--columns", metavar="NAMES", help="Only these, with commas.", show_default="all of the reference"),
+]
+
+
+ReferenceFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="REFERENCE",
+        help=f"What is compared with: {DATA} Or what `drift reference` wrote.",
+        show_default=False,
+    ),
+]
+CurrentFile = Annotated[Path, typer.Argument(metavar="CURRENT", help=DATA, show_default=False)]
+Moderate = Annotated[float, typer.Option("--moderate", metavar="PSI", help="From here on a change is drift.")]
+Large = Annotated[float, typer.Option("--large", metavar="PSI", help="From here on it is large.")]
+Alpha = Annotated[
+    str, typer.Option("--alpha", metavar="SHARE", help="The chance that anything is called drift where there is none.")
+]
+
+
+def check(
+    reference: ReferenceFile,
+    current: CurrentFile,
+    *,
+    columns: Columns = None,
+    moderate: Moderate = 0.1,
+    large: Large = 0.25,
+    alpha: Alpha = "1%",
+    output: OutputOption = Output.TEXT,
+) -> int:
+    """Compare data with its reference, column by column.
+
+    The measure is the population stability index (PSI) over bins that the reference fixes: as many rows in each of ten,
+    or one for each level, and bins for what is missing and what is new. A change is drift when its PSI reaches the
+    threshold and is more than chance does with so few rows and so many columns. Exit code 9 when there is drift.
+
+    $ tidegate drift check january.parquet july.parquet
+    $ tidegate drift check reference.json today.csv --output json
+    """
+    from tidegate.drift.page import sentences
+
+    reading = _compared(reference, current, columns, (moderate, large, alpha))
+    if output is Output.JSON:
+        print_json(reading.as_dict())
+    else:
+        console().print(_table(reading))
+        say("", *sentences(reading))
+    return ExitCode.HAS_DRIFTED if reading.state in ("moderate", "large") else ExitCode.OK
+
+
+def report(
+    reference: ReferenceFile,
+    current: CurrentFile,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the page.", show_default=False)],
+    *,
+    columns: Columns = None,
+    moderate: Moderate = 0.1,
+    large: Large = 0.25,
+    alpha: Alpha = "1%",
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Compare data with its reference, and write a page with a plot of each column.
+
+    The page is one HTML file that loads nothing. Exit code 0, drift or none.
+
+    $ tidegate drift report january.parquet july.parquet --out drift.html
+    """
+    from tidegate.drift.page import html, sentences
+
+    reading = _compared(reference, current, columns, (moderate, large, alpha))
+    page = html(reading, reference=reference.name, current=current.name, at=datetime.now(UTC))
+    try:
+        out.write_text(page, encoding="utf-8")
+    except OSError as wrong:
+        raise InvalidInput(f"{out} cannot be written: {wrong.strerror}", subject=str(out)) from wrong
+    if output is Output.JSON:
+        print_json({"file": str(out), "state": str(reading.state)})
+    else:
+        say(*sentences(reading), f"Written: {out}")
+
+
+def reference(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help=DATA, show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write it, as JSON.", show_default=False)],
+    *,
+    columns: Columns = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Write down what later data is compared with, so that the data itself is not needed again.
+
+    It holds bins and counts, and of each column of numbers at most 10,000 of them.
+
+    $ tidegate drift reference january.parquet --out reference.json
+    """
+    from tidegate.drift import Reference
+    from tidegate.drift.files import read_columns, write_reference
+
+    made = Reference.of(read_columns(data, _names(columns)))
+    write_reference(made, out)
+    if output is Output.JSON:
+        print_json(
+            {"file": str(out), "rows": made.rows, "columns": sorted(made.columns), "skipped": dict(made.skipped)}
+        )
+        return
+    say(f"{out}: {len(made.columns)} columns of {made.rows:,} rows.")
+    say(*(f"  without {name}: {why}" for name, why in made.skipped.items()))
+    say(f"Next: tidegate drift check {out} DATA")
+
+
+def _compared(reference: Path, current: Path, columns: str | None, limits: tuple[float, float, str]) -> Reading:
+    from tidegate.contract.quantities import Share
+    from tidegate.drift import Policy
+    from tidegate.drift.files import read_columns, read_reference
+
+    moderate, large, alpha = limits
+    policy = Policy(moderate, large, Share.parse(alpha, field="--alpha").ratio)
+    known = read_reference(reference, _names(columns))
+    return known.compare(read_columns(current), policy)
+
+
+def _names(columns: str | None) -> list[str]:
+    return [] if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
+
+
+def _table(reading: Reading) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    from tidegate.drift.page import chance, change
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, right in (
+        ("column", False),
+        ("drift", False),
+        ("PSI", True),
+        ("chance", True),
+        ("KS", True),
+        ("missing", True),
+        ("unseen", True),
+    ):
+        table.add_column(name, justify="right" if right else "left")
+    for column in reading.columns:
+        table.add_row(
+            column.name,
+            Text(column.state, style=_STYLES[column.state]),
+            f"{column.psi:.3f}",
+            chance(column.chance),
+            "" if column.kolmogorov_smirnov is None else f"{column.kolmogorov_smirnov:.3f}",
+            change(*column.missing),
+            change(*column.unseen),
+        )
+    return table

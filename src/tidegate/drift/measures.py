@@ -1,0 +1,121 @@
+"""How far apart two distributions are, by their counts in the same bins or by their numbers in order. Pure."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.drift.bins import Counts
+from tidegate.drift.columns import Numbers
+
+#: What an empty bin is taken to hold where the other side's is not empty. Without it the index would be infinite.
+EMPTY = 0.5
+_LEAST_EXPECTED = 5.0
+#: Numbers of the grid on which `kolmogorov_smirnov` looks first.
+_GRID = 4096
+
+
+def population_stability_index(reference: Counts, current: Counts) -> float:
+    """Return the PSI, 0 for equal shares: Σ (cᵢ − rᵢ) ln(cᵢ / rᵢ) over the shares of both in each bin.
+
+    A bin that is empty on one side counts there as half a value; one that is empty on both says nothing.
+    """
+    shares = [np.where(counts == 0, EMPTY, counts) / counts.sum() for counts in _seen(reference, current)]
+    return float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
+
+
+def jensen_shannon(reference: Counts, current: Counts) -> float:
+    """Return the Jensen–Shannon distance, 0 to 1: the square root of the divergence with logarithms to the base 2."""
+    first, second = (counts / counts.sum() for counts in _seen(reference, current))
+    middle = (first + second) / 2
+    divergence = (_information(first, middle) + _information(second, middle)) / 2
+    return float(np.sqrt(max(divergence, 0.0)))
+
+
+def chi_square(reference: Counts, current: Counts, *, by_reference: bool = False) -> tuple[float, int]:
+    """Return Pearson's statistic of homogeneity, and its degrees of freedom.
+
+    Bins of which the smaller side is expected to have less than five are put together, the smallest first, until none
+    is left that is so small. What is expected must not depend on how the sides differ, or few would be taken for fewer.
+
+    Args:
+        by_reference: expect what the reference has, whose counts are no chance since its bins were made to hold equal
+            parts of it; else what both have together.
+    """
+    first, second = _seen(reference, current)
+    totals = first.sum(), second.sum()
+    expected = first / totals[0] if by_reference else (first + second) / sum(totals)
+    expected = expected * min(totals)
+    order = np.argsort(expected, kind="stable")
+    first, second, expected = first[order], second[order], expected[order]
+    if expected[0] < _LEAST_EXPECTED:
+        enough = np.cumsum(expected) >= _LEAST_EXPECTED
+        small = int((expected < _LEAST_EXPECTED).sum())
+        together = max(int(np.argmax(enough)) + 1, small) if enough.any() else len(first)
+        first = np.concatenate([[first[:together].sum()], first[together:]])
+        second = np.concatenate([[second[:together].sum()], second[together:]])
+    pooled = (first + second) / sum(totals)
+    statistic = sum(
+        ((counts - total * pooled) ** 2 / (total * pooled)).sum()
+        for counts, total in ((first, totals[0]), (second, totals[1]))
+    )
+    return float(statistic), len(first) - 1
+
+
+def kolmogorov_smirnov(reference: Numbers, current: Numbers) -> float:
+    """Return the largest distance of the two empirical distribution functions, exactly.
+
+    Both are looked at on a grid first. Between two of its points neither can have moved by more than what lies there,
+    so that only the few gaps are looked into that may hold more than was found.
+
+    Args:
+        reference, current: in increasing order, at least one number each.
+    """
+    # The grid has numbers of both, so that no gap holds much of either.
+    grid = np.unique(np.concatenate([_some(reference), _some(current)]))
+    ours, theirs = np.searchsorted(reference, grid, "right"), np.searchsorted(current, grid, "right")
+    shares = ours / len(reference), theirs / len(current)
+    found = float(np.abs(shares[0] - shares[1]).max())
+    # Within a gap one function grows to its end while the other stays: no more than that apart.
+    most = np.maximum(shares[0][1:] - shares[1][:-1], shares[1][1:] - shares[0][:-1])
+    for gap in np.flatnonzero(most > found):
+        within = np.concatenate([reference[ours[gap] : ours[gap + 1]], current[theirs[gap] : theirs[gap + 1]]])
+        apart = np.searchsorted(reference, within, "right") / len(reference)
+        apart -= np.searchsorted(current, within, "right") / len(current)
+        found = max(found, float(np.abs(apart).max(initial=0.0)))
+    return found
+
+
+def wasserstein(reference: Numbers, current: Numbers) -> float:
+    """Return the first Wasserstein distance, in the unit of the numbers: the mean way from one to the other.
+
+    It is the area between the two quantile functions, which are steps at multiples of one over the number of values.
+
+    Args:
+        reference, current: in increasing order, finite, at least one number each.
+    """
+    n, m = len(reference), len(current)
+    if n == m:
+        return float(np.abs(reference - current).mean())
+    ends = np.concatenate([np.arange(1, n + 1) / n, np.arange(1, m) / m])
+    ends.sort(kind="stable")
+    starts = np.concatenate([[0.0], ends[:-1]])
+    middle = (starts + ends) / 2
+    first = reference[np.minimum((middle * n).astype(np.int64), n - 1)]
+    second = current[np.minimum((middle * m).astype(np.int64), m - 1)]
+    return float((np.abs(first - second) * (ends - starts)).sum())
+
+
+def _seen(reference: Counts, current: Counts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the counts of the bins that are not empty on both sides."""
+    seen = (reference > 0) | (current > 0)
+    return reference[seen].astype(np.float64), current[seen].astype(np.float64)
+
+
+def _information(share: NDArray[np.float64], middle: NDArray[np.float64]) -> float:
+    there = share > 0
+    return float((share[there] * np.log2(share[there] / middle[there])).sum())
+
+
+def _some(ordered: Numbers) -> Numbers:
+    return ordered if len(ordered) <= _GRID else ordered[np.linspace(0, len(ordered) - 1, _GRID).astype(np.int64)]

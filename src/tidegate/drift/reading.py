@@ -1,0 +1,199 @@
+"""What a comparison found, column by column, and what is said of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from tidegate.contract.errors import InvalidInput
+from tidegate.drift.bins import Bins, Counts
+from tidegate.drift.measures import chi_square, jensen_shannon, population_stability_index
+from tidegate.drift.significance import chi_square_chance, holm, rows_needed
+
+
+class State(StrEnum):
+    """What is said of a column, and of all together, where the worst of the columns counts."""
+
+    NONE = "none"
+    INCONCLUSIVE = "inconclusive"
+    MODERATE = "moderate"
+    LARGE = "large"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """From when a change is drift.
+
+    Attributes:
+        moderate, large: of the PSI, above 0.
+        alpha: the chance of calling anything drift where there is none, over all columns of a comparison; above 0 and
+            below 1.
+    """
+
+    moderate: float = 0.1
+    large: float = 0.25
+    alpha: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not 0 < self.moderate <= self.large < float("inf"):
+            raise InvalidInput(
+                "the thresholds of the PSI make no sense",
+                subject="moderate, large",
+                expected="0 < moderate ≤ large",
+                got=f"{self.moderate:g}, {self.large:g}",
+            )
+        if not 0 < self.alpha < 1:
+            raise InvalidInput(
+                "alpha is no probability", subject="alpha", expected="above 0, below 1", got=f"{self.alpha:g}"
+            )
+
+
+@dataclass(frozen=True)
+class ColumnReading:
+    """One column, compared.
+
+    Attributes:
+        kind: "number" or "level".
+        bins: their names.
+        reference, current: counts in them.
+        psi: the population stability index over them.
+        jensen_shannon: distance, 0 to 1, over them.
+        chance: of so large a difference of the counts without drift (Pearson's χ² of homogeneity), the number of
+            columns respected (Holm).
+        kolmogorov_smirnov: distance of the distribution functions of the numbers that are there; None for levels.
+        wasserstein: in the unit of the column; None for levels.
+        rows_needed: of the current data, until a moderate PSI is more than chance does; None where the reference is too
+            small for any number of rows.
+        state: what is said of it.
+    """
+
+    name: str
+    kind: str
+    bins: tuple[str, ...]
+    reference: tuple[int, ...]
+    current: tuple[int, ...]
+    psi: float
+    jensen_shannon: float
+    chance: float
+    rows_needed: int | None
+    kolmogorov_smirnov: float | None = None
+    wasserstein: float | None = None
+    state: State = State.INCONCLUSIVE
+
+    @property
+    def missing(self) -> tuple[float, float]:
+        """Shares of the reference and of the current data that are missing."""
+        return self._share(-1)
+
+    @property
+    def unseen(self) -> tuple[float, float]:
+        """Shares of the reference and of the current data that the reference has never seen.
+
+        Of the reference's own it is what stands in it once, which the rest of it had not seen.
+        """
+        return self._share(-2)
+
+    def _share(self, place: int) -> tuple[float, float]:
+        return self.reference[place] / sum(self.reference), self.current[place] / sum(self.current)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        missing, unseen = self.missing, self.unseen
+        return {
+            "column": self.name,
+            "kind": self.kind,
+            "state": str(self.state),
+            "psi": self.psi,
+            "chance": self.chance,
+            "jensenShannon": self.jensen_shannon,
+            "kolmogorovSmirnov": self.kolmogorov_smirnov,
+            "wasserstein": self.wasserstein,
+            "missing": {"reference": missing[0], "current": missing[1]},
+            "unseen": {"reference": unseen[0], "current": unseen[1]},
+            "rowsNeeded": self.rows_needed,
+            "bins": [
+                {"bin": name, "reference": before, "current": now}
+                for name, before, now in zip(self.bins, self.reference, self.current, strict=True)
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All columns, compared.
+
+    Attributes:
+        columns: the largest PSI first.
+        skipped: columns that were not compared, and why.
+        new: columns that the reference does not have.
+        rows: of the current data.
+    """
+
+    columns: tuple[ColumnReading, ...]
+    policy: Policy
+    rows: int
+    skipped: Mapping[str, str]
+    new: tuple[str, ...]
+
+    @property
+    def state(self) -> State:
+        """The worst of the columns; inconclusive is worse than none."""
+        worst = max((_ORDER.index(column.state) for column in self.columns), default=0)
+        return _ORDER[worst]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "state": str(self.state),
+            "rows": self.rows,
+            "thresholds": {"moderate": self.policy.moderate, "large": self.policy.large, "alpha": self.policy.alpha},
+            "columns": [column.as_dict() for column in self.columns],
+            "skipped": dict(self.skipped),
+            "new": list(self.new),
+        }
+
+
+_ORDER = (State.NONE, State.INCONCLUSIVE, State.MODERATE, State.LARGE)
+
+
+def read_counts(name: str, bins: Bins, reference: Counts, current: Counts) -> ColumnReading:
+    """Compare the counts of a column. `judged` says what to make of it.
+
+    Raises:
+        InvalidInput: either side has no rows.
+    """
+    for counts, what in ((reference, "the reference"), (current, "the current data")):
+        if not counts.sum():
+            raise InvalidInput(f"{what} of column {name!r} has no rows", subject=name, expected="one row at least")
+    return ColumnReading(
+        name=name,
+        kind=bins.kind,
+        bins=bins.names,
+        reference=tuple(reference.tolist()),
+        current=tuple(current.tolist()),
+        psi=population_stability_index(reference, current),
+        jensen_shannon=jensen_shannon(reference, current),
+        chance=chi_square_chance(*chi_square(reference, current, by_reference=bins.is_of_shares)),
+        rows_needed=None,
+    )
+
+
+def judged(columns: Sequence[ColumnReading], policy: Policy) -> tuple[ColumnReading, ...]:
+    """Return the columns with what is said of each, the largest PSI first."""
+    chances = holm([column.chance for column in columns])
+    found = []
+    for column, chance in zip(columns, chances, strict=True):
+        filled = sum(1 for counts in zip(column.reference, column.current, strict=True) if any(counts))
+        needed = rows_needed(policy.moderate, policy.alpha / len(columns), filled, sum(column.reference))
+        found.append(replace(column, chance=chance, rows_needed=needed, state=_state(column, chance, needed, policy)))
+    return tuple(sorted(found, key=lambda column: -column.psi))
+
+
+def _state(column: ColumnReading, chance: float, needed: int | None, policy: Policy) -> State:
+    if column.psi >= policy.moderate:
+        if chance > policy.alpha:
+            return State.INCONCLUSIVE
+        return State.LARGE if column.psi >= policy.large else State.MODERATE
+    return State.INCONCLUSIVE if needed is None or sum(column.current) < needed else State.NONE

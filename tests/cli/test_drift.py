@@ -1,0 +1,149 @@
+"""`tidegate drift`: a table for people, a document for programs, exit codes, and errors that name the file."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from tidegate.cli.main import app
+
+
+def run(*args: str | Path) -> Any:
+    return CliRunner().invoke(app, ["drift", *map(str, args)])
+
+
+def rows(seed: int, number: int = 4_000, shift: float = 0.0) -> pd.DataFrame:
+    chance = np.random.default_rng(seed)
+    amount = chance.normal(shift, 1.0, number)
+    amount[::50] = np.nan
+    return pd.DataFrame({"amount": amount, "kind": chance.choice(["a", "b", None], number)})
+
+
+WRITERS = {
+    "csv": lambda frame, path: frame.to_csv(path, index=False),
+    "jsonl": lambda frame, path: frame.to_json(path, orient="records", lines=True),
+    "parquet": lambda frame, path: frame.to_parquet(path),
+}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    found = {}
+    for name, frame in (("before", rows(1)), ("like", rows(2)), ("shifted", rows(3, shift=1.0)), ("few", rows(4, 40))):
+        found[name] = tmp_path / f"{name}.parquet"
+        frame.to_parquet(found[name])
+    return found
+
+
+def test_no_drift_ends_with_0_and_drift_with_9(files: dict[str, Path]) -> None:
+    calm = run("check", files["before"], files["like"])
+    assert calm.exit_code == 0, calm.output
+    assert "No drift was found in 2 columns of 4,000 rows." in calm.stdout
+    moved = run("check", files["before"], files["shifted"])
+    assert moved.exit_code == 9, moved.output
+    assert "Drift in 1 of 2 columns: amount." in moved.stdout
+    assert "large" in moved.stdout
+
+
+def test_too_few_rows_are_no_drift_and_it_is_said_how_many_would_do(files: dict[str, Path]) -> None:
+    result = run("check", files["before"], files["few"])
+    assert result.exit_code == 0, result.output
+    assert "rows would do; there are 40." in result.stdout
+
+
+def test_programs_get_one_document(files: dict[str, Path]) -> None:
+    result = run("check", files["before"], files["shifted"], "--output", "json")
+    told = json.loads(result.stdout)
+    assert result.exit_code == 9
+    assert told["state"] == "large"
+    assert [column["column"] for column in told["columns"]] == ["amount", "kind"]
+    assert sum(bin_["current"] for bin_ in told["columns"][0]["bins"]) == 4_000
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_each_form_of_file_says_the_same(tmp_path: Path, files: dict[str, Path], form: str) -> None:
+    first, second = tmp_path / f"x.{form}", tmp_path / f"y.{form}"
+    WRITERS[form](rows(1), first)
+    WRITERS[form](rows(3, shift=1.0), second)
+    wanted = json.loads(run("check", files["before"], files["shifted"], "--output", "json").stdout)
+    found = json.loads(run("check", first, second, "--output", "json").stdout)
+    for column, other in zip(found["columns"], wanted["columns"], strict=True):
+        assert [bin_["current"] for bin_ in column["bins"]] == [bin_["current"] for bin_ in other["bins"]]
+        assert column["psi"] == pytest.approx(other["psi"])
+
+
+def test_a_reference_stands_for_its_data(tmp_path: Path, files: dict[str, Path]) -> None:
+    kept = tmp_path / "reference.json"
+    made = run("reference", files["before"], "--out", kept)
+    assert made.exit_code == 0, made.output
+    assert "2 columns of 4,000 rows" in made.stdout
+    by_data = run("check", files["before"], files["shifted"], "--output", "json")
+    by_reference = run("check", kept, files["shifted"], "--output", "json")
+    assert json.loads(by_reference.stdout) == json.loads(by_data.stdout)
+
+
+def test_only_the_named_columns_are_compared(files: dict[str, Path]) -> None:
+    result = run("check", files["before"], files["shifted"], "--columns", "kind")
+    assert result.exit_code == 0, result.output
+    assert "No drift was found in 1 column of 4,000 rows." in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("nothing.csv", "{like}"), "there is no file nothing.csv"),
+        (("{like}", "data.xlsx"), "no known form"),
+        (("{broken}", "{like}"), "cannot be read"),
+        (("{like}", "{cut}"), "cannot be read"),
+        (("{like}", "{before}", "--columns", "amount,price"), "no column 'price'"),
+        (("{like}", "{before}", "--moderate", "0.5"), "make no sense"),
+        (("{like}", "{before}", "--alpha", "110%"), "--alpha"),
+    ],
+)
+def test_bad_input_is_one_message_that_names_it(
+    tmp_path: Path, files: dict[str, Path], args: tuple[str, ...], told: str
+) -> None:
+    broken, cut = tmp_path / "broken.json", tmp_path / "cut.parquet"
+    broken.write_text('{"format": ')
+    cut.write_bytes(files["like"].read_bytes()[:500])
+    named = {**files, "broken": broken, "cut": cut}
+    result = run("check", *(arg.format(**named) for arg in args))
+    assert result.exit_code == 2, result.output
+    assert told in str(result.exception) or told in result.output
+
+
+def test_a_reference_that_cannot_be_written_leaves_nothing(tmp_path: Path, files: dict[str, Path]) -> None:
+    for out in (tmp_path / "none" / "reference.json", tmp_path / "reference.txt"):
+        result = run("reference", files["before"], "--out", out)
+        assert result.exit_code == 2
+        assert not out.exists()
+
+
+def test_a_report_is_one_page_that_loads_nothing_and_draws_every_column(tmp_path: Path, files: dict[str, Path]) -> None:
+    out = tmp_path / "drift.html"
+    result = run("report", files["before"], files["shifted"], "--out", out)
+    assert result.exit_code == 0, result.output
+    page = out.read_text()
+    assert "Drift in 1 of 2 columns: amount." in page
+    assert page.count("<svg") == 2
+    assert not re.search(r"https?://|<script|src=", page)
+
+
+def test_names_in_data_are_no_markup_of_a_page(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    first, out = tmp_path / "x.parquet", tmp_path / "drift.html"
+    pd.DataFrame({evil: [evil, "b"] * 50}).to_parquet(first)
+    assert run("report", first, first, "--out", out).exit_code == 0
+    assert "<script" not in out.read_text()
+
+
+def test_a_report_that_cannot_be_written_is_bad_input(tmp_path: Path, files: dict[str, Path]) -> None:
+    result = run("report", files["before"], files["like"], "--out", tmp_path / "none" / "drift.html")
+    assert result.exit_code == 2

@@ -1,0 +1,109 @@
+"""Distances between distributions, against definitions taken literally and against SciPy."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.spatial.distance import jensenshannon
+
+from tidegate.drift.measures import (
+    chi_square,
+    jensen_shannon,
+    kolmogorov_smirnov,
+    population_stability_index,
+    wasserstein,
+)
+
+SIDES = st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 1000)), min_size=1, max_size=15)
+NUMBERS = st.lists(st.one_of(st.floats(-1e6, 1e6), st.integers(-3, 3).map(float)), min_size=1, max_size=60)
+
+
+def counts(pairs: list[tuple[int, int]]) -> tuple[Any, Any]:
+    first, second = np.array(pairs, dtype=np.int64).T
+    assume(first.sum() > 0 and second.sum() > 0)
+    return first, second
+
+
+def test_the_index_is_its_definition_where_no_bin_is_empty() -> None:
+    reference, current = np.array([100, 300, 600]), np.array([30, 20, 50])
+    wanted = sum((now - before) * math.log(now / before) for before, now in ((0.1, 0.3), (0.3, 0.2), (0.6, 0.5)))
+    assert population_stability_index(reference, current) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_an_empty_bin_counts_as_half_a_value_and_one_that_is_empty_on_both_sides_not_at_all() -> None:
+    some, more = np.array([50, 50, 0]), np.array([50, 40, 10])
+    wanted = -0.1 * math.log(0.4 / 0.5) + (0.1 - 0.005) * math.log(0.1 / 0.005)
+    assert population_stability_index(some, more) == pytest.approx(wanted, rel=1e-12)
+    assert population_stability_index(some, some) == 0.0
+
+
+@given(SIDES)
+def test_the_index_is_never_negative_and_the_same_both_ways(pairs: list[tuple[int, int]]) -> None:
+    first, second = counts(pairs)
+    assert population_stability_index(first, second) >= 0.0
+    assert population_stability_index(first, second) == pytest.approx(population_stability_index(second, first))
+
+
+@given(SIDES)
+def test_jensen_shannon_is_scipys(pairs: list[tuple[int, int]]) -> None:
+    first, second = counts(pairs)
+    assert jensen_shannon(first, second) == pytest.approx(jensenshannon(first, second, base=2), abs=1e-7)
+
+
+@given(SIDES)
+def test_chi_square_is_scipys_where_no_bin_is_small(pairs: list[tuple[int, int]]) -> None:
+    first, second = counts([(before + 50, now + 50) for before, now in pairs])
+    assume(min(first.sum(), second.sum()) * 20 > max(first.sum(), second.sum()))
+    wanted = stats.chi2_contingency(np.array([first, second]), correction=False)
+    statistic, freedom = chi_square(first, second)
+    if (np.minimum(first.sum(), second.sum()) / (first.sum() + second.sum()) * (first + second)).min() >= 5:
+        assert freedom == wanted.dof
+        assert statistic == pytest.approx(wanted.statistic, abs=1e-9)
+
+
+@given(SIDES)
+def test_small_bins_are_put_together_until_five_are_expected_in_each(pairs: list[tuple[int, int]]) -> None:
+    first, second = counts(pairs)
+    statistic, freedom = chi_square(first, second)
+    assert statistic >= 0.0
+    smaller = min(first.sum(), second.sum()) / (first.sum() + second.sum())
+    assert (
+        0 <= freedom <= max(0, int(((first + second) * smaller).sum() / 5) - 1, int(((first + second) > 0).sum()) - 1)
+    )
+
+
+def test_rare_levels_of_few_rows_are_no_evidence() -> None:
+    # Forty levels that one side has once each, by chance: each by itself would be impossible on the other side.
+    first = np.array([10_000, 0, *([0] * 40)])
+    second = np.array([60, 0, *([1] * 2), *([0] * 38)])
+    statistic, freedom = chi_square(first, second)
+    assert freedom == 0 or stats.chi2.sf(statistic, freedom) > 1e-6
+
+
+@pytest.mark.filterwarnings("ignore:ks_2samp. Exact calculation unsuccessful")
+@given(NUMBERS, NUMBERS)
+def test_kolmogorov_smirnov_is_scipys_ties_included(first: list[float], second: list[float]) -> None:
+    wanted = stats.ks_2samp(first, second).statistic
+    assert kolmogorov_smirnov(np.sort(first), np.sort(second)) == pytest.approx(wanted, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("sizes", [(20_000, 20_000), (50_000, 7_001), (5_000, 90_000)])
+def test_kolmogorov_smirnov_is_exact_where_it_looks_into_few_gaps(seed: int, sizes: tuple[int, int]) -> None:
+    chance = np.random.default_rng(seed)
+    first, second = np.sort(chance.normal(size=sizes[0])), np.sort(chance.normal(0.005 * seed, size=sizes[1]))
+    if seed % 2:
+        first, second = np.round(first, 2), np.round(second, 2)
+    assert kolmogorov_smirnov(first, second) == pytest.approx(stats.ks_2samp(first, second).statistic, abs=1e-12)
+
+
+@given(NUMBERS, NUMBERS)
+def test_wasserstein_is_scipys(first: list[float], second: list[float]) -> None:
+    wanted = stats.wasserstein_distance(first, second)
+    assert wasserstein(np.sort(first), np.sort(second)) == pytest.approx(wanted, rel=1e-7, abs=1e-6)
