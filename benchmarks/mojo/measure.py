@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ PAIRS = {
     "load": ("load", 1, "load", 1),
 }
 #: What is measured of ours alone, to tell what the time goes to.
-OWN = ("read", "call", "touch")
+OWN = ("read", "call", "walk", "touch")
 
 
 class DisagreementError(Exception):
@@ -68,8 +69,10 @@ def measured(commands: Commands, model: Path, table: Path, rounds: int) -> dict[
                 "two": statistics.median(two),
                 "ratio": statistics.median(a / b for a, b in zip(one, two, strict=True)),
             },
+            "processes": _two_processes(commands, files, ours, rounds),
             "bandwidth": statistics.median(_wall(ours, "touch") / _wall(ours, "touch2") for _ in range(5)),
             "own": {what: statistics.median(_piece(ours, what) for _ in range(3)) for what in OWN},
+            "steps": ours.steps(),
             "bytes": {"java": java.memory(), "ours": ours.memory()},
         }
 
@@ -123,6 +126,18 @@ def _piece(side: Side, what: str) -> float:
 def _wall(side: Side, what: str) -> float:
     calls = 3
     return min(side.timed(what, 1).wall for _ in range(calls))
+
+
+def _two_processes(commands: Commands, files: Sequence[str], ours: Side, rounds: int) -> float:
+    """Return how many times as many rows two processes score as one, each by itself, with a model of its own."""
+    with Side([*commands.ours, "serve", *files], commands.root) as other, ThreadPoolExecutor(2) as pool:
+
+        def both() -> float:
+            walls = pool.map(lambda side: side.timed("matrix", 5).wall, (ours, other))
+            return max(walls)
+
+        one, two = _in_turn(rounds, lambda: ours.timed("matrix", 5).wall, both)
+    return statistics.median(2 * a / b for a, b in zip(one, two, strict=True))
 
 
 def _run(command: Sequence[str], folder: Path) -> tuple[float, float, int]:

@@ -22,15 +22,23 @@ Times are CPU time of the thread that calls, so the JVM's own threads cost it no
 time to Tidegate's, pair by pair. Each call has another of 10,000 rows. The sums of all predictions are compared first.
 """
 
-_WHERE = """\
-Microseconds of a row: the whole of a dict, its reading alone, what a row takes among 10,000 numeric ones, and a call
-from Python that does nothing with a row. The last two columns are the time that NumPy takes to add up the numbers of
-10,000 rows, each of which a model must read at least once, and how many times faster two threads do that.
+_ROW = """\
+Microseconds of a row: the whole of a dict, its reading alone, a call from Python that does nothing with what the
+scorer of a row is handed, and what a row takes among 10,000 numeric ones, where the work for several rows overlaps.
+Then how many nodes of its trees a row goes through, what one step takes in memory of the model's size when each waits
+for the one before, and what all would take so.
 
-Where a goal is missed these are the floors. Java scores the numeric row of a GLM in less than an empty call takes
-from Python. A dict takes at least its reading, which is 40 bytes of objects for each number, not seen for 10,000
-rows, and what a row takes among others, where the steps down the trees of several rows overlap. And two threads
-cannot gain more on a GLM than they gain on adding its numbers up.
+Where a goal is missed these are the floors. A dict takes at least its reading, which Java does, too, and what a row
+takes among others; its trees are walked several at a time, which is how a row takes less than its steps one after
+another. Half of EasyPredict's time is out of reach where these come to more. The numeric row of the GLM is a sum of
+300 products, each of which waits for the one before on both sides, since the sum is to be Java's to the bit; Java's
+code is called by compiled code, and ours from Python, which the empty call shows.
+"""
+
+_TWO = """\
+How many times as many rows two threads score as one; two processes as one, each by itself with a model of its own,
+which is what this machine has to give; and how many times faster two threads add up the numbers that a model must read
+at least once (where these are more than the caches hold).
 """
 
 
@@ -88,16 +96,24 @@ def _serving(found: Mapping[str, float] | None) -> list[str]:
 
 
 def _floors(models: Mapping[str, Any]) -> list[str]:
-    lines = ["## What the time goes to", ""]
-    lines += [_WHERE]
-    lines += ["| model | dict | reading | among 10,000 | empty call | numbers added up, ms (MB) | two threads |"]
-    lines += ["|---|---|---|---|---|---|---|"]
+    lines = ["## What the time goes to", "", _ROW]
+    lines += ["| model | dict | reading | empty call | among 10,000 | steps | a step, ns | all, µs |"]
+    lines += ["|---|---|---|---|---|---|---|---|"]
     for name, found in models.items():
-        own = found["own"]
+        own, steps = found["own"], found["steps"]
+        step = own["walk"] / 1000
+        walk = f"{steps:,.0f} | {step * 1e9:.1f} | {_number(steps * step * 1e6)}" if steps else "– | – | –"
         lines.append(
-            f"| {TITLES[name]} | {found['dict']['ours'] * 1e6:.2f} | {own['read'] * 1e6:.2f} | "
-            f"{found['batch']['ours'] * 1e6:.2f} | {own['call'] * 1e6:.2f} | "
-            f"{own['touch'] * 1e3:.1f} ({found['features'] * 0.08:.1f}) | {_twice(found)} |"
+            f"| {TITLES[name]} | {_number(found['dict']['ours'] * 1e6)} | {_number(own['read'] * 1e6)} | "
+            f"{_number(own['call'] * 1e6)} | {_number(found['batch']['ours'] * 1e6)} | {walk} |"
+        )
+    lines += ["", _TWO]
+    lines += ["| model | two threads | two processes | numbers added up, ms (MB) | in two threads |"]
+    lines += ["|---|---|---|---|---|"]
+    for name, found in models.items():
+        touch = f"{found['own']['touch'] * 1e3:.1f} ({found['features'] * 0.08:.1f})"
+        lines.append(
+            f"| {TITLES[name]} | {found['threads']['ratio']:.2f} | {found['processes']:.2f} | {touch} | {_twice(found)} |"
         )
     return lines
 

@@ -6,8 +6,10 @@ python -m benchmarks.mojo.scoring serve MOJO CSV    answers commands, one a line
 All but "memory" take a number of calls and are answered with nanoseconds of CPU time of this thread and by the clock,
 all calls together, and the sum of what was predicted: "score0" scores a numeric row, "easy" a dict, "matrix" 10,000
 numeric rows, "threads2" does so in two threads, "columns" takes 10,000 rows as columns, "load" loads the model again.
-"read" makes the numeric row of a dict; "call" calls compiled code that does nothing with a row and a place for its
-scores; "touch" adds up the numbers that "matrix" reads, and "touch2" does so in two threads.
+"read" makes the numeric row of a dict; "call" calls compiled code that does nothing with what "score0" hands over;
+"walk" goes a thousand steps through memory of the model's size, each where the one before says, to another line of the
+cache; "touch" adds up the numbers that "matrix" reads, and "touch2" does so in two threads.
+"steps" is answered with how many nodes of its trees a row goes through, at the mean of some rows, 0 without trees.
 "memory" is answered with the bytes by which loading the model once more makes the process grow.
 """
 
@@ -37,22 +39,29 @@ def main(mode: str, mojo: str, table: str) -> None:
     second = reader.load(mojo)
     kept = memory("VmRSS") - before
     del second
-    clock = Clock(reader, mojo, model, _rows(Path(table)))
+    clock = Clock(reader, mojo, model, _rows(Path(table)), kept)
     print("ready", flush=True)
     for line in sys.stdin:
-        what, *number = line.split()
-        print(kept if what == "memory" else clock.timed(what, int(number[0])), flush=True)
+        match line.split():
+            case ["memory"]:
+                answer: object = kept
+            case ["steps"]:
+                answer = clock.steps()
+            case [what, number]:
+                answer = clock.timed(what, int(number))
+        print(answer, flush=True)
 
 
 class Clock:
-    def __init__(self, reader: Any, path: str, model: Any, rows: list[Row]) -> None:
+    def __init__(self, reader: Any, path: str, model: Any, rows: list[Row], kept: int) -> None:
         import numba
         import numpy as np
 
         from tidegate.runtime.mojo.rows import LENIENT
 
         self._pool = ThreadPoolExecutor(1)
-        self._nothing, self._empty = numba.njit(lambda row, out: None), np.empty
+        self._nothing, self._empty = numba.njit(lambda table, row, offset, out: -1), np.empty
+        self._walk, self._lines = numba.njit(_walked), _ring(max(kept, 1 << 20))
 
         self._reader, self._path, self._model = reader, path, model
         names = [field.name for field in model.fields]
@@ -73,6 +82,7 @@ class Clock:
             "read": self._read,
             "call": self._call,
             "load": self._load,
+            "walk": lambda calls: float(sum(self._walk(self._lines, 1000) for _ in range(calls))),
             "touch": lambda calls: sum(float(self._matrix.sum()) for _ in range(calls)),
             "touch2": self._touch_in_two,
             "matrix": lambda calls: sum(float(model.predict(self._matrix)[:, -1].sum()) for _ in range(calls)),
@@ -108,10 +118,20 @@ class Clock:
         return float(sum(quick(row) is not None for row in self._turn(self._rows, calls)))
 
     def _call(self, calls: int) -> float:
-        nothing, empty, width = self._nothing, self._empty, len(self._model.outputs)
+        nothing, empty, width, words = self._nothing, self._empty, len(self._model.outputs), self._lines[:8]
+        none = empty(0)
         for row in self._turn(self._single, calls):
-            nothing(row, empty((1, width)))
+            nothing(words, row, none, empty((1, width)))
         return 0.0
+
+    def steps(self) -> float:
+        from tidegate.contract.errors import TidegateError
+
+        try:
+            paths = self._model.leaf_assignment({name: column[:200] for name, column in self._columns.items()})
+        except TidegateError:
+            return 0.0
+        return sum(len(path) for column in paths.values() for path in column) / 200
 
     def _touch_in_two(self, calls: int) -> float:
         half = len(self._matrix) // 2
@@ -131,6 +151,24 @@ class Clock:
         """Return the rows that come next, so that no call has the row of the one before."""
         start, self._next = self._next, (self._next + calls) % len(rows)
         return (rows[start:] + rows * (1 + calls // len(rows)))[:calls]
+
+
+def _ring(size: int) -> Any:
+    """Return memory of so many bytes whose lines of 64 bytes each begin with the place of another: one ring of all."""
+    import numpy as np
+
+    order = np.random.default_rng(0).permutation(size // 64)
+    ring = np.zeros(8 * len(order), dtype=np.int64)
+    ring[8 * order] = 8 * np.roll(order, -1)
+    return ring
+
+
+def _walked(ring: Any, steps: int) -> int:
+    place = ring[1]
+    for _ in range(steps):
+        place = ring[place]
+    ring[1] = place
+    return int(place)
 
 
 def _probability(answer: Row) -> float:

@@ -51,6 +51,10 @@ class Side:
         """Return the bytes that the model keeps."""
         return int(self._asked("memory"))
 
+    def steps(self) -> float:
+        """Return how many nodes of the model's trees a row goes through; 0 without trees. Of our side alone."""
+        return float(self._asked("steps"))
+
     def _asked(self, line: str) -> str:
         assert self._process.stdin is not None
         self._process.stdin.write(line + "\n")

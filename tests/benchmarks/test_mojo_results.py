@@ -20,7 +20,9 @@ def model(*, row: float = 1.5, single: float = 2.5, batch: float = 5.0, threads:
         "columns": pair(batch),
         "load": pair(1.0),
         "threads": {"one": 1.0, "two": 1.0 / threads, "ratio": threads},
-        "own": {"read": 1e-6, "call": 1e-6, "touch": 1e-4},
+        "own": {"read": 1e-6, "call": 1e-6, "touch": 1e-4, "walk": 25e-6},
+        "steps": 200.0,
+        "processes": 1.9,
         "bandwidth": 1.8,
         "bytes": {"java": 10**6, "ours": 10**6},
         "start": {"java": start, "ours": start},
@@ -68,4 +70,5 @@ def test_the_page_tells_what_was_missed() -> None:
         {**run, "serve": {"warm": 2.5, "cold": 31.0}}
     )
     assert "**missed**: glm 1.20" in text
+    assert "| 200 | 25.0 | 5.00 |" in text
     assert "| GBM, 300 trees of depth 6, 1,500 levels | 1.50 / 1.00 = **1.5** | 2.50 / 1.00 = **2.5** |" in text
