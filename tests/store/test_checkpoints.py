@@ -82,24 +82,28 @@ def test_checkpoints_go_on_beside_writers_and_after_a_failure(
     path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done, real = [], store.checkpoint
+    before = path.stat().st_size
+    written = asyncio.Event()
 
     def checkpoint() -> None:
         done.append(None)
         if len(done) == 1:
             raise OSError("no room")
         real()
+        if path.stat().st_size > before:
+            loop.call_soon_threadsafe(written.set)
 
     monkeypatch.setattr(store, "checkpoint", checkpoint)
+    loop = asyncio.new_event_loop()
 
     async def story() -> None:
         running = asyncio.create_task(Checkpoints(store, round_seconds=0.001).run())
-        before = path.stat().st_size
         write(store, looks=50)
         async with asyncio.timeout(10):
-            while path.stat().st_size == before or len(done) < 3:
-                await asyncio.sleep(0.001)
+            await written.wait()
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
 
-    asyncio.run(story())
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(story())
