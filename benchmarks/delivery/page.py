@@ -67,6 +67,11 @@ def _shadow(found: dict[str, Any]) -> Iterator[str]:
     yield from ("## A shadow of every request", "")
     ratios, copied = found["ratios"], found.get("copies_without")
     none = "" if copied is None else f" Copies in the windows without: {copied}."
+    if "busy_percent_with" in found:
+        none += (
+            f" Of the machine's processors {found['busy_percent_without']:g} % were in use without and "
+            f"{found['busy_percent_with']:g} % with copies: both models share them, with the gateway and the users."
+        )
     yield (
         f"p99 of users' answers at {found['rate']:g} requests/s: {found['median_p99_ms_without']:.2f} ms without, "
         f"{found['median_p99_ms_with']:.2f} ms with a copy of each (medians of {len(ratios)} windows of "

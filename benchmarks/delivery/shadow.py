@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import statistics
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 
 from benchmarks.delivery.scene import NAME, Scene
 from examples.flights.load import Record
 
-RATE = 200.0
+#: At which a machine of two cores has half of them free for the copies, which take as much as what they are copies of.
+RATE = 100.0
 #: From a change until it is in force everywhere and what came before it is answered.
 _SETTLE_SECONDS = 0.7
 
-#: When a window began and ended, in seconds since 1970.
-Window = tuple[float, float]
+
+class Window(NamedTuple):
+    """When a window began and ended, in seconds since 1970, and how much of the machine's processors was in use."""
+
+    begin: float
+    end: float
+    busy_percent: float
 
 
 def measure(scene: Scene, pairs: int, window_seconds: float) -> dict[str, Any]:
@@ -30,7 +37,7 @@ def measure(scene: Scene, pairs: int, window_seconds: float) -> dict[str, Any]:
     taken = [_two_pairs(scene, window_seconds) for _ in range(pairs // 2)]
     records = users.stop()
     windows = [
-        {"copied_percent": share, "p99_ms": _p99(records, window)}
+        {"copied_percent": share, "p99_ms": _p99(records, window), "busy_percent": window.busy_percent}
         for one in taken
         for share, window in zip((0, 100, 0, 100), one["windows"], strict=True)
     ]
@@ -46,6 +53,10 @@ def measure(scene: Scene, pairs: int, window_seconds: float) -> dict[str, Any]:
         "median_ratio": round(statistics.median(ratios), 4),
         "median_p99_ms_without": round(statistics.median(window["p99_ms"] for window in windows[::2]), 3),
         "median_p99_ms_with": round(statistics.median(window["p99_ms"] for window in windows[1::2]), 3),
+        **{
+            f"busy_percent_{name}": round(statistics.median(window["busy_percent"] for window in windows[place::2]), 1)
+            for place, name in enumerate(("without", "with"))
+        },
         "copies_without": sum(one["copies_without"] for one in taken),
         "copies_with": sum(one["copies_with"] for one in taken),
         "requests_with": sum(one["requests_with"] for one in taken),
@@ -61,19 +72,17 @@ def _two_pairs(scene: Scene, seconds: float) -> dict[str, Any]:
     status = scene.until("the candidate stands ready", lambda status: status["phase"] == "paused")
     stable, candidate = str(status["stable"]), str(status["candidate"])
     counted = [scene.counted()]
-    first = _window(seconds)
+    (first,) = _windows(seconds)
     counted.append(scene.counted())
     with scene.client() as client:
         client.resume(NAME, by="benchmark", reason="measured")
     scene.until("the copies", lambda status: status["phase"] == "analyzing" and status["rollout"]["mirror"] == 100)
     # Both windows are of one time without a pause: what the first is to settle for has settled for the second.
     counted.append(scene.counted())
-    second = _window(seconds)
-    third = second[1], second[1] + seconds
-    time.sleep(max(0.0, third[1] - time.time()))
+    second, third = _windows(seconds, 2)
     counted.append(scene.counted())
     scene.abort(rollout)
-    last = _window(seconds)
+    (last,) = _windows(seconds)
     return {
         "windows": (first, second, last, third),
         "copies_without": counted[1][candidate] - counted[0][candidate],
@@ -82,15 +91,23 @@ def _two_pairs(scene: Scene, seconds: float) -> dict[str, Any]:
     }
 
 
-def _window(seconds: float) -> Window:
-    """Wait until what was changed has settled, and as long again as a window lasts."""
+def _windows(seconds: float, number: int = 1) -> list[Window]:
+    """Wait until what was changed has settled, and as long again as the windows last, one after the other."""
     time.sleep(_SETTLE_SECONDS)
-    begun = time.time()
-    time.sleep(seconds)
-    return begun, time.time()
+    found = []
+    for _ in range(number):
+        begun, before = time.time(), psutil.cpu_times()
+        time.sleep(seconds)
+        found.append(Window(begun, time.time(), _busy_percent(before)))
+    return found
+
+
+def _busy_percent(before: Any) -> float:
+    spent = [now - then for then, now in zip(before, psutil.cpu_times(), strict=True)]
+    idle = sum(part for part, name in zip(spent, before._fields, strict=True) if name in ("idle", "iowait"))
+    return round(100 * (1 - idle / max(sum(spent), 1e-9)), 1)
 
 
 def _p99(records: list[Record], window: Window) -> float:
-    begin, end = window
-    found = [record.latency_ms for record in records if begin <= record.intended_at < end]
+    found = [record.latency_ms for record in records if window.begin <= record.intended_at < window.end]
     return round(float(np.percentile(found, 99)), 3)

@@ -113,7 +113,8 @@ def _floors(models: Mapping[str, Any]) -> list[str]:
     for name, found in models.items():
         touch = f"{found['own']['touch'] * 1e3:.1f} ({found['features'] * 0.08:.1f})"
         lines.append(
-            f"| {TITLES[name]} | {found['threads']['ratio']:.2f} | {found['processes']:.2f} | {touch} | {_twice(found)} |"
+            f"| {TITLES[name]} | {found['threads']['ratio']:.2f} | {found['processes']:.2f} | {touch} | "
+            f"{_twice(found)} |"
         )
     return lines
 

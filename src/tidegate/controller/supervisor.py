@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 from tidegate.contract.errors import NotFound, TidegateError, Unavailable
 from tidegate.controller import trouble
+from tidegate.controller.checkpoints import Checkpoints
 from tidegate.controller.courier import Courier
 from tidegate.controller.home import Home
 from tidegate.controller.keeper import Keeper
@@ -62,6 +63,7 @@ class Supervisor:
             asyncio.create_task(Courier(self._store).run(), name="courier"),
             asyncio.create_task(NoteTaker(self._store, self._target).run(), name="notes of served requests"),
             asyncio.create_task(Keeper(self._home, self._store).run(), name="keeper"),
+            asyncio.create_task(Checkpoints(self._store).run(), name="checkpoints"),
         ]
         for deployment in self._store.deployments():
             self.adopt(deployment.name)

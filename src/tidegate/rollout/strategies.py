@@ -48,8 +48,8 @@ def rolling(
 
     There are never more than the larger of both numbers of replicas and `surge`, and what is ready is never less than
     that number, of the side that has the requests, less `unavailable`: a step first starts what it brings, then moves
-    the weight, then lets go of what it replaces. Nor has stable ever less than its share of the requests needs, or, where
-    `surge` has room for it, less than two replicas: the last one would take all of that share with it when it dies.
+    the weight, then lets go of what it replaces. Nor has stable ever less than its share of the requests needs, or,
+    where `surge` has room for it, less than two replicas: the last one would take that share with it when it dies.
 
     Args:
         replicas: that the candidate is to have, at least 1.

@@ -21,6 +21,8 @@ from tidegate.store.retention import Retention
 from tidegate.store.rows import event_of, time_of, time_text
 from tidegate.store.schema import SCHEMA_VERSION, deployments, events, looks, metadata, revisions, rollouts
 
+#: The log is moved into the file by `checkpoint` alone, and made small again when it had grown.
+_OF_THE_LOG = ("wal_autocheckpoint = 0", "journal_size_limit = 16777216")
 #: How the names of SQLite's errors begin that a file, a disk or another process is the reason of.
 _REFUSALS = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_BUSY")
 
@@ -65,6 +67,18 @@ class Store:
         self.freezes = Freezes(self._engine)
         self.told = Outcomes(self._engine)
         self.hook_answers = HookAnswers(self._engine)
+
+    def checkpoint(self) -> None:
+        """Move what was written from the log into the file.
+
+        No write does so by itself, since that waits for the disk. May be called from any thread, beside all else; what
+        somebody writes meanwhile is left to the next call. The last to close the store does it as well.
+        """
+        connection = self._engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
+        finally:
+            connection.close()
 
     def close(self) -> None:
         self._engine.dispose()
@@ -347,7 +361,7 @@ def _engine(path: Path) -> Engine:
         # Transactions are begun by SQLAlchemy's own BEGIN below: sqlite3's implicit ones would start too late to guard
         # a read that an update depends on.
         connection.isolation_level = None
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", *_OF_THE_LOG):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "handle_error")
