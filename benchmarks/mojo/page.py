@@ -46,7 +46,7 @@ def as_markdown(run: Mapping[str, Any]) -> str:
     machine, models = run["machine"], run["models"]
     about = (
         f"`{run['command']}`, {run['at']}, {run['seconds']:,.0f} s, revision {run['revision']}, "
-        f"{run['rounds']} rounds.\n"
+        f"{run['rounds']} rounds in each of three pairs of processes.\n"
         f"{machine['cpus']} cores of {machine['cpu_model']}, {machine['memory_gib']} GiB, {machine['system']}, Python "
         f"{machine['python']}; {run['java']}; H2O {run['h2o']}; numba {run['numba']}. "
         f"Load average (1, 5, 15 min) before "
@@ -104,7 +104,7 @@ def _floors(models: Mapping[str, Any]) -> list[str]:
         step = own["walk"] / 1000
         walk = f"{steps:,.0f} | {step * 1e9:.1f} | {_number(steps * step * 1e6)}" if steps else "– | – | –"
         lines.append(
-            f"| {TITLES[name]} | {_number(found['dict']['ours'] * 1e6)} | {_number(own['read'] * 1e6)} | "
+            f"| {TITLES[name]} | {_number(own['dict'] * 1e6)} | {_number(own['read'] * 1e6)} | "
             f"{_number(own['call'] * 1e6)} | {_number(found['batch']['ours'] * 1e6)} | {walk} |"
         )
     lines += ["", _TWO]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.mojo.goals import judged
+from benchmarks.mojo.measure import _medians
 from benchmarks.mojo.page import as_markdown
 
 
@@ -20,7 +21,7 @@ def model(*, row: float = 1.5, single: float = 2.5, batch: float = 5.0, threads:
         "columns": pair(batch),
         "load": pair(1.0),
         "threads": {"one": 1.0, "two": 1.0 / threads, "ratio": threads},
-        "own": {"read": 1e-6, "call": 1e-6, "touch": 1e-4, "walk": 25e-6},
+        "own": {"read": 1e-6, "dict": 1e-6, "call": 1e-6, "touch": 1e-4, "walk": 25e-6},
         "steps": 200.0,
         "processes": 1.9,
         "bandwidth": 1.8,
@@ -72,3 +73,8 @@ def test_the_page_tells_what_was_missed() -> None:
     assert "**missed**: glm 1.20" in text
     assert "| 200 | 25.0 | 5.00 |" in text
     assert "| GBM, 300 trees of depth 6, 1,500 levels | 1.50 / 1.00 = **1.5** | 2.50 / 1.00 = **2.5** |" in text
+
+
+def test_the_median_of_several_processes_is_taken_number_by_number() -> None:
+    found = [{"row": {"ratio": ratio}, "steps": ratio * 2} for ratio in (3.0, 1.0, 2.0)]
+    assert _medians(found) == {"row": {"ratio": 2.0}, "steps": 4.0}

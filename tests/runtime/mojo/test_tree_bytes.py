@@ -124,6 +124,25 @@ def test_every_shortened_tree_is_refused(version: str) -> None:
             read_forest(regression(version, [tree[:size]]), header)
 
 
+@pytest.mark.parametrize("count", [1, 2, 30])
+def test_a_large_forest_that_is_read_ahead_is_the_same_and_names_what_is_damaged(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    rng = random.Random(count)
+    trees = [random_tree(rng, "1.40", 4) for _ in range(count)]
+    entries = regression("1.40", trees)
+    header = read_header(entries)
+    before = read_forest(entries, header)
+    monkeypatch.setattr("tidegate.runtime.mojo.tree_bytes._AHEAD_BYTES", 0)
+    after = read_forest(entries, header)
+    for name, array in vars(before).items():
+        np.testing.assert_array_equal(getattr(after, name), array)
+    damaged = [*trees[:-1], trees[-1] + b"\0"]
+    with pytest.raises(MojoFormatError, match="bytes after") as caught:
+        read_forest(regression("1.40", damaged), header)
+    assert caught.value.entry == f"trees/t00_{count - 1:03d}.bin"
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(VERSIONS), st.integers(0, 2**32))
 def test_damage_is_refused_or_harmless(version: str, seed: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,6 +23,8 @@ MAX_TREES = 2_000_000
 _MAX_SET_WORDS = 2**31 - 1
 #: What a tree of version 1.00 may have beyond its size: its sets begin with the first level, whatever they cover.
 _EXTRA_SET_WORDS = 1 << 24
+#: A forest of less is read and decoded in less time than it takes to share the work.
+_AHEAD_BYTES = 4 << 20
 
 _PROBLEMS = {
     kernel.TRUNCATED: "the tree ends within a node",
@@ -82,19 +86,18 @@ def read_forest(container: Container, header: Header) -> Forest:
     sets: list[NDArray[np.int32]] = [np.zeros(1, dtype=np.int32)]
     places: list[tuple[int, int, int]] = []
     node_count, set_words = 0, 1
-    for group in range(groups):
-        for index in range(classes):
-            name = tree_name(group, index)
-            if not container.has(name):
-                continue
-            tree, tree_sets = decode(name, container.read(name), base=set_words)
-            places.append((node_count, index, group))
-            nodes.append(tree)
-            sets.append(tree_sets)
-            node_count += len(tree) // WORDS
-            set_words += len(tree_sets)
-            if set_words > _MAX_SET_WORDS:
-                raise MojoFormatError(name, "the sets of levels of all trees together are too large")
+    every = ((group, index) for group in range(groups) for index in range(classes))
+    found = [place for place in every if container.has(tree_name(*place))]
+    names = [tree_name(*place) for place in found]
+    for (group, index), name, content in zip(found, names, _contents(container, names), strict=True):
+        tree, tree_sets = decode(name, content, base=set_words)
+        places.append((node_count, index, group))
+        nodes.append(tree)
+        sets.append(tree_sets)
+        node_count += len(tree) // WORDS
+        set_words += len(tree_sets)
+        if set_words > _MAX_SET_WORDS:
+            raise MojoFormatError(name, "the sets of levels of all trees together are too large")
     if groups and not places:
         raise MojoFormatError(tree_name(0, 0), f"is missing, as are all of {groups:,} trees")
     roots, of_class, of_group = zip(*places, strict=True) if places else ((), (), ())
@@ -114,6 +117,20 @@ def read_forest(container: Container, header: Header) -> Forest:
         if isinstance(array, np.ndarray):
             array.setflags(write=False)
     return forest
+
+
+def _contents(container: Container, names: Sequence[str]) -> Iterator[bytes]:
+    """Yield what each entry holds. Of large forests a thread reads the next while the caller decodes one."""
+    if sum(map(container.size, names)) < _AHEAD_BYTES:
+        yield from map(container.read, names)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(container.read, names[0])
+        for after in names[1:]:
+            content = coming.result()
+            coming = pool.submit(container.read, after)
+            yield content
+        yield coming.result()
 
 
 def trees_per_group(header: Header) -> int:
