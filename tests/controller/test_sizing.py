@@ -67,17 +67,26 @@ def kept(asked: DeploymentRequest, serving: RevisionRow, needed: float | None) -
     return [step.stable_replicas for step in plan_trial(asked, serving, 4, needed).steps]
 
 
-def test_a_throughput_that_needs_half_of_stables_replicas_lets_half_be_missing(tmp_path: Path) -> None:
+def test_a_throughput_that_needs_three_of_stables_four_replicas_lets_one_be_missing(tmp_path: Path) -> None:
+    made = bundle(tmp_path, TEN_MS)
+    serving, asked = stable(made.manifest.digest), request(throughput="210rps")
+    needed = sizing.stable_needs(asked, serving, tmp_path / "bundles")
+    assert needed == pytest.approx(3)
+    assert kept(asked, serving, needed) == [3, 2, 1, 0]
+    (told,) = sizing.warnings(asked, serving, needed, [made.manifest])
+    assert told == (
+        "210rps need 3 replicas of revision 3, which has 4: each answers about 70 requests/s at 70 % use; fewer may be "
+        "missing during the exchange than rolling.maxUnavailable says (64)"
+    )
+
+
+def test_a_throughput_that_needs_no_more_than_the_pair_that_stays_changes_nothing(tmp_path: Path) -> None:
     made = bundle(tmp_path, TEN_MS)
     serving = stable(made.manifest.digest)
     needed = sizing.stable_needs(request(), serving, tmp_path / "bundles")
     assert needed == pytest.approx(2)
-    assert kept(request(), serving, needed) == [2, 1, 0]
-    (told,) = sizing.warnings(request(), serving, needed, [made.manifest])
-    assert told == (
-        "140rps need 2 replicas of revision 3, which has 4: each answers about 70 requests/s at 70 % use; fewer may be "
-        "missing during the exchange than rolling.maxUnavailable says (64)"
-    )
+    assert kept(request(), serving, needed) == kept(request(), serving, 0.0) == [2, 1, 0]
+    assert sizing.warnings(request(), serving, needed, [made.manifest]) == ()
 
 
 def test_what_was_not_measured_or_is_gone_counts_as_needed_and_the_exchange_goes_on(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def windows(kind: str, chance: np.random.Generator, rows: int) -> Any:
 @pytest.mark.parametrize("kind", ["normal", "whole", "rounded", "few levels", "many levels", "equal levels"])
 @pytest.mark.parametrize("sizes", [(2_000, 300), (500, 3_000)])
 def test_chance_is_taken_for_a_difference_no_more_often_than_stated(kind: str, sizes: tuple[int, int]) -> None:
-    """The thresholds are so low here that chance alone decides: a twentieth of the windows may differ, of 400."""
+    """The thresholds are so low here that chance alone decides: a twentieth of the windows may differ, of 200."""
     chance = np.random.default_rng(5)
     policy = Policy(moderate=1e-9, large=1e-9, alpha=0.05)
     alarms = sum(
@@ -128,10 +128,10 @@ def test_chance_is_taken_for_a_difference_no_more_often_than_stated(kind: str, s
         .compare({"x": windows(kind, chance, sizes[1])}, policy)
         .state
         is State.LARGE
-        for _ in range(400)
+        for _ in range(200)
     )
-    # A binomial of 400 with 5 % is above 32 once in a thousand times.
-    assert alarms <= 32
+    # A binomial of 200 with 5 % is above 20 once in a thousand times.
+    assert alarms <= 20
 
 
 def test_frames_of_all_kinds_say_the_same(reference: Reference) -> None:
