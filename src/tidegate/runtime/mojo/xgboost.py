@@ -83,7 +83,7 @@ class XgboostScorer:
 
 
 def _packed(model: tuple[Any, ...], rule: LabelRule, classes: int) -> Packed:
-    offsets, first_level, nums, sparse, nodes, trees, groups, base, base_first, kind = model
+    offsets, first_level, nums, sparse, nodes, _, trees, groups, base, base_first, kind = model
     return Packed(
         offsets,
         nodes,
@@ -125,6 +125,7 @@ def read(container: Container, header: Header) -> XgboostScorer:
     trees = (
         *columns,
         layout.nodes,
+        layout.nodes.view(np.float32),
         layout.trees,
         booster.groups,
         base,

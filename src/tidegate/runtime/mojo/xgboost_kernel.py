@@ -12,7 +12,8 @@ from tidegate.runtime.mojo.compiled import kernel
 from tidegate.runtime.mojo.label_kernel import finish_classes
 from tidegate.runtime.mojo.one_hot_kernel import slot_of
 from tidegate.runtime.mojo.packed_kernel import carray, float64s, int32s, int64s, pointer_to
-from tidegate.runtime.mojo.xgboost_nodes import PACKED
+from tidegate.runtime.mojo.xgboost_layout_kernel import key_of
+from tidegate.runtime.mojo.xgboost_nodes import MISSING_KEY, PACKED
 
 #: What is done to the margins.
 UNCHANGED, LOGISTIC, EXPONENTIAL, SOFTMAX = range(4)
@@ -33,7 +34,7 @@ def fill_block(
     sparse: bool,
     x: NDArray[np.float32],
 ) -> None:
-    """Write rows as the trees look at them: the hot place of each categorical, the numbers, and a missing value."""
+    """Write rows as weights look at them: the hot place of each categorical, and the numbers."""
     cats = offsets.shape[0] - 1
     for r in range(count):
         for i in range(cats):
@@ -41,33 +42,54 @@ def fill_block(
         for i in range(cats, cats + nums):
             number = np.float32(rows[start + r, i])
             x[r, i] = np.float32(np.nan) if sparse and number == np.float32(0.0) else number
-        x[r, cats + nums] = np.float32(np.nan)
 
 
 @kernel
-def child_of(nodes: NDArray[np.void], at: np.uint64, x: NDArray[np.float32], r: np.uint64) -> np.uint64:
+def fill_keys(
+    rows: NDArray[np.float64],
+    start: int,
+    count: int,
+    offsets: NDArray[np.int64],
+    first_level: int,
+    nums: int,
+    sparse: bool,
+    keys: NDArray[np.uint32],
+) -> None:
+    """Write rows as the trees look at them, by their keys: the hot place of each categorical, and the numbers."""
+    cats = offsets.shape[0] - 1
+    numbers = keys.view(np.float32)
+    for r in range(count):
+        for i in range(cats):
+            slot = slot_of(rows[start + r, i], offsets[i], offsets[i + 1], first_level)
+            keys[r, i] = np.uint32(MISSING_KEY) if slot < 0 else np.uint32(slot)
+        for i in range(cats, cats + nums):
+            # A negative zero is none.
+            number = np.float32(rows[start + r, i]) + np.float32(0.0)
+            if math.isnan(number) or (sparse and number == np.float32(0.0)):
+                keys[r, i] = np.uint32(MISSING_KEY)
+            else:
+                numbers[r, i] = number
+                keys[r, i] = key_of(keys[r, i])
+
+
+@kernel
+def child_of(nodes: NDArray[np.void], at: np.uint64, keys: NDArray[np.uint32], r: np.uint64) -> np.uint64:
     """Return the node after another one; a leaf comes after itself.
 
     Without branches, which would be guessed wrongly every other time; unsigned, as other indexes are asked for their
     sign.
     """
     node = nodes[at]
-    column = node.column
-    value = x[r, np.uint64(column >> 2)]
-    threshold = node.value
-    below = np.int32(value < threshold)
-    equal = np.int32(value == threshold)
-    missing = np.int32(value != value)  # noqa: PLR0124 - only NaN differs from itself
-    by_level = (column >> 1) & 1
-    first = (equal & by_level) | ((below | (missing & column & 1)) & (by_level ^ 1))
+    first = np.int32(np.uint32(keys[r, np.uint64(node.column)] - node.low) < node.span)
     return np.uint64(node.left + 1 - first)
 
 
 @kernel
 def add_trees(
     nodes: NDArray[np.void],
+    values: NDArray[np.float32],
     trees: NDArray[np.int32],
-    x: NDArray[np.float32],
+    keys: NDArray[np.uint32],
     count: int,
     at: NDArray[np.uint64],
     margins: NDArray[np.float32],
@@ -77,6 +99,7 @@ def add_trees(
     All rows go down a tree side by side: each waits for memory, and they wait at the same time.
 
     Args:
+        values: the memory of the nodes as float32, four to a node: the first is the value of a leaf.
         trees: of shape (trees, 4): the root; the group; how far rows go side by side; the depth. Beyond the third
             each row goes alone.
         at: room for `count` nodes.
@@ -87,22 +110,23 @@ def add_trees(
             at[r] = trees[tree, 0]
         for _ in range(trees[tree, 2]):
             for r in range(count):
-                at[r] = child_of(nodes, at[r], x, np.uint64(r))
+                at[r] = child_of(nodes, at[r], keys, np.uint64(r))
         if trees[tree, 2] < trees[tree, 3]:
             for r in range(count):
-                after = child_of(nodes, at[r], x, np.uint64(r))
+                after = child_of(nodes, at[r], keys, np.uint64(r))
                 while after != at[r]:
                     at[r] = after
-                    after = child_of(nodes, at[r], x, np.uint64(r))
+                    after = child_of(nodes, at[r], keys, np.uint64(r))
         for r in range(count):
-            margins[r, group] += nodes[at[r]].value
+            margins[r, group] += values[np.uint64(4) * at[r]]
 
 
 @kernel
 def add_trees_to_one(
     nodes: NDArray[np.void],
+    values: NDArray[np.float32],
     trees: NDArray[np.int32],
-    x: NDArray[np.float32],
+    keys: NDArray[np.uint32],
     margins: NDArray[np.float32],
 ) -> None:
     """Add the leaves of all trees to the margins of the first row, in the order of the trees; it goes down many trees
@@ -116,13 +140,13 @@ def add_trees_to_one(
             steps = max(steps, trees[begin + i, 2])
         for _ in range(steps):
             for i in range(count):
-                at[i] = child_of(nodes, at[i], x, np.uint64(0))
+                at[i] = child_of(nodes, at[i], keys, np.uint64(0))
         for i in range(count):
-            after = child_of(nodes, at[i], x, np.uint64(0))
+            after = child_of(nodes, at[i], keys, np.uint64(0))
             while after != at[i]:
                 at[i] = after
-                after = child_of(nodes, at[i], x, np.uint64(0))
-            margins[0, trees[begin + i, 1]] += nodes[at[i]].value
+                after = child_of(nodes, at[i], keys, np.uint64(0))
+            margins[0, trees[begin + i, 1]] += values[np.uint64(4) * at[i]]
 
 
 @kernel
@@ -201,6 +225,7 @@ def score_trees(
     nums: int,
     sparse: bool,
     nodes: NDArray[np.void],
+    values: NDArray[np.float32],
     trees: NDArray[np.int32],
     group_count: int,
     base: float,
@@ -220,23 +245,23 @@ def score_trees(
         classes: 1 for a value.
         out: of shape (rows, 1 or at least 1 + classes).
     """
-    width = offsets.shape[0] + nums
+    width = max(1, offsets.shape[0] - 1 + nums)
     most = min(rows.shape[0], block_rows(width + group_count))
-    x = np.empty((most, width), dtype=np.float32)
+    keys = np.empty((most, width), dtype=np.uint32)
     margins = np.empty((most, group_count), dtype=np.float32)
     at = np.empty(most, dtype=np.uint64)
     start = 0
     while start < rows.shape[0]:
         count = min(most, rows.shape[0] - start)
-        fill_block(rows, start, count, offsets, first_level, nums, sparse, x)
+        fill_keys(rows, start, count, offsets, first_level, nums, sparse, keys)
         for r in range(count):
             first = np.float32(offset[start + r]) if offset.shape[0] > 0 else np.float32(base)
             for group in range(group_count):
                 margins[r, group] = first if base_first else np.float32(0.0)
         if count == 1:
-            add_trees_to_one(nodes, trees, x, margins)
+            add_trees_to_one(nodes, values, trees, keys, margins)
         else:
-            add_trees(nodes, trees, x, count, at, margins)
+            add_trees(nodes, values, trees, keys, count, at, margins)
         for r in range(count):
             if not base_first:
                 last = np.float32(offset[start + r]) if offset.shape[0] > 0 else np.float32(base)
@@ -249,6 +274,7 @@ def score_trees(
 
 
 _to_node = pointer_to(numba.from_dtype(PACKED))
+_to_float32 = pointer_to(numba.types.float32)
 
 
 @kernel
@@ -270,6 +296,7 @@ def score_packed_trees(
         whole[1],
         whole[2] != 0,
         carray(_to_node(table[1, 0]), table[1, 1]),
+        carray(_to_float32(table[1, 0]), 4 * table[1, 1]),
         trees.reshape((len(trees) // 4, 4)),
         whole[3],
         floats[0],

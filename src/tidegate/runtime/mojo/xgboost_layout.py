@@ -14,7 +14,7 @@ from tidegate.runtime.mojo.one_hot import OneHot
 from tidegate.runtime.mojo.xgboost_layout_kernel import BEYOND, CROOKED, lay_out
 from tidegate.runtime.mojo.xgboost_nodes import PACKED
 
-#: Places of levels are compared as float32.
+#: Places of levels are told from numbers that are missing; the file has them as float32.
 MAX_SLOTS = 1 << 24
 
 
@@ -46,8 +46,8 @@ def layout_of(trees: Trees, one_hot: OneHot, *, sparse: bool) -> Layout:
         raise MojoUnsupportedError(f"{one_hot.slots} levels are more than can be told apart")
     count = len(trees.sizes)
     total = len(trees.nodes)
-    value = np.empty(total, dtype=np.float32)
-    left, column = np.empty(total, dtype=np.int32), np.empty(total, dtype=np.int32)
+    low, span, column = (np.empty(total, dtype=np.uint32) for _ in range(3))
+    left = np.empty(total, dtype=np.int32)
     table = np.zeros((count, 4), dtype=np.int32)
     table[:, 1] = trees.groups
     drops = np.ones(count, dtype=np.float32) if trees.drops is None else trees.drops
@@ -56,12 +56,12 @@ def layout_of(trees: Trees, one_hot: OneHot, *, sparse: bool) -> Layout:
     )
     used = lay_out(
         left_of, right_of, feature_of, value_of, trees.sizes, drops,
-        one_hot.offsets, one_hot.nums, one_hot.cats + one_hot.nums, sparse,
-        value, left, column, table,
+        one_hot.offsets, one_hot.nums, sparse, low, span, left, column, table,
     )  # fmt: skip
     if used < 0:
         problem = {BEYOND: "a feature that the model has not", CROOKED: "children that make it no tree"}[used]
         raise MojoFormatError(ENTRY, f"a tree has {problem}")
     nodes = np.empty(used, dtype=PACKED)
-    nodes["value"], nodes["left"], nodes["column"] = value[:used], left[:used], column[:used]
+    for name, written in (("low", low), ("span", span), ("left", left), ("column", column)):
+        nodes[name] = written[:used]
     return Layout(fixed(nodes), fixed(table))

@@ -8,11 +8,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.compiled import kernel
+from tidegate.runtime.mojo.xgboost_nodes import MISSING_KEY
 
-#: What a node compares: below the threshold, where a missing value goes to the second child or to the first; the level.
-BELOW, BELOW_OR_MISSING, EQUAL = range(3)
 #: Answers of `lay_out` instead of a size.
 BEYOND, CROOKED = -1, -2
+
+
+@kernel
+def key_of(bits: np.uint32) -> np.uint32:
+    """Return the key of a float32 that is no NaN and no negative zero, by its bits; see `xgboost_nodes`."""
+    return np.uint32(bits ^ (np.uint32(np.int32(bits) >> np.int32(31)) | np.uint32(0x80000000)))
+
+
+@kernel
+def write_test(
+    threshold: np.float32, missing_first: bool, at: int, low: NDArray[np.uint32], span: NDArray[np.uint32]
+) -> None:
+    """Write the test of a number: below a threshold, or missing where that goes to the first child, too."""
+    low[at] = np.uint32(MISSING_KEY) if missing_first else np.uint32(0)
+    span[at] = 0
+    if not math.isnan(threshold):
+        # A negative zero is none; the place of `span` serves to look at the bits.
+        span.view(np.float32)[at] = threshold + np.float32(0.0)
+        span[at] = key_of(span[at])
+    if missing_first:
+        span[at] += np.uint32(1)
 
 
 @kernel
@@ -25,19 +45,18 @@ def lay_out(
     drops: NDArray[np.float32],
     offsets: NDArray[np.int64],
     nums: int,
-    never: int,
     sparse: bool,
-    value: NDArray[np.float32],
+    low: NDArray[np.uint32],
+    span: NDArray[np.uint32],
     left: NDArray[np.int32],
-    column: NDArray[np.int32],
+    column: NDArray[np.uint32],
     trees: NDArray[np.int32],
 ) -> int:
     """Write the nodes of trees breadth first, children side by side; return how many there are.
 
     Args:
         left_of, right_of, feature_of, value_of, sizes: the trees one after the other, as the file has them.
-        never: the column of the kernel's input that is always missing, where leaves look.
-        value, left, column: what is written, as long as the input.
+        low, span, left, column: what is written, as long as the input.
         trees: what `add_trees` takes but for the groups, shape (trees, 4).
 
     Returns:
@@ -45,6 +64,7 @@ def lay_out(
     """
     cats = offsets.shape[0] - 1
     slots = offsets[cats]
+    values = low.view(np.float32)
     used = begin = 0
     for tree in range(sizes.shape[0]):
         size = sizes[tree]
@@ -57,10 +77,10 @@ def lay_out(
         while at < used:
             node = begin + source[at - root]
             first, second = int(left_of[node]), int(right_of[node])
+            span[at] = column[at] = 0
             if first == -1:
-                value[at] = value_of[node] * drops[tree]
+                values[at] = value_of[node] * drops[tree]
                 left[at] = at - 1
-                column[at] = never << 2
                 at += 1
                 continue
             if first < 0 or second < 0 or first >= size or second >= size or used + 2 > root + size:
@@ -71,21 +91,19 @@ def lay_out(
             if feature >= slots + nums:
                 return BEYOND
             if feature >= slots:
-                value[at] = threshold
-                column[at] = ((cats + feature - slots) << 2) | (BELOW_OR_MISSING if default_first else BELOW)
+                write_test(threshold, default_first, at, low, span)
+                column[at] = cats + feature - slots
             else:
                 hot_first = np.float32(1.0) < threshold
                 cold_first = default_first if sparse else np.float32(0.0) < threshold
                 if hot_first != cold_first:
-                    value[at] = np.float32(feature)
-                    owner = np.searchsorted(offsets, feature, side="right") - 1
-                    column[at] = (owner << 2) | EQUAL
+                    low[at], span[at] = feature, 1
+                    column[at] = np.searchsorted(offsets, feature, side="right") - 1
                     if not hot_first:
                         first, second = second, first
                 else:
-                    # All rows go one way: to the second child, as nothing is below the value that is none.
-                    value[at] = np.float32(np.nan)
-                    column[at] = (never << 2) | BELOW
+                    # All rows go one way: to the second child.
+                    low[at] = 0
                     if hot_first:
                         first, second = second, first
             left[at] = used
