@@ -96,6 +96,41 @@ def test_a_process_whose_record_was_never_written_is_found(run: Run[Any], folder
     assert record["pid"] == envoys_of(folder)[1].pid
 
 
+def test_a_process_whose_admin_page_was_never_told_for_want_of_room_is_found_by_its_ports(
+    run: Run[Any], folder: Path, replica: Endpoint
+) -> None:
+    async def story() -> None:
+        first = EnvoyGateway(folder, port=0)
+        await first.ensure_running()
+        await first.apply(Snapshot({REF: (replica,)}, {"churn": {1: 100}}, {"churn": 5.0}))
+        before = epochs(await first.read())
+        await first.close()
+        # What is left of an Envoy that started on a full disk, and of a controller that was killed before it knew.
+        member = GatewayFolder(folder).member(1)
+        member.record.unlink()
+        told = member.admin_address.read_text()
+        member.admin_address.write_text("")
+        second = EnvoyGateway(folder, port=first.port)
+        await second.ensure_running()
+        assert epochs(await second.read()) == before
+        assert member.admin_address.read_text() == told
+        assert (await send_many(f"{second.url}/churn/x", 20)).statuses == {200: 20}
+        await second.close()
+
+    run(story())
+
+
+def test_an_envoy_starts_although_there_is_no_room_to_tell_where_its_admin_page_is(
+    run: Run[Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate.gateway.process.read_admin_port", lambda folder: None)
+    gateway = EnvoyGateway(folder, port=0)
+    run(gateway.ensure_running())
+    assert len(run(gateway.read()).processes) == DEFAULT_ENVOYS
+    monkeypatch.undo()
+    run(gateway.stop())
+
+
 def test_processes_that_all_died_are_started_again_with_the_same_split_on_the_same_port(
     run: Run[Any], folder: Path, replica: Endpoint
 ) -> None:

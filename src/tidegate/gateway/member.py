@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import time
+from contextlib import suppress
 
 from tidegate.contract.errors import Conflict, Unavailable
 from tidegate.gateway import process, stats
@@ -17,6 +18,10 @@ from tidegate.gateway.process import EnvoyRecord
 _START_SECONDS = 20.0
 _ADOPT_SECONDS = 5.0
 _POLL_SECONDS = 0.001
+
+#: After so long an Envoy that has not told where its admin page is will not, and it is looked for again and again.
+_UNTOLD_SECONDS = 2.0
+_LOOK_SECONDS = 0.1
 
 #: How long `stop` lets requests in flight finish, and then the process end.
 _DRAIN_SECONDS = 3.0
@@ -81,8 +86,9 @@ class Member:
         await self.forget()
         child = process.spawn(self.folder, self._shared, host, port, workers)
         self._child = child
-        deadline = time.monotonic() + _START_SECONDS
-        while (admin_port := process.read_admin_port(self.folder)) is None:
+        begun = time.monotonic()
+        deadline = begun + _START_SECONDS
+        while (admin_port := await self._told_port(OsProcess.of(child.pid), begun)) is None:
             self._refuse_dead(child, host, port, deadline)
             await asyncio.sleep(_POLL_SECONDS)
         admin = Admin(admin_port)
@@ -124,9 +130,9 @@ class Member:
 
     async def _admin_port(self, found: OsProcess) -> int:
         """Return the port of the admin page, waiting for an Envoy that was only just started."""
-        deadline = time.monotonic() + _ADOPT_SECONDS
-        while (port := process.read_admin_port(self.folder)) is None:
-            if time.monotonic() > deadline or not found.is_alive():
+        begun = time.monotonic()
+        while (port := await self._told_port(found, begun)) is None:
+            if time.monotonic() > begun + _ADOPT_SECONDS or not found.is_alive():
                 raise Unavailable(
                     "a gateway (Envoy) runs and does not say where its admin page is",
                     subject=str(self.folder.admin_address),
@@ -134,6 +140,26 @@ class Member:
                 )
             await asyncio.sleep(_POLL_SECONDS)
         return port
+
+    async def _told_port(self, found: OsProcess | None, since: float) -> int | None:
+        """Return the port of the admin page as Envoy wrote it; where it has not for a while, the one that answers.
+
+        Envoy writes it once, when it starts. On a full disk the file stays empty, and it goes on.
+        """
+        port = process.read_admin_port(self.folder)
+        if port is not None or found is None or time.monotonic() < since + _UNTOLD_SECONDS:
+            return port
+        for candidate in await asyncio.to_thread(found.listening_ports):
+            admin = Admin(candidate)
+            try:
+                if await admin.is_serving():
+                    with suppress(OSError):  # there may still be no room
+                        self.folder.admin_address.write_text(f"127.0.0.1:{candidate}", encoding="utf-8")
+                    return candidate
+            finally:
+                await admin.close()
+        await asyncio.sleep(_LOOK_SECONDS)
+        return None
 
     async def _listener(self, admin: Admin) -> tuple[str, int]:
         """Return where Envoy listens, waiting for one that another controller has only just started."""

@@ -62,6 +62,17 @@ class OsProcess:
             self.send(signal.SIGKILL)
             await self.wait_gone(5.0)
 
+    def listening_ports(self) -> list[int]:
+        """Return the TCP ports at which the process listens; none when it is gone."""
+        process = self._process()
+        if process is None:
+            return []
+        try:
+            found = process.net_connections("tcp")
+        except psutil.Error:
+            return []
+        return sorted({one.laddr.port for one in found if one.status == psutil.CONN_LISTEN})
+
     def _process(self) -> psutil.Process | None:
         try:
             process = psutil.Process(self.pid)
