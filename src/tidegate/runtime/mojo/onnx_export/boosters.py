@@ -14,7 +14,7 @@ from tidegate.runtime.mojo.onnx_export.classes import calibrated, label
 from tidegate.runtime.mojo.onnx_export.graph import Graph, Tensor
 from tidegate.runtime.mojo.onnx_export.inputs import Row
 from tidegate.runtime.mojo.xgboost import XgboostScorer
-from tidegate.runtime.mojo.xgboost_layout_kernel import BELOW_OR_MISSING, EQUAL
+from tidegate.runtime.mojo.xgboost_nodes import MISSING_KEY
 from tidegate.runtime.trees import LESS, Forest, Tree
 
 #: `nodes_modes` of the operator for equality.
@@ -25,7 +25,7 @@ def xgboost(graph: Graph, scorer: XgboostScorer, row: Row, texts: tuple[str, ...
     """Raises MojoUnsupportedError for a linear booster."""
     if not has_trees(scorer):
         raise MojoUnsupportedError("a linear booster (gblinear) of XGBoost cannot be exported to ONNX")
-    kind, _, _, threshold, classes = _held(scorer)[9:]
+    kind, _, _, threshold, classes = _held(scorer)[10:]
     margins = _margins(graph, scorer, row, graph.matrix(_columns(graph, scorer, row)))
     outputs = [graph.cast(value, np.float64) for value in _transformed(graph, int(kind), margins, int(classes))]
     if classes == 1:
@@ -40,7 +40,7 @@ def _held(scorer: XgboostScorer) -> tuple[Any, ...]:
 
 
 def _columns(graph: Graph, scorer: XgboostScorer, row: Row) -> list[Tensor]:
-    """Return what the trees look at: the place of each categorical, the numbers, and a value that is missing."""
+    """Return what the trees look at: the place of each categorical, and the numbers."""
     offsets, first_level, nums, sparse = _held(scorer)[:4]
     cats = len(offsets) - 1
     columns = []
@@ -55,12 +55,11 @@ def _columns(graph: Graph, scorer: XgboostScorer, row: Row) -> list[Tensor]:
         if sparse:
             number = graph.op("Where", graph.op("Equal", number, graph.constant(0.0, np.float32)), nan, number)
         columns.append(number)
-    columns.append(graph.cast(graph.filled(row.columns[0], np.nan), np.float32))
     return columns
 
 
 def _margins(graph: Graph, scorer: XgboostScorer, row: Row, x: Tensor) -> list[Tensor]:
-    trees, groups, base, base_first = _held(scorer)[5:9]
+    trees, groups, base, base_first = _held(scorer)[6:10]
     if scorer._takes_offset and row.offset is not None:
         first = graph.cast(row.offset, np.float32)
     else:
@@ -89,12 +88,18 @@ def has_trees(scorer: XgboostScorer) -> bool:
 
 def trees_of(scorer: XgboostScorer) -> Forest:
     """Return the trees of a scorer that has some."""
-    offsets, _, nums, _, nodes, trees = _held(scorer)[:6]
-    return forest_of(nodes, trees, len(offsets) + nums)
+    offsets, _, nums, _, nodes, _, trees = _held(scorer)[:7]
+    cats = len(offsets) - 1
+    return forest_of(nodes, trees, cats, cats + nums)
 
 
-def forest_of(nodes: NDArray[np.void], trees: NDArray[np.int32], width: int) -> Forest:
-    """Return the trees as the graph has them, each a target of its own."""
+def forest_of(nodes: NDArray[np.void], trees: NDArray[np.int32], cats: int, width: int) -> Forest:
+    """Return the trees as the graph has them, each a target of its own.
+
+    Args:
+        cats: columns of places of categoricals, before those of numbers.
+        width: columns.
+    """
     ends = [*trees[:, 0].tolist(), len(nodes)][1:]
     made = []
     for target, (begin, end) in enumerate(zip(trees[:, 0].tolist(), ends, strict=True)):
@@ -102,23 +107,29 @@ def forest_of(nodes: NDArray[np.void], trees: NDArray[np.int32], width: int) -> 
         place = np.arange(begin, end)
         left = own["left"].astype(np.int64)
         inner = left != place - 1
-        kind = own["column"] & 3
-        threshold = own["value"].astype(np.float64)
-        # Nothing is below NaN, nor below this.
-        threshold[inner & np.isnan(threshold)] = -np.inf
+        is_level = inner & (own["column"] < cats) & (own["span"] > 0)
+        missing_yes = inner & ~is_level & (own["low"] == MISSING_KEY)
+        threshold = np.where(is_level, own["low"], numbers_of(own["span"] - missing_yes.astype(np.uint32)))
+        threshold[~inner] = own["low"].view(np.float32)[~inner]
         made.append(
             Tree(
-                feature=np.where(inner, own["column"] >> 2, 0).astype(np.int64),
+                feature=own["column"].astype(np.int64),
                 threshold=threshold,
-                mode=np.where(kind == EQUAL, _SAME, LESS),
+                mode=np.where(is_level, _SAME, LESS),
                 yes=np.where(inner, left - begin, -1),
                 no=np.where(inner, left + 1 - begin, -1),
-                missing_yes=kind == BELOW_OR_MISSING,
+                missing_yes=missing_yes,
                 members={},
                 target=target,
             )
         )
     return Forest(width, np.dtype(np.float32), made, np.zeros(len(made)))
+
+
+def numbers_of(keys: NDArray[np.uint32]) -> NDArray[np.float64]:
+    """Return the float32 that has each key, see `xgboost_nodes`; for 0 negative infinity, which nothing is below."""
+    bits = np.where(keys >> 31 == 1, keys ^ np.uint32(1 << 31), ~keys).astype(np.uint32)
+    return np.where(keys == 0, -np.inf, bits.view(np.float32).astype(np.float64))
 
 
 def _transformed(graph: Graph, kind: int, margins: list[Tensor], classes: int) -> list[Tensor]:
