@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from tidegate.api.process import configure_logging, serve
 from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
-from tidegate.controller.home import Home
+from tidegate.controller.home import Home, no_room
 from tidegate.controller.stage import Stage
 from tidegate.gateway.base import DEFAULT_ENVOYS
 
@@ -43,6 +44,8 @@ def main() -> int:
     except OSError as error:
         logging.getLogger(__name__).exception("the controller cannot run")
         told = Unavailable(f"the home cannot be used: {error}", subject=str(home.root), hint="See: tidegate doctor")
+        if error.errno == errno.ENOSPC:
+            told = no_room(home.root)
         sys.stderr.write(json.dumps({"error": told.as_dict()}) + "\n")
         return EXIT_UNAVAILABLE
     return 0

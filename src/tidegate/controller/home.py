@@ -122,6 +122,15 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
+def no_room(root: Path) -> Unavailable:
+    """Return the error of a controller that cannot start since the disk of its home is full."""
+    return Unavailable(
+        f"no room is left on the disk of {root}, and the controller needs some to start",
+        subject=str(root),
+        hint="What serves goes on serving. Make room, then: tidegate up",
+    )
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the JSON object in the file, or None when there is none: no such file, or one that was cut short."""
     try:

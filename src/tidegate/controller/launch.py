@@ -19,7 +19,7 @@ import psutil
 
 from tidegate.boot import birth_of
 from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
-from tidegate.controller.home import Home, read_json, write_atomically
+from tidegate.controller.home import Home, no_room, read_json, write_atomically
 from tidegate.controller.stage import Stage
 from tidegate.gateway.base import DEFAULT_ENVOYS
 from tidegate.gateway.os_process import OsProcess, find_by_argument, is_locked
@@ -256,11 +256,7 @@ def _lost_race(home: Path) -> ControllerInfo | None:
 
 def _start_error(place: Home, errors: Path) -> TidegateError:
     if shutil.disk_usage(place.root).free < ROOM_BYTES:  # what it had to say there was no room for either
-        return Unavailable(
-            f"no room is left on the disk of {place.root}, and the controller needs some to start",
-            subject=str(place.root),
-            hint="What serves goes on serving. Make room, then: tidegate up",
-        )
+        return no_room(place.root)
     written = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     last = written[-1] if written else "it wrote nothing"
     try:
