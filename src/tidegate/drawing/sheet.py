@@ -33,7 +33,9 @@ def figure(title: str, legend: Sequence[tuple[str, str]], drawn: str, note: str)
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], styles: Sequence[str], kind: str = "") -> str:
     """Return a table; `styles` are the CSS classes of its columns, `kind` that of the whole."""
-    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
+    # Only numbers have their headings on their own side.
+    sides = (' class="number"' if style == "number" else "" for style in styles)
+    head = "".join(f"<th{side}>{escape(heading)}</th>" for heading, side in zip(headings, sides, strict=True))
     body = "".join(
         "<tr>"
         + "".join(f'<td class="{style}">{escape(cell)}</td>' for cell, style in zip(row, styles, strict=True))
