@@ -70,12 +70,9 @@ class NumberBins:
         edges = np.array(self.edges)
         if self.is_each:
             each = np.searchsorted(finite, edges, "right") - np.searchsorted(finite, edges)
-            return self._with_ends(each, int(len(finite) - each.sum() + infinite), len(ordered) - there)
+            return _with_ends(each, int(len(finite) - each.sum() + infinite), len(ordered) - there)
         places = np.concatenate([[0], np.searchsorted(finite, edges, "right"), [len(finite)]])
-        return self._with_ends(np.diff(places), infinite, len(ordered) - there)
-
-    def _with_ends(self, inner: Any, unseen: int, missing: int) -> Counts:
-        return np.concatenate([inner, [unseen, missing]]).astype(np.int64)
+        return _with_ends(np.diff(places), infinite, len(ordered) - there)
 
     def as_plain(self) -> dict[str, Any]:
         """Return plain JSON values; `bins_from_plain` reads them."""
@@ -88,7 +85,7 @@ class LevelBins:
 
     Attributes:
         levels: those with a bin, in order.
-        others: what the reference has besides. Of many, as many as are kept.
+        others: what the reference has besides.
     """
 
     kind: ClassVar[str] = "level"
@@ -174,6 +171,10 @@ def _few_different(ordered: Numbers) -> list[float] | None:
         found.append(float(ordered[place]))
         place = int(np.searchsorted(ordered, ordered[place], "right"))
     return found
+
+
+def _with_ends(inner: Any, unseen: int, missing: int) -> Counts:
+    return np.concatenate([inner, [unseen, missing]]).astype(np.int64)
 
 
 def tally(column: Levels) -> dict[str, int]:

@@ -14,14 +14,6 @@ def chi_square_chance(statistic: float, freedom: int) -> float:
     return float(_special().chdtrc(freedom, statistic)) if freedom > 0 else 1.0
 
 
-def kolmogorov_chance(distance: float, reference: int, current: int) -> float:
-    """Return the probability of at least this distance without drift, for so many numbers on either side.
-
-    Kolmogorov's limit, which is cautious for few numbers and for numbers with ties.
-    """
-    return float(_special().kolmogorov(distance * math.sqrt(reference * current / (reference + current))))
-
-
 def holm(chances: Sequence[float]) -> list[float]:
     """Return the chances with the number of them respected, so that the smallest of all is below alpha with a
     probability of alpha at most: S. Holm, "A simple sequentially rejective multiple test procedure" (1979)."""

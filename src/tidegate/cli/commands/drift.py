@@ -25,8 +25,6 @@ Columns = Annotated[
     str | None,
     typer.Option("--columns", metavar="NAMES", help="Only these, with commas.", show_default="all of the reference"),
 ]
-
-
 ReferenceFile = Annotated[
     Path,
     typer.Argument(
@@ -62,7 +60,7 @@ def check(
     $ tidegate drift check january.parquet july.parquet
     $ tidegate drift check reference.json today.csv --output json
     """
-    from tidegate.drift.page import sentences
+    from tidegate.drift.wording import sentences
 
     reading = _compared(reference, current, columns, (moderate, large, alpha))
     if output is Output.JSON:
@@ -90,7 +88,8 @@ def report(
 
     $ tidegate drift report january.parquet july.parquet --out drift.html
     """
-    from tidegate.drift.page import html, sentences
+    from tidegate.drift.page import html
+    from tidegate.drift.wording import sentences
 
     reading = _compared(reference, current, columns, (moderate, large, alpha))
     page = html(reading, reference=reference.name, current=current.name, at=datetime.now(UTC))
@@ -151,7 +150,7 @@ def _table(reading: Reading) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from tidegate.drift.page import chance, change
+    from tidegate.drift.wording import chance, change
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, right in (

@@ -24,24 +24,20 @@ _TREES_AT_ONCE = 16
 
 
 @kernel
-def fill_block(
-    rows: NDArray[np.float64],
-    start: int,
-    count: int,
+def fill_row(
+    row: NDArray[np.float64],
     offsets: NDArray[np.int64],
     first_level: int,
-    nums: int,
     sparse: bool,
     x: NDArray[np.float32],
 ) -> None:
-    """Write rows as weights look at them: the hot place of each categorical, and the numbers."""
+    """Write a row as weights look at it: the hot place of each categorical, and the numbers."""
     cats = offsets.shape[0] - 1
-    for r in range(count):
-        for i in range(cats):
-            x[r, i] = np.float32(slot_of(rows[start + r, i], offsets[i], offsets[i + 1], first_level))
-        for i in range(cats, cats + nums):
-            number = np.float32(rows[start + r, i])
-            x[r, i] = np.float32(np.nan) if sparse and number == np.float32(0.0) else number
+    for i in range(cats):
+        x[0, i] = np.float32(slot_of(row[i], offsets[i], offsets[i + 1], first_level))
+    for i in range(cats, x.shape[1]):
+        number = np.float32(row[i])
+        x[0, i] = np.float32(np.nan) if sparse and number == np.float32(0.0) else number
 
 
 @kernel
@@ -330,10 +326,10 @@ def score_weights(
     out: NDArray[np.float64],
 ) -> None:
     """Score rows with a linear booster; arguments as those of `score_trees` and `add_weights`."""
-    x = np.empty((1, offsets.shape[0] + nums), dtype=np.float32)
+    x = np.empty((1, offsets.shape[0] - 1 + nums), dtype=np.float32)
     margins = np.empty((1, weights.shape[1]), dtype=np.float32)
     for r in range(rows.shape[0]):
-        fill_block(rows, r, 1, offsets, first_level, nums, sparse, x)
+        fill_row(rows[r], offsets, first_level, sparse, x)
         first = np.float32(offset[r]) if offset.shape[0] > 0 else np.float32(base)
         for group in range(weights.shape[1]):
             margins[0, group] = weights[weights.shape[0] - 1, group] + (first if base_first else np.float32(0.0))
