@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
+from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 
 from tidegate.contract.errors import Conflict, NotFound
 from tidegate.store import FreezeRow, Store
+from tidegate.store.address import Address
+from tidegate.store.schema import delivery
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "tidegate.db")
+def store(address: Address) -> Iterator[Store]:
+    opened = Store(address)
+    yield opened
+    opened.close()
 
 
 def added(store: Store, deployment: str | None = "churn") -> FreezeRow:
@@ -42,19 +46,13 @@ def test_a_freeze_is_removed_once_and_stays_on_record(store: Store) -> None:
         store.freezes.remove(7, by="eve", now=NOW)
 
 
-def test_the_database_itself_keeps_freezes_and_refuses_one_without_a_span(store: Store, tmp_path: Path) -> None:
+def test_the_database_itself_keeps_freezes_and_refuses_one_without_a_span(store: Store) -> None:
     freeze = added(store)
-    with sqlite3.connect(tmp_path / "tidegate.db") as db, pytest.raises(sqlite3.IntegrityError, match="stay on record"):
-        db.execute("DELETE FROM freezes")
+    table = delivery.freezes
+    with pytest.raises(IntegrityError, match="stay on record"), store.database.write() as db:
+        db.execute(delete(table))
     store.freezes.remove(freeze.id, by="bob", now=NOW)
-    with sqlite3.connect(tmp_path / "tidegate.db") as db, pytest.raises(sqlite3.IntegrityError, match="is over"):
-        db.execute("UPDATE freezes SET removed_at = NULL")
+    with pytest.raises(IntegrityError, match="is over"), store.database.write() as db:
+        db.execute(update(table).values(removed_at=None))
     with pytest.raises(IntegrityError):
         store.freezes.add("churn", reason="audit", by="ada", starts_at=NOW, ends_at=NOW, now=NOW)
-
-
-def test_a_store_of_before_there_were_freezes_gets_them(store: Store, tmp_path: Path) -> None:
-    store.close()
-    with sqlite3.connect(tmp_path / "tidegate.db") as db:
-        db.execute("DROP TABLE freezes")
-    assert Store(tmp_path / "tidegate.db").freezes.all() == []

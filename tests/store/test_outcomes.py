@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from tidegate.controller.outcomes.joining import KEPT, Settling
 from tidegate.store import NewEvent, Note, Ripe, Store, Told
 from tidegate.store import outcomes as stored
+from tidegate.store.address import Address
 
 T0 = 1_700_000_000_000
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    opened = Store(tmp_path / "tidegate.db")
+def store(address: Address) -> Iterator[Store]:
+    opened = Store(address)
     opened.start_rollout(
         "churn",
         digest="a" * 64,
@@ -26,7 +27,8 @@ def store(tmp_path: Path) -> Store:
         happened=NewEvent("preparing", "begun"),
         now=datetime.now(UTC),
     )
-    return opened
+    yield opened
+    opened.close()
 
 
 def tell(store: Store, now: int, *told: Told, window_ms: int = 1000) -> dict[str, int]:

@@ -2,50 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Executable, delete, update
 from sqlalchemy.exc import IntegrityError
 
-from tidegate.contract.errors import NotFound, Unavailable
-from tidegate.store import ActiveRolloutExists, NewEvent, RolloutRow, StaleState, Store
-
-NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+from tests.support.rollouts import NOW, finish, save, start
+from tidegate.contract.errors import NotFound
+from tidegate.store import ActiveRolloutExists, NewEvent, StaleState, Store
+from tidegate.store.address import Address
+from tidegate.store.schema import delivery
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "tidegate.db")
+def store(address: Address) -> Iterator[Store]:
+    opened = Store(address)
     yield opened
     opened.close()
-
-
-def start(store: Store, name: str = "churn", to_revision: int | None = None) -> RolloutRow:
-    return store.start_rollout(
-        name,
-        digest="d" * 64,
-        request={"name": name},
-        plan_state=lambda stable, candidate: {"phase": "preparing", "stable": stable, "candidate": candidate},
-        to_revision=to_revision,
-        happened=NewEvent("preparing", "begun"),
-        now=NOW,
-    )
-
-
-def finish(store: Store, row: RolloutRow, phase: str = "promoted") -> RolloutRow:
-    told = [NewEvent(phase, "done")]
-    return store.save_transition(
-        row, {"phase": phase}, {}, told, NOW, ended=True, promoted=row.to_revision if phase == "promoted" else None
-    )
-
-
-def save(store: Store, row: RolloutRow, state: Mapping[str, Any]) -> RolloutRow:
-    return store.save_transition(row, state, {}, [NewEvent("x", "y")], NOW, ended=False)
 
 
 def test_the_first_rollout_makes_the_deployment_and_its_first_revision(store: Store) -> None:
@@ -137,17 +112,15 @@ def test_a_terminal_phase_without_an_end_is_refused_by_the_database(store: Store
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        ("UPDATE events SET message = 'never happened'", "append-only"),
-        ("DELETE FROM events", "append-only"),
-        ("UPDATE revisions SET digest = 'x'", "immutable"),
+        (update(delivery.events).values(message="never happened"), "append-only"),
+        (delete(delivery.events), "append-only"),
+        (update(delivery.revisions).values(digest="x"), "immutable"),
     ],
 )
-def test_history_cannot_be_rewritten(store: Store, tmp_path: Path, statement: str, reason: str) -> None:
+def test_history_cannot_be_rewritten(store: Store, statement: Executable, reason: str) -> None:
     start(store)
-    engine = create_engine(f"sqlite:///{tmp_path / 'tidegate.db'}")
-    with pytest.raises(IntegrityError, match=reason), engine.begin() as db:
-        db.execute(text(statement))
-    engine.dispose()
+    with pytest.raises(IntegrityError, match=reason), store.database.write() as db:
+        db.execute(statement)
 
 
 def test_events_come_in_order_and_can_be_followed(store: Store) -> None:
@@ -188,52 +161,10 @@ def test_a_deployment_with_a_running_rollout_cannot_be_deleted(store: Store) -> 
         store.delete_deployment("churn", NewEvent("deleted", "bye"), NOW)
 
 
-def test_what_was_stored_is_there_when_the_file_is_opened_again(store: Store, tmp_path: Path) -> None:
+def test_what_was_stored_is_there_when_it_is_opened_again(store: Store, address: Address) -> None:
     row = start(store)
     looked = store.save_look(row, {"phase": "preparing", "n": 1}, {"seen": [1, 2.5, None]})
     store.close()
-    again = Store(tmp_path / "tidegate.db")
+    again = Store(address)
     assert again.rollout(row.id) == looked
     again.close()
-
-
-def test_a_store_of_a_newer_tidegate_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "tidegate.db"
-    Store(path).close()
-    engine = create_engine(f"sqlite:///{path}")
-    with engine.begin() as db:
-        db.exec_driver_sql("PRAGMA user_version = 99")
-    engine.dispose()
-    with pytest.raises(Unavailable, match="newer Tidegate"):
-        Store(path)
-
-
-def test_a_store_without_room_says_so_changes_nothing_and_goes_on_when_there_is_room(store: Store) -> None:
-    row = start(store)
-
-    def limit(pages: int) -> None:
-        with store._engine.connect() as db:
-            db.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-
-    with store._engine.connect() as db:
-        pages = int(db.exec_driver_sql("PRAGMA page_count").scalar_one())
-    limit(pages)
-    large = {"phase": "baseline", "text": "x" * 100_000}
-    with pytest.raises(Unavailable, match="database or disk is full"):
-        save(store, row, large)
-    assert store.rollout(row.id) == row
-    assert len(store.events(row.deployment_id)) == 1
-    limit(1 << 30)
-    assert save(store, row, large).phase == "baseline"
-
-
-def test_a_store_that_is_there_is_opened_without_a_write(tmp_path: Path) -> None:
-    """A controller has to start on a full disk, to serve and to say so."""
-    path = tmp_path / "tidegate.db"
-    Store(path).close()
-    before = path.read_bytes()
-    again = Store(path)
-    log = path.with_name("tidegate.db-wal")
-    assert (log.stat().st_size if log.exists() else 0) == 0
-    again.close()
-    assert path.read_bytes() == before

@@ -5,19 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, Row, insert, select, update
+from sqlalchemy import Row, insert, select, update
 
 from tidegate.contract.errors import Conflict, NotFound
+from tidegate.store.database import Database
 from tidegate.store.records import FreezeRow
-from tidegate.store.rows import time_of, time_text
-from tidegate.store.schema import freezes
+from tidegate.store.schema.delivery import freezes
 
 
 class Freezes:
     """The freezes of one store."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def add(
         self,
@@ -34,17 +34,17 @@ class Freezes:
             "deployment": deployment,
             "reason": reason,
             "by": by,
-            "starts_at": time_text(starts_at),
-            "ends_at": time_text(ends_at),
-            "created_at": time_text(now),
+            "starts_at": starts_at,
+            "ends_at": ends_at,
+            "created_at": now,
         }
-        with self._engine.begin() as db:
+        with self._database.write() as db:
             row = db.execute(insert(freezes).values(**values).returning(freezes)).one()
         return _freeze(row)
 
     def all(self) -> list[FreezeRow]:
         """Return every freeze that ever was, by its start."""
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             query = select(freezes).order_by(freezes.c.starts_at, freezes.c.id)
             return [_freeze(row) for row in db.execute(query)]
 
@@ -56,9 +56,9 @@ class Freezes:
             Conflict: it was removed before.
         """
         wanted = freezes.c.id == freeze_id
-        with self._engine.begin() as db:
+        with self._database.write() as db:
             removed = update(freezes).where(wanted, freezes.c.removed_at.is_(None))
-            changed = db.execute(removed.values(removed_at=time_text(now), removed_by=by)).rowcount
+            changed = db.execute(removed.values(removed_at=now, removed_by=by)).rowcount
             row = db.execute(select(freezes).where(wanted)).one_or_none()
         if row is None:
             raise NotFound(f"there is no freeze {freeze_id}", hint="`tidegate freeze list` shows those that there are")
@@ -73,9 +73,9 @@ def _freeze(row: Row[Any]) -> FreezeRow:
         deployment=row.deployment,
         reason=row.reason,
         by=row.by,
-        starts_at=datetime.fromisoformat(row.starts_at),
-        ends_at=datetime.fromisoformat(row.ends_at),
-        created_at=datetime.fromisoformat(row.created_at),
-        removed_at=time_of(row.removed_at),
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        created_at=row.created_at,
+        removed_at=row.removed_at,
         removed_by=row.removed_by,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Engine, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import select
 
-from tidegate.store.schema import hook_answers
+from tidegate.store.database import Database
+from tidegate.store.schema.delivery import hook_answers
 
 #: A point of a rollout: type and name of the hook, and the step; None for what is asked at all of them.
 Point = tuple[str, str, int | None]
@@ -20,12 +20,12 @@ _EVERY_STEP = -2
 class HookAnswers:
     """The answers of hooks in one store; what an answer holds is the caller's business, plain JSON values."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def of(self, rollout_id: int) -> dict[Point, Mapping[str, Any]]:
         """Return what was kept of a rollout."""
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             query = select(hook_answers).where(hook_answers.c.rollout_id == rollout_id)
             return {
                 (row.type, row.hook, None if row.step == _EVERY_STEP else row.step): row.said
@@ -36,6 +36,6 @@ class HookAnswers:
         """Keep what was said at a point, in place of what was kept of it before."""
         kind, hook, step = point
         where = {"rollout_id": rollout_id, "type": kind, "hook": hook, "step": _EVERY_STEP if step is None else step}
-        added = insert(hook_answers).values(**where, said=dict(said))
-        with self._engine.begin() as db:
+        added = self._database.insert(hook_answers).values(**where, said=dict(said))
+        with self._database.write() as db:
             db.execute(added.on_conflict_do_update(index_elements=list(where), set_={"said": dict(said)}))

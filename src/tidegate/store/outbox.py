@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, or_, select, update
 
+from tidegate.store.database import Database
 from tidegate.store.records import Addressee, AttemptRow, NotificationRow
-from tidegate.store.rows import event_of, time_of, time_text
-from tidegate.store.schema import delivery_attempts, deployments, events, notifications, revisions
+from tidegate.store.rows import event_of
+from tidegate.store.schema.delivery import delivery_attempts, deployments, events, notifications, revisions
 
 #: From the request document of the deployment's newest revision and the kind of an event to who is told of it.
 Addressees = Callable[[Mapping[str, Any], str], Sequence[Addressee]]
@@ -48,8 +49,8 @@ def post(
                 receiver=addressee.receiver,
                 moment=addressee.moment,
                 destination=dict(addressee.destination),
-                created_at=time_text(now),
-                next_at=time_text(now),
+                created_at=now,
+                next_at=now,
             )
         )
 
@@ -61,8 +62,8 @@ LONGEST_WAIT = timedelta(hours=1)
 class Outbox:
     """Reads what is due and records what became of it."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def due(self, now: datetime) -> list[NotificationRow]:
         """Return, for each receiver of each deployment, the oldest notification whose time has come.
@@ -70,7 +71,7 @@ class Outbox:
         No wait is longer than `LONGEST_WAIT`: a time beyond it is from before the clock was set back.
         """
         table = notifications.c
-        come = or_(table.next_at <= time_text(now), table.next_at > time_text(now + LONGEST_WAIT))
+        come = or_(table.next_at <= now, table.next_at > now + LONGEST_WAIT)
         heads = (
             select(func.min(table.id))
             .where(table.state == "pending", come)
@@ -86,7 +87,7 @@ class Outbox:
     def attempts(self, notification_id: int) -> list[AttemptRow]:
         """Return the attempts at one notification, first one first."""
         query = select(delivery_attempts).where(delivery_attempts.c.notification_id == notification_id)
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             return [_attempt(row) for row in db.execute(query.order_by(delivery_attempts.c.number))]
 
     def record(self, read: NotificationRow, attempt: AttemptRow, next_at: datetime | None, now: datetime) -> None:
@@ -97,14 +98,14 @@ class Outbox:
         """
         state = "delivered" if attempt.delivered else ("given_up" if next_at is None else "pending")
         settled = state != "pending"
-        with self._engine.begin() as db:
+        with self._database.write() as db:
             db.execute(
                 insert(delivery_attempts).values(
                     notification_id=read.id,
                     number=attempt.number,
-                    at=time_text(attempt.at),
+                    at=attempt.at,
                     took_ms=attempt.took_ms,
-                    delivered=int(attempt.delivered),
+                    delivered=attempt.delivered,
                     status=attempt.status,
                     detail=attempt.detail,
                 )
@@ -115,13 +116,13 @@ class Outbox:
                 .values(
                     state=state,
                     attempts=attempt.number,
-                    next_at=None if settled or next_at is None else time_text(next_at),
-                    settled_at=time_text(now) if settled else None,
+                    next_at=None if settled or next_at is None else next_at,
+                    settled_at=now if settled else None,
                 )
             )
 
     def _read(self, query: Select[Any]) -> list[NotificationRow]:
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             return [_notification(row) for row in db.execute(query)]
 
 
@@ -142,18 +143,18 @@ def _notification(row: Row[Any]) -> NotificationRow:
         addressee=Addressee(row.n_kind, row.n_receiver, row.n_moment, row.n_destination),
         state=row.n_state,
         attempts=row.n_attempts,
-        created_at=datetime.fromisoformat(row.n_created_at),
-        next_at=time_of(row.n_next_at),
-        settled_at=time_of(row.n_settled_at),
+        created_at=row.n_created_at,
+        next_at=row.n_next_at,
+        settled_at=row.n_settled_at,
     )
 
 
 def _attempt(row: Row[Any]) -> AttemptRow:
     return AttemptRow(
         number=row.number,
-        at=datetime.fromisoformat(row.at),
+        at=row.at,
         took_ms=row.took_ms,
-        delivered=bool(row.delivered),
+        delivered=row.delivered,
         status=row.status,
         detail=row.detail,
     )

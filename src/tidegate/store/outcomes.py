@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, case, delete, func, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, literal, select
 
-from tidegate.store.schema import deployments, outcomes, served_forgotten, served_position, served_requests
+from tidegate.store.database import Database
+from tidegate.store.schema.delivery import deployments, outcomes, served_forgotten, served_position, served_requests
 
 #: Of one deployment, of each kind; the oldest go first.
 MOST_ROWS = 1_000_000
@@ -70,14 +70,14 @@ class Ripe:
 class Outcomes:
     """The served requests and outcomes of one store."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     # Notes
 
     def positions(self) -> dict[int, tuple[int, int]]:
         """Return how far the notes of each process of the gateway were taken in: a file and an offset, by number."""
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             return {row.id: (row.file, row.offset) for row in db.execute(select(served_position))}
 
     def add_notes(self, notes: Iterable[Note], positions: Mapping[int, tuple[int, int]]) -> None:
@@ -94,17 +94,17 @@ class Outcomes:
             }
             for one in notes
         ]
-        added = insert(served_requests)
+        added = self._database.insert(served_requests)
         added = added.on_conflict_do_update(
             index_elements=["deployment_id", "request_id"],
             set_={"revision": None},
             where=served_requests.c.revision.is_not(None) & (served_requests.c.revision != added.excluded.revision),
         )
-        moved = insert(served_position)
+        moved = self._database.insert(served_position)
         moved = moved.on_conflict_do_update(
             index_elements=["id"], set_={"file": moved.excluded.file, "offset": moved.excluded.offset}
         )
-        with self._engine.begin() as db:
+        with self._database.write() as db:
             if rows:
                 db.execute(added, rows)
             if positions:
@@ -131,7 +131,7 @@ class Outcomes:
             How many outcomes were what.
         """
         said: Counter[str] = Counter()
-        with self._engine.begin() as db:
+        with self._database.write() as db:
             known = _known(db, deployment_id, [one.request_id for one in told])
             rows = {}
             for one in told:
@@ -144,13 +144,13 @@ class Outcomes:
                 rows[one.request_id] = {
                     "deployment_id": deployment_id,
                     "request_id": one.request_id,
-                    "bad": int(one.is_bad),
+                    "bad": one.is_bad,
                     "at": one.at,
                     "told_at": told_at,
                 }
                 known[one.request_id] = Known(before.served_at, before.revision, one.is_bad, one.at, told_at)
             if rows:
-                added = insert(outcomes)
+                added = self._database.insert(outcomes)
                 changed = {"bad": added.excluded.bad, "at": added.excluded.at}
                 added = added.on_conflict_do_update(index_elements=["deployment_id", "request_id"], set_=changed)
                 db.execute(added, list(rows.values()))
@@ -173,7 +173,7 @@ class Outcomes:
             .order_by(served_requests.c.seq)
             .limit(1)
         )
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             bound = db.execute(unripe).scalar_one_or_none()
             wanted = mine if bound is None else and_(mine, served_requests.c.seq < bound)
             query = (
@@ -183,12 +183,12 @@ class Outcomes:
                 .order_by(served_requests.c.seq)
                 .limit(limit)
             )
-            return [Ripe(row.seq, row.revision, row.served_at, _flag(row.bad)) for row in db.execute(query)]
+            return [Ripe(row.seq, row.revision, row.served_at, row.bad) for row in db.execute(query)]
 
     def forgotten(self, deployment_id: int) -> int:
         """Return the `seq` of the last note that was let go of because there were too many; 0 when none was."""
         query = select(served_forgotten.c.seq).where(served_forgotten.c.deployment_id == deployment_id)
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             return db.execute(query).scalar_one_or_none() or 0
 
     def summary(
@@ -202,9 +202,10 @@ class Outcomes:
         served, told = served_requests.c, outcomes.c
         in_time = told.told_at <= served.served_at + window_ms
         is_open = served.served_at + window_ms >= now
+        good, bad = (literal(value, told.bad.type) for value in (False, True))
         sums = {
-            "good": in_time & (told.bad == 0),
-            "bad": in_time & (told.bad == 1),
+            "good": in_time & (told.bad == good),
+            "bad": in_time & (told.bad == bad),
             "late": told.told_at > served.served_at + window_ms,
             "open": told.bad.is_(None) & is_open,
             "missing": told.bad.is_(None) & ~is_open,
@@ -221,7 +222,7 @@ class Outcomes:
             .where(served.revision.is_not(None))
             .group_by(served.revision)
         )
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             return {
                 row.revision: {name: int(getattr(row, name)) for name in ("served", *sums)} for row in db.execute(query)
             }
@@ -237,25 +238,46 @@ class Outcomes:
             .select_from(outcomes.outerjoin(served_requests, same))
             .where(outcomes.c.deployment_id == deployment_id, served_requests.c.seq.is_(None))
         )
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             return int(db.execute(query).scalar_one())
 
     # Letting go
 
     def prune(self, now: int) -> bool:
         """Let go of some of what is too old or too much; return whether there is more of it."""
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             ids = list(
                 db.execute(select(served_requests.c.deployment_id).union(select(outcomes.c.deployment_id))).scalars()
             )
             gone = set(db.execute(select(deployments.c.id).where(deployments.c.deleted_at.is_not(None))).scalars())
         more = False
         for deployment_id in ids:
-            with self._engine.begin() as db:
+            with self._database.write() as db:
                 most = 0 if deployment_id in gone else MOST_ROWS
-                more |= _prune_served(db, deployment_id, now - RETENTION_MS, most)
+                more |= self._prune_served(db, deployment_id, now - RETENTION_MS, most)
                 more |= _prune_outcomes(db, deployment_id, now - RETENTION_MS, most)
         return more
+
+    def _prune_served(self, db: Connection, deployment_id: int, oldest: int, most: int) -> bool:
+        mine = served_requests.c.deployment_id == deployment_id
+        seq = served_requests.c.seq
+        surplus = db.execute(select(seq).where(mine).order_by(seq.desc()).limit(1).offset(most)).scalar_one_or_none()
+        # In the order of the notes, so that what is left is whole.
+        old = db.execute(
+            select(seq).where(mine, served_requests.c.served_at >= oldest).order_by(seq).limit(1)
+        ).scalar_one_or_none()
+        newest = db.execute(select(func.max(seq)).where(mine)).scalar_one() or 0
+        last = max(surplus or 0, old - 1 if old is not None else newest)
+        going = list(db.execute(select(seq).where(mine, seq <= last).order_by(seq).limit(_DELETED_AT_ONCE)).scalars())
+        if not going:
+            return False
+        db.execute(delete(served_requests).where(mine, seq <= going[-1]))
+        if surplus is not None:
+            forgot = self._database.insert(served_forgotten)
+            forgot = forgot.values(deployment_id=deployment_id, seq=min(surplus, going[-1]))
+            newer = {"seq": forgot.excluded.seq}
+            db.execute(forgot.on_conflict_do_update(index_elements=["deployment_id"], set_=newer))
+        return len(going) == _DELETED_AT_ONCE
 
 
 def _in_time(window_ms: int) -> ColumnElement[bool]:
@@ -264,10 +286,6 @@ def _in_time(window_ms: int) -> ColumnElement[bool]:
         outcomes.c.request_id == served_requests.c.request_id,
         outcomes.c.told_at <= served_requests.c.served_at + window_ms,
     )
-
-
-def _flag(value: int | None) -> bool | None:
-    return None if value is None else bool(value)
 
 
 def _known(db: Connection, deployment_id: int, ids: Sequence[str]) -> dict[str, Known]:
@@ -281,32 +299,12 @@ def _known(db: Connection, deployment_id: int, ids: Sequence[str]) -> dict[str, 
         name: Known(
             served_at=served[name].served_at if name in served else None,
             revision=served[name].revision if name in served else None,
-            is_bad=bool(told[name].bad) if name in told else None,
+            is_bad=told[name].bad if name in told else None,
             at=told[name].at if name in told else None,
             told_at=told[name].told_at if name in told else None,
         )
         for name in served.keys() | told.keys()
     }
-
-
-def _prune_served(db: Connection, deployment_id: int, oldest: int, most: int) -> bool:
-    mine = served_requests.c.deployment_id == deployment_id
-    seq = served_requests.c.seq
-    surplus = db.execute(select(seq).where(mine).order_by(seq.desc()).limit(1).offset(most)).scalar_one_or_none()
-    # In the order of the notes, so that what is left is whole.
-    old = db.execute(
-        select(seq).where(mine, served_requests.c.served_at >= oldest).order_by(seq).limit(1)
-    ).scalar_one_or_none()
-    newest = db.execute(select(func.max(seq)).where(mine)).scalar_one() or 0
-    last = max(surplus or 0, old - 1 if old is not None else newest)
-    going = list(db.execute(select(seq).where(mine, seq <= last).order_by(seq).limit(_DELETED_AT_ONCE)).scalars())
-    if not going:
-        return False
-    db.execute(delete(served_requests).where(mine, seq <= going[-1]))
-    if surplus is not None:
-        forgot = insert(served_forgotten).values(deployment_id=deployment_id, seq=min(surplus, going[-1]))
-        db.execute(forgot.on_conflict_do_update(index_elements=["deployment_id"], set_={"seq": forgot.excluded.seq}))
-    return len(going) == _DELETED_AT_ONCE
 
 
 def _prune_outcomes(db: Connection, deployment_id: int, oldest: int, most: int) -> bool:

@@ -9,10 +9,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Engine, delete, func, or_, select
+from sqlalchemy import Connection, delete, func, or_, select
 
-from tidegate.store.rows import time_text
-from tidegate.store.schema import delivery_attempts, looks, notifications, rollouts
+from tidegate.store.database import Database
+from tidegate.store.schema.delivery import delivery_attempts, looks, notifications, rollouts
 
 #: Dropped in one transaction at most, so that nobody waits long for the file.
 BATCH = 500
@@ -36,8 +36,8 @@ class Keep:
 class Retention:
     """Drops what need not be kept, some at a time."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def drop_notifications(self, keep: Keep, now: datetime) -> int:
         """Drop some settled notifications that are too old or too many; return how many, 0 when there are no more."""
@@ -46,8 +46,8 @@ class Retention:
         settled = (
             select(table.id, table.settled_at, newest_first.label("nth")).where(table.state != "pending").subquery()
         )
-        beyond = or_(settled.c.settled_at < time_text(now - keep.age), settled.c.nth > keep.notifications)
-        with self._engine.begin() as db:
+        beyond = or_(settled.c.settled_at < now - keep.age, settled.c.nth > keep.notifications)
+        with self._database.write() as db:
             found = list(db.execute(select(settled.c.id).where(beyond).order_by(settled.c.id).limit(BATCH)).scalars())
             if found:
                 db.execute(delete(delivery_attempts).where(delivery_attempts.c.notification_id.in_(found)))
@@ -61,14 +61,14 @@ class Retention:
         ended = (
             select(table.id, table.ended_at, newest_first.label("nth")).where(table.ended_at.is_not(None)).subquery()
         )
-        beyond = or_(ended.c.ended_at < time_text(now - keep.age), ended.c.nth > keep.rollouts)
+        beyond = or_(ended.c.ended_at < now - keep.age, ended.c.nth > keep.rollouts)
         has_looks = select(looks.c.id).where(looks.c.rollout_id == ended.c.id).exists()
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             return list(db.execute(select(ended.c.id).where(beyond, has_looks).order_by(ended.c.id)).scalars())
 
     def drop_looks(self, rollout_ids: Collection[int]) -> int:
         """Drop some looks of these rollouts; return how many, 0 when there are no more."""
-        with self._engine.begin() as db:
+        with self._database.write() as db:
             found = _some_looks(db, rollout_ids)
             if found:
                 db.execute(delete(looks).where(looks.c.id.in_(found)))

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, ExceptionContext, Row, create_engine, event, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from tidegate.contract.errors import Conflict, NotFound, Unavailable
+from tidegate.contract.errors import Conflict, NotFound
+from tidegate.store.address import Address
+from tidegate.store.database import Database, is_of
 from tidegate.store.freezes import Freezes
 from tidegate.store.hook_answers import HookAnswers
 from tidegate.store.outbox import Addressees, Outbox, nobody, post
 from tidegate.store.outcomes import Outcomes
 from tidegate.store.records import DeploymentRow, Event, NewEvent, RevisionRow, RolloutRow
 from tidegate.store.retention import Retention
-from tidegate.store.rows import event_of, time_of, time_text
-from tidegate.store.schema import SCHEMA_VERSION, deployments, events, looks, metadata, revisions, rollouts
-
-#: The log is moved into the file by `checkpoint` alone, and made small again when it had grown.
-_OF_THE_LOG = ("wal_autocheckpoint = 0", "journal_size_limit = 16777216")
-#: How the names of SQLite's errors begin that a file, a disk or another process is the reason of.
-_REFUSALS = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_BUSY")
+from tidegate.store.rows import event_of
+from tidegate.store.schema.delivery import deployments, events, looks, revisions, rollouts
+from tidegate.store.versions import opened
 
 
 class ActiveRolloutExists(Conflict):
@@ -36,71 +32,65 @@ class StaleState(Exception):  # noqa: N818  (named for what the caller has)
 
 
 class Store:
-    """The store in one SQLite file; safe for several threads of one process."""
+    """The store in one database; safe for several threads of one process."""
 
-    def __init__(self, path: Path, addressees: Addressees = nobody) -> None:
-        """Open the file, creating it and its tables when there is none.
+    def __init__(self, address: Address, addressees: Addressees = nobody) -> None:
+        """Open it. A file is created with its tables when there is none, and brought to today's schema.
 
         Args:
             addressees: who is told of an event; what it returns goes to the outbox in the event's own transaction.
 
         Raises:
-            Unavailable: the file was written by a newer Tidegate.
+            Unavailable: it was written by a newer Tidegate, or, in PostgreSQL, cannot be reached or has no schema of
+                today's: see `tidegate db`.
         """
-        self._engine = _engine(path)
+        self._database = opened(address)
         self._addressees = addressees
-        self.outbox = Outbox(self._engine)
-        self.retention = Retention(self._engine)
-        with self._engine.begin() as db:
-            found = db.exec_driver_sql("PRAGMA user_version").scalar_one()
-            if found > SCHEMA_VERSION:
-                raise Unavailable(
-                    "the store was written by a newer Tidegate",
-                    subject=str(path),
-                    expected=f"schema version {SCHEMA_VERSION} or older",
-                    got=f"schema version {found}",
-                    hint="upgrade this installation, or point TIDEGATE_HOME at another folder",
-                )
-            metadata.create_all(db)
-            if found != SCHEMA_VERSION:  # else nothing is written: a controller can start on a disk that is full
-                db.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        self.freezes = Freezes(self._engine)
-        self.told = Outcomes(self._engine)
-        self.hook_answers = HookAnswers(self._engine)
+        self.outbox = Outbox(self._database)
+        self.retention = Retention(self._database)
+        self.freezes = Freezes(self._database)
+        self.told = Outcomes(self._database)
+        self.hook_answers = HookAnswers(self._database)
+
+    @property
+    def database(self) -> Database:
+        return self._database
 
     def checkpoint(self) -> None:
-        """Move what was written from the log into the file.
+        """Move what was written from SQLite's log into its file; PostgreSQL does so by itself.
 
         No write does so by itself, since that waits for the disk. May be called from any thread, beside all else; what
         somebody writes meanwhile is left to the next call. The last to close the store does it as well.
         """
-        connection = self._engine.raw_connection()
+        if not self._database.is_sqlite:
+            return
+        connection = self._database.engine.raw_connection()
         try:
             connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
         finally:
             connection.close()
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._database.close()
 
     # Deployments and revisions
 
     def deployments(self) -> list[DeploymentRow]:
         """Return the living deployments by name."""
         query = select(deployments).where(deployments.c.deleted_at.is_(None)).order_by(deployments.c.name)
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             return [_deployment(row) for row in db.execute(query)]
 
     def deleted_names(self) -> set[str]:
         """Return the names that had a deployment once and have none now."""
         living = select(deployments.c.name).where(deployments.c.deleted_at.is_(None))
         query = select(deployments.c.name).where(deployments.c.name.not_in(living))
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             return set(db.execute(query).scalars())
 
     def deployment(self, name: str) -> DeploymentRow:
         """Return the living deployment of that name; NotFound when there is none."""
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             found = _living(db, name)
         if found is None:
             raise NotFound(
@@ -111,13 +101,13 @@ class Store:
     def revisions(self, deployment_id: int) -> list[RevisionRow]:
         """Return the deployment's revisions, oldest first."""
         query = select(revisions).where(revisions.c.deployment_id == deployment_id).order_by(revisions.c.number)
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             return [_revision(row) for row in db.execute(query)]
 
     def revision(self, deployment_id: int, number: int) -> RevisionRow:
         """Return one revision; NotFound when there is none of that number."""
         query = select(revisions).where(revisions.c.deployment_id == deployment_id, revisions.c.number == number)
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             row = db.execute(query).one_or_none()
         if row is None:
             raise NotFound(
@@ -148,10 +138,10 @@ class Store:
             ActiveRolloutExists: one is under way.
         """
         try:
-            with self._engine.begin() as db:
+            with self._database.write() as db:
                 found = _living(db, name)
                 if found is None:
-                    created = db.execute(insert(deployments).values(name=name, created_at=time_text(now)))
+                    created = db.execute(insert(deployments).values(name=name, created_at=now))
                     deployment_id, stable = _new_id(created.inserted_primary_key), None
                 else:
                     deployment_id, stable = found.id, found.stable
@@ -167,7 +157,7 @@ class Store:
                                 "number": number,
                                 "digest": one,
                                 "request": dict(document),
-                                "created_at": time_text(now),
+                                "created_at": now,
                             }
                             for number, (one, document) in enumerate(made, to_revision)
                         ],
@@ -181,13 +171,13 @@ class Store:
                         phase=state["phase"],
                         state=dict(state),
                         evidence={},
-                        started_at=time_text(now),
+                        started_at=now,
                     )
                 )
                 rollout_id = _new_id(added.inserted_primary_key)
                 self._record(db, deployment_id, rollout_id, _with_revision(happened, to_revision), now)
         except IntegrityError as error:
-            if "rollouts.deployment_id" not in str(error.orig):
+            if not is_of(error, "one_active_rollout_per_deployment", "rollouts.deployment_id"):
                 raise
             raise ActiveRolloutExists(
                 f"a rollout of {name!r} is under way",
@@ -203,7 +193,7 @@ class Store:
             NotFound: there is none of that name.
             ActiveRolloutExists: a rollout is under way.
         """
-        with self._engine.begin() as db:
+        with self._database.write() as db:
             found = _living(db, name)
             if found is None:
                 raise NotFound(f"there is no deployment {name!r}", subject=name)
@@ -214,7 +204,7 @@ class Store:
                     subject=name,
                     hint=f"end it first: `tidegate abort {name}`",
                 )
-            db.execute(update(deployments).where(deployments.c.id == found.id).values(deleted_at=time_text(now)))
+            db.execute(update(deployments).where(deployments.c.id == found.id).values(deleted_at=now))
             self._record(db, found.id, None, happened, now)
         return found
 
@@ -245,7 +235,7 @@ class Store:
             .where(rollouts.c.deployment_id == deployment_id, rollouts.c.ended_at.is_not(None))
             .group_by(rollouts.c.phase)
         )
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             return {row.phase: row.ended for row in db.execute(query)}
 
     def rollouts(self, deployment_id: int) -> list[RolloutRow]:
@@ -271,11 +261,11 @@ class Store:
         Raises:
             StaleState: the rollout is no longer in the version and phase that `read` shows; nothing was changed.
         """
-        with self._engine.begin() as db:
+        with self._database.write() as db:
             changes: dict[str, Any] = {"phase": state["phase"], "state": dict(state), "evidence": dict(evidence)}
             if promoted is not None:
                 changes["to_revision"] = promoted
-            _guarded_update(db, read, {**changes, "ended_at": time_text(now) if ended else None})
+            _guarded_update(db, read, {**changes, "ended_at": now if ended else None})
             if promoted is not None:
                 done = update(deployments).where(deployments.c.id == read.deployment_id).values(stable=promoted)
                 db.execute(done)
@@ -285,26 +275,26 @@ class Store:
 
     def save_look(self, read: RolloutRow, state: Mapping[str, Any], evidence: Mapping[str, Any]) -> RolloutRow:
         """Store what a look added to the evidence; the phase stays. Raises StaleState as `save_transition` does."""
-        with self._engine.begin() as db:
+        with self._database.write() as db:
             _guarded_update(db, read, {"state": dict(state), "evidence": dict(evidence)})
         return self.rollout(read.id)
 
     def add_look(self, rollout_id: int, data: Mapping[str, Any], now: datetime) -> None:
         """Keep what a look saw, for the report."""
-        with self._engine.begin() as db:
-            db.execute(insert(looks).values(rollout_id=rollout_id, at=time_text(now), data=dict(data)))
+        with self._database.write() as db:
+            db.execute(insert(looks).values(rollout_id=rollout_id, at=now, data=dict(data)))
 
     def looks(self, rollout_id: int) -> list[dict[str, Any]]:
         """Return the looks that were kept, oldest first, each with its time as `at`."""
         query = select(looks).where(looks.c.rollout_id == rollout_id).order_by(looks.c.id)
-        with self._engine.connect() as db:
-            return [{"at": row.at, **row.data} for row in db.execute(query)]
+        with self._database.read() as db:
+            return [{"at": row.at.isoformat(timespec="microseconds"), **row.data} for row in db.execute(query)]
 
     # Events
 
     def add_event(self, deployment_id: int, rollout_id: int | None, happened: NewEvent, now: datetime) -> None:
         """Record something that changed no state."""
-        with self._engine.begin() as db:
+        with self._database.write() as db:
             self._record(db, deployment_id, rollout_id, happened, now)
 
     def events(
@@ -320,7 +310,7 @@ class Store:
         )
         if rollout_id is not None:
             query = query.where(events.c.rollout_id == rollout_id)
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             return [event_of(row) for row in db.execute(query)]
 
     def _record(
@@ -328,7 +318,7 @@ class Store:
     ) -> None:
         added = db.execute(
             insert(events).values(
-                at=time_text(now),
+                at=now,
                 deployment_id=deployment_id,
                 rollout_id=rollout_id,
                 revision=happened.revision,
@@ -347,38 +337,8 @@ class Store:
             .where(*conditions)
             .order_by(rollouts.c.id)
         )
-        with self._engine.connect() as db:
+        with self._database.read() as db:
             return [_rollout(row) for row in db.execute(query)]
-
-
-def _engine(path: Path) -> Engine:
-    engine = create_engine(
-        f"sqlite:///{path}", connect_args={"timeout": 10, "check_same_thread": False}, hide_parameters=True
-    )
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: Any) -> None:
-        # Transactions are begun by SQLAlchemy's own BEGIN below: sqlite3's implicit ones would start too late to guard
-        # a read that an update depends on.
-        connection.isolation_level = None
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", *_OF_THE_LOG):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "handle_error")
-    def _refused(context: ExceptionContext) -> None:
-        error = context.original_exception
-        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorname.startswith(_REFUSALS):
-            raise Unavailable(
-                f"the store cannot be used: {error}",
-                subject=str(path),
-                hint="make room on its disk, or see what else is wrong with: tidegate doctor",
-            ) from error
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
 
 
 def _living(db: Connection, name: str) -> DeploymentRow | None:
@@ -412,8 +372,8 @@ def _deployment(row: Row[Any]) -> DeploymentRow:
         id=row.id,
         name=row.name,
         stable=row.stable,
-        created_at=datetime.fromisoformat(row.created_at),
-        deleted_at=time_of(row.deleted_at),
+        created_at=row.created_at,
+        deleted_at=row.deleted_at,
     )
 
 
@@ -423,7 +383,7 @@ def _revision(row: Row[Any]) -> RevisionRow:
         number=row.number,
         digest=row.digest,
         request=row.request,
-        created_at=datetime.fromisoformat(row.created_at),
+        created_at=row.created_at,
     )
 
 
@@ -438,6 +398,6 @@ def _rollout(row: Row[Any]) -> RolloutRow:
         version=row.version,
         state=row.state,
         evidence=row.evidence,
-        started_at=datetime.fromisoformat(row.started_at),
-        ended_at=time_of(row.ended_at),
+        started_at=row.started_at,
+        ended_at=row.ended_at,
     )

@@ -1,0 +1,77 @@
+"""Where the store is: a SQLite file, or a PostgreSQL database by its URL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from tidegate.contract.errors import InvalidInput
+
+#: The variable that names the store; it may hold a password, which an argument of a command may not.
+VARIABLE = "TIDEGATE_STORE"
+
+Address = Path | URL
+
+_EXPECTED = "postgresql://USER@HOST:PORT/DATABASE, or the path of a SQLite file"
+
+
+def parse_address(text: str, subject: str = "--store") -> Address:
+    """Return where the store is.
+
+    Args:
+        text: a URL, or the path of a file.
+        subject: where the text is from, for errors.
+
+    Raises:
+        InvalidInput: it is a URL of something else, or of no database.
+    """
+    if "://" not in text:
+        return Path(text)
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise InvalidInput("the store's URL cannot be read", subject=subject, expected=_EXPECTED) from error
+    kind = url.get_backend_name()
+    if kind in {"postgresql", "postgres"} and url.database:
+        return url.set(drivername="postgresql")
+    raise InvalidInput(
+        "the store's URL is of no database that Tidegate can use",
+        subject=subject,
+        expected=_EXPECTED,
+        got=url.render_as_string(hide_password=True),
+    )
+
+
+def address_of_argument(text: str) -> Address:
+    """Return where an argument of a command says that the store is; others on the machine can read arguments.
+
+    Raises:
+        InvalidInput: as `parse_address`, or there is a password in it.
+    """
+    address = parse_address(text)
+    if isinstance(address, URL) and address.password is not None:
+        raise InvalidInput(
+            "a password in an argument can be read by everybody on this machine",
+            subject="--store",
+            expected="a URL without a password",
+            got=address.render_as_string(hide_password=True),
+            hint=f"set {VARIABLE} to the whole URL instead, or name a file with the password in PGPASSFILE",
+        )
+    return address
+
+
+def address_of(argument: str | None, default: Path, environment: Mapping[str, str] = os.environ) -> Address:
+    """Return where the store is: as the argument says, else the environment, else the default file."""
+    if argument is not None:
+        return address_of_argument(argument)
+    told = environment.get(VARIABLE, "")
+    return parse_address(told, VARIABLE) if told else default
+
+
+def shown(address: Address) -> str:
+    """Return the address for people: without a password."""
+    return address.render_as_string(hide_password=True) if isinstance(address, URL) else str(address)

@@ -1,0 +1,179 @@
+"""The database of a store: SQLite in a file, or PostgreSQL; reads and writes, and what its refusals are to users.
+
+Writes of one store come one after another: what a write has read stays true until it is over, whoever else writes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, ExceptionContext, Table, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import IntegrityError
+
+from tidegate.contract.errors import Unavailable
+from tidegate.store.schema import WITHOUT_SCHEMAS
+
+#: What serialises the writers of one PostgreSQL database: the first half of our advisory locks, and which one it is.
+LOCKS, WRITING = 0x7469_6465, 1
+
+#: The log is moved into the file by `checkpoint` alone, and made small again when it had grown.
+_OF_THE_LOG = ("wal_autocheckpoint = 0", "journal_size_limit = 16777216")
+#: How the names of SQLite's errors begin that a file, a disk or another process is the reason of.
+_REFUSALS = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_BUSY")
+#: Classes of PostgreSQL's errors that are the server's state or ours to it, and none of what was asked: connections,
+#: resources, intervention by an operator, the system's errors, and transactions that were rolled back for others.
+_STATES = ("08", "53", "57", "58", "40", "25006", "55P03")
+_SECONDS_TO_CONNECT = 5
+_SESSION = {
+    "statement_timeout": "30s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "60s",
+    "timezone": "UTC",
+}
+_IS_WRITE = "tidegate_write"
+
+#: Called in each write, within its transaction: raises where this process must not write.
+Fence = Callable[[Connection], None]
+
+
+class Database:
+    """Connections to one database; for several threads.
+
+    Args:
+        engine: of `sqlite_engine` or `postgresql_engine`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._fence: Fence | None = None
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    def fence(self, fence: Fence | None) -> None:
+        """Ask this before each write from now on; None for nothing."""
+        self._fence = fence
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """See one state of the database, whoever writes meanwhile."""
+        with self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Write, all of it or nothing. No other write of this database is under way meanwhile."""
+        with self.engine.connect() as connection:
+            connection.execution_options(**{_IS_WRITE: True})
+            with connection.begin():
+                if not self.is_sqlite:
+                    lock = text("SELECT pg_advisory_xact_lock(:locks, :writing)")
+                    connection.execute(lock, {"locks": LOCKS, "writing": WRITING})
+                if self._fence is not None:
+                    self._fence(connection)
+                yield connection
+
+    def insert(self, table: Table) -> Any:
+        """Return an insert that knows what to do when there is such a row (`on_conflict_do_update`)."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def sqlite_engine(path: Path) -> Engine:
+    """Return the engine of a file, which is made when there is none."""
+    engine = create_engine(
+        f"sqlite:///{path}", connect_args={"timeout": 10, "check_same_thread": False}, hide_parameters=True
+    ).execution_options(schema_translate_map=WITHOUT_SCHEMAS)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        # Transactions are begun by SQLAlchemy's own BEGIN below: sqlite3's implicit ones would start too late to guard
+        # a read that an update depends on.
+        connection.isolation_level = None
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", *_OF_THE_LOG):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "handle_error")
+    def _refused(context: ExceptionContext) -> None:
+        error = context.original_exception
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorname.startswith(_REFUSALS):
+            raise Unavailable(
+                f"the store cannot be used: {error}",
+                subject=str(path),
+                hint="make room on its disk, or see what else is wrong with: tidegate doctor",
+            ) from error
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        is_write = connection.get_execution_options().get(_IS_WRITE, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+
+    return engine
+
+
+def postgresql_engine(url: URL) -> Engine:
+    """Return the engine of a PostgreSQL database; nothing is connected yet.
+
+    Raises:
+        Unavailable: the extra `postgresql` is not installed.
+    """
+    try:
+        import psycopg
+    except ImportError as error:
+        raise Unavailable(
+            "PostgreSQL needs psycopg, which is not installed",
+            subject=url.render_as_string(hide_password=True),
+            hint="pip install 'tidegate[postgresql]'",
+        ) from error
+    session = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
+    given = url.query.get("options", "")
+    options = f"{session} {given if isinstance(given, str) else ' '.join(given)}".strip()
+    defaults = {"connect_timeout": _SECONDS_TO_CONNECT, "application_name": "tidegate"}
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg").difference_update_query(["options"]),
+        connect_args={**{name: value for name, value in defaults.items() if name not in url.query}, "options": options},
+        hide_parameters=True,
+        pool_size=5,
+        max_overflow=5,
+        pool_timeout=10,
+        pool_pre_ping=True,
+    )
+
+    @event.listens_for(engine, "handle_error")
+    def _refused(context: ExceptionContext) -> None:
+        error = context.original_exception
+        if not isinstance(error, psycopg.Error):
+            return
+        state = error.sqlstate
+        if (state is None and isinstance(error, psycopg.OperationalError)) or (state or "").startswith(_STATES):
+            raise Unavailable(
+                f"the store cannot be used: {_first_line(error)}",
+                subject=url.render_as_string(hide_password=True),
+                hint="see that PostgreSQL runs and takes connections; what serves goes on serving meanwhile",
+            ) from error
+
+    return engine
+
+
+def is_of(error: IntegrityError, name: str, columns: str) -> bool:
+    """Say whether this constraint was violated: by name, or, since SQLite does not tell it, by its columns."""
+    diagnosis = getattr(error.orig, "diag", None)
+    if diagnosis is not None:
+        return bool(diagnosis.constraint_name == name)
+    return columns in str(error.orig)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

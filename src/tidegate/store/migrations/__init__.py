@@ -1,0 +1,1 @@
+"""From each schema that was released to the next, forward alone."""

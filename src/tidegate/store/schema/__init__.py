@@ -1,0 +1,34 @@
+"""The schema: tables, and the triggers and indexes by which the database itself refuses what must not happen."""
+
+from typing import Literal
+
+from sqlalchemy import Table
+
+from tidegate.store.schema import delivery, features, registry, telemetry
+from tidegate.store.schema.base import SCHEMAS, WITHOUT_SCHEMAS, Guard, metadata
+
+Span = Literal["day", "month"]
+
+GUARDS: tuple[Guard, ...] = (*delivery.GUARDS, *registry.GUARDS)
+#: Tables that are partitioned by `at` in PostgreSQL: what one partition covers, and for how many days rows are kept
+#: unless `telemetry.retention` says otherwise; None for ever.
+PARTITIONED: tuple[tuple[Table, Span, int | None], ...] = (
+    (features.feature_history, "month", None),
+    (telemetry.predictions, "day", 90),
+    (telemetry.observations, "day", 90),
+    (telemetry.drift_readings, "month", 400),
+)
+
+__all__ = [
+    "GUARDS",
+    "PARTITIONED",
+    "SCHEMAS",
+    "WITHOUT_SCHEMAS",
+    "Guard",
+    "Span",
+    "delivery",
+    "features",
+    "metadata",
+    "registry",
+    "telemetry",
+]

