@@ -29,7 +29,7 @@ _REFUSALS = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN"
 #: Classes of PostgreSQL's errors that are the server's state or ours to it, and none of what was asked: connections,
 #: resources, intervention by an operator, the system's errors, and transactions that were rolled back for others.
 _STATES = ("08", "53", "57", "58", "40", "25006", "55P03")
-_SECONDS_TO_CONNECT = 5
+_SECONDS_TO_CONNECT = 3
 _SESSION = {
     "statement_timeout": "30s",
     "lock_timeout": "10s",
@@ -154,8 +154,8 @@ def postgresql_engine(url: URL) -> Engine:
     @event.listens_for(engine, "handle_error")
     def _refused(context: ExceptionContext) -> None:
         error = context.original_exception
-        if not isinstance(error, psycopg.Error):
-            return
+        if context.is_pre_ping or not isinstance(error, psycopg.Error):
+            return  # a connection of the pool that is gone is replaced
         state = error.sqlstate
         if (state is None and isinstance(error, psycopg.OperationalError)) or (state or "").startswith(_STATES):
             raise Unavailable(

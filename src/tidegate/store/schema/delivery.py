@@ -26,6 +26,17 @@ schema_version = _table(
     PrimaryKeyConstraint("version_num", name="schema_version_pkc"),
 )
 
+# Which of the controllers of this database leads: one row. Each that comes to lead adds one to `term`, and a write of a
+# controller is refused when the term is no longer its own.
+leadership = _table(
+    "leadership",
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("term", Big, nullable=False),
+    Column("holder", String, nullable=False),
+    Column("since", Moment, nullable=False),
+    CheckConstraint("id = 1", name="one_controller_leads"),
+)
+
 deployments = _table(
     "deployments",
     Column("id", Integer, primary_key=True),
