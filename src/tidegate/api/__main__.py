@@ -11,11 +11,12 @@ import os
 import sys
 from pathlib import Path
 
-from tidegate.api.process import configure_logging, serve
+from tidegate.api.process import Setup, configure_logging, serve
 from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 from tidegate.controller.home import Home, no_room
 from tidegate.controller.stage import Stage
 from tidegate.gateway.base import DEFAULT_ENVOYS
+from tidegate.store.place import place_of
 
 #: Exit codes that `launch` turns back into errors; the error itself is the last line on stderr, as JSON.
 EXIT_INVALID_INPUT = 2
@@ -29,6 +30,8 @@ def main() -> int:
     parser.add_argument("--gateway-port", type=int, default=8080)
     parser.add_argument("--envoys", type=int, default=DEFAULT_ENVOYS)
     parser.add_argument("--stage", type=Path, help="folder of the rehearsal that this controller is for")
+    parser.add_argument("--store", help="a SQLite file, or the URL of a PostgreSQL database; see tidegate up --help")
+    parser.add_argument("--standby", action="store_true", help="wait until no other controller leads")
     arguments = parser.parse_args()
     # What controller, gateway and replicas write is for their user alone, also in a folder that others may read.
     os.umask(0o077)
@@ -37,7 +40,12 @@ def main() -> int:
         home.create()
         configure_logging(home.controller_log)
         stage = Stage(arguments.stage) if arguments.stage is not None else None
-        asyncio.run(serve(home, arguments.port, arguments.gateway_port, arguments.envoys, stage))
+        # A rehearsal is nobody else's: its store is its own.
+        store = place_of(home.root, arguments.store) if stage is None else home.database
+        setup = Setup(
+            arguments.port, arguments.gateway_port, arguments.envoys, store, stands_by=arguments.standby, stage=stage
+        )
+        asyncio.run(serve(home, setup))
     except TidegateError as error:
         sys.stderr.write(json.dumps({"error": error.as_dict()}) + "\n")
         return EXIT_INVALID_INPUT if isinstance(error, InvalidInput) else EXIT_UNAVAILABLE

@@ -1,16 +1,16 @@
-"""The controller's process: one per home, its socket, its address file, its orderly end."""
+"""The controller's process: its socket, its address file, its orderly end, and who stands by for it."""
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import logging
 import logging.handlers
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,15 +18,17 @@ import uvicorn
 
 from tidegate.api.app import build_app
 from tidegate.boot import birth_of
-from tidegate.contract.errors import Conflict, InvalidInput
-from tidegate.controller.home import Home, write_atomically
+from tidegate.contract.errors import InvalidInput
+from tidegate.controller.home import Home, read_json, write_atomically
+from tidegate.controller.leading import Lead, leading
 from tidegate.controller.notifications import addressees
 from tidegate.controller.service import Service
 from tidegate.controller.stage import Stage
 from tidegate.controller.supervisor import Supervisor
 from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.health.attempts import RealAttempts
-from tidegate.store import Store
+from tidegate.store import Store, place
+from tidegate.store.address import Address
 from tidegate.target.local import LocalTarget
 from tidegate.target.process import server_command, with_faults
 
@@ -39,53 +41,100 @@ LOG_FILES = 3
 STAGE_SECONDS = 0.5
 
 
-async def serve(home: Home, port: int, gateway_port: int, envoys: int, stage: Stage | None = None) -> None:
-    """Run the controller until it is told to end.
+@dataclass(frozen=True)
+class Setup:
+    """How a controller is to run.
 
-    Args:
+    Attributes:
         port, gateway_port: on loopback; 0 takes any free port.
         envoys: of the gateway.
+        store: where the store is.
+        stands_by: until no other controller leads.
         stage: of the rehearsal that this controller is for: it injects faults, and ends with who rehearses.
+    """
+
+    port: int
+    gateway_port: int
+    envoys: int
+    store: Address
+    stands_by: bool = False
+    stage: Stage | None = None
+
+
+async def serve(home: Home, setup: Setup) -> None:
+    """Run the controller until it is told to end. One that another has succeeded stands by from then on.
 
     Raises:
-        Conflict: another controller has this home.
+        Conflict: another controller leads, and this one is not to stand by.
         InvalidInput: a port is taken.
+        Unavailable: the store cannot be opened.
     """
     home.create()
-    with _sole_controller(home):
-        listener = _listen(port)
-        store = Store(home.database, addressees)
-        gateway = EnvoyGateway(home.gateway, host=HOST, port=gateway_port, envoys=envoys)
-        command = server_command if stage is None else with_faults(server_command, stage.faults_file)
-        target = LocalTarget(home.root, gateway, command=command, attempts=RealAttempts())
-        supervisor = Supervisor(home, store, target)
-        url = f"http://{HOST}:{listener.getsockname()[1]}"
-        service = Service(home, url, store, target, supervisor)
-        stopping = asyncio.Event()
-        app = build_app(service, home.token(), stopping)
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3, lifespan="off")
-        server = uvicorn.Server(config)
-        # Signals end the server and with it this function; what runs goes on running without a controller.
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
+    waits = setup.stands_by
+    while True:
+        with _standing_by(home) if waits else nullcontext():
+            leads = leading(home, setup.store, lambda address: Store(address, addressees), waits=waits)
+            lead = await leads.__aenter__()
         try:
-            await supervisor.start()
-            _announce(home, url, gateway.url, envoys)
-            stop = asyncio.create_task(stopping.wait())
-            leaving = asyncio.create_task(_end_with(stage, stopping)) if stage is not None else None
-            await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
-            stop.cancel()
-            if leaving is not None:
-                leaving.cancel()
+            is_over = await _lead(home, setup, lead)
         finally:
-            await supervisor.stop()
-            if stopping.is_set():
-                await target.stop()
-            else:
-                await target.close()
-            server.should_exit = True
-            await serving
+            await leads.__aexit__(None, None, None)
+        if is_over:
+            return
+        log.warning("another controller leads now: standing by")
+        waits = True
+
+
+async def _lead(home: Home, setup: Setup, lead: Lead) -> bool:
+    """Do what a controller does; return whether it is over, False when another leads."""
+    listener = _listen(setup.port)
+    gateway = EnvoyGateway(home.gateway, host=HOST, port=setup.gateway_port, envoys=setup.envoys)
+    stage = setup.stage
+    command = server_command if stage is None else with_faults(server_command, stage.faults_file)
+    target = LocalTarget(home.root, gateway, command=command, attempts=RealAttempts())
+    supervisor = Supervisor(home, lead.store, target)
+    url = f"http://{HOST}:{listener.getsockname()[1]}"
+    service = Service(home, url, lead.store, target, supervisor)
+    stopping = asyncio.Event()
+    app = build_app(service, home.token(), stopping)
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3, lifespan="off")
+    server = uvicorn.Server(config)
+    # Signals end the server and with it this function; what runs goes on running without a controller.
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    lost = asyncio.create_task(lead.lost())
+    try:
+        await supervisor.start()
+        _announce(home, setup, url, gateway.url)
+        stop = asyncio.create_task(stopping.wait())
+        leaving = asyncio.create_task(_end_with(stage, stopping)) if stage is not None else None
+        await asyncio.wait({serving, stop, lost}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if leaving is not None:
+            leaving.cancel()
+    finally:
+        is_over = not lost.done()
+        lost.cancel()
+        await supervisor.stop()
+        if stopping.is_set():
+            await target.stop()
+        else:
+            await target.close()
+        server.should_exit = True
+        await serving
+        if is_over:  # else it is the other one's
             home.address_file.unlink(missing_ok=True)
-            store.close()
+    return is_over
+
+
+@contextmanager
+def _standing_by(home: Home) -> Iterator[None]:
+    """Say that this process stands by, for as long as it does."""
+    file = home.standbys / str(os.getpid())
+    write_atomically(file, json.dumps({"pid": os.getpid(), "born": birth_of(os.getpid())}))
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
 
 
 async def _end_with(stage: Stage, stopping: asyncio.Event) -> None:
@@ -94,20 +143,6 @@ async def _end_with(stage: Stage, stopping: asyncio.Event) -> None:
         await asyncio.sleep(STAGE_SECONDS)
     log.info("the rehearsal is over: ending")
     stopping.set()
-
-
-@contextmanager
-def _sole_controller(home: Home) -> Iterator[None]:
-    """Hold the home's lock: it goes with the process, however that ends."""
-    descriptor = os.open(home.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as taken:
-            raise Conflict("another controller has this home", subject=str(home.root)) from taken
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _listen(port: int) -> socket.socket:
@@ -128,8 +163,10 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _announce(home: Home, url: str, gateway_url: str, envoys: int) -> None:
-    """Write where the controller is; a reader of this file finds everything up."""
+def _announce(home: Home, setup: Setup, url: str, gateway_url: str) -> None:
+    """Write where the controller is, and where its store; a reader of the former finds everything up."""
+    if setup.stage is None:
+        _remember_store(home, setup.store)
     address = {
         "pid": os.getpid(),
         "born": birth_of(os.getpid()),
@@ -137,9 +174,17 @@ def _announce(home: Home, url: str, gateway_url: str, envoys: int) -> None:
         "url": url,
         "gateway_port": urlsplit(gateway_url).port,
         "gateway_url": gateway_url,
-        "envoys": envoys,
+        "envoys": setup.envoys,
     }
     write_atomically(home.address_file, json.dumps(address))
+
+
+def _remember_store(home: Home, store: Address) -> None:
+    """Write where the store is, unless that is known: there may be no room for it."""
+    file, told = home.root / place.FILE, {"store": place.remembered_form(store)}
+    known = read_json(file) or {"store": str(home.database)}
+    if known != told:
+        write_atomically(file, json.dumps(told))
 
 
 def configure_logging(file: Path) -> None:

@@ -64,6 +64,20 @@ Envoys = Annotated[
         metavar="N",
     ),
 ]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        help="Where everything is remembered: a SQLite file, or a PostgreSQL database made with `tidegate db init`. A "
+        "password belongs into TIDEGATE_STORE or PGPASSFILE.",
+        show_default="TIDEGATE_STORE, else where it was, else a file in the home",
+        metavar="URL",
+    ),
+]
+Standby = Annotated[
+    bool,
+    typer.Option("--standby", help="Start a further controller, which takes over when the one that leads dies."),
+]
 Framework = Annotated[
     str | None,
     typer.Option(

@@ -36,6 +36,11 @@ class Home:
         return self.root / "tidegate.db"
 
     @property
+    def standbys(self) -> Path:
+        """The folder with a file for each controller that stands by, named by its pid."""
+        return self.root / "standby"
+
+    @property
     def bundles(self) -> Path:
         return self.root / "bundles"
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from tidegate.controller.home import Home, no_room, read_json, write_atomically
 from tidegate.controller.stage import Stage
 from tidegate.gateway.base import DEFAULT_ENVOYS
 from tidegate.gateway.os_process import OsProcess, find_by_argument, is_locked
+from tidegate.store.place import place_of, remembered_form
 
 DEFAULT_PORT = 8081
 DEFAULT_GATEWAY_PORT = 8080
@@ -56,7 +57,13 @@ def running(home: Path) -> ControllerInfo | None:
 
 
 def ensure_running(
-    home: Path, port: int | None, gateway_port: int | None, stage: Stage | None = None, *, envoys: int | None = None
+    home: Path,
+    port: int | None,
+    gateway_port: int | None,
+    stage: Stage | None = None,
+    *,
+    envoys: int | None = None,
+    store: str | None = None,
 ) -> ControllerInfo:
     """Return the controller of this home, starting it in the background when it does not run.
 
@@ -65,34 +72,23 @@ def ensure_running(
             0 takes any free port.
         stage: of the rehearsal that the controller is for.
         envoys: of the gateway of a controller that has to be started; None: as many as it had last, else 2.
+        store: of a controller that has to be started, see `store.place`; None: as TIDEGATE_STORE says, else as it was.
 
     Raises:
-        InvalidInput: a port is taken, or the running controller has other ports or Envoys than those asked for.
+        InvalidInput: a port is taken, or the running controller has other ports, Envoys or another store than those
+            asked for.
         Unavailable: it did not come up; the message ends with what it wrote last.
     """
     place = Home(home)
     found = running(home)
     if found is not None:
         _refuse_others(place, port, gateway_port, envoys)
+        _refuse_other_store(place, store)
         return found
     place.create()
     setup = _setup(place, port, gateway_port, envoys)
-    # A file, not a pipe: the controller outlives this process and must never block on what nobody reads.
     errors = place.logs / "controller.start.log"
-    with errors.open("wb") as stream:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "tidegate.api", "--home", str(home)),
-                *("--port", str(setup["port"]), "--gateway-port", str(setup["gateway_port"])),
-                *("--envoys", str(setup["envoys"])),
-                *(("--stage", str(stage.root)) if stage is not None else ()),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=stream,
-            start_new_session=True,
-            cwd="/",
-        )
+    process = _spawn(place, setup, store, errors, *(("--stage", str(stage.root)) if stage is not None else ()))
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         info = running(home)
@@ -110,6 +106,53 @@ def ensure_running(
         subject=str(home),
         hint=f"see {place.controller_log}",
     )
+
+
+def stand_by(home: Path, store: str | None = None) -> int:
+    """Start a controller in the background that takes over when the one that leads dies; return its pid.
+
+    Raises:
+        Unavailable: it ended as it was starting; the message ends with what it wrote last.
+    """
+    place = Home(home)
+    place.create()
+    setup = _setup(place, None, None, None)
+    errors = place.logs / "standby.start.log"
+    process = _spawn(place, setup, store, errors, "--standby")
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        info = running(home)
+        if (place.standbys / str(process.pid)).exists() or (info is not None and info.pid == process.pid):
+            return process.pid
+        if process.poll() is not None:
+            raise _start_error(place, errors)
+        time.sleep(POLL_SECONDS)
+    raise Unavailable(
+        f"the controller was not ready to stand by within {START_SECONDS:.0f} s",
+        subject=str(home),
+        hint=f"see {place.controller_log}",
+    )
+
+
+def _spawn(
+    place: Home, setup: Mapping[str, int], store: str | None, errors: Path, *further: str
+) -> subprocess.Popen[bytes]:
+    # A file, not a pipe: the controller outlives this process and must never block on what nobody reads.
+    with errors.open("wb") as stream:
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "tidegate.api", "--home", str(place.root)),
+                *("--port", str(setup["port"]), "--gateway-port", str(setup["gateway_port"])),
+                *("--envoys", str(setup["envoys"])),
+                *(("--store", store) if store is not None else ()),
+                *further,
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+            cwd="/",
+        )
 
 
 def dry_run(home: Path, request: Mapping[str, Any], override_freeze: str | None, by: str) -> dict[str, Any]:
@@ -144,6 +187,10 @@ def stop(home: Path) -> list[str]:
     """
     place = Home(home)
     ended = clear_stage(Stage(place.rehearsal))
+    # First: they would take over.
+    standbys = [found for found in find_by_argument("tidegate.api", str(home)) if _stands_by(place, found.pid)]
+    asyncio.run(_end_all(standbys))
+    ended += [f"standby (pid {found.pid})" for found in standbys]
     address = read_json(place.address_file)
     process = _process(address) if address is not None else None
     if address is not None and process is not None:
@@ -192,8 +239,16 @@ def _asked_to_shut_down(place: Home, url: str) -> bool:
 async def _end_silent(home: Path) -> list[OsProcess]:
     """End controllers that have not said where they are: one that is starting would bring back what is ended here."""
     found = find_by_argument("tidegate.api", str(home))
-    await asyncio.gather(*(process.end(STOP_SECONDS) for process in found))
+    await _end_all(found)
     return found
+
+
+async def _end_all(processes: Sequence[OsProcess]) -> None:
+    await asyncio.gather(*(process.end(STOP_SECONDS) for process in processes))
+
+
+def _stands_by(place: Home, pid: int) -> bool:
+    return (place.standbys / str(pid)).exists()
 
 
 async def _stop_orphans(place: Home) -> list[str]:
@@ -240,6 +295,20 @@ def _refuse_others(place: Home, port: int | None, gateway_port: int | None, envo
                 got=str(asked),
                 hint=f"to change it: tidegate down, then tidegate up {option} {asked}",
             )
+
+
+def _refuse_other_store(place: Home, asked: str | None) -> None:
+    if asked is None:
+        return
+    known, wanted = place_of(place.root, None, {}), place_of(place.root, asked)
+    if remembered_form(known) != remembered_form(wanted):
+        raise InvalidInput(
+            f"the controller of {place.root} runs already, with another store",
+            subject="--store",
+            expected=remembered_form(known),
+            got=remembered_form(wanted),
+            hint="that one knows nothing of what is deployed here; to begin with it: tidegate down, then tidegate up",
+        )
 
 
 def _lost_race(home: Path) -> ControllerInfo | None:

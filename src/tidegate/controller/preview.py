@@ -28,6 +28,7 @@ from tidegate.controller.plan_view import freezes_view, judge_view, plan_view
 from tidegate.controller.readiness import Surroundings
 from tidegate.gate.readiness import refuse_unready, warnings
 from tidegate.store import Store
+from tidegate.store.place import place_of
 
 #: As folders of bundles are named that are being written: what a killed dry run leaves is swept like these.
 _SCRATCH = ".new-dry-run-"
@@ -165,7 +166,8 @@ def main() -> int:
 
 async def _offline(document: Mapping[str, Any], home: Home, override: Override | None) -> dict[str, Any]:
     """Preview without a controller; the store is read where there is one, and not made where there is none."""
-    store = Store(home.database) if home.database.exists() else None
+    address = place_of(home.root)
+    store = Store(address) if not isinstance(address, Path) or address.exists() else None
     try:
         surroundings = readiness.around(home, store, None, parse_request(document).name, None)
         return await preview(document, surroundings, override)

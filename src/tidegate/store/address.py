@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
@@ -62,14 +60,6 @@ def address_of_argument(text: str) -> Address:
             hint=f"set {VARIABLE} to the whole URL instead, or name a file with the password in PGPASSFILE",
         )
     return address
-
-
-def address_of(argument: str | None, default: Path, environment: Mapping[str, str] = os.environ) -> Address:
-    """Return where the store is: as the argument says, else the environment, else the default file."""
-    if argument is not None:
-        return address_of_argument(argument)
-    told = environment.get(VARIABLE, "")
-    return parse_address(told, VARIABLE) if told else default
 
 
 def shown(address: Address) -> str:

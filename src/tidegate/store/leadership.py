@@ -42,6 +42,11 @@ class Leadership:
         self._connection: Connection | None = None
         self._term: int | None = None
 
+    @property
+    def term(self) -> int | None:
+        """The term in which this controller leads, or led last; None before the first."""
+        return self._term
+
     def try_take(self, now: datetime) -> bool:
         """Lead, if nobody else does; from then on writes of this database are those of a new term.
 
@@ -88,11 +93,6 @@ class Leadership:
         """Return who leads or led last, None when nobody did yet."""
         with self._database.read() as db:
             return db.execute(select(leadership.c.holder)).scalar_one_or_none()
-
-    def was_succeeded(self) -> bool:
-        """Say whether another controller has led since this one came to."""
-        with self._database.read() as db:
-            return db.execute(select(leadership.c.term)).scalar_one_or_none() != self._term
 
     def release(self) -> None:
         """Let another lead."""

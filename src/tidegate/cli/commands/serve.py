@@ -5,16 +5,18 @@ from __future__ import annotations
 import typer
 
 from tidegate.cli.exits import ExitCode
-from tidegate.cli.options import Envoys, GatewayPort, OutputOption, Port
+from tidegate.cli.options import Envoys, GatewayPort, OutputOption, Port, Standby, StoreOption
 from tidegate.cli.output import Output, console, print_json, say
 from tidegate.cli.session import home_of
 
 
-def up(
+def up(  # noqa: PLR0917 -- as options
     ctx: typer.Context,
     port: Port = None,
     gateway_port: GatewayPort = None,
     envoys: Envoys = None,
+    store: StoreOption = None,
+    standby: Standby = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Start the controller and the gateway in the background.
@@ -24,11 +26,20 @@ def up(
     $ tidegate up
     $ tidegate up --port 9081 --gateway-port 9080
     $ tidegate up --envoys 3
+    $ tidegate up --store postgresql://tidegate@db.example.com/tidegate
+    $ tidegate up --standby
     """
     from tidegate.controller import launch
 
     home = home_of(ctx)
-    info = launch.ensure_running(home, port, gateway_port, envoys=envoys)
+    if standby:
+        pid = launch.stand_by(home, store)
+        if output is Output.JSON:
+            print_json({"standby_pid": pid, "home": str(home)})
+        else:
+            say(f"A controller stands by (pid {pid}): it takes over when the one that leads dies.")
+        return
+    info = launch.ensure_running(home, port, gateway_port, envoys=envoys, store=store)
     if output is Output.JSON:
         print_json({"controller_url": info.url, "gateway_url": info.gateway_url, "pid": info.pid, "home": str(home)})
         return
