@@ -18,8 +18,8 @@ VERSION = "0002"
 #: Kept in SQLite's `user_version`: a Tidegate refuses a file with a larger number than its own. Tables that are only
 #: added leave it as it is: an older Tidegate neither sees nor hurts them.
 _GENERATION = 1
-#: The version of files that say no number yet.
-_FIRST = "0001"
+#: In place of the version of files that say no number; they may lack tables that were added to the first one.
+_UNNUMBERED = "0000"
 
 
 def connected(address: Address) -> Database:
@@ -59,7 +59,7 @@ def version_of(db: Connection) -> str | None:
     tables = inspect(db)
     if tables.has_table("schema_version", schema=schema):
         return db.execute(select(delivery.schema_version.c.version_num)).scalar_one_or_none()
-    return _FIRST if tables.has_table("rollouts", schema=schema) else None
+    return _UNNUMBERED if tables.has_table("rollouts", schema=schema) else None
 
 
 def bring_to_date(db: Connection, address: Address) -> tuple[str | None, str]:
@@ -83,7 +83,7 @@ def bring_to_date(db: Connection, address: Address) -> tuple[str | None, str]:
     elif found != VERSION:
         from tidegate.store.migrations.run import migrate
 
-        migrate(db, found, VERSION)
+        migrate(db, None if found == _UNNUMBERED else found, VERSION)
     if generation != _GENERATION:
         db.exec_driver_sql(f"PRAGMA user_version = {_GENERATION}")
     return found, VERSION
