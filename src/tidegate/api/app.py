@@ -118,6 +118,8 @@ def _routes(service: Service, stopping: asyncio.Event) -> APIRouter:
             "version": __version__,
             "gateway_url": service.target.url("").rstrip("/"),
             "home": str(service.home.root),
+            "store": service.store.where,
+            "standbys": service.home.standing_by(),
         }
 
     @router.post("/shutdown", status_code=202, summary="End the controller, the gateway and every replica")

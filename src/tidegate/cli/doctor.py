@@ -12,10 +12,10 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tidegate.contract.errors import TidegateError, Unavailable
 from tidegate.contract.findings import Finding, Level
@@ -140,8 +140,16 @@ def check_running(home: Path) -> Iterator[Finding]:
             yield from check_ports(home)
             return
         yield Finding("controller", Level.PASS, f"{client.url} (version {info.get('version', 'unknown')})")
+        yield check_store(info)
         yield check_gateway(str(info.get("gateway_url", "")), home)
         yield from check_deployments(client)
+
+
+def check_store(info: Mapping[str, Any]) -> Finding:
+    """Say where the store is, and who takes over when the controller dies."""
+    standbys = info.get("standbys") or []
+    waiting = f"stand by: pid {', '.join(map(str, standbys))}" if standbys else "no other controller stands by"
+    return Finding("store", Level.PASS, f"{info.get('store', 'unknown')}; {waiting}")
 
 
 def check_ports(home: Path) -> Iterator[Finding]:

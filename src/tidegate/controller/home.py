@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tidegate.boot import birth_of
 from tidegate.contract.errors import Unavailable
 
 
@@ -83,6 +84,11 @@ class Home:
 
     def dashboard(self, deployment: str) -> Path:
         return self.root / "monitoring" / f"{deployment}.dashboard.json"
+
+    def standing_by(self) -> list[int]:
+        """Return the pids of the controllers of this home that stand by."""
+        told = (read_json(file) for file in sorted(self.standbys.glob("*")))
+        return [one["pid"] for one in told if one and birth_of(one["pid"]) == one["born"]]
 
     def create(self) -> None:
         """Make the folders, readable by their owner only.

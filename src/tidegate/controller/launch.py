@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -23,7 +24,6 @@ from tidegate.controller.home import Home, no_room, read_json, write_atomically
 from tidegate.controller.stage import Stage
 from tidegate.gateway.base import DEFAULT_ENVOYS
 from tidegate.gateway.os_process import OsProcess, find_by_argument, is_locked
-from tidegate.store.place import place_of, remembered_form
 
 DEFAULT_PORT = 8081
 DEFAULT_GATEWAY_PORT = 8080
@@ -35,6 +35,7 @@ STOP_SECONDS = 60.0
 #: Less than this is no room: files are written whole or not at all.
 ROOM_BYTES = 64 * 1024
 POLL_SECONDS = 0.05
+_STORE = "TIDEGATE_STORE"
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def stand_by(home: Path, store: str | None = None) -> int:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         info = running(home)
-        if (place.standbys / str(process.pid)).exists() or (info is not None and info.pid == process.pid):
+        if process.pid in place.standing_by() or (info is not None and info.pid == process.pid):
             return process.pid
         if process.poll() is not None:
             raise _start_error(place, errors)
@@ -144,7 +145,7 @@ def _spawn(
                 *(sys.executable, "-m", "tidegate.api", "--home", str(place.root)),
                 *("--port", str(setup["port"]), "--gateway-port", str(setup["gateway_port"])),
                 *("--envoys", str(setup["envoys"])),
-                *(("--store", store) if store is not None else ()),
+                *(("--store", _absolute(store)) if store is not None else ()),
                 *further,
             ],
             stdin=subprocess.DEVNULL,
@@ -152,6 +153,7 @@ def _spawn(
             stderr=stream,
             start_new_session=True,
             cwd="/",
+            env={**os.environ, **({_STORE: _absolute(os.environ[_STORE])} if os.environ.get(_STORE) else {})},
         )
 
 
@@ -188,7 +190,8 @@ def stop(home: Path) -> list[str]:
     place = Home(home)
     ended = clear_stage(Stage(place.rehearsal))
     # First: they would take over.
-    standbys = [found for found in find_by_argument("tidegate.api", str(home)) if _stands_by(place, found.pid)]
+    waiting = place.standing_by()
+    standbys = [found for found in find_by_argument("tidegate.api", str(home)) if found.pid in waiting]
     asyncio.run(_end_all(standbys))
     ended += [f"standby (pid {found.pid})" for found in standbys]
     address = read_json(place.address_file)
@@ -247,10 +250,6 @@ async def _end_all(processes: Sequence[OsProcess]) -> None:
     await asyncio.gather(*(process.end(STOP_SECONDS) for process in processes))
 
 
-def _stands_by(place: Home, pid: int) -> bool:
-    return (place.standbys / str(pid)).exists()
-
-
 async def _stop_orphans(place: Home) -> list[str]:
     """End the gateway and replicas that a killed controller left."""
     from tidegate.gateway.envoy import EnvoyGateway
@@ -298,17 +297,21 @@ def _refuse_others(place: Home, port: int | None, gateway_port: int | None, envo
 
 
 def _refuse_other_store(place: Home, asked: str | None) -> None:
-    if asked is None:
+    known = (read_json(place.root / "store.json") or {}).get("store", str(place.database))
+    if asked is None or _absolute(asked) == known:
         return
-    known, wanted = place_of(place.root, None, {}), place_of(place.root, asked)
-    if remembered_form(known) != remembered_form(wanted):
-        raise InvalidInput(
-            f"the controller of {place.root} runs already, with another store",
-            subject="--store",
-            expected=remembered_form(known),
-            got=remembered_form(wanted),
-            hint="that one knows nothing of what is deployed here; to begin with it: tidegate down, then tidegate up",
-        )
+    raise InvalidInput(
+        f"the controller of {place.root} runs already, with another store",
+        subject="--store",
+        expected=known,
+        got=asked,
+        hint="that one knows nothing of what is deployed here; to begin with it: tidegate down, then tidegate up",
+    )
+
+
+def _absolute(store: str) -> str:
+    """Return a store's address as it is understood in any folder: the controller runs in another one."""
+    return store if "://" in store else str(Path(store).expanduser().absolute())
 
 
 def _lost_race(home: Path) -> ControllerInfo | None:

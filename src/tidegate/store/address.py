@@ -28,7 +28,7 @@ def parse_address(text: str, subject: str = "--store") -> Address:
         InvalidInput: it is a URL of something else, or of no database.
     """
     if "://" not in text:
-        return Path(text)
+        return Path(text).expanduser().absolute()
     try:
         url = make_url(text)
     except ArgumentError as error:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from tidegate.contract.errors import Conflict, NotFound
-from tidegate.store.address import Address
+from tidegate.store.address import Address, shown
 from tidegate.store.database import Database, is_of
 from tidegate.store.freezes import Freezes
 from tidegate.store.hook_answers import HookAnswers
@@ -45,12 +45,18 @@ class Store:
                 today's: see `tidegate db`.
         """
         self._database = opened(address)
+        self._where = shown(address)
         self._addressees = addressees
         self.outbox = Outbox(self._database)
         self.retention = Retention(self._database)
         self.freezes = Freezes(self._database)
         self.told = Outcomes(self._database)
         self.hook_answers = HookAnswers(self._database)
+
+    @property
+    def where(self) -> str:
+        """Where it is, for people: a path, or a URL without its password."""
+        return self._where
 
     @property
     def database(self) -> Database:
