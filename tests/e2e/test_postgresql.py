@@ -6,15 +6,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, text
 
 from tests.e2e.conftest import Tidegate, belonging_to, eventually
 from tests.support.postgresql import Postgresql, postgresql
 from tidegate.contract.errors import Conflict, InvalidInput, Unavailable
 from tidegate.controller import launch
 from tidegate.store import Store
+from tidegate.store.versions import connected
 
 pytestmark = pytest.mark.e2e
 
@@ -109,12 +109,7 @@ def test_another_controller_takes_over_within_ten_seconds_and_nothing_is_done_tw
     leader.kill()
     killed_at = time.monotonic()
     leader.wait(10)
-
-    def leads() -> bool:
-        info = launch.running(serving.home)
-        return info is not None and info.pid == standby
-
-    eventually("the other one leads", leads)
+    eventually("the other one leads", lambda: leads(serving, standby))
     assert time.monotonic() - killed_at < SUCCESSION_SECONDS
     report = serving.ended(rollout)
     assert report["outcome"] == "promoted", report["reason"]
@@ -126,11 +121,44 @@ def test_another_controller_takes_over_within_ten_seconds_and_nothing_is_done_tw
     assert [record for record in traffic.stop() if record.failed] == []
 
 
+def test_a_leader_that_sleeps_is_succeeded_and_ended(serving: Tidegate, url: URL, better_model: Path) -> None:
+    standby = launch.stand_by(serving.home)
+    rollout = serving.deploy(NAME, better_model)
+    serving.in_phase(NAME, "analyzing")
+    traffic = serving.traffic(NAME)
+    leader = serving.controller()
+    leader.suspend()
+    end_connections(url)
+    eventually("the other one leads", lambda: leads(serving, standby))
+    eventually("the one that slept is ended", lambda: leader.pid not in {one.pid for one in belonging_to(serving.home)})
+    report = serving.ended(rollout)
+    assert report["outcome"] == "promoted", report["reason"]
+    latest = [one for one in kinds(url) if one[0] == max(number or 0 for number, _, _ in kinds(url))]
+    assert len(latest) == len(set(latest))
+    assert [record for record in traffic.stop() if record.failed] == []
+
+
+def leads(team: Tidegate, pid: int) -> bool:
+    info = launch.running(team.home)
+    return info is not None and info.pid == pid
+
+
+def end_connections(url: URL) -> None:
+    """Have the database end all connections, as when the network is cut."""
+    database = connected(url)
+    with database.engine.connect() as db:
+        query = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()"
+        )
+        db.execute(text(query), {"name": url.database})
+    database.close()
+
+
 def test_down_ends_those_that_stand_by_too(serving: Tidegate) -> None:
     standby = launch.stand_by(serving.home)
     ended = launch.stop(serving.home)
     assert any(f"standby (pid {standby})" in one for one in ended)
-    assert not psutil.pid_exists(standby)
+    assert standby not in {process.pid for process in belonging_to(serving.home)}
     assert launch.running(serving.home) is None
     serving.start()
     eventually("it serves again", lambda: serving.status(NAME)["replicas"])

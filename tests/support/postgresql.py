@@ -32,7 +32,7 @@ class Postgresql:
     """
 
     def __init__(self, url: URL, server: Any = None) -> None:
-        self.url = url.set(drivername="postgresql")
+        self.url = url._replace(drivername="postgresql", password=url.password or None)
         self._server = server
         self._prefix = f"tg{os.getpid()}"
         self._template: str | None = None

@@ -8,8 +8,9 @@ import logging
 import logging.handlers
 import os
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,6 +40,8 @@ LOG_BYTES = 5_000_000
 LOG_FILES = 3
 #: How often the controller of a rehearsal looks whether somebody still rehearses.
 STAGE_SECONDS = 0.5
+#: How long the port of a controller that led is waited for; it lets go of it when it notices that another leads.
+TAKE_OVER_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ async def serve(home: Home, setup: Setup) -> None:
             leads = leading(home, setup.store, lambda address: Store(address, addressees), waits=waits)
             lead = await leads.__aenter__()
         try:
-            is_over = await _lead(home, setup, lead)
+            listener = await _take_over(setup.port) if waits else _listen(setup.port)
+            is_over = await _lead(home, setup, lead, listener)
         finally:
             await leads.__aexit__(None, None, None)
         if is_over:
@@ -85,9 +89,8 @@ async def serve(home: Home, setup: Setup) -> None:
         waits = True
 
 
-async def _lead(home: Home, setup: Setup, lead: Lead) -> bool:
+async def _lead(home: Home, setup: Setup, lead: Lead, listener: socket.socket) -> bool:
     """Do what a controller does; return whether it is over, False when another leads."""
-    listener = _listen(setup.port)
     gateway = EnvoyGateway(home.gateway, host=HOST, port=setup.gateway_port, envoys=setup.envoys)
     stage = setup.stage
     command = server_command if stage is None else with_faults(server_command, stage.faults_file)
@@ -161,6 +164,17 @@ def _listen(port: int) -> socket.socket:
         ) from taken
     listener.listen(128)
     return listener
+
+
+async def _take_over(port: int) -> socket.socket:
+    """Listen where the one that led has listened; where it still does, on any port: `controller.json` tells clients."""
+    deadline = time.monotonic() + TAKE_OVER_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(InvalidInput):
+            return _listen(port)
+        await asyncio.sleep(STAGE_SECONDS)
+    log.warning("port %d is still taken, by the controller that led: listening on another", port)
+    return _listen(0)
 
 
 def _announce(home: Home, setup: Setup, url: str, gateway_url: str) -> None:

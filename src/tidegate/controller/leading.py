@@ -2,7 +2,7 @@
 
 With SQLite a lock on a file of the home says who. With PostgreSQL the database says it, so that controllers may run on
 several machines that share the home's folder; who leads has the home's lock as well, so that no controller of another
-store acts in it meanwhile.
+store acts in it meanwhile. One that hangs and keeps that lock is ended by who leads now.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import fcntl
 import logging
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tidegate.contract.errors import Conflict, Unavailable
-from tidegate.controller.home import Home
+from tidegate.controller.home import Home, read_json
+from tidegate.gateway.os_process import OsProcess
 from tidegate.store import Store
 from tidegate.store.address import Address
 from tidegate.store.leadership import Leadership
@@ -28,6 +30,9 @@ log = logging.getLogger(__name__)
 
 #: Between two tries to lead, and between two looks whether one still does.
 TRY_SECONDS, LOOK_SECONDS = 0.5, 1.0
+#: How long a controller that another has succeeded may keep the home's lock: it lets go when it notices.
+LET_GO_SECONDS = 8.0
+_END_SECONDS = 1.0
 
 
 @dataclass
@@ -94,7 +99,7 @@ async def leading(
     leadership = Leadership(store.database, f"{socket.gethostname()} (pid {os.getpid()})")
     try:
         await _take(leadership, waits=waits)
-        async with _locked(home, waits=waits):
+        async with _locked(home, waits=waits, succeeds=True):
             yield Lead(store, leadership)
     finally:
         leadership.release()
@@ -120,14 +125,29 @@ async def _take(leadership: Leadership, *, waits: bool) -> None:
 
 
 @asynccontextmanager
-async def _locked(home: Home, *, waits: bool) -> AsyncIterator[None]:
-    """Hold the home's lock: it goes with the process, however that ends."""
+async def _locked(home: Home, *, waits: bool, succeeds: bool = False) -> AsyncIterator[None]:
+    """Hold the home's lock: it goes with the process, however that ends.
+
+    Args:
+        succeeds: whoever has it may not lead any more, and is ended when it keeps it.
+    """
     with _lock_file(home) as descriptor:
+        lets_go = time.monotonic() + LET_GO_SECONDS
         while not _try_lock(descriptor):
             if not waits:
                 raise Conflict("another controller has this home", subject=str(home.root))
+            if succeeds and time.monotonic() > lets_go:
+                await _end_other(home)
             await asyncio.sleep(TRY_SECONDS)
         yield
+
+
+async def _end_other(home: Home) -> None:
+    """End the controller of this home that led and keeps the home's lock: it hangs, or sleeps."""
+    told = read_json(home.address_file) or {}
+    if told.get("pid") not in (None, os.getpid()):
+        log.warning("the controller that led (pid %s) keeps the lock of %s: ending it", told["pid"], home.root)
+        await OsProcess(told["pid"], told["born"]).end(_END_SECONDS)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def parse_address(text: str, subject: str = "--store") -> Address:
         return Path(text).expanduser().absolute()
     try:
         url = make_url(text)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise InvalidInput("the store's URL cannot be read", subject=subject, expected=_EXPECTED) from error
     kind = url.get_backend_name()
     if kind in {"postgresql", "postgres"} and url.database:
@@ -51,7 +51,7 @@ def address_of_argument(text: str) -> Address:
         InvalidInput: as `parse_address`, or there is a password in it.
     """
     address = parse_address(text)
-    if isinstance(address, URL) and address.password is not None:
+    if isinstance(address, URL) and address.password:
         raise InvalidInput(
             "a password in an argument can be read by everybody on this machine",
             subject="--store",

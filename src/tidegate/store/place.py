@@ -7,8 +7,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from sqlalchemy.engine import URL
-
 from tidegate.contract.errors import Unavailable
 from tidegate.store.address import VARIABLE, Address, address_of_argument, parse_address
 
@@ -30,7 +28,7 @@ def place_of(home: Path, argument: str | None = None, environment: Mapping[str, 
 
 def remembered_form(address: Address) -> str:
     """Return what `place_of` reads again: without the password, which is for `PGPASSFILE` or the variable to hold."""
-    return str(address) if isinstance(address, Path) else URL.set(address, password=None).render_as_string()
+    return str(address) if isinstance(address, Path) else address._replace(password=None).render_as_string()
 
 
 def _remembered(home: Path) -> Address | None:
