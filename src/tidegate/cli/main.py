@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tidegate.cli.commands import (
+    db,
     decide,
     deploy,
     drift,
@@ -74,6 +75,10 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("up", ITSELF, serve.up),
     ("down", ITSELF, serve.down),
     ("doctor", ITSELF, serve.doctor),
+    ("db init", ITSELF, db.init),
+    ("db upgrade", ITSELF, db.upgrade),
+    ("db check", ITSELF, db.check),
+    ("db maintain", ITSELF, db.maintain),
     ("version", ITSELF, serve.version),
 )
 
@@ -120,6 +125,7 @@ GROUPS = {
     "steps": "The stages of a rollout: what they ask for.",
     "outcomes": "What came of requests later: send it, show it.",
     "mojo": "H2O's MOJO files: what they are, their scores, a comparison with H2O, ONNX, compiling ahead.",
+    "db": "The database that the store is in: make its tables, bring them to date, check them, maintain them.",
     "golden": "Requests with the answers that candidates must give: record.",
 }
 

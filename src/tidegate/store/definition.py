@@ -40,6 +40,11 @@ DO $$ BEGIN
     END IF;
 END $$"""
 
+_IN_UTC = """\
+DO $$ BEGIN
+    EXECUTE 'ALTER DATABASE ' || quote_ident(current_database()) || ' SET timezone TO ''UTC''';
+END $$"""
+
 
 def create(db: Connection) -> None:
     """Make all of it in an empty database, within the transaction of the connection; without its version."""
@@ -73,6 +78,7 @@ def postgresql() -> Iterator[tuple[str, list[str]]]:
     yield "For how long rows are kept.", [_keep(row) for row in retention_rows()]
     yield "Privileges.", list(_grants())
     yield "What extensions need is a superuser's business.", ["RESET ROLE", _EXTENSION]
+    yield "Days are those of UTC, for pg_partman's background worker as well.", ["SET LOCAL timezone = 'UTC'", _IN_UTC]
     yield (
         "Partitions: pg_partman's where there is that extension, else plain ones, which `tidegate db maintain` makes.",
         [
