@@ -22,6 +22,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 
 from tidegate.runtime.base import Array, Columns
 from tidegate.server.exchange import Exchange
+from tidegate.server.logs import RateLimit
 from tidegate.server.protocols.base import Call, Identity
 from tidegate.server.protocols.values import json_ready
 from tidegate.server.recording.sinks import Sink
@@ -70,6 +71,7 @@ class PredictionLog:
         self._lock = threading.Lock()
         self._bytes = 0
         self._counts = {"written": 0, "dropped": 0, "failed": 0}
+        self._rate = RateLimit(per_second=1)
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
         self._thread.start()
@@ -139,13 +141,16 @@ class PredictionLog:
         try:
             self._sink.write(records)
         except Exception as error:  # noqa: BLE001 -- a sink is foreign code, and predictions go on without it
-            self._failed(len(records), error)
+            failed = min(int(getattr(error, "failed", len(records))), len(records))
+            self._counts["written"] += len(records) - failed
+            self._failed(failed, error)
         else:
             self._counts["written"] += len(records)
 
     def _failed(self, count: int, error: Exception) -> None:
         self._counts["failed"] += count
-        log.warning("predictions were not logged: %s: %s", type(error).__name__, error)
+        if self._rate.admit() is not None:
+            log.warning("predictions were not logged: %s: %s", type(error).__name__, error)
 
     def _record(self, entry: _Entry) -> bytes:
         document: dict[str, Any] = {
