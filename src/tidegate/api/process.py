@@ -28,7 +28,7 @@ from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.health.attempts import RealAttempts
 from tidegate.store import Store
 from tidegate.target.local import LocalTarget
-from tidegate.target.process import server_command, with_faults
+from tidegate.target.process import SERVING_STORE_VARIABLE, STORE_VARIABLE, server_command, with_faults
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,8 @@ async def serve(home: Home, port: int, gateway_port: int, envoys: int, stage: St
     with _sole_controller(home):
         listener = _listen(port)
         store = Store(home.database, addressees)
+        # Replicas that log their predictions to the store have its address from here, unless there is another for them.
+        os.environ.setdefault(SERVING_STORE_VARIABLE, os.environ.get(STORE_VARIABLE) or str(home.database))
         gateway = EnvoyGateway(home.gateway, host=HOST, port=gateway_port, envoys=envoys)
         command = server_command if stage is None else with_faults(server_command, stage.faults_file)
         target = LocalTarget(home.root, gateway, command=command, attempts=RealAttempts())

@@ -25,6 +25,7 @@ from tidegate.server.exchange import Exchange
 from tidegate.server.logs import RateLimit
 from tidegate.server.protocols.base import Call, Identity
 from tidegate.server.protocols.values import json_ready
+from tidegate.server.recording.personal import PersonalFields
 from tidegate.server.recording.sinks import Sink
 
 RECORDS_TOTAL = "tidegate_server_prediction_log_records_total"
@@ -36,6 +37,7 @@ _AT_ONCE = 500
 _ROWS = 1000
 _BITS = 32
 _WAIT_SECONDS = 0.5
+_AS_IT_IS = PersonalFields()
 
 log = logging.getLogger("tidegate.server")
 
@@ -55,10 +57,20 @@ class PredictionLog:
     Args:
         share: of the requests that are logged, from 0 to 1.
         inputs: whether inputs are logged beside the outputs.
+        personal: what is left away or hashed, whatever the sink.
     """
 
-    def __init__(self, sink: Sink, identity: Identity, share: float, *, inputs: bool = True) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        identity: Identity,
+        share: float,
+        *,
+        inputs: bool = True,
+        personal: PersonalFields = _AS_IT_IS,
+    ) -> None:
         self._sink = sink
+        self._personal = personal
         self._with_inputs = inputs
         self._below: int = round(share * 2**_BITS)
         self._head = {
@@ -85,7 +97,7 @@ class PredictionLog:
         if not self.takes(exchange):
             return
         # Copies of what will be written: a view would keep the whole body or batch.
-        inputs, given = _head(call.inputs) if self._with_inputs else {}, _head(outputs)
+        inputs, given = self._first_rows(call.inputs) if self._with_inputs else {}, self._first_rows(outputs)
         size = sum(_size_of(array) for array in (*inputs.values(), *given.values()))
         with self._lock:
             fits = self._bytes + size <= _QUEUED_BYTES
@@ -158,14 +170,13 @@ class PredictionLog:
             "request_id": entry.request_id.decode("latin-1"),
             **self._head,
             "rows": entry.rows,
-            "inputs": _columns(entry.inputs),
-            "outputs": _columns(entry.outputs),
+            "inputs": self._personal.applied(_columns(entry.inputs)),
+            "outputs": self._personal.applied(_columns(entry.outputs)),
         }
         return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
 
-
-def _head(columns: Columns) -> dict[str, Array]:
-    return {name: array[:_ROWS].copy() for name, array in columns.items()}
+    def _first_rows(self, columns: Columns) -> dict[str, Array]:
+        return {name: columns[name][:_ROWS].copy() for name in self._personal.kept(columns)}
 
 
 def _size_of(array: Array) -> int:
