@@ -55,7 +55,7 @@ def init(
     from tidegate.store.address import shown
     from tidegate.store.administration import initialise
 
-    address = _address(ctx, store)
+    address = address_of_store(ctx, store)
     made = initialise(address)
     if output is Output.JSON:
         print_json({"store": shown(address), "version": made.version})
@@ -75,7 +75,7 @@ def upgrade(ctx: typer.Context, *, store: StoreOption = None, output: OutputOpti
     from tidegate.store.address import shown
     from tidegate.store.administration import upgrade as brought
 
-    address = _address(ctx, store)
+    address = address_of_store(ctx, store)
     changed = brought(address)
     if output is Output.JSON:
         print_json({"store": shown(address), "found": changed.found, "version": changed.version})
@@ -100,7 +100,7 @@ def check(ctx: typer.Context, *, store: StoreOption = None, output: OutputOption
     from tidegate.store.address import shown
     from tidegate.store.administration import check as checked
 
-    address = _address(ctx, store)
+    address = address_of_store(ctx, store)
     findings = checked(address)
     healthy = all(finding.level is not Level.FAIL for finding in findings)
     if output is Output.JSON:
@@ -143,7 +143,7 @@ def maintain(
     from tidegate.store.maintenance import maintain as maintained
 
     days = dict(_kept(one) for one in keep or [])
-    address = _address(ctx, store)
+    address = address_of_store(ctx, store)
     with opened_as_is(address) as database:
         reports = maintained(database, datetime.now(UTC), days)
     if output is Output.JSON:
@@ -153,7 +153,8 @@ def maintain(
         say(_sentence(one), *(f"  not done: {what}" for what in one.left))
 
 
-def _address(ctx: typer.Context, store: str | None) -> Address:
+def address_of_store(ctx: typer.Context, store: str | None) -> Address:
+    """Return where the store is: as --store says, else the environment, else in the home."""
     from tidegate.store.address import address_of
 
     return address_of(store, home_of(ctx) / "tidegate.db")
