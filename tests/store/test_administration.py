@@ -172,6 +172,24 @@ def test_who_is_no_superuser_is_told_so(server: Postgresql, empty: URL) -> None:
         server.run(f"DROP ROLE {name}")
 
 
+def test_an_analyst_may_check_and_who_is_nobody_is_told_which_role_may(server: Postgresql, fresh: URL) -> None:
+    names = [f"{word}_{fresh.database}" for word in ("analyst", "nobody")]
+    server.run(f"CREATE ROLE {names[0]} LOGIN IN ROLE tidegate_analyst")
+    server.run(f"CREATE ROLE {names[1]} LOGIN")
+    try:
+        result = run("check", "--store", said(fresh.set(username=names[0])))
+        assert result.exit_code == 0, result.output
+        assert f"{names[0]} is a member of tidegate_analyst" in result.stdout
+        assert "this role may not read" in result.stdout
+        for command in ("check", "maintain"):
+            refused = run(command, "--store", said(fresh.set(username=names[1])))
+            assert refused.exit_code == 2, refused.output
+            assert "GRANT tidegate_analyst" in refused.stderr
+    finally:
+        for name in names:
+            server.run(f"DROP ROLE {name}")
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

@@ -36,6 +36,10 @@ def database(address: Address) -> Iterator[Database]:
     if found.is_sqlite:
         with found.write() as db:
             bring_to_date(db, address)
+    else:
+        with found.engine.begin() as db:
+            if db.execute(text("SELECT to_regclass('partman.part_config')")).scalar_one() is not None:
+                pytest.skip("pg_partman goes by the server's own clock: see test_partman.py")
     yield found
     found.close()
 
@@ -147,19 +151,19 @@ def test_rows_in_the_default_partition_are_moved_and_none_is_lost(plain: Databas
 
 
 def test_weeks_after_weeks_make_and_drop_one_partition_each_day(plain: Database) -> None:
-    for at in range(0, 92, 7):
+    for at in range(0, 43, 7):
         put(plain, [row(day(at + some)) for some in range(7)])
-        reports = maintain(plain, day(at), {"predictions": 30})
+        reports = maintain(plain, day(at), {"predictions": 10})
         assert not any(one.left for one in reports)
     with plain.read() as db:
         there = [one.period for one in partitions_of(db, predictions) if one.period is not None]
-    last = day(91)
-    assert (min(there).start.date(), max(there).start.date()) == (day(91 - 30).date(), day(91 + AHEAD).date())
-    assert len(there) == 30 + 1 + AHEAD
+    last = day(42)
+    assert (min(there).start.date(), max(there).start.date()) == (day(42 - 10).date(), day(42 + AHEAD).date())
+    assert len(there) == 10 + 1 + AHEAD
     assert in_default(plain) == 0
     with plain.read() as db:
         oldest = db.execute(select(predictions.c.at).order_by(predictions.c.at).limit(1)).scalar_one()
-    assert last - timedelta(days=31) < oldest
+    assert last - timedelta(days=11) < oldest
 
 
 def test_two_runs_at_once_while_rows_are_written_lose_nothing_and_make_each_partition_once(plain: Database) -> None:

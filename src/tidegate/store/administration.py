@@ -17,7 +17,7 @@ from tidegate.contract.findings import Finding, Level
 from tidegate.store import catalogue
 from tidegate.store.address import Address, shown
 from tidegate.store.database import Database, sqlite_engine
-from tidegate.store.definition import OWNER, ROLES, create
+from tidegate.store.definition import ANALYST, CONTROLLER, OWNER, ROLES, create
 from tidegate.store.maintenance import default_of, is_managed, partitions_of
 from tidegate.store.schema import PARTITIONED
 from tidegate.store.versions import VERSION, bring_to_date, connected, version_of
@@ -26,6 +26,12 @@ _NOT_ALLOWED = "42501"
 #: Objects that a finding names, and rows of a default partition that are counted.
 _MOST_NAMED, _MOST_COUNTED = 8, 100_000
 _MAINTAIN = "tidegate db maintain"
+#: Who may do something, and what helps.
+_MEMBER = (f"a member of {ANALYST}, {CONTROLLER} or {OWNER}", f"as a superuser: GRANT {ANALYST} TO the_role")
+_SUPERUSER = (
+    "a superuser: roles and an extension are made as well",
+    "or have somebody who is one run what this writes: tidegate db init --print",
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ def opened_as_is(address: Address) -> Iterator[Database]:
     _require_file(address)
     database = connected(address)
     try:
-        with database.read() as db:
+        with _allowed("--store", _MEMBER), database.read() as db:
             found = version_of(db)
         if found is None:
             raise InvalidInput(
@@ -111,16 +117,17 @@ def opened_as_is(address: Address) -> Iterator[Database]:
 
 
 def check(address: Address) -> list[Finding]:
-    """Compare a database with what this Tidegate makes; nothing is changed, and any role may.
+    """Compare a database with what this Tidegate makes; nothing is changed.
 
     Raises:
+        InvalidInput: the role may not read which version it is.
         NotFound: there is no such file.
         Unavailable: the database is away.
     """
     _require_file(address)
     database = connected(address)
     try:
-        with database.read() as db:
+        with _allowed("db check", _MEMBER), database.read() as db:
             version = _version(db)
             if version.level is Level.FAIL:
                 return [version]
@@ -136,21 +143,29 @@ def check(address: Address) -> list[Finding]:
 def _changing(address: Address, command: str) -> Iterator[Connection]:
     database = connected(address)
     try:
-        with database.write() as db:
+        with _allowed(command, _SUPERUSER), database.write() as db:
             if not database.is_sqlite:
                 db.execute(text("SET LOCAL statement_timeout = 0"))
             yield db
+    finally:
+        database.close()
+
+
+@contextmanager
+def _allowed(subject: str, who: tuple[str, str]) -> Iterator[None]:
+    """Raise InvalidInput where PostgreSQL does not let the role do what it is asked for.
+
+    Args:
+        who: who may, and what helps.
+    """
+    try:
+        yield
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) != _NOT_ALLOWED:
             raise
-        raise InvalidInput(
-            f"the role may not change the schema: {str(error.orig).strip()}",
-            subject=command,
-            expected="a superuser: roles and an extension are made as well",
-            hint="or have somebody who is one run what this writes: tidegate db init --print",
-        ) from error
-    finally:
-        database.close()
+        expected, hint = who
+        message = f"the role may not do this: {str(error.orig).strip()}"
+        raise InvalidInput(message, subject=subject, expected=expected, hint=hint) from error
 
 
 def _require_file(address: Address) -> None:
