@@ -18,6 +18,7 @@ from scripts.cli_page import cli_page
 from scripts.measured_page import measured_page
 from scripts.mojo_table import mojo_page
 from tidegate.contract.schema import SchemaName, build_schema
+from tidegate.store.script import sql
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -42,6 +43,7 @@ GENERATED: tuple[tuple[str, Callable[[], str]], ...] = (
     ("docs/reference/cli.md", cli_page),
     ("docs/reference/measured.md", measured_page),
     ("docs/how-to/score-a-mojo.md", mojo_page),
+    ("stack/warehouse/init.sql", sql),
 )
 
 

@@ -71,7 +71,7 @@ def test_the_smallest_request_has_every_default() -> None:
         "traffic": {"timeout": "30s"},
         "batching": {"maxRequests": 128, "maxRows": 4096},
         "cache": {"store": "off", "ttl": "5m", "maxSize": "64Mi"},
-        "predictionLog": {"sample": "100%"},
+        "predictionLog": {"sample": "100%", "personal": {"drop": [], "hash": []}},
         "notifications": [],
         "hooks": [],
     }
@@ -228,6 +228,13 @@ def test_unknown_fields_anywhere_are_refused(changes: dict[str, Any], told: str)
             {"predictionLog": {"sink": "jsonl:/log/{replica}.jsonl"}},
             'in it, got "jsonl:/log/{replica}.jsonl"; every replica writes a file of its own',
         ),
+        ({"predictionLog": {"sink": "store"}}, "predictionLog.sink: expected a sink and its argument"),
+        ({"predictionLog": {"sink": "postgresql://ada:swordfish@db/x"}}, "expected a URL without a password"),
+        ({"predictionLog": {"personal": {"drop": [""]}}}, "predictionLog.personal.drop[0]"),
+        (
+            {"predictionLog": {"personal": {"drop": ["a", "b"], "hash": ["b"]}}},
+            'predictionLog.personal: expected each name in drop or in hash, got ["b"]',
+        ),
         ({"infrastructure": {"resources": {"workers": 0}}}, "infrastructure.resources.workers: expected 1 or more"),
         ({"analysis": {"onInconclusive": "stop"}}, "expected one of pause, rollback, continue"),
         ({"description": "x" * 2001}, "description: expected at most 2000 characters"),
@@ -296,6 +303,13 @@ def test_a_relative_path_of_the_prediction_log_counts_from_a_folder_and_other_si
     assert anchored("jsonl:log/{revision}-{replica}.jsonl") == "jsonl:/home/ada/log/{revision}-{replica}.jsonl"
     assert anchored("jsonl:/log/{revision}-{replica}") == "jsonl:/log/{revision}-{replica}"
     assert anchored("kafka:host/topic") == "kafka:host/topic"
+    assert anchored("store:") == "store:"
+    assert anchored("postgresql://replica@db/x") == "postgresql://replica@db/x"
+
+
+def test_the_key_of_hashes_counts_from_a_folder_too() -> None:
+    request = parse_request({**SMALLEST, "predictionLog": {"personal": {"hash": ["a"], "keyFile": "log.key"}}})
+    assert request.anchored(PurePosixPath("/home/ada")).prediction_log.personal.key_file == "/home/ada/log.key"
 
 
 def test_the_error_budget_is_what_availability_leaves() -> None:

@@ -112,9 +112,15 @@ def test_how_to_answer_is_carried_over() -> None:
         request(
             batching={"maxRequests": 1, "maxRows": 10},
             cache={"store": "memory", "ttl": "90s", "maxSize": "1Mi"},
-            predictionLog={"sink": "jsonl:/log/{revision}-{replica}", "sample": "25%"},
+            predictionLog={
+                "sink": "jsonl:/log/{revision}-{replica}",
+                "sample": "25%",
+                "personal": {"drop": ["email"], "hash": ["customer"], "keyFile": "/etc/key"},
+            },
         )
     )
+    assert (asked.prediction_dropped, asked.prediction_hashed) == (("email",), ("customer",))
+    assert asked.prediction_key_file == "/etc/key"
     assert (asked.batch_requests, asked.batch_rows) == (1, 10)
     assert (asked.cache, asked.cache_ttl_seconds, asked.cache_bytes) == ("memory", 90.0, 1024**2)
     assert (asked.prediction_sink, asked.prediction_share) == ("jsonl:/log/{revision}-{replica}", 0.25)

@@ -18,7 +18,8 @@ from tidegate.cli.main import app
 from tidegate.contract import errors
 from tidegate.contract.request import parse_request
 from tidegate.observe.catalogue import metric_names
-from tidegate.target.process import CACHE_URL_VARIABLE
+from tidegate.store.definition import ROLES
+from tidegate.target.process import CACHE_URL_VARIABLE, KEY_VARIABLE, SERVING_STORE_VARIABLE, STORE_VARIABLE
 
 PAGES = all_pages()
 #: What a block of shell is called. In `console` the lines that were typed begin with "$ ".
@@ -135,7 +136,8 @@ def test_every_option_alone_in_the_text_belongs_to_some_command(page: Page) -> N
 def test_environment_variables_that_are_named_exist(page: Page) -> None:
     root: Any = get_command(app)
     options = [option for command in (root, *root.commands.values()) for option in command.params]
-    known = {option.envvar for option in options if isinstance(option.envvar, str)} | {CACHE_URL_VARIABLE}
+    known = {option.envvar for option in options if isinstance(option.envvar, str)}
+    known |= {CACHE_URL_VARIABLE, KEY_VARIABLE, SERVING_STORE_VARIABLE, STORE_VARIABLE}
     known |= set(re.findall(r"(?:url|value)FromEnv: (TIDEGATE_[A-Z_]+)", page.text))  # these are the reader's own
     for name in re.findall(r"\bTIDEGATE_[A-Z_]+\b", page.text):
         assert name in known, f"{page.name}: {name}"
@@ -177,7 +179,7 @@ def test_error_codes_and_metrics_that_are_named_exist(page: Page) -> None:
     server = set(re.findall(r"`(tidegate_server_\w+)`", read(GENERATED / "metrics.md").text))
     for name in re.findall(r"\btidegate_[a-z_]+[a-z]\b", page.text):
         base = re.sub(r"_(bucket|sum|count)$", "", name)
-        assert base in series | server or name in {"tidegate_gateway", "tidegate_server", "tidegate_version"}, (
+        assert base in series | server or name in {*ROLES, "tidegate_gateway", "tidegate_server", "tidegate_version"}, (
             f"{page.name}: {name}"
         )
     for name in re.findall(r"`((?:invalid|not)_[a-z]+)`", page.text):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,6 +139,35 @@ def test_each_replica_logs_its_predictions_in_a_file_of_its_own(tidegate: Tidega
 
     eventually("every request in the log", lambda: ids <= logged(), 20)
     assert {path.name for path in folder.iterdir()} == {"logged-1-0.jsonl", "logged-1-1.jsonl"}
+
+
+def test_replicas_log_to_the_controllers_own_store_without_personal_fields(
+    tidegate: Tidegate, good_model: Path
+) -> None:
+    key = tidegate.folder / "log.key"
+    key.write_text("0123456789abcdef" * 2)
+    personal = {"drop": ["distance"], "hash": ["hour"], "keyFile": str(key)}
+    promoted(tidegate, "stored", good_model, predictionLog={"sink": "store:", "personal": personal})
+    ids = {f"stored-{number}" for number in range(40)}
+    for number, request_id in enumerate(sorted(ids)):
+        asked(tidegate, "stored", number, **{"x-request-id": request_id})
+    store = sqlite3.connect(f"file:{tidegate.home / 'tidegate.db'}?mode=ro", uri=True)
+
+    def logged() -> dict[str, dict[str, Any]]:
+        found = store.execute("SELECT request_id, inputs FROM predictions WHERE deployment = 'stored'")
+        return {request_id: json.loads(inputs) for request_id, inputs in found}
+
+    eventually("every request in the store", lambda: ids <= set(logged()), 20)
+    inputs = [one for name, one in logged().items() if name in ids]
+    store.close()
+    assert all("distance" not in one for one in inputs)
+    assert {len(one["hour"][0]) for one in inputs} == {64}
+
+
+def test_a_personal_field_that_the_model_does_not_have_is_refused(tidegate: Tidegate, good_model: Path) -> None:
+    log = {"sink": "store:", "personal": {"drop": ["distanse"]}}
+    with pytest.raises(InvalidInput, match="no input or output distanse"):
+        tidegate.deploy("misspelt", good_model, predictionLog=log)
 
 
 @pytest.mark.parametrize("fields", [{"cache": {"store": "memory"}}, {"batching": {"maxRequests": 8}}])

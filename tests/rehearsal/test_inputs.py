@@ -33,6 +33,14 @@ def sent(request: dict[str, object], revision: int, bundle: Bundle, given: Path 
     return inputs_of(parsed, parsed, revision, bundle, given)
 
 
+def test_a_log_without_all_that_users_sent_is_not_sent_again(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "1-0.jsonl").write_text('{"inputs": {"name": ["5f"]}, "rows": 1}\n')
+    sink = f"jsonl:{tmp_path}/{{revision}}-{{replica}}.jsonl"
+    for personal in ({"drop": ["email"]}, {"hash": ["name"], "keyFile": "/key"}):
+        request = document(predictionLog={"sink": sink, "personal": personal})
+        assert "sample" in sent(request, 1, bundle).source
+
+
 def test_a_line_of_a_prediction_log_becomes_the_rows_that_were_sent() -> None:
     line = {"request_id": "r", "rows": 2, "inputs": {"x": [1.5, None], "c": ["a", "b"]}, "outputs": {"y": [0, 1]}}
     assert orjson.loads(body_of(line) or b"") == {"records": [{"x": 1.5, "c": "a"}, {"x": None, "c": "b"}]}

@@ -196,6 +196,26 @@ def test_a_sink_that_fails_is_counted_and_used_again() -> None:
     assert [record["request_id"] for record in sink.records] == ["kept"]
 
 
+def test_a_sink_that_kept_some_says_how_many_it_did_not() -> None:
+    class Some(Kept):
+        def write(self, records: Sequence[bytes]) -> None:
+            super().write(records[1:])
+            error = OSError("the first one was wrong")
+            error.failed = 1  # type: ignore[attr-defined]
+            raise error
+
+    sink = Some()
+    sink.gate.clear()
+    log = PredictionLog(sink, IDENTITY, share=1.0)
+    for name in (b"held", b"1", b"2", b"3"):
+        log.offer(exchange(name), ONE, {})
+    sink.gate.set()
+    log.close()
+    assert outcomes(log)["written"] == len(sink.records)
+    assert outcomes(log)["written"] + outcomes(log)["failed"] == 4
+    assert outcomes(log)["failed"] <= 2
+
+
 def test_a_record_that_cannot_be_written_costs_no_other() -> None:
     sink = Kept()
     sink.gate.clear()

@@ -88,6 +88,27 @@ def test_the_url_of_redis_is_handed_on_through_the_environment_to_those_that_cac
         assert "secret" not in json.dumps(spec_document(spec, 1, words))
 
 
+def test_the_store_and_the_key_of_hashes_are_handed_on_to_those_that_need_them_and_are_nowhere_else() -> None:
+    controllers = {"TIDEGATE_STORE": "postgresql://boss:secret@db/x", "TIDEGATE_PREDICTION_LOG_KEY": "secret" * 4}
+    serving = {**controllers, "TIDEGATE_SERVING_STORE": "postgresql://replica:secret@db/x"}
+    for answering, given_environment, handed_on in (
+        (Answering(), serving, {}),
+        (Answering(prediction_sink="jsonl:/l"), serving, {}),
+        (Answering(prediction_sink="store:"), controllers, {"TIDEGATE_STORE": controllers["TIDEGATE_STORE"]}),
+        (Answering(prediction_sink="store:"), serving, {"TIDEGATE_STORE": serving["TIDEGATE_SERVING_STORE"]}),
+        (
+            Answering(prediction_sink="jsonl:/l", prediction_hashed=("name",)),
+            serving,
+            {"TIDEGATE_PREDICTION_LOG_KEY": controllers["TIDEGATE_PREDICTION_LOG_KEY"]},
+        ),
+        (Answering(prediction_sink="jsonl:/l", prediction_hashed=("name",), prediction_key_file="/key"), serving, {}),
+    ):
+        spec = replace(spec_of("churn", 3), answering=answering)
+        made = environment(given_environment, spec)
+        assert {name: value for name, value in made.items() if name.startswith("TIDEGATE_")} == handed_on
+        assert "secret" not in json.dumps(spec_document(spec, 1, server_command(spec, 1, Path("/run"))))
+
+
 def test_the_server_is_told_how_to_answer() -> None:
     from tidegate.server.settings import parse_arguments
 
@@ -100,6 +121,9 @@ def test_the_server_is_told_how_to_answer() -> None:
         cache_bytes=3 * 1024**2 + 5,
         prediction_sink="jsonl:/log/{deployment}-{revision}-{replica}.jsonl",
         prediction_share=0.25,
+        prediction_dropped=("e-mail", "--name, first"),
+        prediction_hashed=("customer",),
+        prediction_key_file="/etc/key",
     )
     settings = parse_arguments(server_command(replace(spec_of("churn", 3), answering=answering), 1, Path("/run"))[3:])
     assert (settings.timeout_seconds, settings.batch_requests, settings.batch_rows) == (7.5, 16, 100)
@@ -107,6 +131,8 @@ def test_the_server_is_told_how_to_answer() -> None:
     assert settings.cache.limit_bytes == 3 * 1024**2 + 5
     assert settings.prediction_log is not None
     assert (settings.prediction_log.sink, settings.prediction_log.share) == ("jsonl:/log/churn-3-1.jsonl", 0.25)
+    assert settings.prediction_log.dropped == ("e-mail", "--name, first")
+    assert (settings.prediction_log.hashed, settings.prediction_log.key_file) == (("customer",), Path("/etc/key"))
 
 
 def test_a_request_without_a_word_about_it_is_answered_as_the_server_answers_by_itself() -> None:

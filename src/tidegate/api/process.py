@@ -31,7 +31,7 @@ from tidegate.health.attempts import RealAttempts
 from tidegate.store import Store, place
 from tidegate.store.address import Address
 from tidegate.target.local import LocalTarget
-from tidegate.target.process import server_command, with_faults
+from tidegate.target.process import SERVING_STORE_VARIABLE, STORE_VARIABLE, server_command, with_faults
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +91,9 @@ async def serve(home: Home, setup: Setup) -> None:
 
 async def _lead(home: Home, setup: Setup, lead: Lead, listener: socket.socket) -> bool:
     """Do what a controller does; return whether it is over, False when another leads."""
+    # Replicas that log their predictions to the store have its address from here, unless there is another for them.
+    told = os.environ.get(STORE_VARIABLE) or place.remembered_form(setup.store)
+    os.environ.setdefault(SERVING_STORE_VARIABLE, told)
     gateway = EnvoyGateway(home.gateway, host=HOST, port=setup.gateway_port, envoys=setup.envoys)
     stage = setup.stage
     command = server_command if stage is None else with_faults(server_command, stage.faults_file)

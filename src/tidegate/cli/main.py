@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tidegate.cli.commands import (
+    db,
     decide,
     deploy,
     drift,
@@ -18,6 +19,7 @@ from tidegate.cli.commands import (
     notify,
     observe,
     outcomes,
+    predictions,
     rehearse,
     rejudge,
     serve,
@@ -47,6 +49,7 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("notifications", DAILY, notify.notifications),
     ("outcomes send", DAILY, outcomes.send),
     ("outcomes show", DAILY, outcomes.show),
+    ("predictions", DAILY, predictions.predictions),
     ("promote", DECIDING, decide.promote),
     ("weights", DECIDING, decide.weights),
     ("pause", DECIDING, decide.pause),
@@ -74,6 +77,10 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("up", ITSELF, serve.up),
     ("down", ITSELF, serve.down),
     ("doctor", ITSELF, serve.doctor),
+    ("db init", ITSELF, db.init),
+    ("db upgrade", ITSELF, db.upgrade),
+    ("db check", ITSELF, db.check),
+    ("db maintain", ITSELF, db.maintain),
     ("version", ITSELF, serve.version),
 )
 
@@ -120,6 +127,7 @@ GROUPS = {
     "steps": "The stages of a rollout: what they ask for.",
     "outcomes": "What came of requests later: send it, show it.",
     "mojo": "H2O's MOJO files: what they are, their scores, a comparison with H2O, ONNX, compiling ahead.",
+    "db": "The database that the store is in: make its tables, bring them to date, check them, maintain them.",
     "golden": "Requests with the answers that candidates must give: record.",
 }
 

@@ -6,15 +6,16 @@ import re
 from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, Strict
+from pydantic import AfterValidator, Field, Strict, model_validator
 
 from tidegate.contract.documents import Document
+from tidegate.contract.health import FilePath
 from tidegate.contract.problems import problem
 from tidegate.contract.quantities import Duration, Memory, Share, between
 
 CacheStore = Literal["off", "memory", "redis"]
 
-_SINK_PATTERN = "[a-z][a-z0-9_-]{0,62}:.+"
+_SINK_PATTERN = "([a-z][a-z0-9_-]{0,62}:.+|store:)"
 _LONGEST_SINK = 4096
 #: Sinks that are files: two replicas that write one would tear each other's lines.
 _FILES = ("jsonl",)
@@ -28,7 +29,15 @@ def _sink(value: str) -> str:
         raise problem(
             "a path with {revision} and {replica} in it", value, hint="every replica writes a file of its own"
         )
+    if name == "postgresql" and re.search(r"//[^/@]*:[^/@]*@|password=", argument):
+        hint = "use store: with the whole URL in the controller's TIDEGATE_STORE, or a file that PGPASSFILE names"
+        raise problem("a URL without a password, since it is shown", f"{name}:…", hint=hint)
     return value
+
+
+_FieldNames = Annotated[
+    tuple[Annotated[str, Strict(), Field(min_length=1, max_length=256)], ...], Field(max_length=1000)
+]
 
 
 class Batching(Document):
@@ -55,6 +64,33 @@ class Cache(Document):
     """The most that a replica's memory holds of them; in Redis its own `maxmemory` rules."""
 
 
+class PersonalFields(Document):
+    """Inputs and outputs, by name, that are not written down as they are, whatever the sink. A name that the model does
+    not have is refused."""
+
+    drop: _FieldNames = ()
+    """Those that are left away."""
+
+    hash: _FieldNames = ()
+    """Those of which hashes are written: HMAC-SHA256 with a key. Equal values have equal hashes, so rows of one person
+    can be joined; who does not have the key cannot find the value by trying."""
+
+    key_file: FilePath | None = None
+    """The file with the key, at least 16 bytes. In the controller's environment variable `TIDEGATE_PREDICTION_LOG_KEY`
+    when absent."""
+
+    @model_validator(mode="after")
+    def _is_one_or_the_other(self) -> Self:
+        both = sorted(set(self.drop) & set(self.hash))
+        if both:
+            raise problem("each name in drop or in hash", both)
+        return self
+
+    def anchored(self, folder: PurePath) -> Self:
+        """Return the same with a relative path counted from `folder`."""
+        return self if self.key_file is None else self.model_copy(update={"key_file": str(folder / self.key_file)})
+
+
 class PredictionLog(Document):
     """Which predictions are written down, and where."""
 
@@ -68,11 +104,16 @@ class PredictionLog(Document):
         | None
     ) = None
     """Where, as NAME:ARGUMENT; `jsonl:PATH` is a file of JSON lines. `{deployment}`, `{revision}` and `{replica}`
-    are replaced; a path must have the last two in it. The workers of a replica share its file. Nowhere when absent.
-    No place for secrets: it is shown."""
+    are replaced; a path must have the last two in it. The workers of a replica share its file. `store:` is the store
+    that the controller's environment names (`TIDEGATE_SERVING_STORE`, else `TIDEGATE_STORE`), else its own file;
+    `postgresql://USER@HOST/DATABASE` is another database with Tidegate's tables. Nowhere when absent. No place for
+    secrets: it is shown."""
 
     sample: Annotated[Share, between("0%", "100%", Share)] = Share.parse("100%")
     """Share of the requests, chosen by their `x-request-id`."""
+
+    personal: PersonalFields = PersonalFields()
+    """What is not written down as it is."""
 
     @property
     def path(self) -> str | None:
@@ -81,7 +122,8 @@ class PredictionLog(Document):
         return argument if name in _FILES else None
 
     def anchored(self, folder: PurePath) -> Self:
-        """Return the same with a relative path counted from `folder`."""
-        if self.sink is None or self.path is None:
-            return self
-        return self.model_copy(update={"sink": f"{self.sink.partition(':')[0]}:{folder / self.path}"})
+        """Return the same with relative paths counted from `folder`."""
+        changed: dict[str, object] = {"personal": self.personal.anchored(folder)}
+        if self.sink is not None and self.path is not None:
+            changed["sink"] = f"{self.sink.partition(':')[0]}:{folder / self.path}"
+        return self.model_copy(update=changed)

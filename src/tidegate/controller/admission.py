@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -19,15 +19,16 @@ from tidegate.artifact.bundle import read_bundle
 from tidegate.contract.errors import BreakingChange, Conflict, InvalidInput, TidegateError
 from tidegate.contract.golden import GoldenRequests
 from tidegate.contract.request import DeploymentRequest
+from tidegate.contract.serving import PersonalFields
 from tidegate.controller import planning
 from tidegate.gate.compatibility import Comparison, compare
 from tidegate.gate.golden import refuse_impossible
 from tidegate.gate.kept import keep, read_golden
-from tidegate.runtime.base import ArtifactFiles
+from tidegate.runtime.base import ArtifactFiles, Signature
 from tidegate.runtime.settings_file import settings_of
 from tidegate.runtime.signatures import signature_from_dict
 from tidegate.store import RevisionRow
-from tidegate.target.process import CACHE_URL_VARIABLE
+from tidegate.target.process import CACHE_URL_VARIABLE, KEY_VARIABLE
 
 #: Entry points of what takes logged predictions.
 SINKS = "tidegate.prediction_sinks"
@@ -74,10 +75,13 @@ def refuse_at_first_sight(request: DeploymentRequest, refusals: Refusals) -> Non
     with refusals.noted():
         refuse_unknown_sink(request.prediction_log.sink)
     with refusals.noted():
+        refuse_no_key(request.prediction_log.personal, os.environ)
+    with refusals.noted():
         artifact = request.model_artifact
         known = request.gates.vulnerabilities
         database = known.database if known is not None else None
         refuse_relative(artifact.path, artifact.sample, request.gates.golden, database, request.prediction_log.path)
+        refuse_relative(request.prediction_log.personal.key_file)
         arms = [arm.model_artifact for arm in request.ab_test.arms]
         refuse_relative(*(path for arm in arms for path in (arm.path, arm.sample)))
     with refusals.noted():
@@ -121,6 +125,8 @@ async def admit(
     comparison, golden = compared(stable, bundles, info), None
     with refusals.noted():
         refuse_breaking(comparison, stable, allowed=request.gates.allow_breaking)
+    with refusals.noted():
+        refuse_unknown_fields(request.prediction_log.personal, signature_from_dict(info.manifest.signature))
     with refusals.noted():
         golden = await golden_of(request, info)
     return Admitted(request, info, comparison, golden)
@@ -283,6 +289,40 @@ def refuse_unknown_sink(sink: str | None) -> None:
             subject="predictionLog.sink",
             expected=f"one of {', '.join(known)}, as NAME:ARGUMENT",
             got=sink.partition(":")[0],
+        )
+
+
+def refuse_no_key(personal: PersonalFields, environment: Mapping[str, str]) -> None:
+    """Raise InvalidInput when fields are to be hashed and replicas would find no key; what is in it, they check."""
+    if not personal.hash:
+        return
+    file = personal.key_file
+    if file is None and not environment.get(KEY_VARIABLE):
+        raise InvalidInput(
+            f"predictionLog.personal.hash: there is no keyFile, and the controller has no {KEY_VARIABLE}",
+            subject="predictionLog.personal.hash",
+            expected="a key of at least 16 bytes",
+            hint="openssl rand -hex 32 > log.key, and predictionLog.personal.keyFile: log.key",
+        )
+    if file is not None and not os.access(file, os.R_OK):
+        raise InvalidInput(
+            f"predictionLog.personal.keyFile: {file} cannot be read",
+            subject="predictionLog.personal.keyFile",
+            expected="a file with a key of at least 16 bytes",
+            hint=f"openssl rand -hex 32 > {file}",
+        )
+
+
+def refuse_unknown_fields(personal: PersonalFields, signature: Signature) -> None:
+    """Raise InvalidInput for a name that the model does not have: what it means would be written down."""
+    known = {spec.name for spec in (*signature.inputs, *signature.outputs)}
+    unknown = sorted({*personal.drop, *personal.hash} - known)
+    if unknown:
+        raise InvalidInput(
+            f"predictionLog.personal: the model has no input or output {', '.join(unknown)}",
+            subject="predictionLog.personal",
+            expected=f"names among {', '.join(sorted(known))}",
+            got=", ".join(unknown),
         )
 
 

@@ -257,4 +257,7 @@ def answering(request: DeploymentRequest) -> Answering:
         cache_bytes=request.cache.max_size.bytes,
         prediction_sink=request.prediction_log.sink,
         prediction_share=request.prediction_log.sample.ratio,
+        prediction_dropped=request.prediction_log.personal.drop,
+        prediction_hashed=request.prediction_log.personal.hash,
+        prediction_key_file=request.prediction_log.personal.key_file,
     )

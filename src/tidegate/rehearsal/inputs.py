@@ -98,7 +98,8 @@ def _bodies(path: Path) -> Iterator[bytes]:
 def _logs(request: DeploymentRequest, revision: int) -> Sequence[Path]:
     """Return the files in which the replicas of the revision log their predictions."""
     template = request.prediction_log.path
-    if template is None:
+    personal = request.prediction_log.personal
+    if template is None or personal.drop or personal.hash:  # what is in them is not what users sent
         return ()
     named = template.replace("{deployment}", request.name).replace("{revision}", str(revision))
     replicas = request.infrastructure.resources.replicas

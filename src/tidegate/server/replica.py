@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
 from enum import StrEnum
 
@@ -25,6 +26,7 @@ from tidegate.server.recording.columns import ColumnCounts
 from tidegate.server.recording.distribution import PredictionDistribution
 from tidegate.server.recording.log import PredictionLog
 from tidegate.server.recording.notes import AnswerNotes
+from tidegate.server.recording.personal import personal_fields, refuse_unknown_fields
 from tidegate.server.recording.sinks import open_sink
 from tidegate.server.recording.unseen import UnseenLevels
 from tidegate.server.recording.watch import Watch
@@ -142,7 +144,10 @@ class Replica:
         settings = self.settings.prediction_log
         if settings is None:
             return Watch(distribution, None, notes, columns)
-        prediction_log = PredictionLog(open_sink(settings.sink), self.settings.identity, settings.share)
+        personal = personal_fields(settings.dropped, settings.hashed, settings.key_file, os.environ)
+        refuse_unknown_fields(personal, model.signature)
+        sink = open_sink(settings.sink)
+        prediction_log = PredictionLog(sink, self.settings.identity, settings.share, personal=personal)
         self.metrics.add_source(prediction_log.metrics)
         return Watch(distribution, prediction_log, notes, columns)
 

@@ -37,6 +37,8 @@ class WorkerLinks:
 
 #: Holds the URL of Redis, which may have a password in it: arguments are seen by everybody on the machine.
 CACHE_URL_VARIABLE = "TIDEGATE_CACHE_URL"
+#: Holds the key of hashes in the prediction log.
+KEY_VARIABLE = "TIDEGATE_PREDICTION_LOG_KEY"
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,15 @@ class PredictionLogSettings:
     Attributes:
         sink: NAME:ARGUMENT, see `recording.sinks`.
         share: of the requests, from 0 to 1.
+        dropped, hashed: inputs and outputs that are left away, or logged as hashes.
+        key_file: with the key of the hashes; None takes it from the environment.
     """
 
     sink: str
     share: float = 1.0
+    dropped: tuple[str, ...] = ()
+    hashed: tuple[str, ...] = ()
+    key_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +158,17 @@ def _parser() -> argparse.ArgumentParser:
         "--prediction-log", metavar="SINK", help="log predictions, e.g. jsonl:/var/log/predictions.jsonl"
     )
     parser.add_argument("--prediction-log-sample", type=_share, default=1.0, help="share of the requests, 0 to 1")
+    for option, told in (("drop", "is not logged"), ("hash", "is logged as a keyed hash")):
+        parser.add_argument(
+            f"--prediction-log-{option}",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help=f"an input or output that {told}; may come again",
+        )
+    parser.add_argument(
+        "--prediction-log-key-file", type=Path, help=f"key of the hashes (default: in the variable {KEY_VARIABLE})"
+    )
     parser.add_argument("--timeout-seconds", type=amount, default=60.0, help="for one request; 0 for no limit")
     parser.add_argument("--max-body-mib", type=_at_least(0.001, float), default=16.0)
     parser.add_argument("--max-rows", type=count, default=10_000, help="rows in one request")
@@ -207,7 +225,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> ServerSettings:
         prediction_log=(
             None
             if given.prediction_log is None
-            else PredictionLogSettings(given.prediction_log, given.prediction_log_sample)
+            else PredictionLogSettings(
+                given.prediction_log,
+                given.prediction_log_sample,
+                tuple(given.prediction_log_drop),
+                tuple(given.prediction_log_hash),
+                given.prediction_log_key_file,
+            )
         ),
         cache=CacheSettings(
             store=given.cache,

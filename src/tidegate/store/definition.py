@@ -27,6 +27,24 @@ BEGIN
 END
 $$"""
 
+# The owner makes and drops partitions with it, so that they are the owner's.
+_EXTENSION = f"""\
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_partman') THEN
+        CREATE SCHEMA IF NOT EXISTS partman;
+        CREATE EXTENSION IF NOT EXISTS pg_partman SCHEMA partman;
+        GRANT USAGE, CREATE ON SCHEMA partman TO {OWNER};
+        GRANT ALL ON ALL TABLES IN SCHEMA partman TO {OWNER};
+        GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA partman TO {OWNER};
+        GRANT EXECUTE ON ALL PROCEDURES IN SCHEMA partman TO {OWNER};
+    END IF;
+END $$"""
+
+_IN_UTC = """\
+DO $$ BEGIN
+    EXECUTE 'ALTER DATABASE ' || quote_ident(current_database()) || ' SET timezone TO ''UTC''';
+END $$"""
+
 
 def create(db: Connection) -> None:
     """Make all of it in an empty database, within the transaction of the connection; without its version."""
@@ -59,10 +77,15 @@ def postgresql() -> Iterator[tuple[str, list[str]]]:
     yield "Triggers.", [guard.statement("postgresql") for guard in GUARDS]
     yield "For how long rows are kept.", [_keep(row) for row in retention_rows()]
     yield "Privileges.", list(_grants())
-    yield "What extensions need is a superuser's business.", ["RESET ROLE"]
+    yield "What extensions need is a superuser's business.", ["RESET ROLE", _EXTENSION]
+    yield "Days are those of UTC, for pg_partman's background worker as well.", ["SET LOCAL timezone = 'UTC'", _IN_UTC]
     yield (
         "Partitions: pg_partman's where there is that extension, else plain ones, which `tidegate db maintain` makes.",
-        [_partitions(table.fullname, span, days) for table, span, days in PARTITIONED],
+        [
+            f"SET LOCAL ROLE {OWNER}",
+            *(_partitions(table.fullname, span, days) for table, span, days in PARTITIONED),
+            "RESET ROLE",
+        ],
     )
 
 
@@ -106,9 +129,7 @@ def _partitions(table: str, span: str, days: int | None) -> str:
     old = {"day": "daily", "month": "monthly"}[span]
     return f"""\
 DO $$ BEGIN
-    IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_partman') THEN
-        CREATE SCHEMA IF NOT EXISTS partman;
-        CREATE EXTENSION IF NOT EXISTS pg_partman SCHEMA partman;
+    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_partman') THEN
         IF (SELECT extversion FROM pg_extension WHERE extname = 'pg_partman') ~ '^4[.]' THEN
             PERFORM partman.create_parent(
                 p_parent_table := '{table}', p_control := 'at', p_type := 'native', p_interval := '{old}',
@@ -118,10 +139,10 @@ DO $$ BEGIN
                 p_parent_table := '{table}', p_control := 'at', p_interval := '1 {span}', p_premake := {AHEAD});
         END IF;
         UPDATE partman.part_config
-        SET retention = {retention}, retention_keep_table = false, infinite_time_partitions = true
+        SET retention = {retention}, retention_keep_table = false,
+            infinite_time_partitions = true, ignore_default_data = true, inherit_privileges = true
         WHERE parent_table = '{table}';
     ELSE
         CREATE TABLE {table}_default PARTITION OF {table} DEFAULT;
-        ALTER TABLE {table}_default OWNER TO {OWNER};
     END IF;
 END $$"""  # noqa: S608 -- names and numbers of this module

@@ -36,6 +36,8 @@ class Answering:
         cache_bytes: the most that a cache in memory holds.
         prediction_sink: NAME:ARGUMENT, with placeholders, of where predictions are logged; None for nowhere.
         prediction_share: of the requests that are logged, from 0 to 1.
+        prediction_dropped, prediction_hashed: inputs and outputs that are left away, or logged as hashes.
+        prediction_key_file: with the key of the hashes; None takes it from the environment.
     """
 
     timeout_seconds: float = 30.0
@@ -46,6 +48,9 @@ class Answering:
     cache_bytes: int = 64 * 1024 * 1024
     prediction_sink: str | None = None
     prediction_share: float = 1.0
+    prediction_dropped: tuple[str, ...] = ()
+    prediction_hashed: tuple[str, ...] = ()
+    prediction_key_file: str | None = None
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,11 @@ _THREAD_VARIABLES = (
 
 #: Where controller and replicas have the URL of Redis from.
 CACHE_URL_VARIABLE = "TIDEGATE_CACHE_URL"
+#: The sink that is the store, and where its address is: the controller's own, or another for replicas, which need to be
+#: allowed less. They have it as STORE_VARIABLE.
+STORE_SINK, STORE_VARIABLE, SERVING_STORE_VARIABLE = "store:", "TIDEGATE_STORE", "TIDEGATE_SERVING_STORE"
+#: Where controller and replicas have the key of hashes in the prediction log from.
+KEY_VARIABLE = "TIDEGATE_PREDICTION_LOG_KEY"
 
 #: How long a replica goes on taking requests after SIGTERM. The gateway has let go of it by then; this is for a SIGTERM
 #: that somebody else sends, and long enough for the gateway's health check to notice.
@@ -82,7 +87,12 @@ def with_faults(command: Command, faults: Path) -> Command:
 
 
 def _words(options: Mapping[str, object]) -> list[str]:
-    return [str(word) for option in options.items() for word in option]
+    """Return the words of a command line; of an option with several values, one word for each."""
+    words: list[str] = []
+    for name, value in options.items():
+        # A value may begin with a dash: so it is none for an option of its own.
+        words += [f"{name}={one}" for one in value] if isinstance(value, tuple) else [name, str(value)]
+    return words
 
 
 def _answering_options(spec: RevisionSpec, index: int) -> dict[str, object]:
@@ -100,6 +110,10 @@ def _answering_options(spec: RevisionSpec, index: int) -> dict[str, object]:
     if answering.prediction_sink is not None:
         options["--prediction-log"] = sink_of(answering.prediction_sink, spec, index)
         options["--prediction-log-sample"] = answering.prediction_share
+        options["--prediction-log-drop"] = answering.prediction_dropped
+        options["--prediction-log-hash"] = answering.prediction_hashed
+        if answering.prediction_key_file is not None:
+            options["--prediction-log-key-file"] = answering.prediction_key_file
     return options
 
 
@@ -115,10 +129,19 @@ def environment(inherited: Mapping[str, str], spec: RevisionSpec) -> dict[str, s
     """Return the environment of a replica: ours without Tidegate's own settings, and without thread pools in libraries.
 
     A process with several threads answers as many requests side by side, each on one thread. The URL of Redis is handed
-    on to those that cache there: arguments and `spec.json` are seen by others, the environment is not.
+    on to those that cache there, the store's to those that log there, and the key to those that hash: arguments and
+    `spec.json` are seen by others, the environment is not.
     """
-    wanted = {CACHE_URL_VARIABLE} if spec.answering.cache == "redis" else set()
+    answering = spec.answering
+    wanted = set()
+    if answering.cache == "redis":
+        wanted.add(CACHE_URL_VARIABLE)
+    if answering.prediction_hashed and answering.prediction_key_file is None:
+        wanted.add(KEY_VARIABLE)
     kept = {name: value for name, value in inherited.items() if not name.startswith("TIDEGATE_") or name in wanted}
+    store = inherited.get(SERVING_STORE_VARIABLE) or inherited.get(STORE_VARIABLE)
+    if store and answering.prediction_sink == STORE_SINK:
+        kept[STORE_VARIABLE] = store
     return {**kept, **dict.fromkeys(_THREAD_VARIABLES, "1"), "PYTHONUNBUFFERED": "1"}
 
 

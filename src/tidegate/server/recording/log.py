@@ -22,8 +22,10 @@ from prometheus_client.core import CounterMetricFamily, Metric
 
 from tidegate.runtime.base import Array, Columns
 from tidegate.server.exchange import Exchange
+from tidegate.server.logs import RateLimit
 from tidegate.server.protocols.base import Call, Identity
 from tidegate.server.protocols.values import json_ready
+from tidegate.server.recording.personal import PersonalFields
 from tidegate.server.recording.sinks import Sink
 
 RECORDS_TOTAL = "tidegate_server_prediction_log_records_total"
@@ -35,6 +37,7 @@ _AT_ONCE = 500
 _ROWS = 1000
 _BITS = 32
 _WAIT_SECONDS = 0.5
+_AS_IT_IS = PersonalFields()
 
 log = logging.getLogger("tidegate.server")
 
@@ -54,10 +57,20 @@ class PredictionLog:
     Args:
         share: of the requests that are logged, from 0 to 1.
         inputs: whether inputs are logged beside the outputs.
+        personal: what is left away or hashed, whatever the sink.
     """
 
-    def __init__(self, sink: Sink, identity: Identity, share: float, *, inputs: bool = True) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        identity: Identity,
+        share: float,
+        *,
+        inputs: bool = True,
+        personal: PersonalFields = _AS_IT_IS,
+    ) -> None:
         self._sink = sink
+        self._personal = personal
         self._with_inputs = inputs
         self._below: int = round(share * 2**_BITS)
         self._head = {
@@ -70,6 +83,7 @@ class PredictionLog:
         self._lock = threading.Lock()
         self._bytes = 0
         self._counts = {"written": 0, "dropped": 0, "failed": 0}
+        self._rate = RateLimit(per_second=1)
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
         self._thread.start()
@@ -83,7 +97,7 @@ class PredictionLog:
         if not self.takes(exchange):
             return
         # Copies of what will be written: a view would keep the whole body or batch.
-        inputs, given = _head(call.inputs) if self._with_inputs else {}, _head(outputs)
+        inputs, given = self._first_rows(call.inputs) if self._with_inputs else {}, self._first_rows(outputs)
         size = sum(_size_of(array) for array in (*inputs.values(), *given.values()))
         with self._lock:
             fits = self._bytes + size <= _QUEUED_BYTES
@@ -139,13 +153,16 @@ class PredictionLog:
         try:
             self._sink.write(records)
         except Exception as error:  # noqa: BLE001 -- a sink is foreign code, and predictions go on without it
-            self._failed(len(records), error)
+            failed = min(int(getattr(error, "failed", len(records))), len(records))
+            self._counts["written"] += len(records) - failed
+            self._failed(failed, error)
         else:
             self._counts["written"] += len(records)
 
     def _failed(self, count: int, error: Exception) -> None:
         self._counts["failed"] += count
-        log.warning("predictions were not logged: %s: %s", type(error).__name__, error)
+        if self._rate.admit() is not None:
+            log.warning("predictions were not logged: %s: %s", type(error).__name__, error)
 
     def _record(self, entry: _Entry) -> bytes:
         document: dict[str, Any] = {
@@ -153,14 +170,13 @@ class PredictionLog:
             "request_id": entry.request_id.decode("latin-1"),
             **self._head,
             "rows": entry.rows,
-            "inputs": _columns(entry.inputs),
-            "outputs": _columns(entry.outputs),
+            "inputs": self._personal.applied(_columns(entry.inputs)),
+            "outputs": self._personal.applied(_columns(entry.outputs)),
         }
         return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
 
-
-def _head(columns: Columns) -> dict[str, Array]:
-    return {name: array[:_ROWS].copy() for name, array in columns.items()}
+    def _first_rows(self, columns: Columns) -> dict[str, Array]:
+        return {name: columns[name][:_ROWS].copy() for name in self._personal.kept(columns)}
 
 
 def _size_of(array: Array) -> int:

@@ -18,7 +18,10 @@ class Sink(Protocol):
     """Takes records, each one JSON object in UTF-8 without a line end. Called from one thread."""
 
     def write(self, records: Sequence[bytes]) -> None:
-        """Keep these. An exception counts them as failed and is logged; the next call is made all the same."""
+        """Keep these. An exception counts them as failed and is logged; the next call is made all the same.
+
+        Where some of them were kept, the exception has an attribute `failed`, the number of those that were not.
+        """
         ...
 
     def close(self) -> None: ...

@@ -465,6 +465,23 @@ DO $$ BEGIN
     IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_partman') THEN
         CREATE SCHEMA IF NOT EXISTS partman;
         CREATE EXTENSION IF NOT EXISTS pg_partman SCHEMA partman;
+        GRANT USAGE, CREATE ON SCHEMA partman TO tidegate_owner;
+        GRANT ALL ON ALL TABLES IN SCHEMA partman TO tidegate_owner;
+        GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA partman TO tidegate_owner;
+        GRANT EXECUTE ON ALL PROCEDURES IN SCHEMA partman TO tidegate_owner;
+    END IF;
+END $$;
+
+SET LOCAL timezone = 'UTC';
+
+DO $$ BEGIN
+    EXECUTE 'ALTER DATABASE ' || quote_ident(current_database()) || ' SET timezone TO ''UTC''';
+END $$;
+
+SET LOCAL ROLE tidegate_owner;
+
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_partman') THEN
         IF (SELECT extversion FROM pg_extension WHERE extname = 'pg_partman') ~ '^4[.]' THEN
             PERFORM partman.create_parent(
                 p_parent_table := 'features.feature_history', p_control := 'at', p_type := 'native', p_interval := 'monthly',
@@ -474,18 +491,16 @@ DO $$ BEGIN
                 p_parent_table := 'features.feature_history', p_control := 'at', p_interval := '1 month', p_premake := 7);
         END IF;
         UPDATE partman.part_config
-        SET retention = NULL, retention_keep_table = false, infinite_time_partitions = true
+        SET retention = NULL, retention_keep_table = false,
+            infinite_time_partitions = true, ignore_default_data = true, inherit_privileges = true
         WHERE parent_table = 'features.feature_history';
     ELSE
         CREATE TABLE features.feature_history_default PARTITION OF features.feature_history DEFAULT;
-        ALTER TABLE features.feature_history_default OWNER TO tidegate_owner;
     END IF;
 END $$;
 
 DO $$ BEGIN
-    IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_partman') THEN
-        CREATE SCHEMA IF NOT EXISTS partman;
-        CREATE EXTENSION IF NOT EXISTS pg_partman SCHEMA partman;
+    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_partman') THEN
         IF (SELECT extversion FROM pg_extension WHERE extname = 'pg_partman') ~ '^4[.]' THEN
             PERFORM partman.create_parent(
                 p_parent_table := 'telemetry.predictions', p_control := 'at', p_type := 'native', p_interval := 'daily',
@@ -495,18 +510,16 @@ DO $$ BEGIN
                 p_parent_table := 'telemetry.predictions', p_control := 'at', p_interval := '1 day', p_premake := 7);
         END IF;
         UPDATE partman.part_config
-        SET retention = '90 days', retention_keep_table = false, infinite_time_partitions = true
+        SET retention = '90 days', retention_keep_table = false,
+            infinite_time_partitions = true, ignore_default_data = true, inherit_privileges = true
         WHERE parent_table = 'telemetry.predictions';
     ELSE
         CREATE TABLE telemetry.predictions_default PARTITION OF telemetry.predictions DEFAULT;
-        ALTER TABLE telemetry.predictions_default OWNER TO tidegate_owner;
     END IF;
 END $$;
 
 DO $$ BEGIN
-    IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_partman') THEN
-        CREATE SCHEMA IF NOT EXISTS partman;
-        CREATE EXTENSION IF NOT EXISTS pg_partman SCHEMA partman;
+    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_partman') THEN
         IF (SELECT extversion FROM pg_extension WHERE extname = 'pg_partman') ~ '^4[.]' THEN
             PERFORM partman.create_parent(
                 p_parent_table := 'telemetry.observations', p_control := 'at', p_type := 'native', p_interval := 'daily',
@@ -516,18 +529,16 @@ DO $$ BEGIN
                 p_parent_table := 'telemetry.observations', p_control := 'at', p_interval := '1 day', p_premake := 7);
         END IF;
         UPDATE partman.part_config
-        SET retention = '90 days', retention_keep_table = false, infinite_time_partitions = true
+        SET retention = '90 days', retention_keep_table = false,
+            infinite_time_partitions = true, ignore_default_data = true, inherit_privileges = true
         WHERE parent_table = 'telemetry.observations';
     ELSE
         CREATE TABLE telemetry.observations_default PARTITION OF telemetry.observations DEFAULT;
-        ALTER TABLE telemetry.observations_default OWNER TO tidegate_owner;
     END IF;
 END $$;
 
 DO $$ BEGIN
-    IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_partman') THEN
-        CREATE SCHEMA IF NOT EXISTS partman;
-        CREATE EXTENSION IF NOT EXISTS pg_partman SCHEMA partman;
+    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_partman') THEN
         IF (SELECT extversion FROM pg_extension WHERE extname = 'pg_partman') ~ '^4[.]' THEN
             PERFORM partman.create_parent(
                 p_parent_table := 'telemetry.drift_readings', p_control := 'at', p_type := 'native', p_interval := 'monthly',
@@ -537,10 +548,12 @@ DO $$ BEGIN
                 p_parent_table := 'telemetry.drift_readings', p_control := 'at', p_interval := '1 month', p_premake := 7);
         END IF;
         UPDATE partman.part_config
-        SET retention = '400 days', retention_keep_table = false, infinite_time_partitions = true
+        SET retention = '400 days', retention_keep_table = false,
+            infinite_time_partitions = true, ignore_default_data = true, inherit_privileges = true
         WHERE parent_table = 'telemetry.drift_readings';
     ELSE
         CREATE TABLE telemetry.drift_readings_default PARTITION OF telemetry.drift_readings DEFAULT;
-        ALTER TABLE telemetry.drift_readings_default OWNER TO tidegate_owner;
     END IF;
 END $$;
+
+RESET ROLE;

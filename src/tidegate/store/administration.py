@@ -1,0 +1,328 @@
+"""What an administrator does to a store: make its tables, bring them to date, see whether they are well."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
+
+from tidegate.contract.errors import Conflict, InvalidInput, NotFound, Unavailable
+from tidegate.contract.findings import Finding, Level
+from tidegate.store import catalogue
+from tidegate.store.address import Address, shown
+from tidegate.store.database import Database, sqlite_engine
+from tidegate.store.definition import ANALYST, CONTROLLER, OWNER, ROLES, create
+from tidegate.store.maintenance import default_of, is_managed, partitions_of
+from tidegate.store.schema import PARTITIONED
+from tidegate.store.versions import VERSION, bring_to_date, connected, version_of
+
+_NOT_ALLOWED = "42501"
+#: Objects that a finding names, and rows of a default partition that are counted.
+_MOST_NAMED, _MOST_COUNTED = 8, 100_000
+_MAINTAIN = "tidegate db maintain"
+#: Who may do something, and what helps.
+_MEMBER = (f"a member of {ANALYST}, {CONTROLLER} or {OWNER}", f"as a superuser: GRANT {ANALYST} TO the_role")
+_SUPERUSER = (
+    "a superuser: roles and an extension are made as well",
+    "or have somebody who is one run what this writes: tidegate db init --print",
+)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What became of a schema; `found` is None for an empty database."""
+
+    found: str | None
+    version: str
+
+
+def initialise(address: Address) -> Changed:
+    """Make the tables in an empty database.
+
+    Raises:
+        Conflict: there are some.
+        InvalidInput: the role may not.
+        Unavailable: the database is away.
+    """
+    if isinstance(address, Path):
+        address.parent.mkdir(parents=True, exist_ok=True)
+    with _changing(address, "db init") as db:
+        found = version_of(db)
+        if found is not None:
+            raise Conflict(
+                "the database has tables of Tidegate's already",
+                subject=shown(address),
+                expected="an empty database",
+                got=f"schema version {found}",
+                hint="see them with: tidegate db check; bring them to date with: tidegate db upgrade",
+            )
+        return Changed(*bring_to_date(db, address))
+
+
+def upgrade(address: Address) -> Changed:
+    """Bring the tables to today's version; nothing is done to those that are.
+
+    Raises:
+        InvalidInput: there are none, or the role may not.
+        Unavailable: they are of a newer Tidegate, or the database is away.
+    """
+    _require_file(address)
+    with _changing(address, "db upgrade") as db:
+        if version_of(db) is None:
+            raise InvalidInput(
+                "the database has no tables of Tidegate's",
+                subject=shown(address),
+                hint="make them with: tidegate db init",
+            )
+        return Changed(*bring_to_date(db, address))
+
+
+@contextmanager
+def opened_as_is(address: Address) -> Iterator[Database]:
+    """Give a database that has today's tables, and close it.
+
+    Raises:
+        InvalidInput: it has none.
+        NotFound: there is no such file.
+        Unavailable: they are of another version, or the database is away.
+    """
+    _require_file(address)
+    database = connected(address)
+    try:
+        with _allowed("--store", _MEMBER), database.read() as db:
+            found = version_of(db)
+        if found is None:
+            raise InvalidInput(
+                "the database has no tables of Tidegate's",
+                subject=shown(address),
+                hint="make them with: tidegate db init",
+            )
+        if found != VERSION:
+            raise Unavailable(
+                "the store's schema is of another version of Tidegate",
+                subject=shown(address),
+                expected=f"schema version {VERSION}",
+                got=f"schema version {found}",
+                hint="bring it to date with: tidegate db upgrade; or upgrade this installation",
+            )
+        yield database
+    finally:
+        database.close()
+
+
+def check(address: Address) -> list[Finding]:
+    """Compare a database with what this Tidegate makes; nothing is changed.
+
+    Raises:
+        InvalidInput: the role may not read which version it is.
+        NotFound: there is no such file.
+        Unavailable: the database is away.
+    """
+    _require_file(address)
+    database = connected(address)
+    try:
+        with _allowed("db check", _MEMBER), database.read() as db:
+            version = _version(db)
+            if version.level is Level.FAIL:
+                return [version]
+            findings = [version, *(_file_tables(db) if database.is_sqlite else _tables(db))]
+            if not database.is_sqlite:
+                findings += [_roles(db), _extension(db), *_partitions(db)]
+        return findings
+    finally:
+        database.close()
+
+
+@contextmanager
+def _changing(address: Address, command: str) -> Iterator[Connection]:
+    database = connected(address)
+    try:
+        with _allowed(command, _SUPERUSER), database.write() as db:
+            if not database.is_sqlite:
+                db.execute(text("SET LOCAL statement_timeout = 0"))
+            yield db
+    finally:
+        database.close()
+
+
+@contextmanager
+def _allowed(subject: str, who: tuple[str, str]) -> Iterator[None]:
+    """Raise InvalidInput where PostgreSQL does not let the role do what it is asked for.
+
+    Args:
+        who: who may, and what helps.
+    """
+    try:
+        yield
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) != _NOT_ALLOWED:
+            raise
+        expected, hint = who
+        message = f"the role may not do this: {str(error.orig).strip()}"
+        raise InvalidInput(message, subject=subject, expected=expected, hint=hint) from error
+
+
+def _require_file(address: Address) -> None:
+    if isinstance(address, Path) and not address.is_file():
+        raise NotFound(
+            f"there is no store at {address}",
+            subject=str(address),
+            hint="name one with --store or TIDEGATE_STORE; `tidegate up` and `tidegate db init` make one",
+        )
+
+
+def _version(db: Connection) -> Finding:
+    found = version_of(db)
+    if found == VERSION:
+        return Finding("version", Level.PASS, f"schema version {found}")
+    if found is None:
+        return Finding("version", Level.FAIL, "there are no tables of Tidegate's", "tidegate db init")
+    reason = f"schema version {found}; this Tidegate is of {VERSION}"
+    fix = "tidegate db upgrade" if found < VERSION else "upgrade this installation"
+    return Finding("version", Level.FAIL, reason, fix)
+
+
+def _tables(db: Connection) -> Iterator[Finding]:
+    found, expected = catalogue.facts(db), catalogue.expected()
+    missing, unknown = expected - found, found - expected
+    # Of an object that is there and is another one, both facts are told.
+    there = {catalogue.object_of(fact) for fact in found}
+    lacking = sorted({catalogue.object_of(fact) for fact in missing})
+    changed = [one for one in lacking if one in there]
+    gone = _without_parts([one for one in lacking if one not in there])
+    if gone:
+        yield Finding("tables", Level.FAIL, f"missing: {_named(gone)}", "restore it, or make it as in: db init --print")
+    if changed:
+        told = [f"{one} (expected: {_one_of(missing, one)}; found: {_one_of(unknown, one)})" for one in changed]
+        yield Finding("tables", Level.FAIL, f"changed: {_named(told)}", "change it back, as in: db init --print")
+    if not missing:
+        yield Finding("tables", Level.PASS, f"as this Tidegate makes them ({len(expected)} facts compared)")
+    added = sorted({catalogue.object_of(fact) for fact in unknown} - set(changed))
+    if added:
+        yield Finding("additions", Level.WARN, f"not of Tidegate's: {_named(added)}")
+
+
+def _without_parts(names: list[str]) -> list[str]:
+    """Leave away what can only be missing as well: columns, indexes and privileges of tables that are."""
+    tables = [name.removeprefix("table ") for name in names if name.startswith("table ")]
+    return [name for name in names if not any(f" {table}." in name or f" on {table} to " in name for table in tables)]
+
+
+def _one_of(facts: frozenset[str], name: str) -> str:
+    found = sorted(fact for fact in facts if catalogue.object_of(fact) == name)
+    return " and ".join(fact.removeprefix(name).strip() or "there" for fact in found) or "nothing of it"
+
+
+def _named(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _file_tables(db: Connection) -> Iterator[Finding]:
+    memory = sqlite_engine(Path(":memory:"))
+    with memory.connect() as scratch:
+        create(scratch)
+        expected = _file_facts(scratch)
+    memory.dispose()
+    missing = sorted(expected - _file_facts(db))
+    if missing:
+        yield Finding("tables", Level.FAIL, f"missing: {_named(missing)}", "restore the file from a copy")
+    else:
+        yield Finding("tables", Level.PASS, f"as this Tidegate makes them ({len(expected)} facts compared)")
+    said = db.execute(text("PRAGMA quick_check(1)")).scalar_one()
+    if said == "ok":
+        yield Finding("file", Level.PASS, "sound")
+    else:
+        yield Finding("file", Level.FAIL, f"damaged: {said}", "restore the file from a copy")
+
+
+def _file_facts(db: Connection) -> set[str]:
+    objects = text("SELECT type || ' ' || name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
+    columns = text(
+        "SELECT 'column ' || t.name || '.' || c.name || CASE c.\"notnull\" WHEN 1 THEN ' not null' ELSE '' END"
+        " FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
+    )
+    return {*db.execute(objects).scalars(), *db.execute(columns).scalars()}
+
+
+def _roles(db: Connection) -> Finding:
+    query = text("SELECT rolname FROM pg_roles WHERE rolname = ANY(:roles) AND pg_has_role(oid, 'MEMBER')")
+    mine = sorted(db.execute(query, {"roles": list(ROLES)}).scalars())
+    name, is_super = db.execute(text("SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user")).one()
+    if is_super:
+        return Finding("role", Level.PASS, f"{name} is a superuser, for `db init` and `db upgrade`; serve as another")
+    if mine:
+        return Finding("role", Level.PASS, f"{name} is a member of {', '.join(mine)}")
+    return Finding("role", Level.WARN, f"{name} is a member of none of {', '.join(ROLES)}", f"GRANT a role TO {name}")
+
+
+def _extension(db: Connection) -> Finding:
+    installed = db.execute(
+        text("SELECT extversion FROM pg_extension WHERE extname = 'pg_partman'")
+    ).scalar_one_or_none()
+    if installed is None:
+        fix = f"run it each day, e.g. by cron: {_MAINTAIN}"
+        return Finding("pg_partman", Level.PASS, "not installed; partitions are plain ones", fix)
+    if not db.execute(text("SELECT has_schema_privilege('partman', 'USAGE')")).scalar_one():
+        return Finding("pg_partman", Level.PASS, f"{installed}; what it manages this role may not see")
+    strangers = [table.fullname for table, _, _ in PARTITIONED if not is_managed(db, table)]
+    if strangers:
+        reason = f"{installed}, which does not manage {', '.join(strangers)}"
+        return Finding("pg_partman", Level.WARN, reason, f"run it each day: {_MAINTAIN}")
+    loaded = "pg_partman_bgw" in db.execute(text("SHOW shared_preload_libraries")).scalar_one()
+    if loaded:
+        return Finding("pg_partman", Level.PASS, f"{installed}, with its background worker")
+    fix = f"shared_preload_libraries = 'pg_partman_bgw', or run it each day: {_MAINTAIN}"
+    return Finding("pg_partman", Level.PASS, f"{installed}, without its background worker", fix)
+
+
+def _partitions(db: Connection) -> Iterator[Finding]:
+    now = datetime.now(UTC)
+    faults: dict[str, list[str]] = defaultdict(list)
+    numbers = 0
+    for table, _, _ in PARTITIONED:
+        partitions = partitions_of(db, table)
+        numbers += len(partitions)
+        faults["owner"] += [one.name for one in partitions if one.owner != OWNER]
+        periods = [one.period for one in partitions if one.period is not None]
+        if not any(one.start <= now < one.end for one in periods):
+            faults["today"].append(table.fullname)
+        default = default_of(partitions)
+        if default is None:
+            faults["default"].append(table.fullname)
+        else:
+            rows = _rows_in(db, default.name)
+            if rows is None:
+                faults["unseen"].append(default.name)
+            elif rows:
+                faults["strays"].append(f"{default.name} ({'over ' if rows > _MOST_COUNTED else ''}{rows})")
+    if faults["owner"]:
+        fix = f"ALTER TABLE … OWNER TO {OWNER}"
+        yield Finding("partitions", Level.FAIL, f"not of {OWNER}: {_named(faults['owner'])}", fix)
+    if faults["strays"]:
+        reason = f"rows that no partition was there for: {_named(faults['strays'])}"
+        yield Finding("partitions", Level.FAIL, reason, f"{_MAINTAIN}; rows far ahead are of a clock that was wrong")
+    if faults["default"]:
+        reason = f"no default partition, so that rows can be refused: {_named(faults['default'])}"
+        yield Finding("partitions", Level.FAIL, reason, "make it as in: tidegate db init --print")
+    if faults["today"]:
+        yield Finding("partitions", Level.WARN, f"none for today: {_named(faults['today'])}", _MAINTAIN)
+    if faults["unseen"]:
+        reason = f"this role may not read {_named(faults['unseen'])}"
+        yield Finding("partitions", Level.WARN, reason, f"check as a member of {OWNER}")
+    if not any(faults.values()):
+        yield Finding("partitions", Level.PASS, f"{numbers} of {len(PARTITIONED)} tables, and no row without one")
+
+
+def _rows_in(db: Connection, table: str) -> int | None:
+    """Return how many rows there are, one more than are counted at most; None when the role may not look."""
+    if not db.execute(text("SELECT has_table_privilege(:name, 'SELECT')"), {"name": table}).scalar_one():
+        return None
+    query = text(f"SELECT count(*) FROM (SELECT FROM {table} LIMIT {_MOST_COUNTED + 1}) AS seen")  # noqa: S608 -- a name of the catalogue
+    return int(db.execute(query).scalar_one())

@@ -1,0 +1,389 @@
+"""Maintenance of the tables that pile up with time: partitions made ahead of their time, and rows let go of after it.
+
+pg_partman does it where it manages a table; else plain partitions are made and dropped here, and in SQLite rows are
+deleted some at a time. Each step is a transaction of its own that looks again under a lock: it may run twice at once,
+and while others write. A table that somebody is in the way of is left for the next time, and that is said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import islice
+from typing import Literal
+
+from sqlalchemy import Connection, Integer, Table, delete, literal_column, select, text
+from sqlalchemy.exc import ProgrammingError
+
+from tidegate.contract.errors import InvalidInput, Unavailable
+from tidegate.store.database import LOCKS, Database
+from tidegate.store.definition import AHEAD, OWNER
+from tidegate.store.partitions import Period, name_of, periods_from, to_drop, to_make
+from tidegate.store.schema import PARTITIONED, Span
+from tidegate.store.schema.telemetry import retention
+
+#: The second half of the advisory lock of whoever maintains.
+MAINTAINING = 0x6D61
+
+#: Rows deleted in one transaction, so that nobody waits long for them.
+DELETED_AT_ONCE = 500
+#: Rows of SQLite looked up at once; a look at all that are there may precede each.
+_FOUND_AT_ONCE = 10_000
+#: How long a step waits for a lock, and how often it tries. Who waits for it meanwhile waits no longer than that.
+_LOCK_SECONDS, _TRIES = 2, 3
+#: Moving rows out of a default partition may take longer than a statement of ours usually may.
+_STATEMENT_SECONDS = 600
+_IN_THE_WAY = ("55P03", "40P01")  # lock_not_available, deadlock_detected
+_NOT_ALLOWED = "42501"
+
+Manager = Literal["pg_partman", "tidegate", "sqlite"]
+
+_BOUNDS = re.compile(r"FOR VALUES FROM \('([^']+)'\) TO \('([^']+)'\)")
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A partition as it is.
+
+    Attributes:
+        name: with its schema.
+        owner: the role that it belongs to.
+        is_default: it has what no other partition has.
+        period: None of the default one, and of one with bounds that are none of ours.
+    """
+
+    name: str
+    owner: str
+    is_default: bool
+    period: Period | None
+
+
+@dataclass(frozen=True)
+class Maintained:
+    """What was done to a table.
+
+    Attributes:
+        table: its name, without a schema.
+        manager: who makes and drops partitions; "sqlite" where there are none.
+        days: for how long rows are kept; None for ever.
+        made, dropped: names of partitions.
+        moved: rows taken out of the default partition into those that were made.
+        deleted: rows that were past retention and in no partition that could be dropped.
+        left: what could not be done and why, a sentence each.
+    """
+
+    table: str
+    manager: Manager
+    days: int | None
+    made: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    moved: int = 0
+    deleted: int = 0
+    left: tuple[str, ...] = ()
+
+
+def maintain(database: Database, now: datetime, keep: Mapping[str, int | None] | None = None) -> list[Maintained]:
+    """Make the partitions that will be needed and let go of what is past retention.
+
+    Args:
+        now: aware. pg_partman goes by the database's own clock.
+        keep: retention in days by table, None for ever; kept in `telemetry.retention` from now on.
+
+    Raises:
+        InvalidInput: `keep` names a table that has no retention or less than a day, or the role may not do this.
+        Unavailable: the database is away.
+    """
+    kept = dict(keep or {})
+    _refuse_unknown(kept)
+    try:
+        with _step(database) as db:
+            for name, days in kept.items():
+                row = database.insert(retention).values(table_name=name, days=days)
+                db.execute(row.on_conflict_do_update(index_elements=["table_name"], set_={"days": row.excluded.days}))
+            policy = days_kept(db)
+        return [_maintained(database, table, span, policy[table.name], now) for table, span, _ in PARTITIONED]
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) != _NOT_ALLOWED:
+            raise
+        raise InvalidInput(
+            f"the role may not maintain partitions: {str(error.orig).strip()}",
+            subject="db maintain",
+            expected=f"a role that is a member of {OWNER}",
+            hint=f"as a superuser: GRANT {OWNER} TO the_role",
+        ) from error
+
+
+def days_kept(db: Connection) -> dict[str, int | None]:
+    """Return for how many days each table keeps its rows, None for ever."""
+    told = {row.table_name: row.days for row in db.execute(select(retention))}
+    return {table.name: told.get(table.name, days) for table, _, days in PARTITIONED}
+
+
+def partitions_of(db: Connection, table: Table) -> list[Partition]:
+    """Return the partitions of a table in PostgreSQL, by name. The session's time zone is UTC."""
+    found = db.execute(
+        text(
+            "SELECT n.nspname || '.' || c.relname AS name, pg_get_userbyid(c.relowner) AS owner,"
+            " pg_get_expr(c.relpartbound, c.oid) AS bound"
+            " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE i.inhparent = to_regclass(:parent) AND c.relpartbound IS NOT NULL ORDER BY name"
+        ),
+        {"parent": table.fullname},
+    )
+    return [Partition(row.name, row.owner, row.bound == "DEFAULT", _period(row.bound)) for row in found]
+
+
+def default_of(partitions: list[Partition]) -> Partition | None:
+    """Return the one that has what no other has; None without one."""
+    return next((one for one in partitions if one.is_default), None)
+
+
+def is_managed(db: Connection, table: Table) -> bool:
+    """Say whether pg_partman makes and drops the partitions of a table."""
+    if db.execute(text("SELECT to_regclass('partman.part_config')")).scalar_one() is None:
+        return False
+    query = text("SELECT count(*) FROM partman.part_config WHERE parent_table = :parent")
+    return bool(db.execute(query, {"parent": table.fullname}).scalar_one())
+
+
+def _refuse_unknown(keep: Mapping[str, int | None]) -> None:
+    known = sorted(table.name for table, _, _ in PARTITIONED)
+    for name, days in keep.items():
+        if name not in known:
+            raise InvalidInput(
+                "there is no such table with a retention",
+                subject=f"--keep {name}",
+                expected=f"one of {', '.join(known)}",
+                got=name,
+            )
+        if days is not None and days < 1:
+            raise InvalidInput(
+                "rows are kept for a day at least", subject=f"--keep {name}", expected="whole days, or forever"
+            )
+
+
+def _maintained(database: Database, table: Table, span: Span, days: int | None, now: datetime) -> Maintained:
+    if database.is_sqlite:
+        deleted = 0 if days is None else _delete_rows(database, table, now - timedelta(days=days))
+        return Maintained(table.name, "sqlite", days, deleted=deleted)
+    with _step(database) as db:
+        managed = is_managed(db, table)
+        clock: datetime = db.execute(text("SELECT now()")).scalar_one() if managed else now
+        default = default_of(partitions_of(db, table))
+    report = Maintained(table.name, "pg_partman" if managed else "tidegate", days)
+    if default is not None and days is not None:
+        report = replace(report, deleted=_delete_strays(database, default, clock - timedelta(days=days)))
+    if managed:
+        return _by_partman(database, table, span, clock, report)
+    return _plain(database, table, span, clock, report)
+
+
+# PostgreSQL
+
+
+@contextmanager
+def _step(database: Database) -> Iterator[Connection]:
+    """One transaction, as the owner of the tables; who else maintains waits for it, and who writes the store does not.
+
+    In SQLite a write.
+    """
+    if database.is_sqlite:
+        with database.write() as db:
+            yield db
+        return
+    with database.engine.begin() as db:
+        # The other one may be at a long statement: its time limit is ours, and not the one of a lock.
+        db.execute(text(f"SET LOCAL statement_timeout = '{_STATEMENT_SECONDS}s'"))
+        db.execute(text("SET LOCAL lock_timeout = 0"))
+        db.execute(text(f"SELECT pg_advisory_xact_lock({LOCKS}, {MAINTAINING})"))
+        db.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
+        db.execute(text(f"SET LOCAL ROLE {OWNER}"))
+        yield db
+
+
+def _tried(what: str, step: Callable[[], None]) -> tuple[str, ...]:
+    """Do a step, again when somebody is in the way; return a sentence when it could not be done for that."""
+    for _ in range(_TRIES):
+        try:
+            step()
+        except Unavailable as error:
+            if getattr(error.__cause__, "sqlstate", None) not in _IN_THE_WAY:
+                raise
+        else:
+            return ()
+    return (f"{what}: another transaction held its lock for {_LOCK_SECONDS * _TRIES} s; the next run does it",)
+
+
+def _plain(database: Database, table: Table, span: Span, now: datetime, report: Maintained) -> Maintained:
+    made: list[str] = []
+    dropped: list[str] = []
+    left: list[str] = []
+    moved = 0
+
+    def make(period: Period) -> None:
+        nonlocal moved
+        with _step(database) as db:
+            partitions = partitions_of(db, table)
+            default = default_of(partitions)
+            if period not in _lacking(db, partitions, span, now, report.days):
+                return
+            name = f"{table.schema}.{name_of(table.name, period, span)}"
+            if db.execute(text("SELECT to_regclass(:name)"), {"name": name}).scalar_one() is not None:
+                left.append(f"{name}: there is such a table, and it is no partition; rename it or attach it")
+                return
+            count = _make(db, table, name, period, default)
+        made.append(name)
+        moved += count
+
+    def drop(period: Period) -> None:
+        with _step(database) as db:
+            gone = next((one for one in partitions_of(db, table) if one.period == period), None)
+            if gone is None:
+                return
+            db.execute(text(f"ALTER TABLE {table.fullname} DETACH PARTITION {gone.name}"))
+            db.execute(text(f"DROP TABLE {gone.name}"))
+        dropped.append(gone.name)
+
+    with _step(database) as db:
+        partitions = partitions_of(db, table)
+        lacking = _lacking(db, partitions, span, now, report.days)
+    for period in lacking:
+        left += _tried(f"{table.fullname}, the partition from {period.start:%Y-%m-%d}", partial(make, period))
+    existing = [one.period for one in partitions if one.period is not None]
+    for period in to_drop(existing, now, report.days):
+        left += _tried(f"{table.fullname}, dropping the partition from {period.start:%Y-%m-%d}", partial(drop, period))
+    return replace(report, made=tuple(made), dropped=tuple(dropped), moved=moved, left=tuple(left))
+
+
+def _lacking(db: Connection, partitions: list[Partition], span: Span, now: datetime, days: int | None) -> list[Period]:
+    existing = [one.period for one in partitions if one.period is not None]
+    default = default_of(partitions)
+    return to_make(existing, now, span, AHEAD, days, strays=[] if default is None else _strays(db, default, span))
+
+
+def _strays(db: Connection, default: Partition, span: Span) -> list[datetime]:
+    """Return in which periods rows of the default partition lie: one moment of each, in order."""
+    query = text(
+        f"SELECT DISTINCT date_trunc('{span}', at AT TIME ZONE 'UTC') FROM {default.name}"  # noqa: S608 -- names of the catalogue
+        " WHERE at >= '0002-01-01Z' AND at < '9999-01-01Z' ORDER BY 1 LIMIT 10000"
+    )
+    return [moment.replace(tzinfo=UTC) for moment in db.execute(query).scalars()]
+
+
+def _make(db: Connection, table: Table, name: str, period: Period, default: Partition | None) -> int:
+    """Make a partition and move what lies in the default one into it; return how many rows."""
+    bounds = f"FROM ('{period.start.isoformat()}') TO ('{period.end.isoformat()}')"
+    db.execute(text(f"CREATE TABLE {name} (LIKE {table.fullname} INCLUDING ALL EXCLUDING INDEXES)"))
+    moved = 0
+    if default is not None:
+        # Nobody may put a row of the period there any more: it could not be moved, and attaching would fail for it.
+        db.execute(text(f"LOCK TABLE {default.name} IN ACCESS EXCLUSIVE MODE"))
+        query = text(
+            f"WITH moved AS (DELETE FROM {default.name} WHERE at >= :start AND at < :end RETURNING *)"  # noqa: S608 -- names of the catalogue
+            f" INSERT INTO {name} SELECT * FROM moved"
+        )
+        moved = db.execute(query, {"start": period.start, "end": period.end}).rowcount
+    # Attached, and not made as a partition: that would wait for everybody who reads the table.
+    db.execute(text(f"ALTER TABLE {table.fullname} ATTACH PARTITION {name} FOR VALUES {bounds}"))
+    return moved
+
+
+def _delete_strays(database: Database, default: Partition, cutoff: datetime) -> int:
+    """Delete what is past retention in a default partition, which is never dropped."""
+    query = text(
+        f"DELETE FROM {default.name} WHERE at < :cutoff AND ctid = ANY("  # noqa: S608 -- a name of the catalogue
+        f"ARRAY(SELECT ctid FROM {default.name} WHERE at < :cutoff LIMIT {DELETED_AT_ONCE}))"
+    )
+    deleted = 0
+    while True:
+        with _step(database) as db:
+            count = db.execute(query, {"cutoff": cutoff}).rowcount
+        deleted += count
+        if not count:
+            return deleted
+
+
+def _by_partman(database: Database, table: Table, span: Span, clock: datetime, report: Maintained) -> Maintained:
+    days = report.days
+    horizon = list(islice(periods_from(clock, span), AHEAD + 2))[-1].end
+    parent = {"parent": table.fullname}
+    moved = 0
+
+    def configure() -> None:
+        with _step(database) as db:
+            # Without `ignore_default_data` one row of a clock that was years ahead has a partition made for each day
+            # until then; without `inherit_privileges` what its background worker makes is the worker's.
+            query = text(
+                "UPDATE partman.part_config SET retention = :kept, retention_keep_table = false,"
+                " infinite_time_partitions = true, ignore_default_data = true, inherit_privileges = true"
+                " WHERE parent_table = :parent AND (retention IS DISTINCT FROM :kept OR retention_keep_table"
+                " OR NOT (infinite_time_partitions AND ignore_default_data AND inherit_privileges))"
+            )
+            db.execute(query, {**parent, "kept": None if days is None else f"{days} days"})
+
+    def move() -> None:
+        nonlocal moved
+        with _step(database) as db:
+            default = default_of(partitions_of(db, table))
+            strays = [] if default is None else _strays(db, default, span)
+            # pg_partman takes the oldest first, one period at a time, and makes partitions without a bound.
+            near = sum(one < horizon for one in strays)
+            if default is None or not near:
+                return
+            db.execute(text(f"LOCK TABLE {default.name} IN ACCESS EXCLUSIVE MODE"))
+            query = text("SELECT partman.partition_data_time(p_parent_table := :parent, p_batch_count := :periods)")
+            moved += db.execute(query, {**parent, "periods": near}).scalar_one()
+
+    def run() -> None:
+        with _step(database) as db:
+            db.execute(text("SELECT partman.run_maintenance(p_parent_table := :parent, p_analyze := false)"), parent)
+
+    before = _names(database, table)
+    what = f"{table.fullname}, by pg_partman"
+    left = _tried(f"{what}, its retention", configure)
+    left += _tried(f"{what}, rows in the default partition", move)
+    left += _tried(what, run)
+    after = _names(database, table)
+    return replace(
+        report, made=tuple(sorted(after - before)), dropped=tuple(sorted(before - after)), moved=moved, left=left
+    )
+
+
+def _names(database: Database, table: Table) -> set[str]:
+    with _step(database) as db:
+        return {one.name for one in partitions_of(db, table)}
+
+
+def _period(bound: str) -> Period | None:
+    found = _BOUNDS.fullmatch(bound)
+    if found is None:
+        return None
+    try:
+        start, end = (datetime.fromisoformat(moment).astimezone(UTC) for moment in found.groups())
+    except ValueError:  # beyond what Python's calendar has
+        return None
+    return Period(start, end)
+
+
+# SQLite
+
+
+def _delete_rows(database: Database, table: Table, cutoff: datetime) -> int:
+    """Delete rows of before `cutoff`. They are looked for outside of the writes, which are short that way."""
+    deleted = 0
+    rowid = literal_column("rowid", Integer)
+    old = table.c.at < cutoff
+    while True:
+        with database.read() as db:
+            found = list(db.execute(select(rowid).select_from(table).where(old).limit(_FOUND_AT_ONCE)).scalars())
+        for first in range(0, len(found), DELETED_AT_ONCE):
+            some = found[first : first + DELETED_AT_ONCE]
+            with database.write() as db:
+                # A number may have been given to another row meanwhile.
+                deleted += db.execute(delete(table).where(rowid.in_(some), old)).rowcount
+        if len(found) < _FOUND_AT_ONCE:
+            return deleted

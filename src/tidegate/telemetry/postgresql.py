@@ -1,0 +1,114 @@
+"""`telemetry.predictions` in PostgreSQL, by COPY. The one module of telemetry that knows psycopg."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tidegate.contract.errors import InvalidInput, Unavailable
+from tidegate.telemetry.rows import COLUMNS, Row
+from tidegate.telemetry.sink import Away, Refused
+
+_COPY = f"COPY telemetry.predictions ({', '.join(COLUMNS)}) FROM STDIN"
+#: Of each session. A sampled log may lose its last moments when the database's machine fails, and nobody waits then.
+_SESSION = {
+    "statement_timeout": "10s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "60s",
+    "synchronous_commit": "off",
+    "timezone": "UTC",
+}
+#: What gives up a connection whose other end is gone without a word.
+_CONNECTING = {
+    "client_encoding": "UTF8",
+    "connect_timeout": "5",
+    "application_name": "tidegate prediction log",
+    "tcp_user_timeout": "10000",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "2",
+}
+#: Classes of errors that are a row's fault: its data, constraints, and sizes.
+_OF_ROWS = ("22", "23", "54")
+#: Classes that pass: connections, transactions that were rolled back for others, resources, an operator, the system,
+#: a standby, and locks.
+_PASSING = ("08", "25006", "40", "53", "55P03", "57", "58")
+#: The row's partition was made while it was about to go into the default one: it goes there when tried again.
+_CHECK_VIOLATION = "23514"
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\ufffd"})
+
+
+class PostgresqlTable:
+    """The table in one database, over one connection; for one thread.
+
+    Args:
+        url: of the database, `postgresql://…`; whoever it says may need nothing but INSERT.
+
+    Raises:
+        InvalidInput: it is no such URL.
+        Unavailable: psycopg is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            import psycopg
+            from psycopg.conninfo import conninfo_to_dict, make_conninfo
+        except ImportError as error:
+            raise Unavailable(
+                "A prediction log in PostgreSQL needs psycopg, which is not installed.",
+                subject="--prediction-log",
+                hint="pip install 'tidegate[postgresql]'",
+            ) from error
+        try:
+            given = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
+        except psycopg.ProgrammingError:
+            # Not `from error`: it quotes the URL, and with it a password.
+            raise InvalidInput(
+                "The URL of the prediction log's database cannot be read.",
+                subject="--prediction-log",
+                expected="postgresql://USER@HOST:PORT/DATABASE",
+            ) from None
+        session = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
+        given["options"] = f"{session} {given.get('options', '')}".strip()
+        self._psycopg = psycopg
+        self._conninfo = make_conninfo(**{**_CONNECTING, **given})
+        self._connection: psycopg.Connection | None = None
+
+    def put(self, rows: Sequence[Row]) -> None:
+        """Write rows; see `sink.PredictionTable`."""
+        lines = "".join(map(_line, rows)).encode()
+        try:
+            self._copy(lines)
+        except self._psycopg.Error as error:
+            if error.sqlstate != _CHECK_VIOLATION:
+                raise self._told(error) from error
+            try:
+                self._copy(lines)
+            except self._psycopg.Error as again:
+                raise self._told(again) from again
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _copy(self, lines: bytes) -> None:
+        if self._connection is None or self._connection.closed:
+            self._connection = self._psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None)
+        with self._connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+            copy.write(lines)
+
+    def _told(self, error: Exception) -> Exception:
+        state = getattr(error, "sqlstate", None) or ""
+        message = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if state.startswith(_PASSING) or (not state and isinstance(error, self._psycopg.OperationalError)):
+            return Away(message)
+        # What is refused is a user's data, and the message may quote it: its name does.
+        return Refused(type(error).__name__) if state.startswith(_OF_ROWS) else RuntimeError(message)
+
+
+def _line(row: Row) -> str:
+    """Return a row in COPY's text format."""
+    request_id, deployment = row.request_id.translate(_ESCAPES), row.deployment.translate(_ESCAPES)
+    # JSON has no character that is to be escaped but the backslash.
+    inputs, outputs = (text.decode().replace("\\", "\\\\") for text in (row.inputs, row.outputs))
+    return f"{row.at}\t{request_id}\t{deployment}\t{row.revision}\t{row.rows}\t{inputs}\t{outputs}\n"

@@ -1,0 +1,181 @@
+"""pg_partman, for real: it makes partitions and drops them as our retention says, for a year of its clock."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+
+from tests.support.catalogues import facts_of
+from tests.support.debian_postgresql import PROGRAMS, Clock, DebianPostgresql, debian_postgresql, require_partman
+from tests.support.telemetry_rows import count, put, request_ids, row
+from tidegate.contract.findings import Level
+from tidegate.store import catalogue
+from tidegate.store.administration import check
+from tidegate.store.database import Database
+from tidegate.store.definition import AHEAD, OWNER
+from tidegate.store.maintenance import Maintained, maintain, partitions_of
+from tidegate.store.schema import PARTITIONED
+from tidegate.store.schema.telemetry import predictions
+from tidegate.store.versions import connected
+
+START = datetime(2026, 11, 29, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[DebianPostgresql]:
+    require_partman()
+    with debian_postgresql(fake_clock=True) as running:
+        yield running
+
+
+@pytest.fixture
+def clock(server: DebianPostgresql) -> Clock:
+    assert server.clock is not None
+    server.clock.set(START)
+    return server.clock
+
+
+@pytest.fixture
+def database(server: DebianPostgresql, clock: Clock) -> Iterator[Database]:
+    url = server.fresh()
+    found = connected(url)
+    yield found
+    found.close()
+    server.drop(url)
+
+
+def of_predictions(reports: list[Maintained]) -> Maintained:
+    return next(one for one in reports if one.table == "predictions")
+
+
+def in_default(database: Database) -> int:
+    with database.read() as db:
+        return int(db.execute(text("SELECT count(*) FROM telemetry.predictions_default")).scalar_one())
+
+
+def test_every_table_is_given_to_it_and_all_partitions_belong_to_the_owner(database: Database) -> None:
+    reports = maintain(database, START)
+    assert {(one.manager, one.left) for one in reports} == {("pg_partman", ())}
+    with database.read() as db:
+        for table, _, _ in PARTITIONED:
+            assert {one.owner for one in partitions_of(db, table)} == {OWNER}
+
+
+def test_a_year_of_its_clock_makes_and_drops_partitions_and_rows_are_where_they_belong(
+    database: Database, clock: Clock
+) -> None:
+    made, dropped = 0, 0
+    for days in range(0, 365, 7):
+        now = START + timedelta(days=days)
+        clock.set(now)
+        put(database, [row(now + timedelta(days=some)) for some in range(7)])
+        report = of_predictions(maintain(database, now, {"predictions": 30}))
+        assert report.left == ()
+        made, dropped = made + len(report.made), dropped + len(report.dropped)
+    assert in_default(database) == 0
+    assert made >= 357
+    assert dropped >= 325
+    with database.read() as db:
+        there = sorted(one.period for one in partitions_of(db, predictions) if one.period is not None)
+        oldest = db.execute(select(predictions.c.at).order_by(predictions.c.at).limit(1)).scalar_one()
+    # Version 4 makes its partitions ahead of the time, version 5 ahead of the newest row.
+    assert len(there) <= 30 + 2 + 2 * AHEAD
+    assert there[0].end > now - timedelta(days=30) - timedelta(seconds=60)
+    assert there[-1].start >= now + timedelta(days=AHEAD - 1)
+    assert oldest > now - timedelta(days=32)
+
+
+def test_its_retention_is_brought_in_line_with_ours(database: Database) -> None:
+    maintain(database, START, {"predictions": 12, "drift_readings": None})
+    with database.read() as db:
+        query = text("SELECT parent_table, retention FROM partman.part_config")
+        told = {one.parent_table: one.retention for one in db.execute(query)}
+    assert told == {
+        "telemetry.predictions": "12 days",
+        "telemetry.observations": "90 days",
+        "telemetry.drift_readings": None,
+        "features.feature_history": None,
+    }
+
+
+def test_rows_in_the_default_partition_are_moved_those_of_a_wrong_clock_stay_and_old_ones_go(
+    database: Database,
+) -> None:
+    days = {"old": -200, "gap": -50, "today": 0, "ahead": AHEAD, "far": 26_000}
+    put(database, [row(START + timedelta(days=at), name) for name, at in days.items()])
+    report = of_predictions(maintain(database, START))
+    assert report.moved == 1
+    assert report.deleted == 1
+    assert len(report.made) < 20
+    assert in_default(database) == 1
+    assert request_ids(database) == sorted(set(days) - {"old"})
+    assert count(database) == len(days) - 1
+
+
+def test_the_file_for_psql_gives_the_same_with_it(server: DebianPostgresql, clock: Clock) -> None:
+    url = server.empty()
+    script = Path(__file__).resolve().parents[2] / "stack" / "warehouse" / "init.sql"
+    address = url.render_as_string(hide_password=False)
+    subprocess.run(
+        [PROGRAMS / "psql", "-X", "-q", f"--dbname={address}", f"--file={script}"],
+        check=True,
+        capture_output=True,
+        env={"PGTZ": "Asia/Kolkata"},
+    )
+    assert facts_of(url) == catalogue.expected()
+    assert [str(one) for one in check(url) if one.level is Level.FAIL] == []
+    database = connected(url)
+    with database.read() as db:
+        starts = {one.period.start.hour for one in partitions_of(db, predictions) if one.period is not None}
+    database.close()
+    server.drop(url)
+    assert starts == {0}
+
+
+def test_its_background_worker_maintains_by_itself() -> None:
+    require_partman()
+    settings = {
+        "shared_preload_libraries": "pg_partman_bgw",
+        "pg_partman_bgw.interval": "1",
+        "pg_partman_bgw.role": "postgres",
+        "pg_partman_bgw.dbname": "kept",
+    }
+    with debian_postgresql(settings) as running:
+        running.run("CREATE DATABASE kept")
+        _with_schema(running)
+        database = connected(running.url.set(database="kept"))
+        try:
+            with database.engine.begin() as db:
+                db.execute(text("UPDATE partman.part_config SET premake = 20"))
+            _until_partitions(database, more_than=20)
+            with database.read() as db:
+                assert {one.owner for one in partitions_of(db, predictions)} == {OWNER}
+        finally:
+            database.close()
+
+
+def _with_schema(running: DebianPostgresql) -> None:
+    from tidegate.store.versions import bring_to_date
+
+    url = running.url.set(database="kept")
+    database = connected(url)
+    with database.write() as db:
+        bring_to_date(db, url)
+    database.close()
+
+
+def _until_partitions(database: Database, more_than: int) -> None:
+    from tests.support.prometheus import until
+
+    def there() -> bool:
+        with database.read() as db:
+            now = db.execute(text("SELECT now()")).scalar_one()
+            periods = [one.period for one in partitions_of(db, predictions) if one.period is not None]
+        return sum(one.start > now for one in periods) >= more_than - 1
+
+    until(there)

@@ -1,0 +1,144 @@
+"""Debian's PostgreSQL 15, which may have pg_partman, in a folder of its own; its clock can be set where faketime is."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import URL
+
+from tests.support.postgresql import Postgresql
+from tests.support.prometheus import until
+
+PROGRAMS = Path("/usr/lib/postgresql/15/bin")
+_PARTMAN = Path("/usr/share/postgresql/15/extension/pg_partman.control")
+_FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+
+
+def _skip(reason: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def require_server() -> None:
+    """Skip the test where the server is not installed; CI has it."""
+    if not (PROGRAMS / "postgres").exists():
+        _skip(f"there is no PostgreSQL in {PROGRAMS}: apt-get install postgresql-15")
+
+
+def require_partman() -> None:
+    """Skip the test where the server has no pg_partman; CI has it."""
+    if not _PARTMAN.exists():
+        _skip("pg_partman is not installed: apt-get install postgresql-15-partman")
+
+
+class Clock:
+    """What the server's `now()` says, where it was started with one."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def set(self, now: datetime) -> None:
+        """Have the time go on from `now`."""
+        fresh = self._file.with_suffix(".new")
+        fresh.write_text(f"@{now.astimezone(UTC):%Y-%m-%d %H:%M:%S}\n")
+        fresh.chmod(0o644)
+        fresh.replace(self._file)
+
+
+class DebianPostgresql(Postgresql):
+    """A server of our own, with a socket and no port.
+
+    Attributes:
+        clock: None unless it was asked for.
+    """
+
+    clock: Clock | None = None
+
+
+@contextmanager
+def debian_postgresql(
+    settings: Mapping[str, str] | None = None, *, config: Path | None = None, fake_clock: bool = False
+) -> Iterator[DebianPostgresql]:
+    """Run a server, and end it.
+
+    Args:
+        settings: of postgresql.conf; they win over those of `config`.
+        config: a file of settings.
+        fake_clock: whether its clock can be set; the test is skipped without libfaketime.
+    """
+    require_server()
+    if fake_clock and not _FAKETIME.exists():
+        _skip("libfaketime is not installed: apt-get install faketime")
+    # Paths of sockets are short.
+    folder = Path(tempfile.mkdtemp(prefix="tg-deb-", dir="/tmp"))
+    data, log, clock = folder / "data", folder / "server.log", Clock(folder / "clock")
+    user = _unprivileged(folder)
+    environment = {"PATH": f"{PROGRAMS}:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+    subprocess.run(
+        [PROGRAMS / "initdb", "--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D", data],
+        check=True,
+        capture_output=True,
+        env=environment,
+        cwd=folder,
+        user=user,
+    )
+    given = {"listen_addresses": "", "unix_socket_directories": str(folder), "fsync": "off", **(settings or {})}
+    lines = [] if config is None else [f"include '{config}'"]
+    lines += [f"{name} = '{value}'" for name, value in given.items()]
+    with (data / "postgresql.conf").open("a", encoding="utf-8") as file:
+        file.write("\n".join(["", *lines, ""]))
+    if fake_clock:
+        clock.set(datetime.now(UTC))
+        environment |= {
+            "LD_PRELOAD": str(_FAKETIME),
+            "FAKETIME_TIMESTAMP_FILE": str(folder / "clock"),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [PROGRAMS / "postgres", "-D", data], stdout=out, stderr=out, env=environment, cwd=folder, user=user
+        )
+    url = URL.create("postgresql", "postgres", database="postgres", query={"host": str(folder)})
+    try:
+        until(lambda: _answers(url, process, log))
+        running = DebianPostgresql(url, folder)
+        running.clock = clock if fake_clock else None
+        yield running
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)  # ends at once what is connected
+        process.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unprivileged(folder: Path) -> str | None:
+    """Give the folder to who may run a server: root may not."""
+    if os.geteuid() != 0:
+        return None
+    name = pwd.getpwnam("postgres").pw_name
+    shutil.chown(folder, name)
+    folder.chmod(0o755)
+    return name
+
+
+def _answers(url: URL, process: subprocess.Popen[bytes], log: Path) -> bool:
+    if process.poll() is not None:
+        raise AssertionError(log.read_text(encoding="utf-8", errors="replace"))
+    try:
+        psycopg.connect(url.render_as_string(hide_password=False), connect_timeout=5).close()
+    except psycopg.OperationalError:
+        return False
+    return True
