@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, insert, select
+from sqlalchemy import Connection, insert, select
 
 from tidegate.contract.errors import Conflict
 from tidegate.contract.models import ARCHIVED
-from tidegate.store.database import Database
 from tidegate.store.model_records import AliasMove, VersionLink
 from tidegate.store.records import RolloutRow
-from tidegate.store.registry import archived, deployed_where, model_id_of, move_alias, version_in
+from tidegate.store.registry import archived, model_id_of, move_alias, refuse_second_follower, version_in
 from tidegate.store.schema.delivery import events, rollouts
 from tidegate.store.schema.registry import deployed_versions, model_aliases, models
 
@@ -77,12 +76,6 @@ def on_the_way_back(stable: Link | None, tried: Sequence[Link], named: Mapping[A
     return found
 
 
-def refuse_second_follower(database: Database, deployment: str, model: str, alias: str) -> None:
-    """Raise Conflict where the alias follows what is stable in another deployment."""
-    with database.read() as db:
-        _refuse_second_follower(db, deployment, model, alias)
-
-
 def link(
     db: Connection,
     to: VersionLink,
@@ -110,7 +103,7 @@ def link(
             got=digest,
         )
     if to.follows is not None:
-        _refuse_second_follower(db, deployment, to.model, to.follows)
+        refuse_second_follower(db, deployment, to.model, to.follows)
     db.execute(
         insert(deployed_versions).values(
             deployment_id=deployment_id,
@@ -192,16 +185,3 @@ def _decided_by(db: Connection, row: RolloutRow) -> str | None:
     """Return the person who decided last in a rollout; None where nobody did."""
     query = select(events.c.data).where(events.c.rollout_id == row.id).order_by(events.c.seq.desc()).limit(_MOST_EVENTS)
     return next((str(data["by"]) for data in db.execute(query).scalars() if data.get("by")), None)
-
-
-def _refuse_second_follower(db: Connection, deployment: str, model: str, alias: str) -> None:
-    links = deployed_versions.c
-    wanted = and_(links.follows == alias, links.model_id == model_id_of(db, model))
-    others = {row.deployment for row in db.execute(deployed_where(wanted))} - {deployment}
-    if others:
-        raise Conflict(
-            f"the alias {alias!r} of the model {model!r} follows the deployment {min(others)!r} already",
-            subject="registry.alias",
-            expected="an alias that follows no other deployment",
-            hint=f"give this deployment an alias of its own, e.g. --alias {alias}-{deployment}",
-        )

@@ -165,9 +165,20 @@ class Registry:
             ][::-1]
 
     def move_alias(
-        self, name: str, alias: str, number: int | None, *, by: str, reason: str, now: datetime
+        self,
+        name: str,
+        alias: str,
+        number: int | None,
+        *,
+        by: str,
+        reason: str,
+        now: datetime,
+        expected: int | None = None,
     ) -> AliasMove | None:
         """Let an alias name a version, or, with None, none.
+
+        Args:
+            expected: what it must name before, 0 for nothing; None: whatever it names.
 
         Returns:
             The move; None when it names that version already.
@@ -175,11 +186,19 @@ class Registry:
         Raises:
             InvalidInput: it cannot be an alias.
             NotFound: there is no such model or version, or no alias to take away.
-            Conflict: the version is archived.
+            Conflict: the version is archived, or the alias does not name what was expected.
         """
         check_alias(alias)
         with self._database.write() as db:
             model_id = _model_row(db, name).id
+            named = _aliases(db, model_id).get(alias, 0)
+            if expected is not None and named != expected:
+                raise Conflict(
+                    f"the alias {alias!r} of the model {name!r} was moved meanwhile",
+                    subject=f"models:/{name}@{alias}",
+                    expected=f"version {expected}" if expected else "no such alias",
+                    got=f"version {named}" if named else "no such alias",
+                )
             if number is None:
                 if alias not in _aliases(db, model_id):
                     raise _no_alias(name, alias, _aliases(db, model_id))
@@ -206,6 +225,18 @@ class Registry:
             values = {"before": found.stage, "stage": stage, "at": now, "by": by, "reason": reason}
             db.execute(insert(stage_changes).values(model_id=model_id, number=number, **values))
             return _version(db, name, model_id, number)
+
+    def followed(self, name: str, alias: str) -> dict[str, int]:
+        """Return the number of the version that is stable in each deployment which the alias follows, by its name."""
+        with self._database.read() as db:
+            links = deployed_versions.c
+            wanted = and_(links.follows == alias, links.model_id == model_id_of(db, name))
+            return {row.deployment: row.number for row in db.execute(deployed_where(wanted)) if row.is_stable}
+
+    def refuse_second_follower(self, deployment: str, model: str, alias: str) -> None:
+        """Raise Conflict where the alias follows what is stable, or tried, in another deployment."""
+        with self._database.read() as db:
+            refuse_second_follower(db, deployment, model, alias)
 
 
 def model_id_of(db: Connection, name: str) -> int:
@@ -254,6 +285,20 @@ def archived(name: str, number: int) -> Conflict:
         subject=f"models:/{name}/{number}",
         hint=f"take it out of the archive first: tidegate registry stage '{name}/{number}' none",
     )
+
+
+def refuse_second_follower(db: Connection, deployment: str, model: str, alias: str) -> None:
+    """Raise Conflict where the alias follows what is stable, or tried, in another deployment."""
+    links = deployed_versions.c
+    wanted = and_(links.follows == alias, links.model_id == model_id_of(db, model))
+    others = {row.deployment for row in db.execute(deployed_where(wanted))} - {deployment}
+    if others:
+        raise Conflict(
+            f"the alias {alias!r} of the model {model!r} follows the deployment {min(others)!r} already",
+            subject="registry.alias",
+            expected="an alias that follows no other deployment",
+            hint=f"give this deployment an alias of its own, e.g. --alias {alias}-{deployment}",
+        )
 
 
 def move_of(row: Row[Any], name: str) -> AliasMove:
