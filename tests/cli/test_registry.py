@@ -158,7 +158,7 @@ def test_an_alias_that_was_moved_ahead_goes_back_with_its_candidate(registry: Re
     assert "follows the deployment churn, in which version 1 is stable" in moved.err
     registry("registry", "alias", "churn", "champion", "1", "--expect", "1", code=4)
     registry("deploy", "models:/churn@champion", "--alias", "champion", *LONG, "--no-wait")
-    registry("abort", "churn", "--wait", "--by", "ada", "--reason", "wrong file", code=3)
+    registry("abort", "churn", "--wait", "--by", "ada", "--reason", "wrong file")
     assert registry.champion() == 1
     last = registry.json("registry", "show", "churn")["alias_moves"][-1]
     assert (last["version"], last["by"]) == (1, "ada")
@@ -196,7 +196,8 @@ def test_a_folder_is_imported_once_and_what_is_refused_stops_no_other(registry: 
 def test_a_document_says_the_same_as_the_options(registry: Registry) -> None:
     document = registry.folder / "request.yaml"
     document.write_text(
-        "name: eu\nmodelArtifact: {path: 'models:/churn@champion'}\nservingRequirements: {}\nregistry: {alias: champion}\n"
+        "name: eu\nmodelArtifact: {path: 'models:/churn@champion'}\nservingRequirements: {}\n"
+        "registry: {alias: champion}\n"
     )
     refused = registry("deploy", "-f", str(document), code=4)
     assert "follows the deployment 'churn' already" in refused.err

@@ -24,7 +24,7 @@ class ExitCode(IntEnum):
     UNEXPECTED = 1, "a failure of Tidegate itself, or a check of `doctor` that failed"
     BAD_INPUT = (
         2,
-        "what you handed over is wrong; nothing was changed, but `outcomes send` and `registry import` take what is right",
+        "what you handed over is wrong; nothing was changed (`outcomes send` and `registry import` take what is right)",
     )
     TAKEN_BACK = 3, "the rollout was rolled back, aborted or failed; stable serves as before"
     CONFLICT = 4, "the deployment's state does not allow this now"
