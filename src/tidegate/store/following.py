@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, or_, select
 
 from tidegate.contract.errors import Conflict
 from tidegate.contract.models import ARCHIVED
@@ -20,8 +20,10 @@ from tidegate.store.registry import archived, model_id_of, move_alias, refuse_se
 from tidegate.store.schema.delivery import events, rollouts
 from tidegate.store.schema.registry import deployed_versions, model_aliases, models
 
-#: Events of a rollout that are looked through for who decided.
-_MOST_EVENTS = 1000
+#: Kinds of events that say who decided; the first of them, who asked for a return.
+_DECISIONS = ("preparing", "promoting", "rolling_back")
+#: Of these, the newest that are looked through.
+_MOST_EVENTS = 100
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def follow(
         promoted: the revision that is stable from now on; None: the candidates were taken back.
         told: `by` and `reason` of the end; who decided is looked up where `by` says nobody.
     """
-    links = {one.revision: one for one in _links(db, row.deployment_id)}
+    links = {one.revision: one for one in _links(db, row, promoted)}
     if not links:
         return []
     stable = links.get(row.from_revision) if row.from_revision is not None else None
@@ -140,7 +142,7 @@ def follow(
         return []
     by = told.get("by") or _decided_by(db, row)
     if by is None and promoted is not None and promoted in links:
-        by = links[promoted].by
+        by = links[promoted].by  # the judge let it pass: what was asked for came about
     done = f"promoted revision {promoted}" if promoted is not None else "took its candidate back"
     reason = f"rollout {row.id} of {row.deployment} {done}: {told['reason']}"
     moves = [
@@ -150,11 +152,13 @@ def follow(
     return [move for move in moves if move is not None]
 
 
-def _links(db: Connection, deployment_id: int) -> list[Link]:
+def _links(db: Connection, row: RolloutRow, promoted: int | None) -> list[Link]:
+    """Return the links of what was stable, of what is, and of what the rollout tried."""
+    of, concerned = deployed_versions.c, [number for number in (row.from_revision, promoted) if number is not None]
     query = (
         select(deployed_versions, models.c.name)
-        .join(models, models.c.id == deployed_versions.c.model_id)
-        .where(deployed_versions.c.deployment_id == deployment_id)
+        .join(models, models.c.id == of.model_id)
+        .where(of.deployment_id == row.deployment_id, or_(of.revision.in_(concerned), of.rollout_id == row.id))
     )
     return [
         Link(row.revision, row.model_id, row.name, row.number, row.follows, row.rollout_id, row.by)
@@ -182,6 +186,14 @@ def _was_stable(db: Connection, row: RolloutRow, revision: int) -> bool:
 
 
 def _decided_by(db: Connection, row: RolloutRow) -> str | None:
-    """Return the person who decided last in a rollout; None where nobody did."""
-    query = select(events.c.data).where(events.c.rollout_id == row.id).order_by(events.c.seq.desc()).limit(_MOST_EVENTS)
-    return next((str(data["by"]) for data in db.execute(query).scalars() if data.get("by")), None)
+    """Return the person who decided how a rollout ends, or who asked for a return; None where nobody did."""
+    query = (
+        select(events.c.kind, events.c.data)
+        .where(events.c.rollout_id == row.id, events.c.kind.in_(_DECISIONS))
+        .order_by(events.c.seq.desc())
+        .limit(_MOST_EVENTS)
+    )
+    found = [(event.kind, event.data.get("by")) for event in db.execute(query)]
+    if found and found[0][0] == "rolling_back":  # a return that is taken back was not asked for
+        return found[0][1]
+    return next((by for _, by in found if by), None)
