@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -98,7 +99,7 @@ def test_what_was_registered_is_listed_shown_and_compared(registry: Registry) ->
         assert told in version, version
     compared = registry("registry", "compare", "churn/1", "churn@challenger").out
     assert "+0.02" in compared
-    assert "≠  metric auc" in compared
+    assert re.search(r"≠ +metric auc ", compared)
     assert "Clients can go on with models:/churn/2." in compared
     assert registry.json("registry", "show", "churn@challenger")["lineage"]["parent"] == "models:/churn/1"
     again = registry(
@@ -146,6 +147,7 @@ def test_the_alias_moves_with_the_promotion_and_back_with_the_return(registry: R
     moves = [move for move in registry.json("registry", "show", "churn")["alias_moves"] if move["alias"] == "champion"]
     assert [(move["before"], move["version"]) for move in moves] == [(None, 1), (1, 2), (2, 1)]
     assert [move["by"] for move in moves[1:]] == ["grace", "bob"]
+    assert moves[2]["reason"].endswith("bob asked to return to revision 1: slow")
     with Client.connect(registry.home) as client:
         kinds = [event["kind"] for event in client.events("churn") if event["kind"] in ("alias_moved", "promoted")]
     assert kinds == ["alias_moved", "promoted"] * 3
@@ -162,7 +164,7 @@ def test_an_alias_that_was_moved_ahead_goes_back_with_its_candidate(registry: Re
     assert registry.champion() == 1
     last = registry.json("registry", "show", "churn")["alias_moves"][-1]
     assert (last["version"], last["by"]) == (1, "ada")
-    assert "wrong file" in last["reason"] or "took its candidate back" in last["reason"]
+    assert last["reason"].endswith("took its candidate back: ada asked to abort: wrong file")
 
 
 def test_an_archived_version_is_not_deployed(registry: Registry) -> None:

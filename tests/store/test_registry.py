@@ -360,7 +360,8 @@ def test_who_decided_a_rollout_is_who_moved_its_alias(store: Store) -> None:
     row = begin(store, "b", link(2))
     store.add_event(row.deployment_id, row.id, NewEvent("promoting", "by hand", data={"by": "grace"}), NOW)
     finish(store, row)
-    assert store.registry.alias_moves("churn")[-1].by == "grace"
+    last = store.registry.alias_moves("churn")[-1]
+    assert (last.by, last.reason) == ("grace", f"rollout {row.id} of shop promoted revision 2: by hand")
 
 
 def test_of_arms_the_one_that_is_promoted_takes_the_alias(store: Store) -> None:

@@ -140,11 +140,11 @@ def follow(
         wanted = on_the_way_back(stable, tried, _named(db, {one.model_id for one in tried}))
     if not wanted:
         return []
-    by = told.get("by") or _decided_by(db, row)
+    by, why = _decision(db, row) or (told.get("by"), told["reason"])
     if by is None and promoted is not None and promoted in links:
         by = links[promoted].by  # the judge let it pass: what was asked for came about
     done = f"promoted revision {promoted}" if promoted is not None else "took its candidate back"
-    reason = f"rollout {row.id} of {row.deployment} {done}: {told['reason']}"
+    reason = f"rollout {row.id} of {row.deployment} {done}: {why}"
     moves = [
         move_alias(db, *key, number, by=str(by or "tidegate"), reason=reason, now=now, rollout_id=row.id)
         for key, number in wanted.items()
@@ -185,15 +185,15 @@ def _was_stable(db: Connection, row: RolloutRow, revision: int) -> bool:
     return db.execute(earlier.limit(1)).first() is not None
 
 
-def _decided_by(db: Connection, row: RolloutRow) -> str | None:
-    """Return the person who decided how a rollout ends, or who asked for a return; None where nobody did."""
+def _decision(db: Connection, row: RolloutRow) -> tuple[str, str] | None:
+    """Return who decided how a rollout ends, or asked for a return, and in which words; None where no person did."""
     query = (
-        select(events.c.kind, events.c.data)
+        select(events.c.kind, events.c.message, events.c.data)
         .where(events.c.rollout_id == row.id, events.c.kind.in_(_DECISIONS))
         .order_by(events.c.seq.desc())
         .limit(_MOST_EVENTS)
     )
-    found = [(event.kind, event.data.get("by")) for event in db.execute(query)]
+    found = [(event.kind, event.data.get("by"), event.message) for event in db.execute(query)]
     if found and found[0][0] == "rolling_back":  # a return that is taken back was not asked for
-        return found[0][1]
-    return next((by for _, by in found if by), None)
+        found = found[:1]
+    return next(((str(by), message) for _, by, message in found if by), None)
