@@ -111,5 +111,5 @@ def test_a_password_in_a_uri_is_never_shown(uri: str, told: str) -> None:
 def test_without_mlflow_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mlflow.tracking", None)
     with pytest.raises(Unavailable, match="not installed") as refused:
-        list(found_in_mlflow("sqlite:///mlflow.db"))
+        list(found_in_mlflow("http://127.0.0.1:1"))
     assert refused.value.hint == "pip install 'tidegate[mlflow]'"

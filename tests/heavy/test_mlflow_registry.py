@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 
 from tidegate.client.imports import Brought, bring_in
 from tidegate.client.imports.mlflow import found_in
-from tidegate.contract.errors import NotFound, Unavailable
+from tidegate.contract.errors import InvalidInput, NotFound, Unavailable
 
 mlflow: Any = pytest.importorskip("mlflow")
 
@@ -135,16 +137,24 @@ def test_versions_come_with_metrics_run_code_alias_and_stage_and_only_once(regis
     assert any("names version 1 here, and stays there" in note for note in again[1].notes)
 
 
-def test_a_model_or_a_registry_that_is_not_there_is_said(uri: str, tmp_path: Path) -> None:
+def test_a_model_or_a_registry_that_is_not_there_is_said_and_none_is_made(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(NotFound, match="no model 'nobody'"):
         list(found_in(uri, ["nobody"]))
-    with pytest.raises(Unavailable, match="does not answer"):
-        list(found_in(f"sqlite:///{tmp_path}/no/such/folder/mlflow.db"))
+    missing = tmp_path / "no" / "mlflow.db"
+    for address in (f"sqlite:///{missing}", missing.as_uri()):
+        with pytest.raises(InvalidInput, match="no MLflow registry at"):
+            list(found_in(address))
+    assert not missing.parent.exists()
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        with pytest.raises(Unavailable, match="does not answer"):
+            list(found_in(f"http://127.0.0.1:{listener.getsockname()[1]}"))
 
 
 def test_a_version_whose_files_are_gone_is_refused_and_the_others_come(registry: ModelRegistry, uri: str) -> None:
-    import shutil
-
     client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
     where = client.get_model_version_download_uri("churn", "1")
     local = Path(mlflow.artifacts.download_artifacts(artifact_uri=where, tracking_uri=uri))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import os
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from tidegate.client.imports.found import FoundVersion
 from tidegate.contract.errors import InvalidInput, NotFound, TidegateError, Unavailable
 
+#: How long MLflow waits for its server where nobody says otherwise; its own defaults are minutes.
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
 #: Asked for in one request.
 _PAGE = 100
 #: Data sets of a run that are taken over.
@@ -27,12 +30,16 @@ def found_in(uri: str, models: Collection[str] = ()) -> Iterator[FoundVersion]:
         models: those that are wanted; all when there are none.
 
     Raises:
+        InvalidInput: its file or folder is not there.
         Unavailable: MLflow is not installed, or the registry does not answer.
-        NotFound: a model that is wanted is not there.
+        NotFound: no model is there, or not one that is wanted.
     """
+    _refuse_missing(uri)
     client = _client(uri)
     with _asked(uri):
         registered = {model.name: model for model in _pages(client.search_registered_models)}
+    if not registered:
+        raise NotFound(f"there is no registered model in {shown(uri)}", subject=shown(uri))
     for missing in sorted(set(models) - set(registered)):
         raise NotFound(
             f"there is no model {missing!r} in {shown(uri)}", subject=missing, got=", ".join(sorted(registered)[:10])
@@ -52,6 +59,21 @@ def shown(uri: str) -> str:
     if "@" not in parts.netloc:
         return uri
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _refuse_missing(uri: str) -> None:
+    """Raise InvalidInput for a file or folder that is not there: MLflow would make an empty registry of it."""
+    parts = urlsplit(uri)
+    if parts.scheme not in ("sqlite", "file"):
+        return
+    # A path of SQLite's begins behind the third slash, so that it may be a relative one.
+    path = Path(unquote(parts.path[1:] if parts.scheme == "sqlite" else parts.path))
+    if not path.exists():
+        raise InvalidInput(
+            f"there is no MLflow registry at {path}",
+            subject=uri,
+            expected="the tracking URI of MLflow, such as sqlite:///mlflow.db or http://127.0.0.1:5000",
+        )
 
 
 class _asked:  # noqa: N801 -- read as a verb: with _asked(uri)
@@ -81,6 +103,8 @@ def _client(uri: str) -> Any:
             subject=shown(uri),
             hint="pip install 'tidegate[mlflow]'",
         ) from error
+    for variable, usual in _PATIENCE.items():
+        os.environ.setdefault(variable, usual)
     with _asked(uri):
         return tracking.MlflowClient(tracking_uri=uri, registry_uri=uri)
 
