@@ -133,3 +133,10 @@ def test_the_page_on_rehearsals_finds_a_hole_and_mends_it(reader: Reader) -> Non
     reader.follow(read(HOW_TO / "rehearse-a-rollback.md"))
     assert reader.told == "No rehearsal was left behind.\n"
     assert len(list((reader.home / "rehearsals" / "churn").glob("*.html"))) == 2
+
+
+def test_the_page_on_the_model_registry_moves_the_alias_with_what_serves(reader: Reader) -> None:
+    reader.follow(read(HOW_TO / "register-models.md"))
+    reader.type("tidegate registry show flights@champion --output json")
+    assert json.loads(reader.told)["version"] == 1
+    reader.type("tidegate delete flights --yes")

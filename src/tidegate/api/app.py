@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidegate import __version__
-from tidegate.api import errors, freezes, outcomes
+from tidegate.api import errors, freezes, outcomes, registry
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.request import MOST_CHALLENGERS
 from tidegate.controller import metrics, page, report, result, views
@@ -111,6 +111,7 @@ def _routes(service: Service, stopping: asyncio.Event) -> APIRouter:
     router.include_router(_changing(service))
     router.include_router(freezes.routes(service))
     router.include_router(outcomes.routes(service))
+    router.include_router(registry.routes(service))
 
     @router.get("/info", summary="Version and addresses of this controller")
     async def info() -> dict[str, Any]:
@@ -226,7 +227,7 @@ def _changing(service: Service) -> APIRouter:
         if dry_run:
             response.status_code = 200
             return await service.preview(await _document(request), override)
-        return _accepted(await service.deploy(await _document(request), override))
+        return _accepted(await service.deploy(await _document(request), override, by=by))
 
     @router.delete("/deployments/{name}", summary="Take a deployment out of production")
     async def delete(name: str, decision: Annotated[Decision | None, Body()] = None) -> dict[str, Any]:

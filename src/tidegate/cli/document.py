@@ -31,6 +31,7 @@ FIELD_OF_FLAG: dict[str, str] = {
     "--golden": "gates.golden",
     "--allow-breaking": "gates.allowBreaking",
     "--vulnerabilities": "gates.vulnerabilities.database",
+    "--alias": "registry.alias",
     "--replicas": "infrastructure.resources.replicas",
     "--workers": "infrastructure.resources.workers",
     "--threads": "infrastructure.resources.threads",
@@ -69,11 +70,13 @@ def request_from(flags: Mapping[str, Any], source: str | None, here: Path) -> di
     except InvalidInput as error:
         raise in_words_of_flags(error, given) from None
     artifact = request.model_artifact
-    require_file("modelArtifact.path", artifact.path, given)
+    if not artifact.is_registered:
+        require_file("modelArtifact.path", artifact.path, given)
     if artifact.sample is not None:
         require_file("modelArtifact.sample", artifact.sample, given)
     for arm in request.ab_test.arms:
-        require_file("abTest.arms", arm.model_artifact.path, given)
+        if not arm.model_artifact.is_registered:
+            require_file("abTest.arms", arm.model_artifact.path, given)
     if request.gates.golden is not None:
         require_file("gates.golden", request.gates.golden, given)
     if request.gates.vulnerabilities is not None:
@@ -155,9 +158,18 @@ def _field_value(flag: str, value: Any, here: Path) -> Any:
         return parsed_steps(value)
     if flag == "--arm":
         return [parsed_arm(one, here) for one in value]
-    if flag in {"MODEL", "--sample", "--golden", "--vulnerabilities"}:
+    if flag == "MODEL":
+        return artifact_path(value, here)
+    if flag in {"--sample", "--golden", "--vulnerabilities"}:
         return str(here / Path(value).expanduser()) if value else value
     return value
+
+
+def artifact_path(text: str, here: Path) -> str:
+    """Return a model as it is typed for a document: a file with its whole path, a version of the registry as it is."""
+    from tidegate.contract.models import is_reference
+
+    return text if not text or is_reference(text) else str(here / Path(text).expanduser())
 
 
 def parsed_steps(text: str) -> str | list[dict[str, Any]]:
@@ -189,7 +201,7 @@ def parsed_arm(text: str, here: Path) -> dict[str, Any]:
         raise InvalidInput(
             f'--arm: expected {expected}, got "{text}"', subject="abTest.arms", expected=expected, got=f'"{text}"'
         )
-    artifact = {"path": str(here / Path(path).expanduser())}
+    artifact = {"path": artifact_path(path, here)}
     return {"modelArtifact": artifact, "weight": percent, **({"name": name} if sign else {})}
 
 

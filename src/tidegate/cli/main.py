@@ -20,6 +20,7 @@ from tidegate.cli.commands import (
     observe,
     outcomes,
     predictions,
+    registry,
     rehearse,
     rejudge,
     serve,
@@ -32,6 +33,7 @@ from tidegate.cli.helptext import help_of
 
 DAILY = "Deploy and look"
 DECIDING = "Decide"
+MODELS = "Models"
 ALONE = "Without a controller"
 ITSELF = "Tidegate itself"
 
@@ -62,6 +64,14 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("freeze add", DECIDING, freeze.add),
     ("freeze list", DECIDING, freeze.list_),
     ("freeze remove", DECIDING, freeze.remove),
+    ("registry add", MODELS, registry.add),
+    ("registry list", MODELS, registry.list_),
+    ("registry show", MODELS, registry.show),
+    ("registry compare", MODELS, registry.compare),
+    ("registry alias", MODELS, registry.alias),
+    ("registry stage", MODELS, registry.stage),
+    ("registry archive", MODELS, registry.archive),
+    ("registry import", MODELS, registry.import_),
     ("steps explain", ALONE, steps.explain),
     ("forecast", ALONE, foresee.forecast),
     ("judge replay", ALONE, rejudge.replay),
@@ -128,6 +138,7 @@ GROUPS = {
     "outcomes": "What came of requests later: send it, show it.",
     "mojo": "H2O's MOJO files: what they are, their scores, a comparison with H2O, ONNX, compiling ahead.",
     "db": "The database that the store is in: make its tables, bring them to date, check them, maintain them.",
+    "registry": "The model registry: versions that never change, and the aliases and stages that move over them.",
     "golden": "Requests with the answers that candidates must give: record.",
 }
 

@@ -11,10 +11,21 @@ It speaks HTTP to the controller and imports nothing else of Tidegate but the co
 """
 
 from tidegate.client.client import Client
-from tidegate.client.documents import Accepted, Event, Freeze, History, Rollout, Status
+from tidegate.client.documents import (
+    Accepted,
+    Event,
+    Freeze,
+    History,
+    Model,
+    ModelVersion,
+    Registered,
+    Rollout,
+    Status,
+)
 from tidegate.client.follow import Look, follow
 from tidegate.client.home import ControllerAddress, home_folder, last_ports, read_address
 from tidegate.client.phases import TERMINAL_PHASES, is_terminal, is_waiting_for_person
+from tidegate.client.registry import ModelRegistry
 
 __all__ = [
     "TERMINAL_PHASES",
@@ -25,6 +36,10 @@ __all__ = [
     "Freeze",
     "History",
     "Look",
+    "Model",
+    "ModelRegistry",
+    "ModelVersion",
+    "Registered",
     "Rollout",
     "Status",
     "follow",

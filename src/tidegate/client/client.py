@@ -16,6 +16,7 @@ from tidegate.client.follow import follow
 from tidegate.client.home import ControllerAddress, home_folder, read_address
 from tidegate.client.http import Transport, fetch_json, post_json
 from tidegate.client.phases import is_terminal, is_waiting_for_person
+from tidegate.client.registry import ModelRegistry
 from tidegate.contract.errors import Unavailable
 
 # Inside the class `list` is the method.
@@ -69,6 +70,11 @@ class Client:
     @property
     def url(self) -> str:
         return self._http.address.url
+
+    @property
+    def registry(self) -> ModelRegistry:
+        """The model registry."""
+        return ModelRegistry(self._http)
 
     def reconnect(self) -> None:
         """Read the address again, after the controller was away; Unavailable when it has written none."""
@@ -239,7 +245,8 @@ class Client:
     ) -> Accepted:
         """Hand over a DeploymentRequest document; return when the model is checked and the rollout has begun.
 
-        `modelArtifact.path` must be absolute: the controller reads the file itself. A document that names the
+        `modelArtifact.path` must be absolute, since the controller reads the file itself, or name a version in the
+        model registry, such as `models:/churn@champion`. A document that names the
         bundle and settings of the revision already in place changes nothing and returns `created` False.
 
         Args:

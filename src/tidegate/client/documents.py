@@ -39,6 +39,60 @@ class Freeze(TypedDict):
     removed_by: str | None
 
 
+class Model(TypedDict, total=False):
+    """A model of the registry; `latest` is the number of its newest version.
+
+    The last three are there when one model is asked for: its newest versions, newest first, and every move of its
+    aliases and stages, oldest first.
+    """
+
+    name: str
+    description: str
+    latest: int
+    aliases: dict[str, int]
+    created_at: str
+    created_by: str
+    versions: list[ModelVersion]
+    alias_moves: list[dict[str, Any]]
+    stage_changes: list[dict[str, Any]]
+
+
+class ModelVersion(TypedDict, total=False):
+    """A version of a model; `deployed` says where it is stable or on trial.
+
+    The last six are what its bundle says, and are not in lists.
+    """
+
+    model: str
+    version: int
+    reference: str
+    digest: str
+    framework: str
+    source: str
+    description: str
+    stage: str
+    aliases: list[str]
+    deployed: list[dict[str, Any]]
+    metrics: dict[str, float]
+    lineage: dict[str, Any]
+    created_at: str
+    created_by: str
+    format: str
+    framework_version: str | None
+    trusted: bool
+    size_bytes: int
+    signature: dict[str, Any]
+    environment: dict[str, Any]
+
+
+class Registered(TypedDict):
+    """The answer to a registration; `created` is False where exactly this was registered before."""
+
+    version: ModelVersion
+    created: bool
+    warnings: list[str]
+
+
 class Event(TypedDict, total=False):
     """One line of the append-only event log. `seq` grows by one for each event of the whole controller."""
 

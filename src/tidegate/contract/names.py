@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from tidegate.contract.errors import InvalidInput
+from tidegate.contract.models import SCHEME, is_reference
 from tidegate.contract.problems import problem, shown
 
 #: A DNS label that starts with a letter: valid in a URL path, as a Kubernetes object and as a metric label.
@@ -41,12 +42,22 @@ def suggested_name(text: str) -> str:
 
 
 def name_from_path(path: str) -> str:
-    """Return the name that a deployment gets when the request gives none: the artifact's, without its suffix."""
+    """Return the name that a deployment gets when the request gives none: the artifact's, without its suffix.
+
+    That of a version in the model registry is its model's.
+    """
+    if is_reference(path):
+        return suggested_name(re.split("[/@]", path.removeprefix(SCHEME))[0])
     file = PurePath(path)
     stem = file.name
     while PurePath(stem).suffix.lower() in _SUFFIXES:
         stem = PurePath(stem).stem
     return suggested_name(stem)
+
+
+def arm_from_path(path: str) -> str:
+    """Return the name that an arm gets when the request gives none: versions of one model differ in theirs."""
+    return suggested_name(path.removeprefix(SCHEME)) if is_reference(path) else name_from_path(path)
 
 
 def check_name(text: str, *, field: str = "name") -> str:

@@ -22,7 +22,15 @@ from tidegate.contract.analysis import Analysis
 from tidegate.contract.documents import Document, Flag, Text, Whole, invalid_document
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.health import HealthChecks
-from tidegate.contract.names import NAME_PATTERN, RESERVED_NAMES, name_from_path, validated_name
+from tidegate.contract.models import (
+    ALIAS_PATTERN,
+    EXPECTED_ALIAS,
+    EXPECTED_REFERENCE,
+    is_alias,
+    is_reference,
+    parse_reference,
+)
+from tidegate.contract.names import NAME_PATTERN, RESERVED_NAMES, arm_from_path, name_from_path, validated_name
 from tidegate.contract.notifications import Hook, Notification, Receiver
 from tidegate.contract.problems import matching, problem, shown
 from tidegate.contract.quantities import Duration, Share, Throughput, between
@@ -52,7 +60,23 @@ def _path(value: str) -> str:
     return value
 
 
+def _artifact_path(value: str) -> str:
+    if not is_reference(value):
+        return _path(value)
+    try:
+        return str(parse_reference(value))
+    except InvalidInput as error:
+        raise problem(f"a version in the model registry, {EXPECTED_REFERENCE}", value) from error
+
+
+def _alias(value: str) -> str:
+    if not is_alias(value):
+        raise problem(EXPECTED_ALIAS, value)
+    return value
+
+
 FilePath = Annotated[Text, AfterValidator(_path), Field(json_schema_extra={"minLength": 1})]
+ArtifactPath = Annotated[Text, AfterValidator(_artifact_path), Field(json_schema_extra={"minLength": 1})]
 Name = Annotated[
     str,
     PlainValidator(validated_name),
@@ -63,9 +87,11 @@ Name = Annotated[
 class ModelArtifact(Document):
     """The model as it was trained."""
 
-    path: FilePath
+    path: ArtifactPath
     """The file or folder. A relative path counts from the folder of this document, or from the current folder when
-    there is none."""
+    there is none. Or a version in the model registry: `models:/churn@champion` by an alias, `models:/churn/3` by its
+    number, `models:/churn/production` by its stage, `models:/churn/latest`; what it is served with was said when it
+    was registered, and is not said again."""
 
     framework: (
         Annotated[
@@ -103,7 +129,30 @@ class ModelArtifact(Document):
     def anchored(self, folder: PurePath) -> Self:
         """Return the artifact with relative paths counted from `folder`."""
         sample = None if self.sample is None else str(folder / self.sample)
-        return self.model_copy(update={"path": str(folder / self.path), "sample": sample})
+        path = self.path if self.is_registered else str(folder / self.path)
+        return self.model_copy(update={"path": path, "sample": sample})
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether `path` names a version in the model registry."""
+        return is_reference(self.path)
+
+    @model_validator(mode="after")
+    def _says_nothing_again(self) -> Self:
+        given = {"framework": self.framework, "trust": self.trust, "sample": self.sample, "settings": self.settings}
+        again = [name for name, value in given.items() if value]
+        if self.is_registered and again:
+            raise problem(f"no {again[0]} beside {self.path}: it belongs to the version", given[again[0]])
+        return self
+
+
+class Registry(Document):
+    """What the deployment does in the model registry."""
+
+    alias: Annotated[Text, AfterValidator(_alias), Field(json_schema_extra={"pattern": ALIAS_PATTERN})] | None = None
+    """The alias of the model that names the version which is stable here. It moves to a version when that is promoted,
+    and back when that is taken back or returned from, in the same transaction; none moves when absent. An alias follows
+    one deployment."""
 
 
 class ServingRequirements(Document):
@@ -242,7 +291,7 @@ class Arm(Document):
     model_artifact: ModelArtifact
     """The model as it was trained."""
 
-    name: Name = Field(default_factory=lambda data: name_from_path(data["model_artifact"].path))
+    name: Name = Field(default_factory=lambda data: arm_from_path(data["model_artifact"].path))
     """By which the arm is promoted and shown; made from the artifact's file name when absent."""
 
     weight: Percentage
@@ -333,6 +382,9 @@ class DeploymentRequest(Document):
     gates: Gates = Gates()
     """What the candidate must pass before any user meets it."""
 
+    registry: Registry = Registry()
+    """What the deployment does in the model registry."""
+
     traffic: Traffic = Traffic()
     """How requests are treated on their way."""
 
@@ -396,6 +448,14 @@ class DeploymentRequest(Document):
             expected = "no tolerance beside abTest.arms: distributions are compared of one candidate and stable"
             hint = "judge the arms by analysis.outcomes or analysis.metrics"
             raise problem(expected, str(tolerance), path="analysis.predictions.tolerance", hint=hint)
+        return self
+
+    @model_validator(mode="after")
+    def _alias_has_a_model(self) -> Self:
+        files = [one.model_artifact.path for one in self.candidates if not one.model_artifact.is_registered]
+        if self.registry.alias is not None and files:
+            expected = "no alias: it follows versions of the model registry, and modelArtifact.path names a file"
+            raise problem(expected, self.registry.alias, path="registry.alias", hint="tidegate registry add")
         return self
 
     @model_validator(mode="after")
@@ -471,3 +531,11 @@ def parse_request(data: Mapping[str, Any]) -> DeploymentRequest:
         return DeploymentRequest.model_validate(dict(data), by_alias=True, by_name=False)
     except ValidationError as error:
         raise invalid_document("deployment request", DeploymentRequest, data, error) from None
+
+
+def parse_artifact(data: Mapping[str, Any]) -> ModelArtifact:
+    """Read a model artifact alone; InvalidInput with a line for each field that is wrong."""
+    try:
+        return ModelArtifact.model_validate(dict(data), by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise invalid_document("model artifact", ModelArtifact, data, error) from None

@@ -16,9 +16,9 @@ from pathlib import Path, PurePath
 
 from tidegate.artifact.build import BuildRequest, BundleInfo, build_bundle
 from tidegate.artifact.bundle import read_bundle
-from tidegate.contract.errors import BreakingChange, Conflict, InvalidInput, TidegateError
+from tidegate.contract.errors import BreakingChange, Conflict, InvalidInput, NotFound, TidegateError
 from tidegate.contract.golden import GoldenRequests
-from tidegate.contract.request import DeploymentRequest
+from tidegate.contract.request import DeploymentRequest, ModelArtifact
 from tidegate.contract.serving import PersonalFields
 from tidegate.controller import planning
 from tidegate.gate.compatibility import Comparison, compare
@@ -77,13 +77,12 @@ def refuse_at_first_sight(request: DeploymentRequest, refusals: Refusals) -> Non
     with refusals.noted():
         refuse_no_key(request.prediction_log.personal, os.environ)
     with refusals.noted():
-        artifact = request.model_artifact
+        artifacts = [request.model_artifact, *(arm.model_artifact for arm in request.ab_test.arms)]
+        refuse_relative(*(path for one in artifacts if not one.is_registered for path in (one.path, one.sample)))
         known = request.gates.vulnerabilities
         database = known.database if known is not None else None
-        refuse_relative(artifact.path, artifact.sample, request.gates.golden, database, request.prediction_log.path)
+        refuse_relative(request.gates.golden, database, request.prediction_log.path)
         refuse_relative(request.prediction_log.personal.key_file)
-        arms = [arm.model_artifact for arm in request.ab_test.arms]
-        refuse_relative(*(path for arm in arms for path in (arm.path, arm.sample)))
     with refusals.noted():
         refuse_relative(*(one.url_from_file for one in (*request.notifications, *request.hooks)))
         refuse_relative(*(metric.python.path for metric in request.analysis.metrics if metric.python is not None))
@@ -100,13 +99,20 @@ class Admitted:
 
 
 async def admit(
-    request: DeploymentRequest, stable: RevisionRow | None, bundles: Path, folder: Path, refusals: Refusals
+    request: DeploymentRequest,
+    stable: RevisionRow | None,
+    bundles: Path,
+    folder: Path,
+    refusals: Refusals,
+    *,
+    kept: Path | None = None,
 ) -> Admitted | None:
     """Make every check that one candidate alone has to pass.
 
     Args:
         bundles: where that of `stable` lies.
         folder: where that of the candidate is made.
+        kept: the candidate's bundle where it is there already, that of a version in the model registry.
 
     Returns:
         None when its artifact was refused and refusals are collected.
@@ -116,7 +122,7 @@ async def admit(
     """
     info = None
     with refusals.noted():
-        info = await bundled(request, folder)
+        info = await bundled(request.model_artifact, folder, kept)
     if info is None:
         return None
     if info.manifest.signature["kind"] == "opaque":
@@ -164,14 +170,23 @@ def refuse_other_champion(request: DeploymentRequest, stable: RevisionRow | None
         )
 
 
-async def bundled(request: DeploymentRequest, bundles: Path) -> BundleInfo:
+async def bundled(artifact: ModelArtifact, bundles: Path, kept: Path | None = None) -> BundleInfo:
     """Check the artifact and bundle it below `bundles`; raises what `build_bundle` raises.
 
-    A path that is one of the bundles there was checked, and trusted where it had to be, when it was made.
+    A path that is one of the bundles there, and one that is `kept`, was checked, and trusted where it had to be, when
+    it was made.
     """
-    artifact = request.model_artifact
-    if Path(artifact.path).parent == bundles:
-        bundle = await asyncio.to_thread(read_bundle, Path(artifact.path))
+    if kept is None and Path(artifact.path).parent == bundles:
+        kept = Path(artifact.path)
+    if kept is not None:
+        try:
+            bundle = await asyncio.to_thread(read_bundle, kept)
+        except NotFound as error:
+            raise Conflict(
+                f"the bundle of {artifact.path} is no longer there",
+                subject=str(kept),
+                hint="make the model a bundle again, from its file",
+            ) from error
         return BundleInfo(bundle.folder.name, bundle.folder, bundle.manifest, [])
     return await build_bundle(
         BuildRequest(
@@ -255,7 +270,14 @@ def serves_already(stable: RevisionRow | None, digest: str, request: DeploymentR
         and serving.prediction_log == request.prediction_log
         and serving.health_checks.every() == request.health_checks.every()
         and serving.model_artifact.version == request.model_artifact.version
+        and serving.registry == request.registry
+        and _registered(serving) == _registered(request)
     )
+
+
+def _registered(request: DeploymentRequest) -> str | None:
+    """Return which version a revision is; None for a file, wherever that lies."""
+    return request.model_artifact.path if request.model_artifact.is_registered else None
 
 
 async def golden_of(request: DeploymentRequest, candidate: BundleInfo) -> GoldenFile | None:

@@ -20,7 +20,7 @@ from tidegate.artifact.build import BundleInfo
 from tidegate.contract.errors import TidegateError
 from tidegate.contract.findings import Finding
 from tidegate.contract.request import DeploymentRequest, parse_request
-from tidegate.controller import admission, health_admission, planning, readiness, sizing
+from tidegate.controller import admission, health_admission, planning, readiness, registering, sizing
 from tidegate.controller.admission import Admitted, Refusals
 from tidegate.controller.freezing import Override, refuse_frozen
 from tidegate.controller.home import Home
@@ -51,6 +51,9 @@ async def preview(document: Mapping[str, Any], surroundings: Surroundings, overr
     now = datetime.now(UTC)
     refusals = Refusals(collect=True)
     admission.refuse_at_first_sight(request, refusals)
+    choices: registering.Choices = {}
+    with refusals.noted():
+        request, choices = registering.pinned(request, surroundings.registry)
     with refusals.noted():
         admission.refuse_second_rollout(request.name, is_active=surroundings.is_active)
     with refusals.noted():
@@ -61,11 +64,23 @@ async def preview(document: Mapping[str, Any], surroundings: Surroundings, overr
         refuse_unready(request.name, [await readiness.ports_of(surroundings, request)])
     stable, bundles = surroundings.stable, surroundings.home.bundles
     with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=bundles if bundles.is_dir() else None) as scratch:
-        if request.ab_test.arms:
+        serving = request.model_artifact
+        if request.ab_test.arms and (choices or not serving.is_registered):
             with refusals.noted():
-                champion = await admission.bundled(request, Path(scratch))
+                champion = await admission.bundled(serving, Path(scratch), registering.kept(serving, choices, bundles))
                 admission.refuse_other_champion(request, stable, champion)
-        found = [await admission.admit(one, stable, bundles, Path(scratch), refusals) for one in request.candidates]
+        found = [
+            await admission.admit(
+                one,
+                stable,
+                bundles,
+                Path(scratch),
+                refusals,
+                kept=registering.kept(one.model_artifact, choices, bundles),
+            )
+            for one in request.candidates
+            if choices or not one.model_artifact.is_registered  # else its reference was refused, and is no file
+        ]
         admitted = [one for one in found if one is not None]
         with refusals.noted():
             admitted = await health_admission.all_with_kept_goldens(admitted, surroundings.home.golden, write=False)

@@ -12,7 +12,7 @@ from tidegate.artifact.bundle import Manifest
 from tidegate.contract.errors import TidegateError
 from tidegate.contract.findings import Finding
 from tidegate.contract.request import DeploymentRequest
-from tidegate.controller import freezing, ports, sizing
+from tidegate.controller import freezing, ports, registering, sizing
 from tidegate.controller.freezing import Override
 from tidegate.controller.home import Home
 from tidegate.controller.reconcile import Seen
@@ -20,7 +20,7 @@ from tidegate.gate import readiness
 from tidegate.gate.machine import inotify_left, measure, taken_ports
 from tidegate.gate.vulnerabilities import known_vulnerabilities
 from tidegate.rollout import Rollout
-from tidegate.store import DeploymentRow, FreezeRow, RevisionRow, Store
+from tidegate.store import DeploymentRow, FreezeRow, Registry, RevisionRow, Store
 from tidegate.target.base import RevisionHealth, Target
 
 
@@ -35,6 +35,7 @@ class Surroundings:
         freezes: all that there are.
         running: the revisions that have replicas, of every deployment of the home, each with the deployment's name.
         health: of the deployment's revisions, as far as it is known.
+        registry: None where nothing was ever registered.
     """
 
     home: Home
@@ -44,6 +45,7 @@ class Surroundings:
     freezes: tuple[FreezeRow, ...] = ()
     running: tuple[tuple[str, RevisionRow], ...] = ()
     health: Mapping[int, RevisionHealth] = field(default_factory=dict)
+    registry: Registry | None = None
 
 
 def around(home: Home, store: Store | None, target: Target | None, name: str, seen: Seen | None) -> Surroundings:
@@ -63,7 +65,8 @@ def around(home: Home, store: Store | None, target: Target | None, name: str, se
         stable = store.revision(deployment.id, deployment.stable) if deployment.stable is not None else None
     health = seen.health if seen is not None else {}
     running = tuple((row.name, revision) for row in deployments for revision in _running(store, row))
-    return Surroundings(home, target, stable, is_active, tuple(store.freezes.all()), running, health)
+    freezes = tuple(store.freezes.all())
+    return Surroundings(home, target, stable, is_active, freezes, running, health, store.registry)
 
 
 def _running(store: Store, deployment: DeploymentRow) -> list[RevisionRow]:
@@ -76,7 +79,8 @@ def _running(store: Store, deployment: DeploymentRow) -> list[RevisionRow]:
 
 async def ports_of(surroundings: Surroundings, request: DeploymentRequest) -> Finding:
     """Judge the ports that the candidates want; before they are started to be tried, too."""
-    artifacts = [one.model_artifact for one in request.candidates]
+    registry, bundles = surroundings.registry, surroundings.home.bundles
+    artifacts = [registering.located(one.model_artifact, registry, bundles) for one in request.candidates]
     wanted = await asyncio.to_thread(lambda: [port for one in artifacts if (port := ports.wanted(one)) is not None])
     if not wanted:
         return readiness.ports((), {}, {})

@@ -15,7 +15,16 @@ from tidegate.contract.errors import Conflict, InvalidInput, NotFound, Unavailab
 from tidegate.contract.findings import Finding
 from tidegate.contract.names import check_name
 from tidegate.contract.request import DeploymentRequest, parse_request
-from tidegate.controller import admission, freezing, health_admission, notifications, planning, readiness, sizing
+from tidegate.controller import (
+    admission,
+    freezing,
+    health_admission,
+    notifications,
+    planning,
+    readiness,
+    registering,
+    sizing,
+)
 from tidegate.controller.admission import Refusals
 from tidegate.controller.clock import Clock
 from tidegate.controller.courier import send_test
@@ -31,7 +40,7 @@ from tidegate.gate.readiness import refuse_unready
 from tidegate.gate.readiness import warnings as readiness_warnings
 from tidegate.gateway.base import RevisionRef
 from tidegate.rollout import Advance, Command, NotAllowed, Phase, Plan, Rollout, command, reweigh
-from tidegate.store import Event, FreezeRow, NewEvent, RevisionRow, RolloutRow, StaleState, Store
+from tidegate.store import Event, FreezeRow, NewEvent, RevisionRow, RolloutRow, StaleState, Store, VersionLink
 from tidegate.target.base import Target
 
 log = logging.getLogger(__name__)
@@ -68,20 +77,25 @@ class Service:
         self.target = target
         self.supervisor = supervisor
 
-    async def deploy(self, document: Mapping[str, Any], override: Override | None = None) -> Accepted:
+    async def deploy(
+        self, document: Mapping[str, Any], override: Override | None = None, *, by: str = "somebody"
+    ) -> Accepted:
         """Check the request and its artifact and begin a rollout; nothing is changed when this raises.
 
         Args:
             override: who deploys in spite of a freeze, and why; None: a freeze holds.
+            by: who deploys.
 
         Raises:
             InvalidInput, NotTrusted, BreakingChange: the request or the artifact is not right.
+            NotFound: it names a version that the model registry does not have.
             Conflict, Frozen, NotReady: a rollout of this deployment is under way, a freeze holds, or something that a
                 rollout needs is not there.
         """
         request = parse_request(document)
         refusals = Refusals()
         admission.refuse_at_first_sight(request, refusals)
+        request, choices = registering.pinned(request, self.store.registry)
         before = self.surroundings(request.name)
         # Before the artifact is loaded; the database says the first again when the rollout is recorded.
         admission.refuse_second_rollout(request.name, is_active=before.is_active)
@@ -92,11 +106,22 @@ class Service:
         around = self.surroundings(request.name)
         # Before a server is started on its port to be tried.
         refuse_unready(request.name, [await readiness.ports_of(around, request)])
-        if request.ab_test.arms:
-            champion = await admission.bundled(request, self.home.bundles)
-            admission.refuse_other_champion(request, around.stable, champion)
         bundles = self.home.bundles
-        found = [await admission.admit(one, around.stable, bundles, bundles, refusals) for one in request.candidates]
+        if request.ab_test.arms:
+            serving = request.model_artifact
+            champion = await admission.bundled(serving, bundles, registering.kept(serving, choices, bundles))
+            admission.refuse_other_champion(request, around.stable, champion)
+        found = [
+            await admission.admit(
+                one,
+                around.stable,
+                bundles,
+                bundles,
+                refusals,
+                kept=registering.kept(one.model_artifact, choices, bundles),
+            )
+            for one in request.candidates
+        ]
         admitted = [one for one in found if one is not None]  # all of them: what is refused raises here
         admitted = await health_admission.all_with_kept_goldens(admitted, self.home.golden, write=True)
         findings: tuple[Finding, ...] = ()
@@ -105,7 +130,8 @@ class Service:
             findings = await readiness.examine(around, request, manifests, override, datetime.now(UTC))
             refuse_unready(request.name, findings)
         async with self.supervisor.changing(request.name):
-            return self._begin_trial(admitted, override, findings)
+            links = [registering.link_of(one.request, choices, by=by) for one in admitted]
+            return self._begin_trial(admitted, override, findings, links)
 
     async def preview(self, document: Mapping[str, Any], override: Override | None = None) -> dict[str, Any]:
         """Return what `deploy` would do with the document; see `controller.preview`."""
@@ -117,7 +143,11 @@ class Service:
         return readiness.around(self.home, self.store, self.target, name, self.supervisor.seen(name))
 
     def _begin_trial(
-        self, admitted: Sequence[admission.Admitted], override: Override | None, findings: Sequence[Finding]
+        self,
+        admitted: Sequence[admission.Admitted],
+        override: Override | None,
+        findings: Sequence[Finding],
+        versions: Sequence[VersionLink | None],
     ) -> Accepted:
         first, *others = admitted
         request, info = first.request, first.info
@@ -160,6 +190,7 @@ class Service:
             digest=info.digest,
             request=kept[0],
             further=[(one.info.digest, document) for one, document in zip(others, kept[1:], strict=True)],
+            versions=versions,
             plan_state=state,
             to_revision=None,
             happened=NewEvent("preparing", message, data=data),

@@ -10,7 +10,7 @@ from tidegate.contract.faults import Fault, FaultKind, parse_fault
 from tidegate.contract.findings import Level
 from tidegate.contract.health import CustomCheck, HealthCheck
 from tidegate.contract.quantities import Throughput
-from tidegate.contract.request import AbTest, DeploymentRequest, ModelArtifact
+from tidegate.contract.request import AbTest, DeploymentRequest, ModelArtifact, Registry
 from tidegate.contract.serving import Cache, PredictionLog
 from tidegate.gate import readiness
 
@@ -42,6 +42,7 @@ def copy_of(request: DeploymentRequest, bundle: PurePath, take: int) -> Deployme
             "hooks": (),
             "prediction_log": PredictionLog(),
             "cache": Cache(),
+            "registry": Registry(),
             "ab_test": AbTest(weight=request.ab_test.challengers_weight) if request.ab_test.arms else request.ab_test,
             "analysis": request.analysis.model_copy(update={"metrics": (), "outcomes": None}),
             "gates": request.gates.model_copy(update={"vulnerabilities": None, "allow_breaking": False}),

@@ -1,5 +1,14 @@
-"""The store: deployments, revisions, rollouts, freezes and an append-only event log in one SQLite file."""
+"""The store: deployments, revisions, rollouts, freezes, an append-only event log, and the model registry."""
 
+from tidegate.store.model_records import (
+    AliasMove,
+    Deployed,
+    ModelRow,
+    NewVersion,
+    StageChange,
+    VersionLink,
+    VersionRow,
+)
 from tidegate.store.outbox import Outbox
 from tidegate.store.outcomes import Known, Note, Outcomes, Ripe, Told
 from tidegate.store.records import (
@@ -13,28 +22,37 @@ from tidegate.store.records import (
     RevisionRow,
     RolloutRow,
 )
+from tidegate.store.registry import Registry
 from tidegate.store.retention import Keep, Retention
 from tidegate.store.store import ActiveRolloutExists, StaleState, Store
 
 __all__ = [
     "ActiveRolloutExists",
     "Addressee",
+    "AliasMove",
     "AttemptRow",
+    "Deployed",
     "DeploymentRow",
     "Event",
     "FreezeRow",
     "Keep",
     "Known",
+    "ModelRow",
     "NewEvent",
+    "NewVersion",
     "Note",
     "NotificationRow",
     "Outbox",
     "Outcomes",
+    "Registry",
     "Retention",
     "RevisionRow",
     "Ripe",
     "RolloutRow",
+    "StageChange",
     "StaleState",
     "Store",
     "Told",
+    "VersionLink",
+    "VersionRow",
 ]

@@ -12,15 +12,21 @@ from sqlalchemy.exc import IntegrityError
 from tidegate.contract.errors import Conflict, NotFound
 from tidegate.store.address import Address, shown
 from tidegate.store.database import Database, is_of
+from tidegate.store.following import follow, link
 from tidegate.store.freezes import Freezes
 from tidegate.store.hook_answers import HookAnswers
+from tidegate.store.model_records import AliasMove, VersionLink
 from tidegate.store.outbox import Addressees, Outbox, nobody, post
 from tidegate.store.outcomes import Outcomes
 from tidegate.store.records import DeploymentRow, Event, NewEvent, RevisionRow, RolloutRow
+from tidegate.store.registry import Registry
 from tidegate.store.retention import Retention
 from tidegate.store.rows import event_of
 from tidegate.store.schema.delivery import deployments, events, looks, revisions, rollouts
 from tidegate.store.versions import opened
+
+#: What the event is called that tells of an alias which a rollout moved.
+ALIAS_MOVED = "alias_moved"
 
 
 class ActiveRolloutExists(Conflict):
@@ -52,6 +58,7 @@ class Store:
         self.freezes = Freezes(self._database)
         self.told = Outcomes(self._database)
         self.hook_answers = HookAnswers(self._database)
+        self.registry = Registry(self._database)
 
     @property
     def where(self) -> str:
@@ -132,6 +139,7 @@ class Store:
         happened: NewEvent,
         now: datetime,
         further: Sequence[tuple[str, Mapping[str, Any]]] = (),
+        versions: Sequence[VersionLink | None] = (),
     ) -> RolloutRow:
         """Record, as one transaction, a new rollout and with it what it needs: the deployment and its revisions.
 
@@ -139,9 +147,11 @@ class Store:
             further: digest and request of each revision that is tried beside the candidate; they get the next numbers.
             plan_state: called with (stable or None, number of the candidate); returns the state to start in.
             to_revision: an existing revision to return to, or None to make a new one of `digest` and `request`.
+            versions: which version of a model each new revision is, in their order; None: none. Empty: none of them is.
 
         Raises:
             ActiveRolloutExists: one is under way.
+            NotFound, Conflict: a version is not there, is archived, or its alias follows another deployment.
         """
         try:
             with self._database.write() as db:
@@ -151,10 +161,12 @@ class Store:
                     deployment_id, stable = _new_id(created.inserted_primary_key), None
                 else:
                     deployment_id, stable = found.id, found.stable
+                new: list[tuple[int, str]] = []
                 if to_revision is None:
                     top = select(func.max(revisions.c.number)).where(revisions.c.deployment_id == deployment_id)
                     to_revision = (db.execute(top).scalar_one() or 0) + 1
                     made = [(digest, request), *further]
+                    new = [(number, one) for number, (one, _) in enumerate(made, to_revision)]
                     db.execute(
                         insert(revisions),
                         [
@@ -181,6 +193,17 @@ class Store:
                     )
                 )
                 rollout_id = _new_id(added.inserted_primary_key)
+                for (number, one), version in zip(new, versions, strict=False):
+                    if version is not None:
+                        link(
+                            db,
+                            version,
+                            deployment=name,
+                            deployment_id=deployment_id,
+                            revision=number,
+                            digest=one,
+                            rollout_id=rollout_id,
+                        )
                 self._record(db, deployment_id, rollout_id, _with_revision(happened, to_revision), now)
         except IntegrityError as error:
             if not is_of(error, "one_active_rollout_per_deployment", "rollouts.deployment_id"):
@@ -261,6 +284,8 @@ class Store:
     ) -> RolloutRow:
         """Store an edge of the state machine: one guarded update, its events, and the new stable revision if promoted.
 
+        At the end of a rollout the aliases of the model registry that follow the stable revision move with it.
+
         Args:
             promoted: the revision that is stable from now on, and where the rollout led; None while it is not decided.
 
@@ -275,7 +300,9 @@ class Store:
             if promoted is not None:
                 done = update(deployments).where(deployments.c.id == read.deployment_id).values(stable=promoted)
                 db.execute(done)
-            for one in happened:
+            moves = follow(db, read, promoted, _told(happened), now) if ended else []
+            # Before the end, which is the last that a rollout tells.
+            for one in (*map(_moved, moves), *happened):
                 self._record(db, read.deployment_id, read.id, _with_revision(one, read.to_revision), now)
         return self.rollout(read.id)
 
@@ -361,6 +388,24 @@ def _guarded_update(db: Connection, read: RolloutRow, values: Mapping[str, Any])
     )
     if db.execute(guarded).rowcount != 1:
         raise StaleState(f"rollout {read.id} is no longer in version {read.version}")
+
+
+def _told(happened: Sequence[NewEvent]) -> dict[str, Any]:
+    """Return who ended a rollout, if the events say so, and why."""
+    last = happened[-1] if happened else None
+    return {"by": last.data.get("by") if last else None, "reason": last.message if last else ""}
+
+
+def _moved(move: AliasMove) -> NewEvent:
+    message = f"the alias {move.alias} of the model {move.model} "
+    if move.number is None:
+        message += f"was taken from version {move.before}: what serves is no version of this model"
+    elif move.before is None:
+        message += f"names version {move.number} from now on"
+    else:
+        message += f"moved from version {move.before} to version {move.number}"
+    data = {"model": move.model, "alias": move.alias, "before": move.before, "version": move.number, "by": move.by}
+    return NewEvent(ALIAS_MOVED, message, data=data)
 
 
 def _with_revision(happened: NewEvent, revision: int) -> NewEvent:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tidegate.cli.complete import references
 from tidegate.cli.exits import ExitCode
 from tidegate.cli.options import MODEL, TRUST, By, File, Framework, GatewayPort, OutputOption, Port, Sample
 from tidegate.cli.output import Output, note, print_json, say
@@ -22,7 +23,13 @@ CONTROLLER = "Controller (only where `deploy` has to start it)"
 def deploy(
     ctx: typer.Context,
     model: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="The model file or folder.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="The model file or folder, or a version in the model registry: models:/NAME@ALIAS, models:/NAME/3.",
+            autocompletion=references,
+            show_default=False,
+        ),
     ] = None,
     *,
     file: File = None,
@@ -81,6 +88,16 @@ def deploy(
             "--arm",
             metavar="[NAME=]FILE:PERCENT",
             help="A challenger of an A/B test against MODEL, which serves already; once for each.",
+            show_default=False,
+            rich_help_panel=ROLLOUT,
+        ),
+    ] = None,
+    alias: Annotated[
+        str | None,
+        typer.Option(
+            "--alias",
+            metavar="ALIAS",
+            help="The model's alias that names what is stable: it moves with a promotion, and back with a rollback.",
             show_default=False,
             rich_help_panel=ROLLOUT,
         ),
@@ -221,6 +238,7 @@ def deploy(
 
     $ tidegate deploy churn.skops --p99 50ms --throughput 200rps
     $ tidegate deploy churn-v2.skops --name churn --steps 10,50,100
+    $ tidegate deploy models:/churn@challenger --alias champion
     $ tidegate deploy churn.skops --strategy ab-test --arm b.skops:20 --arm c.skops:20
     $ tidegate deploy model.joblib --trust --sample rows.csv
     $ tidegate deploy -f request.yaml --output json > result.json
@@ -240,6 +258,7 @@ def deploy(
         "--availability": availability,
         "--strategy": strategy,
         "--arm": arm,
+        "--alias": alias,
         "--steps": steps,
         "--step-duration": step_duration,
         "--baseline": baseline,
