@@ -154,7 +154,8 @@ def postgresql_engine(url: URL) -> Engine:
     @event.listens_for(engine, "handle_error")
     def _refused(context: ExceptionContext) -> None:
         error = context.original_exception
-        if not isinstance(error, psycopg.Error):
+        # What the pool finds dead before it is used is replaced by the pool.
+        if context.is_pre_ping or not isinstance(error, psycopg.Error):
             return
         state = error.sqlstate
         if (state is None and isinstance(error, psycopg.OperationalError)) or (state or "").startswith(_STATES):
