@@ -18,6 +18,7 @@ from tidegate.cli.main import app
 from tidegate.contract import errors
 from tidegate.contract.request import parse_request
 from tidegate.observe.catalogue import metric_names
+from tidegate.store.address import VARIABLE as STORE_VARIABLE
 from tidegate.target.process import CACHE_URL_VARIABLE
 
 PAGES = all_pages()
@@ -135,7 +136,10 @@ def test_every_option_alone_in_the_text_belongs_to_some_command(page: Page) -> N
 def test_environment_variables_that_are_named_exist(page: Page) -> None:
     root: Any = get_command(app)
     options = [option for command in (root, *root.commands.values()) for option in command.params]
-    known = {option.envvar for option in options if isinstance(option.envvar, str)} | {CACHE_URL_VARIABLE}
+    known = {option.envvar for option in options if isinstance(option.envvar, str)} | {
+        CACHE_URL_VARIABLE,
+        STORE_VARIABLE,
+    }
     known |= set(re.findall(r"(?:url|value)FromEnv: (TIDEGATE_[A-Z_]+)", page.text))  # these are the reader's own
     for name in re.findall(r"\bTIDEGATE_[A-Z_]+\b", page.text):
         assert name in known, f"{page.name}: {name}"

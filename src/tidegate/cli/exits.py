@@ -24,11 +24,11 @@ class ExitCode(IntEnum):
     UNEXPECTED = 1, "a failure of Tidegate itself, or a check of `doctor` that failed"
     BAD_INPUT = (
         2,
-        "what you handed over is wrong; nothing was changed, but that `outcomes send` takes the lines that are right",
+        "what you handed over is wrong; nothing was changed, but `outcomes send` and `features load` take good lines",
     )
     TAKEN_BACK = 3, "the rollout was rolled back, aborted or failed; stable serves as before"
     CONFLICT = 4, "the deployment's state does not allow this now"
-    NOT_FOUND = 5, "there is no such deployment, revision or rollout"
+    NOT_FOUND = 5, "there is no such deployment, revision, rollout, feature view or entity"
     UNAVAILABLE = 6, "the controller, the gateway or something they need does not answer"
     WAITS_FOR_PERSON = 7, "the rollout is paused until you promote, resume or abort it"
     HAS_A_HOLE = 8, "a rehearsal found a fault that was not taken back, or that harmed stable"

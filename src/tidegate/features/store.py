@@ -12,14 +12,14 @@ from typing import Any, BinaryIO, Literal
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from tidegate.contract.errors import Conflict, InvalidInput
+from tidegate.contract.errors import Conflict, InvalidInput, NotFound, Unavailable
 from tidegate.features import loading, reading, training
 from tidegate.features.records import Found, Holdings, Loaded, Quarantined, TrainingSet, View
 from tidegate.features.rows import csv_rows, json_lines
 from tidegate.features.schemas import check_of, texts_of
 from tidegate.features.tables import LABEL_FORMS, Labels, TrainingFile, parquet_rows, table_rows
 from tidegate.features.vectors import Columns, Raw
-from tidegate.store.address import Address
+from tidegate.store.address import Address, address_of, shown
 from tidegate.store.database import is_of
 from tidegate.store.schema.features import feature_views
 from tidegate.store.versions import opened
@@ -51,6 +51,35 @@ class FeatureStore:
     def __init__(self, address: Address, clock: Callable[[], datetime] = utc_now) -> None:
         self._database = opened(address)
         self._clock = clock
+
+    @classmethod
+    def at(cls, store: str | None, home: Path, *, make: bool = False) -> FeatureStore:
+        """Open the store that is meant: by `store`, else by TIDEGATE_STORE, else the file of a home.
+
+        Args:
+            make: whether to make the file when there is none.
+
+        Raises:
+            InvalidInput: the address is none, or holds a password, which an argument must not.
+            NotFound: there is no such file, and it is not to be made.
+            Unavailable: see the class; or the home cannot be written.
+        """
+        address = address_of(store, home / "tidegate.db")
+        if isinstance(address, Path) and not address.exists():
+            if not make:
+                raise NotFound(
+                    f"there is no store {shown(address)}",
+                    subject=shown(address),
+                    hint="make a view, and it is there: tidegate features create NAME --entity COLUMN; "
+                    "or name another store: --store, TIDEGATE_STORE, --home",
+                )
+            try:
+                address.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as wrong:
+                raise Unavailable(
+                    f"the folder of the store cannot be written: {wrong.strerror}", subject=shown(address)
+                ) from wrong
+        return cls(address)
 
     def close(self) -> None:
         self._database.close()
@@ -127,7 +156,7 @@ class FeatureStore:
 
         A row holds the key of an entity, the time from which on it is true, and features. A row that is none goes to
         the quarantine with the reason. The newest vector of an entity is what is looked up, in whatever order vectors
-        come. To load rows again changes nothing; other features for the same entity and time correct those before,
+        come. To load rows again changes no vector; other features for the same entity and time correct those before,
         which stay in the history.
 
         Args:
