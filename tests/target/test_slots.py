@@ -88,6 +88,27 @@ def test_the_url_of_redis_is_handed_on_through_the_environment_to_those_that_cac
         assert "secret" not in json.dumps(spec_document(spec, 1, words))
 
 
+def test_the_store_of_features_is_told_through_the_environment_to_those_that_look_them_up() -> None:
+    from tidegate.server.settings import parse_arguments
+
+    inherited = {"TIDEGATE_STORE": "postgresql://me:secret@db/store"}
+    file = Path("/home/tidegate.db")
+    plain = spec_of("churn", 3)
+    looking = replace(
+        plain, answering=Answering(features_view="planes", features_entity="plane", features_max_age_seconds=2.5)
+    )
+    assert "TIDEGATE_STORE" not in environment(inherited, plain, file)
+    assert environment(inherited, looking, file)["TIDEGATE_STORE"] == inherited["TIDEGATE_STORE"]
+    assert environment({}, looking, file)["TIDEGATE_STORE"] == str(file)
+    words = server_command(looking, 1, Path("/run"))
+    assert "secret" not in json.dumps(spec_document(looking, 1, words))
+    told = parse_arguments(words[3:]).features
+    assert told is not None
+    assert (told.view, told.entity, told.max_age_seconds) == ("planes", "plane", 2.5)
+    assert "secret" not in repr(replace(told, store=inherited["TIDEGATE_STORE"], cache_url="redis://:secret@db"))
+    assert parse_arguments(server_command(plain, 1, Path("/run"))[3:]).features is None
+
+
 def test_the_server_is_told_how_to_answer() -> None:
     from tidegate.server.settings import parse_arguments
 

@@ -341,7 +341,7 @@ class LocalTarget:
 
     def _spawn(self, slot: Slot, record: SlotRecord, spec: RevisionSpec) -> None:
         try:
-            child = process.spawn(slot, spec, self._command)
+            child = process.spawn(slot, spec, self._command, self._home / "tidegate.db")
         except OSError as error:
             reason = f"cannot be started: {error}"
             slot.save(lifecycle.buried(replace(record, killed_because=reason), None, self._clock()))

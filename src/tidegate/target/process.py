@@ -29,6 +29,8 @@ _THREAD_VARIABLES = (
 
 #: Where controller and replicas have the URL of Redis from.
 CACHE_URL_VARIABLE = "TIDEGATE_CACHE_URL"
+#: Where they have the address of the store from, as far as that is not the file in the home.
+STORE_VARIABLE = "TIDEGATE_STORE"
 
 #: How long a replica goes on taking requests after SIGTERM. The gateway has let go of it by then; this is for a SIGTERM
 #: that somebody else sends, and long enough for the gateway's health check to notice.
@@ -97,6 +99,10 @@ def _answering_options(spec: RevisionSpec, index: int) -> dict[str, object]:
         options["--cache-ttl-seconds"] = answering.cache_ttl_seconds
     if answering.cache == "memory":
         options["--cache-mib"] = answering.cache_bytes / 1024**2
+    if answering.features_view is not None:
+        options["--features-view"] = answering.features_view
+        options["--features-entity"] = answering.features_entity
+        options["--features-max-age-seconds"] = answering.features_max_age_seconds
     if answering.prediction_sink is not None:
         options["--prediction-log"] = sink_of(answering.prediction_sink, spec, index)
         options["--prediction-log-sample"] = answering.prediction_share
@@ -111,14 +117,20 @@ def sink_of(template: str, spec: RevisionSpec, index: int) -> str:
     return template
 
 
-def environment(inherited: Mapping[str, str], spec: RevisionSpec) -> dict[str, str]:
+def environment(inherited: Mapping[str, str], spec: RevisionSpec, store: Path | None = None) -> dict[str, str]:
     """Return the environment of a replica: ours without Tidegate's own settings, and without thread pools in libraries.
 
     A process with several threads answers as many requests side by side, each on one thread. The URL of Redis is handed
-    on to those that cache there: arguments and `spec.json` are seen by others, the environment is not.
+    on to those that cache there, and the address of the store to those that look features up: arguments and `spec.json`
+    are seen by others, the environment is not.
+
+    Args:
+        store: the file that is the store where the environment names none.
     """
     wanted = {CACHE_URL_VARIABLE} if spec.answering.cache == "redis" else set()
     kept = {name: value for name, value in inherited.items() if not name.startswith("TIDEGATE_") or name in wanted}
+    if spec.answering.features_view is not None:
+        kept[STORE_VARIABLE] = inherited.get(STORE_VARIABLE) or str(store or "")
     return {**kept, **dict.fromkeys(_THREAD_VARIABLES, "1"), "PYTHONUNBUFFERED": "1"}
 
 
@@ -140,8 +152,10 @@ def spec_document(spec: RevisionSpec, index: int, command: list[str]) -> dict[st
     }
 
 
-def spawn(slot: Slot, spec: RevisionSpec, command: Command) -> subprocess.Popen[bytes] | None:
-    """Start the replica's process; it survives the caller. None when one lives already."""
+def spawn(
+    slot: Slot, spec: RevisionSpec, command: Command, store: Path | None = None
+) -> subprocess.Popen[bytes] | None:
+    """Start the replica's process; it survives the caller. None when one lives already. `store`: see `environment`."""
     held = slot.hold()
     if held is None:
         return None
@@ -156,7 +170,7 @@ def spawn(slot: Slot, spec: RevisionSpec, command: Command) -> subprocess.Popen[
                 stderr=log,
                 # Not the user's folder: a file of theirs named like a module would be imported in its place.
                 cwd=slot.folder,
-                env=environment(os.environ, spec),
+                env=environment(os.environ, spec, store),
                 pass_fds=(held,),
                 start_new_session=True,
             )
