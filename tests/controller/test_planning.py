@@ -126,6 +126,14 @@ def test_how_to_answer_is_carried_over() -> None:
     assert (asked.prediction_sink, asked.prediction_share) == ("jsonl:/log/{revision}-{replica}", 0.25)
 
 
+def test_from_where_rows_are_completed_is_carried_over() -> None:
+    assert answering(request()).features_view is None
+    asked = answering(request(features={"view": "planes", "entity": "plane", "maxAge": "2m"}))
+    assert (asked.features_view, asked.features_entity, asked.features_max_age_seconds) == ("planes", "plane", 120.0)
+    with pytest.raises(InvalidInput, match="features cannot be set"):
+        refuse_what_a_command_ignores(request(features={"view": "planes", "entity": "plane"}))
+
+
 REDIS = "redis://:secret@db:6379/0"
 
 

@@ -109,6 +109,25 @@ def test_the_store_and_the_key_of_hashes_are_handed_on_to_those_that_need_them_a
         assert "secret" not in json.dumps(spec_document(spec, 1, server_command(spec, 1, Path("/run"))))
 
 
+def test_the_store_of_features_is_told_through_the_environment_to_those_that_look_them_up() -> None:
+    from tidegate.server.settings import parse_arguments
+
+    inherited = {"TIDEGATE_STORE": "postgresql://me:secret@db/store"}
+    plain = spec_of("churn", 3)
+    looking = replace(
+        plain, answering=Answering(features_view="planes", features_entity="plane", features_max_age_seconds=2.5)
+    )
+    assert "TIDEGATE_STORE" not in environment(inherited, plain)
+    assert environment(inherited, looking)["TIDEGATE_STORE"] == inherited["TIDEGATE_STORE"]
+    words = server_command(looking, 1, Path("/run"))
+    assert "secret" not in json.dumps(spec_document(looking, 1, words))
+    told = parse_arguments(words[3:]).features
+    assert told is not None
+    assert (told.view, told.entity, told.max_age_seconds) == ("planes", "plane", 2.5)
+    assert "secret" not in repr(replace(told, store=inherited["TIDEGATE_STORE"], cache_url="redis://:secret@db"))
+    assert parse_arguments(server_command(plain, 1, Path("/run"))[3:]).features is None
+
+
 def test_the_server_is_told_how_to_answer() -> None:
     from tidegate.server.settings import parse_arguments
 

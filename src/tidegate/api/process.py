@@ -91,9 +91,10 @@ async def serve(home: Home, setup: Setup) -> None:
 
 async def _lead(home: Home, setup: Setup, lead: Lead, listener: socket.socket) -> bool:
     """Do what a controller does; return whether it is over, False when another leads."""
-    # Replicas that log their predictions to the store have its address from here, unless there is another for them.
-    told = os.environ.get(STORE_VARIABLE) or place.remembered_form(setup.store)
-    os.environ.setdefault(SERVING_STORE_VARIABLE, told)
+    # Replicas that log to the store or look features up there have its address from here, unless there is another for
+    # them. Those of a rehearsal look them up where they are: in the store of the user's own home.
+    store = setup.store if setup.stage is None else place.place_of(setup.stage.root.parent, None, {})
+    os.environ.setdefault(SERVING_STORE_VARIABLE, os.environ.get(STORE_VARIABLE) or place.remembered_form(store))
     gateway = EnvoyGateway(home.gateway, host=HOST, port=setup.gateway_port, envoys=setup.envoys)
     stage = setup.stage
     command = server_command if stage is None else with_faults(server_command, stage.faults_file)

@@ -24,11 +24,14 @@ class ExitCode(IntEnum):
     UNEXPECTED = 1, "a failure of Tidegate itself, or a check of `doctor` or `db check` that failed"
     BAD_INPUT = (
         2,
-        "what you handed over is wrong; nothing was changed (`outcomes send` and `registry import` take what is right)",
+        "what you handed over is wrong; nothing was changed (commands that send or load many take what is right)",
     )
     TAKEN_BACK = 3, "the rollout was rolled back, aborted or failed; stable serves as before"
     CONFLICT = 4, "the deployment's state does not allow this now"
-    NOT_FOUND = 5, "there is no such deployment, revision, rollout, model, version or store"
+    NOT_FOUND = (
+        5,
+        "what was named does not exist: a deployment, rollout, model, version, feature view, entity, store",
+    )
     UNAVAILABLE = 6, "the controller, the gateway or something they need does not answer"
     WAITS_FOR_PERSON = 7, "the rollout is paused until you promote, resume or abort it"
     HAS_A_HOLE = 8, "a rehearsal found a fault that was not taken back, or that harmed stable"

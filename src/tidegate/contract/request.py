@@ -34,7 +34,7 @@ from tidegate.contract.names import NAME_PATTERN, RESERVED_NAMES, arm_from_path,
 from tidegate.contract.notifications import Hook, Notification, Receiver
 from tidegate.contract.problems import matching, problem, shown
 from tidegate.contract.quantities import Duration, Share, Throughput, between
-from tidegate.contract.serving import Batching, Cache, PredictionLog
+from tidegate.contract.serving import Batching, Cache, Features, PredictionLog
 from tidegate.contract.steps import BlueGreen, Percentage, Rolling, Step, Steps, check_order, default_steps
 
 Strategy = Literal["rolling", "canary", "blue-green", "shadow", "ab-test"]
@@ -393,6 +393,9 @@ class DeploymentRequest(Document):
 
     cache: Cache = Cache()
     """Whether answers are kept."""
+
+    features: Features | None = None
+    """Whether rows are completed from the feature store."""
 
     prediction_log: PredictionLog = PredictionLog()
     """Which predictions are written down."""

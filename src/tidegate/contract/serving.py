@@ -91,6 +91,21 @@ class PersonalFields(Document):
         return self if self.key_file is None else self.model_copy(update={"key_file": str(folder / self.key_file)})
 
 
+class Features(Document):
+    """From where rows of requests to `/predict` that name an entity are completed: `{"entities": ["42"]}`, or rows with
+    the column of the entity beside what is known at the time of the request."""
+
+    view: Annotated[str, Strict(), Field(pattern="^[a-z]([a-z0-9_-]{0,61}[a-z0-9])?$")]
+    """The feature view; see `tidegate features`."""
+
+    entity: Annotated[str, Strict(), Field(min_length=1, max_length=100)]
+    """The column of a row that holds the key of its entity."""
+
+    max_age: Annotated[Duration, between("1ms", "24h", Duration)] = Duration.parse("10s")
+    """How long a vector is used that Redis has kept, where `cache.store` is `redis`. Else each request asks the
+    store."""
+
+
 class PredictionLog(Document):
     """Which predictions are written down, and where."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tidegate import judge
@@ -79,6 +80,7 @@ def refuse_what_a_command_ignores(request: DeploymentRequest) -> None:
     asked = {
         "batching": request.batching != Batching(),
         "cache": request.cache.store != "off",
+        "features": request.features is not None,
         "predictionLog": request.prediction_log.sink is not None,
         "infrastructure.resources.workers": request.infrastructure.resources.workers > 1,
     }
@@ -246,6 +248,17 @@ def spec(name: str, revision: RevisionRow, bundle: Path, golden: Path, *, grpc: 
     )
 
 
+def _features(request: DeploymentRequest) -> dict[str, Any]:
+    features = request.features
+    if features is None:
+        return {}
+    return {
+        "features_view": features.view,
+        "features_entity": features.entity,
+        "features_max_age_seconds": features.max_age.seconds,
+    }
+
+
 def answering(request: DeploymentRequest) -> Answering:
     """Return how the replicas are to answer. Theirs is the gateway's time limit: who waits there waits no longer."""
     return Answering(
@@ -255,6 +268,7 @@ def answering(request: DeploymentRequest) -> Answering:
         cache=request.cache.store,
         cache_ttl_seconds=request.cache.ttl.seconds,
         cache_bytes=request.cache.max_size.bytes,
+        **_features(request),
         prediction_sink=request.prediction_log.sink,
         prediction_share=request.prediction_log.sample.ratio,
         prediction_dropped=request.prediction_log.personal.drop,

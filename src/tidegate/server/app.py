@@ -55,7 +55,7 @@ def _json(document: Any, status_code: int = 200, headers: Mapping[str, str] | No
 def hot_endpoints(replica: Replica) -> dict[bytes, InferenceEndpoint]:
     """Return the endpoints of inference requests by their paths, which `connection` answers past the application."""
     identity = replica.settings.identity
-    predict, infer = InferenceEndpoint(replica, replica.predict), InferenceEndpoint(replica, replica.oip)
+    predict, infer = _predict_endpoint(replica), InferenceEndpoint(replica, replica.oip)
     model = f"/v2/models/{identity.model_name}"
     paths = {
         "/predict": predict,
@@ -64,6 +64,18 @@ def hot_endpoints(replica: Replica) -> dict[bytes, InferenceEndpoint]:
         **tensorflow_serving_endpoints(replica),
     }
     return {path.encode(): endpoint for path, endpoint in paths.items()}
+
+
+def _predict_endpoint(replica: Replica) -> InferenceEndpoint:
+    settings = replica.settings
+    if settings.features is None:
+        return InferenceEndpoint(replica, replica.predict)
+    from tidegate.server.features.completer import Completer
+    from tidegate.server.features.endpoint import CompletingEndpoint
+
+    inputs = [spec.name for spec in replica.bundle.signature.inputs]
+    replica.completer = Completer(settings.features, inputs, settings.limits)
+    return CompletingEndpoint(replica, replica.predict, replica.completer)
 
 
 def _add_health(app: FastAPI, replica: Replica) -> None:

@@ -123,13 +123,19 @@ class InferenceEndpoint:
             NotReady, Overloaded: it is not taken.
             UnsupportedMediaType: its body is compressed in a way that is not known.
         """
+        exchange = self.exchange(head, body, done)
+        self._replica.submit(exchange)
+        return exchange
+
+    def exchange(self, head: Head, body: bytes, done: Callable[[Exchange], None]) -> Exchange:
+        """Return a whole request as it is handed over; see `submit`."""
         codec = self._codec
         if head.content_encoding:
             codec = codec_of_encoded(codec, head.content_encoding, self.body_limit)
         now = perf_counter()
         message = Message(body, head.content_type, head.accept, head.json_length)
         deadline = now + min(head.timeout_seconds, self._default_timeout)
-        exchange = Exchange(
+        return Exchange(
             codec,
             message,
             now,
@@ -138,8 +144,6 @@ class InferenceEndpoint:
             request_id=head.request_id,
             traceparent=head.traceparent,
         )
-        self._replica.submit(exchange)
-        return exchange
 
     def cancel(self, exchange: Exchange) -> None:
         """Let go of an exchange whose answer nobody wants any more."""

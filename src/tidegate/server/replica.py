@@ -16,6 +16,7 @@ from tidegate.server.batching import BatchPolicy, rows_are_independent
 from tidegate.server.cache.build import build_cache
 from tidegate.server.dataplane import DataPlane
 from tidegate.server.exchange import Exchange
+from tidegate.server.features.completer import Completer
 from tidegate.server.metrics import ServerMetrics
 from tidegate.server.off_loop import OffLoop
 from tidegate.server.priority import stand_back
@@ -71,6 +72,8 @@ class Replica:
         #: The other workers of the replica, when it has several.
         self.siblings: Siblings | None = None
         self.tracer = build_tracer(settings.identity, settings.replica)
+        #: Completes requests that name entities, where the settings ask for it.
+        self.completer: Completer | None = None
         self._data_plane: DataPlane | None = None
 
     @property
@@ -180,5 +183,7 @@ class Replica:
         """End the threads after the requests that wait."""
         if self._data_plane is not None:
             self._data_plane.close()
+        if self.completer is not None:
+            self.completer.close()
         if self.tracer is not None:
             self.tracer.close()

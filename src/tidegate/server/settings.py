@@ -11,6 +11,7 @@ from pathlib import Path
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.faults import Fault, parse_fault
 from tidegate.server.cache.build import CacheSettings
+from tidegate.server.features.settings import FeatureSettings
 from tidegate.server.protocols.base import Identity, Limits
 
 
@@ -39,6 +40,8 @@ class WorkerLinks:
 CACHE_URL_VARIABLE = "TIDEGATE_CACHE_URL"
 #: Holds the key of hashes in the prediction log.
 KEY_VARIABLE = "TIDEGATE_PREDICTION_LOG_KEY"
+#: Holds the address of the store, which may have a password in it as well.
+STORE_VARIABLE = "TIDEGATE_STORE"
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class ServerSettings:
         batch_requests: the most requests that the model answers together; 1 turns batching off.
         batch_rows: the most rows that several requests may have together.
         cache: whether and where answers are kept.
+        features: from where rows of requests that name entities are completed; None for nowhere.
         prediction_log: where a share of the predictions is logged; None for nowhere.
         timeout_seconds: how long a request may take that does not say so itself; 0 for as long as it takes.
         port: 0 takes a free one; a worker uses neither host nor ports.
@@ -106,6 +110,7 @@ class ServerSettings:
     grpc_port: int | None = None
     worker: WorkerLinks | None = None
     fault: Fault | None = None
+    features: FeatureSettings | None = None
 
 
 def _at_least(lowest: float, kind: type = int):  # type: ignore[no-untyped-def]
@@ -169,6 +174,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--prediction-log-key-file", type=Path, help=f"key of the hashes (default: in the variable {KEY_VARIABLE})"
     )
+    parser.add_argument("--features-view", help=f"complete rows from this view of the store at {STORE_VARIABLE}")
+    parser.add_argument("--features-entity", help="column of a row that holds the key of its entity")
+    parser.add_argument("--features-max-age-seconds", type=amount, default=10.0, help="of a vector kept in Redis")
     parser.add_argument("--timeout-seconds", type=amount, default=60.0, help="for one request; 0 for no limit")
     parser.add_argument("--max-body-mib", type=_at_least(0.001, float), default=16.0)
     parser.add_argument("--max-rows", type=count, default=10_000, help="rows in one request")
@@ -199,6 +207,18 @@ def _worker_links(given: argparse.Namespace) -> WorkerLinks | None:
         control_fd=given.control_fd,
         in_background=given.in_background,
         grpc_fd=given.grpc_fd,
+    )
+
+
+def _features(given: argparse.Namespace) -> FeatureSettings | None:
+    if given.features_view is None:
+        return None
+    return FeatureSettings(
+        view=given.features_view,
+        entity=given.features_entity or "entity",
+        store=os.environ.get(STORE_VARIABLE, ""),
+        cache_url=os.environ.get(CACHE_URL_VARIABLE) if given.cache == "redis" else None,
+        max_age_seconds=given.features_max_age_seconds,
     )
 
 
@@ -247,4 +267,5 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> ServerSettings:
         grpc_port=given.grpc_port,
         worker=_worker_links(given),
         fault=given.fault,
+        features=_features(given),
     )

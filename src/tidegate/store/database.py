@@ -154,8 +154,9 @@ def postgresql_engine(url: URL) -> Engine:
     @event.listens_for(engine, "handle_error")
     def _refused(context: ExceptionContext) -> None:
         error = context.original_exception
+        # What the pool finds dead before it is used is replaced by the pool.
         if context.is_pre_ping or not isinstance(error, psycopg.Error):
-            return  # a connection of the pool that is gone is replaced
+            return
         state = error.sqlstate
         if (state is None and isinstance(error, psycopg.OperationalError)) or (state or "").startswith(_STATES):
             raise Unavailable(

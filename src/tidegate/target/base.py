@@ -34,6 +34,10 @@ class Answering:
         cache: where answers are kept. The URL of Redis is no part of a spec: it may have a password in it.
         cache_ttl_seconds: how long an answer is given out again.
         cache_bytes: the most that a cache in memory holds.
+        features_view: the feature view from which rows are completed; None for none. Where the store is, is no part of
+            a spec either.
+        features_entity: the column of a row that holds the key of its entity.
+        features_max_age_seconds: how long a vector that was kept in Redis is used.
         prediction_sink: NAME:ARGUMENT, with placeholders, of where predictions are logged; None for nowhere.
         prediction_share: of the requests that are logged, from 0 to 1.
         prediction_dropped, prediction_hashed: inputs and outputs that are left away, or logged as hashes.
@@ -51,6 +55,9 @@ class Answering:
     prediction_dropped: tuple[str, ...] = ()
     prediction_hashed: tuple[str, ...] = ()
     prediction_key_file: str | None = None
+    features_view: str | None = None
+    features_entity: str = "entity"
+    features_max_age_seconds: float = 10.0
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ _THREAD_VARIABLES = (
 
 #: Where controller and replicas have the URL of Redis from.
 CACHE_URL_VARIABLE = "TIDEGATE_CACHE_URL"
-#: The sink that is the store, and where its address is: the controller's own, or another for replicas, which need to be
-#: allowed less. They have it as STORE_VARIABLE.
+#: The sink that is the store, and where the store's address is: the controller's own, or another for replicas, which
+#: need to be allowed less. They have it as STORE_VARIABLE.
 STORE_SINK, STORE_VARIABLE, SERVING_STORE_VARIABLE = "store:", "TIDEGATE_STORE", "TIDEGATE_SERVING_STORE"
 #: Where controller and replicas have the key of hashes in the prediction log from.
 KEY_VARIABLE = "TIDEGATE_PREDICTION_LOG_KEY"
@@ -107,6 +107,10 @@ def _answering_options(spec: RevisionSpec, index: int) -> dict[str, object]:
         options["--cache-ttl-seconds"] = answering.cache_ttl_seconds
     if answering.cache == "memory":
         options["--cache-mib"] = answering.cache_bytes / 1024**2
+    if answering.features_view is not None:
+        options["--features-view"] = answering.features_view
+        options["--features-entity"] = answering.features_entity
+        options["--features-max-age-seconds"] = answering.features_max_age_seconds
     if answering.prediction_sink is not None:
         options["--prediction-log"] = sink_of(answering.prediction_sink, spec, index)
         options["--prediction-log-sample"] = answering.prediction_share
@@ -129,8 +133,8 @@ def environment(inherited: Mapping[str, str], spec: RevisionSpec) -> dict[str, s
     """Return the environment of a replica: ours without Tidegate's own settings, and without thread pools in libraries.
 
     A process with several threads answers as many requests side by side, each on one thread. The URL of Redis is handed
-    on to those that cache there, the store's to those that log there, and the key to those that hash: arguments and
-    `spec.json` are seen by others, the environment is not.
+    on to those that cache there, the store's to those that log there or look features up, and the key to those that
+    hash: arguments and `spec.json` are seen by others, the environment is not.
     """
     answering = spec.answering
     wanted = set()
@@ -140,7 +144,7 @@ def environment(inherited: Mapping[str, str], spec: RevisionSpec) -> dict[str, s
         wanted.add(KEY_VARIABLE)
     kept = {name: value for name, value in inherited.items() if not name.startswith("TIDEGATE_") or name in wanted}
     store = inherited.get(SERVING_STORE_VARIABLE) or inherited.get(STORE_VARIABLE)
-    if store and answering.prediction_sink == STORE_SINK:
+    if store and (answering.prediction_sink == STORE_SINK or answering.features_view is not None):
         kept[STORE_VARIABLE] = store
     return {**kept, **dict.fromkeys(_THREAD_VARIABLES, "1"), "PYTHONUNBUFFERED": "1"}
 

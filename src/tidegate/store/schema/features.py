@@ -19,6 +19,8 @@ feature_views = _table(
     Column("schema", Document),
     Column("created_at", Moment, nullable=False),
     Column("created_by", String, nullable=False),
+    # When vectors were written to it last: the `written_at` of the next load is later, whatever the clock says.
+    Column("loaded_at", Moment),
 )
 
 # The newest vector of each entity: what is looked up to predict.
@@ -54,6 +56,9 @@ feature_quarantine = _table(
     Column("id", Big, primary_key=True, autoincrement=True),
     Column("view_id", Integer, ForeignKey("features.feature_views.id"), nullable=False),
     Column("received_at", Moment, nullable=False),
+    # What it came in, such as a file, and which line or row of it that was, from 1.
+    Column("source", Words, nullable=False),
+    Column("position", Big, nullable=False),
     # As it came, and cut where it was too long.
     Column("entity", Words, nullable=False),
     Column("vector", Words, nullable=False),
