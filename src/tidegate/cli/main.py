@@ -11,6 +11,7 @@ from tidegate.cli.commands import (
     decide,
     deploy,
     drift,
+    drift_performance,
     foresee,
     freeze,
     golden,
@@ -65,6 +66,7 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("drift check", ALONE, drift.check),
     ("drift report", ALONE, drift.report),
     ("drift reference", ALONE, drift.reference),
+    ("drift performance", ALONE, drift_performance.performance),
     ("mojo inspect", ALONE, mojo.inspect),
     ("mojo predict", ALONE, mojo.predict),
     ("mojo verify", ALONE, mojo.verify),
@@ -114,7 +116,7 @@ def root(
 
 #: What the help says of each group.
 GROUPS = {
-    "drift": "Whether data has drifted from what a model was trained on: check it, report it, make a reference.",
+    "drift": "Whether data has drifted from what a model was trained on, and what that does to its answers.",
     "judge": "Ask the judge about what was recorded.",
     "freeze": "Spans of time in which nothing is deployed: add, list, remove.",
     "steps": "The stages of a rollout: what they ask for.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,6 +35,10 @@ ReferenceFile = Annotated[
     ),
 ]
 CurrentFile = Annotated[Path, typer.Argument(metavar="CURRENT", help=DATA, show_default=False)]
+Together = Annotated[
+    bool,
+    typer.Option("--together", help="Also compare all columns at once. REFERENCE is data then; takes scikit-learn."),
+]
 Moderate = Annotated[float, typer.Option("--moderate", metavar="PSI", help="From here on a change is drift.")]
 Large = Annotated[float, typer.Option("--large", metavar="PSI", help="From here on it is large.")]
 Alpha = Annotated[
@@ -46,6 +51,7 @@ def check(
     current: CurrentFile,
     *,
     columns: Columns = None,
+    together: Together = False,
     moderate: Moderate = 0.1,
     large: Large = 0.25,
     alpha: Alpha = "1%",
@@ -57,12 +63,16 @@ def check(
     or one for each level, and bins for what is missing and what is new. A change is drift when its PSI reaches the
     threshold and is more than chance does with so few rows and so many columns. Exit code 9 when there is drift.
 
+    With --together a classifier tries to tell current rows from those of the reference, by all columns at once: it
+    sees columns that go together in another way, each being as before. Half of --alpha is for it, then.
+
     $ tidegate drift check january.parquet july.parquet
+    $ tidegate drift check january.parquet july.parquet --together
     $ tidegate drift check reference.json today.csv --output json
     """
     from tidegate.drift.wording import sentences
 
-    reading = _compared(reference, current, columns, (moderate, large, alpha))
+    reading = _compared(reference, current, columns, (moderate, large, alpha), together=together)
     if output is Output.JSON:
         print_json(reading.as_dict())
     else:
@@ -77,6 +87,7 @@ def report(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the page.", show_default=False)],
     *,
     columns: Columns = None,
+    together: Together = False,
     moderate: Moderate = 0.1,
     large: Large = 0.25,
     alpha: Alpha = "1%",
@@ -91,7 +102,7 @@ def report(
     from tidegate.drift.page import html
     from tidegate.drift.wording import sentences
 
-    reading = _compared(reference, current, columns, (moderate, large, alpha))
+    reading = _compared(reference, current, columns, (moderate, large, alpha), together=together)
     page = html(reading, reference=reference.name, current=current.name, at=datetime.now(UTC))
     try:
         out.write_text(page, encoding="utf-8")
@@ -131,15 +142,29 @@ def reference(
     say(f"Next: tidegate drift check {out} DATA")
 
 
-def _compared(reference: Path, current: Path, columns: str | None, limits: tuple[float, float, str]) -> Reading:
+def _compared(
+    reference: Path, current: Path, columns: str | None, limits: tuple[float, float, str], *, together: bool
+) -> Reading:
     from tidegate.contract.quantities import Share
-    from tidegate.drift import Policy
+    from tidegate.drift import Policy, Reference, compare_together
     from tidegate.drift.files import read_columns, read_reference
 
     moderate, large, alpha = limits
     policy = Policy(moderate, large, Share.parse(alpha, field="--alpha").ratio)
-    known = read_reference(reference, _names(columns))
-    return known.compare(read_columns(current), policy)
+    if not together:
+        return read_reference(reference, _names(columns)).compare(read_columns(current), policy)
+    if reference.suffix.lower() == ".json":
+        raise InvalidInput(
+            "columns are compared together with data, and a written reference holds none",
+            subject=str(reference),
+            expected=f"the data that it was made of: {DATA}",
+        )
+    # Either comparison alone may take its half of the chance of a false alarm.
+    policy = replace(policy, alpha=policy.alpha / 2)
+    before, now = read_columns(reference, _names(columns)), read_columns(current)
+    known = Reference.of(before)
+    both = compare_together({name: before[name] for name in known.columns}, now, policy)
+    return replace(known.compare(now, policy), together=both)
 
 
 def _names(columns: str | None) -> list[str]:
