@@ -29,6 +29,16 @@ def holm(chances: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def alpha_of_look(alpha: float, look: int) -> float:
+    """Return what a look may use up of the chance of a false alarm where the same is looked at again and again: all of
+    them together use up alpha, however many there are.
+
+    Args:
+        look: its number, from 1.
+    """
+    return alpha / (look * (look + 1))
+
+
 def rows_needed(threshold: float, alpha: float, bins: int, reference: int) -> int | None:
     """Return how many rows it takes until a PSI of `threshold` is more than chance does; None for a reference that is
     too small for any number.

@@ -76,7 +76,7 @@ def chance(value: float) -> str:
 
 
 def _together(reading: TogetherReading) -> str:
-    area = f"the area under its ROC curve is {reading.area:.3f} (chance {chance(reading.chance)})"
+    area = f"the area under its ROC curve is {reading.area:.2f} (chance {chance(reading.chance)})"
     if not reading.is_drift:
         if reading.state is State.INCONCLUSIVE:
             more = "The reference has too few rows" if reading.rows_needed is None else _rows_do(reading)

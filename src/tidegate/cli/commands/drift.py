@@ -17,7 +17,7 @@ from tidegate.contract.errors import InvalidInput
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tidegate.drift import Reading
+    from tidegate.drift import Policy, Reading
 
 DATA = "CSV, JSON lines or Parquet, with named columns."
 _STYLES = {"large": "bold red", "moderate": "yellow", "inconclusive": "dim", "none": "green"}
@@ -76,7 +76,7 @@ def check(
     if output is Output.JSON:
         print_json(reading.as_dict())
     else:
-        console().print(_table(reading))
+        console().print(readings_table(reading))
         say("", *sentences(reading))
     return ExitCode.HAS_DRIFTED if reading.state in ("moderate", "large") else ExitCode.OK
 
@@ -130,7 +130,7 @@ def reference(
     from tidegate.drift import Reference
     from tidegate.drift.files import read_columns, write_reference
 
-    made = Reference.of(read_columns(data, _names(columns)))
+    made = Reference.of(read_columns(data, column_names(columns)))
     write_reference(made, out)
     if output is Output.JSON:
         print_json(
@@ -145,14 +145,12 @@ def reference(
 def _compared(
     reference: Path, current: Path, columns: str | None, limits: tuple[float, float, str], *, together: bool
 ) -> Reading:
-    from tidegate.contract.quantities import Share
-    from tidegate.drift import Policy, Reference, compare_together
+    from tidegate.drift import Reference, compare_together
     from tidegate.drift.files import read_columns, read_reference
 
-    moderate, large, alpha = limits
-    policy = Policy(moderate, large, Share.parse(alpha, field="--alpha").ratio)
+    policy = policy_of(*limits)
     if not together:
-        return read_reference(reference, _names(columns)).compare(read_columns(current), policy)
+        return read_reference(reference, column_names(columns)).compare(read_columns(current), policy)
     if reference.suffix.lower() == ".json":
         raise InvalidInput(
             "columns are compared together with data, and a written reference holds none",
@@ -161,17 +159,27 @@ def _compared(
         )
     # Either comparison alone may take its half of the chance of a false alarm.
     policy = replace(policy, alpha=policy.alpha / 2)
-    before, now = read_columns(reference, _names(columns)), read_columns(current)
+    before, now = read_columns(reference, column_names(columns)), read_columns(current)
     known = Reference.of(before)
     both = compare_together({name: before[name] for name in known.columns}, now, policy)
     return replace(known.compare(now, policy), together=both)
 
 
-def _names(columns: str | None) -> list[str]:
+def policy_of(moderate: float, large: float, alpha: str) -> Policy:
+    """Return from when a change is drift. Raises InvalidInput for limits that make no sense."""
+    from tidegate.contract.quantities import Share
+    from tidegate.drift import Policy
+
+    return Policy(moderate, large, Share.parse(alpha, field="--alpha").ratio)
+
+
+def column_names(columns: str | None) -> list[str]:
+    """Return the names between commas; none for all."""
     return [] if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
 
 
-def _table(reading: Reading) -> Table:
+def readings_table(reading: Reading) -> Table:
+    """Return a line for each column."""
     from rich.table import Table
     from rich.text import Text
 
