@@ -38,27 +38,30 @@ PARTS = ("speed", "alarms", "months")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = _parse(arguments)
-    before, begun = load_average(), time.perf_counter()
-    python = Path(given.evidently) if given.evidently else made(_BASE / "evidently", _requirements())
     results = Path(given.results)
     # A part that is not asked for stays as it was measured.
-    kept = json.loads((results / "drift.json").read_text()) if (results / "drift.json").exists() else {}
-    run: dict[str, Any] = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["python -m benchmarks.drift", *_told(arguments)]),
-        "revision": _revision(),
-        "machine": machine(),
-        "versions": _versions(python),
-        "sizes": _sizes(given, python) if "speed" in given.parts else kept.get("sizes", {}),
-        "alarms": _alarms(given.windows) if "alarms" in given.parts else kept.get("alarms", {}),
-        "months": months.readings() if "months" in given.parts else kept.get("months", {"rows": 0, "months": {}}),
-        "seconds": time.perf_counter() - begun,
-        "load_average": {"before": before, "after": load_average()},
-    }
-    run["goals"] = [asdict(goal) for goal in judged(run["sizes"], run["alarms"])]
+    file = results / "drift.json"
+    run: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    command = " ".join(["python -m benchmarks.drift", *_told(arguments)])
+    measures = {"speed": _speed, "alarms": _alarms, "months": lambda _: months.readings()}
+    for part in PARTS:
+        if part in given.parts:
+            before, begun = load_average(), time.perf_counter()
+            found = measures[part](given)
+            about = {
+                "at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "command": command,
+                "revision": _revision(),
+                "seconds": time.perf_counter() - begun,
+                "machine": machine(),
+                "numpy": version("numpy"),
+                "load_average": {"before": before, "after": load_average()},
+            }
+            run[part] = {"about": about, **found}
+            run["goals"] = [asdict(goal) for goal in judged(run)]
+            file.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
     text = as_markdown(run)
     print(text)
-    (results / "drift.json").write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
     (results / "drift.md").write_text(text, encoding="utf-8")
     return 0
 
@@ -85,7 +88,8 @@ def _numbers(text: str) -> list[int]:
     return [int(float(part)) for part in text.split(",")]
 
 
-def _sizes(given: argparse.Namespace, python: Path) -> dict[str, Any]:
+def _speed(given: argparse.Namespace) -> dict[str, Any]:
+    python = Path(given.evidently) if given.evidently else made(_BASE / "evidently", _requirements())
     ours = Path(sys.executable)
     interpreters = {"tidegate": ours, "numpy": ours, "evidently": python, "evidently-tests": python}
     limits = Limits(given.patience, int(given.memory * 2**30))
@@ -100,18 +104,19 @@ def _sizes(given: argparse.Namespace, python: Path) -> dict[str, Any]:
         if theirs is not None:
             same["evidently"] = agree.with_evidently(values["tidegate"], theirs, folder)
         found[str(rows)] = {"features": given.features, "contenders": contenders, "agree": same}
-    return found
+    return {"versions": _versions(python), "sizes": found}
 
 
-def _alarms(windows: int) -> dict[str, Any]:
+def _alarms(given: argparse.Namespace) -> dict[str, Any]:
     found = {}
     for name, draw, columns in (
         ("flights", alarms.flights(), len(COLUMNS)),
         ("simulated", alarms.simulated(), len(FEATURES)),
     ):
-        print(f"{windows:,} windows of {name} …", flush=True)
-        found[name] = {"windows": windows, "columns": columns, "counts": alarms.counted(draw, windows)}
-    return found
+        print(f"{given.windows:,} windows of {name} …", flush=True)
+        counts = alarms.counted(draw, given.windows)
+        found[name] = {"windows": given.windows, "columns": columns, "counts": counts}
+    return {"data": found}
 
 
 def _requirements() -> str:
@@ -119,12 +124,10 @@ def _requirements() -> str:
 
 
 def _versions(python: Path) -> dict[str, str]:
-    asked = "from importlib.metadata import version as v; print(*map(v, ('evidently', 'numpy', 'pandas')))"
+    """Return the versions of Evidently and of what computes beneath it."""
+    asked = "from importlib.metadata import version as v; print(*map(v, ('evidently', 'numpy', 'pandas', 'scipy')))"
     told = subprocess.run([python, "-c", asked], check=True, capture_output=True, text=True).stdout.split()
-    return {
-        "numpy": version("numpy"),
-        **dict(zip(("evidently", "evidently_numpy", "evidently_pandas"), told, strict=True)),
-    }
+    return dict(zip(("evidently", "numpy", "pandas", "scipy"), told, strict=True))
 
 
 def _told(arguments: Sequence[str] | None) -> list[str]:

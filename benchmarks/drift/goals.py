@@ -11,6 +11,7 @@ from benchmarks.drift.alarms import RULES, interval
 #: Two sums of the same numbers in another order differ by no more.
 SAME = 1e-9
 FASTER = 10.0
+_EQUAL = "equal values where definitions agree"
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,15 @@ class Goal:
     missed: str
 
 
-def judged(sizes: Mapping[str, Any], alarms: Mapping[str, Any]) -> list[Goal]:
+def judged(run: Mapping[str, Any]) -> list[Goal]:
     """Judge.
 
     Args:
-        sizes: by rows, what `measure.measured` returned as `contenders`, and `agree`.
-        alarms: by data, `windows` and the counts of `alarms.counted`.
+        run: `speed` with `sizes`, by rows what `measure.measured` returned as `contenders`, and `agree`; `alarms` with
+            `data`, by name `windows` and the counts of `alarms.counted`. Either may be missing.
     """
-    return [_speed(sizes), _values(sizes), _alarms(alarms)]
+    sizes = run.get("speed", {}).get("sizes", {})
+    return [_speed(sizes), _values(sizes), _alarms(run.get("alarms", {}).get("data", {}))]
 
 
 def ratio(contenders: Mapping[str, Any], other: str) -> float | None:
@@ -64,9 +66,11 @@ def _values(sizes: Mapping[str, Any]) -> Goal:
             }
         for name, value in found.items():
             largest[name] = max(largest.get(name, 0.0), value)
+    if not largest:
+        return Goal(_EQUAL, "not measured", "not measured")
     missed = ", ".join(f"{name}: {value:.1e}" for name, value in largest.items() if value > SAME)
     worst = max(largest.values(), default=0.0)
-    return Goal("equal values where definitions agree", f"no difference above {worst:.1e}", missed)
+    return Goal(_EQUAL, f"no difference above {worst:.1e}", missed)
 
 
 def _alarms(alarms: Mapping[str, Any]) -> Goal:

@@ -41,26 +41,37 @@ columns. "Chance alone" asks for no PSI, so it shows whether the chance is what 
 
 
 def as_markdown(run: Mapping[str, Any]) -> str:
-    machine = run["machine"]
-    about = (
-        f"`{run['command']}`, {run['at']}, {run['seconds']:,.0f} s, revision {run['revision']}.\n"
-        f"{machine['cpus']} cores of {machine['cpu_model']}, {machine['memory_gib']} GiB, {machine['system']}, Python "
-        f"{machine['python']}; NumPy {run['versions']['numpy']}; Evidently {run['versions']['evidently']} with NumPy "
-        f"{run['versions']['evidently_numpy']} and pandas {run['versions']['evidently_pandas']}. "
-        f"Load average (1, 5, 15 min) before {run['load_average']['before']}, after {run['load_average']['after']}, to "
-        f"which the contender adds 1."
-    )
-    lines = ["# Drift of large tables", "", about, "", "## Goals", "", "| goal | found | |", "|---|---|---|"]
+    """Return the page; a part that was not measured is not in it."""
+    lines = ["# Drift of large tables", "", "## Goals", "", "| goal | found | |", "|---|---|---|"]
     for goal in run["goals"]:
         met = f"**missed**: {goal['missed']}" if goal["missed"] else "met"
         lines.append(f"| {goal['wanted']} | {goal['found']} | {met} |")
-    lines += ["", "## Time and memory", "", _HOW]
-    for rows, size in run["sizes"].items():
-        lines += _times(int(rows), size["features"], size["contenders"])
-    lines += ["## Equal values", "", _AGREE, *_agreement(run["sizes"]), ""]
-    lines += ["## False alarms", "", _ALARMS.format(reference=REFERENCE), *_rates(run["alarms"]), ""]
-    lines += ["## The flights of 2013 against January", "", *months_table(run["months"])]
+    if "speed" in run:
+        speed = run["speed"]
+        versions = ", ".join(f"{name} {number}" for name, number in speed["versions"].items())
+        lines += ["", "## Time and memory", "", f"{_about(speed)} Evidently's environment: {versions}.", "", _HOW]
+        for rows, size in speed["sizes"].items():
+            lines += _times(int(rows), size["features"], size["contenders"])
+        lines += ["## Equal values", "", _AGREE, *_agreement(speed["sizes"])]
+    if "alarms" in run:
+        alarms = run["alarms"]
+        lines += ["", "## False alarms", "", _about(alarms), "", _ALARMS.format(reference=REFERENCE)]
+        lines += _rates(alarms["data"])
+    if "months" in run:
+        months = run["months"]
+        lines += ["", "## The flights of 2013 against January", "", _about(months), "", *months_table(months)]
     return "\n".join(lines) + "\n"
+
+
+def _about(part: Mapping[str, Any]) -> str:
+    about = part["about"]
+    machine, load = about["machine"], about["load_average"]
+    return (
+        f"`{about['command']}`, {about['at']}, {about['seconds']:,.0f} s, revision {about['revision']}.\n"
+        f"{machine['cpus']} cores of {machine['cpu_model']}, {machine['memory_gib']} GiB, {machine['system']}, Python "
+        f"{machine['python']}, NumPy {about['numpy']}.\n"
+        f"Load average (1, 5, 15 min) before {load['before']}, after {load['after']}, to which this adds 1."
+    )
 
 
 def _times(rows: int, features: int, contenders: Mapping[str, Any]) -> list[str]:
