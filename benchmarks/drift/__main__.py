@@ -13,7 +13,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -43,27 +43,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     file = results / "drift.json"
     run: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     command = " ".join(["python -m benchmarks.drift", *_told(arguments)])
-    measures = {"speed": _speed, "alarms": _alarms, "months": lambda _: months.readings()}
-    for part in PARTS:
-        if part in given.parts:
-            before, begun = load_average(), time.perf_counter()
-            found = measures[part](given)
-            about = {
-                "at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "command": command,
-                "revision": _revision(),
-                "seconds": time.perf_counter() - begun,
-                "machine": machine(),
-                "numpy": version("numpy"),
-                "load_average": {"before": before, "after": load_average()},
-            }
-            run[part] = {"about": about, **found}
-            run["goals"] = [asdict(goal) for goal in judged(run)]
-            file.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+    if "speed" in given.parts:
+        python = Path(given.evidently) if given.evidently else made(_BASE / "evidently", _requirements())
+        for rows in given.rows:
+            found = _about(command, lambda rows=rows: _speed(given, rows, python))
+            run.setdefault("speed", {})[str(rows)] = found
+            _keep(run, file)
+    if "alarms" in given.parts:
+        run["alarms"] = _about(command, lambda: {"data": _alarms(given.windows)})
+    if "months" in given.parts:
+        run["months"] = _about(command, months.readings)
+    _keep(run, file)
     text = as_markdown(run)
     print(text)
     (results / "drift.md").write_text(text, encoding="utf-8")
     return 0
+
+
+def _about(command: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what was measured, and when, on what and beside what."""
+    before, begun, at = load_average(), time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
+    found = measure()
+    about = {
+        "at": at,
+        "command": command,
+        "revision": _revision(),
+        "seconds": time.perf_counter() - begun,
+        "machine": machine(),
+        "numpy": version("numpy"),
+        "load_average": {"before": before, "after": load_average()},
+    }
+    return {"about": about, **found}
+
+
+def _keep(run: dict[str, Any], file: Path) -> None:
+    run["goals"] = [asdict(goal) for goal in judged(run)]
+    file.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -76,7 +91,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--features", type=int, default=len(FEATURES), help="1 to 30 (30)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is timed, those that are quick (3)")
     parser.add_argument("--windows", type=int, default=1_000, help="windows without drift (1,000)")
-    parser.add_argument("--patience", type=float, default=900, help="seconds that a contender may take (900)")
+    parser.add_argument("--patience", type=int, default=900, help="CPU seconds that a contender may take (900)")
     parser.add_argument("--memory", type=float, default=14, help="GiB that a contender may take (14)")
     parser.add_argument("--parts", type=lambda text: text.split(","), default=PARTS, help=", ".join(PARTS))
     parser.add_argument("--results", default=str(_RESULTS), help="folder for drift.json and drift.md")
@@ -88,35 +103,30 @@ def _numbers(text: str) -> list[int]:
     return [int(float(part)) for part in text.split(",")]
 
 
-def _speed(given: argparse.Namespace) -> dict[str, Any]:
-    python = Path(given.evidently) if given.evidently else made(_BASE / "evidently", _requirements())
+def _speed(given: argparse.Namespace, rows: int, python: Path) -> dict[str, Any]:
+    print(f"{rows:,} rows …", flush=True)
     ours = Path(sys.executable)
-    interpreters = {"tidegate": ours, "numpy": ours, "evidently": python, "evidently-tests": python}
+    interpreters = {"tidegate": ours, "numpy": ours, "evidently-tests": python, "evidently": python}
     limits = Limits(given.patience, int(given.memory * 2**30))
-    found = {}
-    for rows in given.rows:
-        print(f"{rows:,} rows …", flush=True)
-        folder = written(_BASE / "data", rows, given.features)
-        contenders = measured(interpreters, folder, given.features, given.rounds, limits)
-        values = {name: one.pop("values") for name, one in contenders.items() if "values" in one}
-        same = {"numpy": agree.with_numpy(values["tidegate"], values["numpy"])} if "numpy" in values else {}
-        theirs = values.get("evidently", values.get("evidently-tests"))
-        if theirs is not None:
-            same["evidently"] = agree.with_evidently(values["tidegate"], theirs, folder)
-        found[str(rows)] = {"features": given.features, "contenders": contenders, "agree": same}
-    return {"versions": _versions(python), "sizes": found}
+    folder = written(_BASE / "data", rows, given.features)
+    contenders = measured(interpreters, folder, given.features, given.rounds, limits)
+    values = {name: one.pop("values") for name, one in contenders.items() if "values" in one}
+    same = {"numpy": agree.with_numpy(values["tidegate"], values["numpy"])} if "numpy" in values else {}
+    theirs = values.get("evidently", values.get("evidently-tests"))
+    if theirs is not None:
+        same["evidently"] = agree.with_evidently(values["tidegate"], theirs, folder)
+    return {"versions": _versions(python), "features": given.features, "contenders": contenders, "agree": same}
 
 
-def _alarms(given: argparse.Namespace) -> dict[str, Any]:
+def _alarms(windows: int) -> dict[str, Any]:
     found = {}
     for name, draw, columns in (
         ("flights", alarms.flights(), len(COLUMNS)),
         ("simulated", alarms.simulated(), len(FEATURES)),
     ):
-        print(f"{given.windows:,} windows of {name} …", flush=True)
-        counts = alarms.counted(draw, given.windows)
-        found[name] = {"windows": given.windows, "columns": columns, "counts": counts}
-    return {"data": found}
+        print(f"{windows:,} windows of {name} …", flush=True)
+        found[name] = {"windows": windows, "columns": columns, "counts": alarms.counted(draw, windows)}
+    return found
 
 
 def _requirements() -> str:

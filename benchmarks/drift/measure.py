@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import statistics
 import subprocess
 from collections.abc import Mapping
@@ -20,9 +21,9 @@ _ENOUGH = 120.0
 
 @dataclass(frozen=True)
 class Limits:
-    """What a contender may take: seconds, its start and the reading of the data among them, and bytes."""
+    """What a contender may take: seconds of CPU time, its start and the reading of the data among them, and bytes."""
 
-    seconds: float
+    seconds: int
     memory: int
 
 
@@ -40,7 +41,7 @@ def measured(
     failed: dict[str, str] = {}
     for _ in range(rounds):
         for name, python in interpreters.items():
-            if name in failed or sum(run["seconds"] for run in runs[name]) > _ENOUGH:
+            if name in failed or sum(run["cpu"] for run in runs[name]) > _ENOUGH:
                 continue
             print(f"  {name} …", flush=True)
             run = _run(python, name, folder, features, limits)
@@ -66,19 +67,11 @@ def _run(python: Path, name: str, folder: Path, features: int, limits: Limits) -
 
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limits.memory, limits.memory))
+        resource.setrlimit(resource.RLIMIT_CPU, (limits.seconds, limits.seconds + 5))
 
-    try:
-        done = subprocess.run(
-            command,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=limits.seconds,
-            check=False,
-            preexec_fn=limited,
-        )
-    except subprocess.TimeoutExpired:
-        return f"more than {limits.seconds:,.0f} s"
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, preexec_fn=limited)
+    if done.returncode == -signal.SIGXCPU:
+        return f"more than {limits.seconds:,} CPU seconds"
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         return f"more than {limits.memory / 2**30:.0f} GiB" if "MemoryError" in last[0] else last[0][:200]

@@ -16,9 +16,9 @@ TITLES = {
 }
 
 _HOW = """Each contender runs in a process of its own, one after the other, with the data in memory in the form that it
-takes before the clock starts, and after a first call with few rows. Seconds are by the clock; a reference is made and
-compared with within them. Memory is the largest that the process had, and what the data alone took. Nothing asks for
-more than one thread; CPU time tells who took more.
+takes before the clock starts, and after a first call with few rows. A reference is made and compared with within the
+time. What counts is CPU time: no contender uses more than one thread, and by the clock each takes longer the more else
+the machine does, which the load averages tell. Memory is the largest that the process had, and what the data took.
 """
 
 _AGREE = """\
@@ -47,12 +47,11 @@ def as_markdown(run: Mapping[str, Any]) -> str:
         met = f"**missed**: {goal['missed']}" if goal["missed"] else "met"
         lines.append(f"| {goal['wanted']} | {goal['found']} | {met} |")
     if "speed" in run:
-        speed = run["speed"]
-        versions = ", ".join(f"{name} {number}" for name, number in speed["versions"].items())
-        lines += ["", "## Time and memory", "", f"{_about(speed)} Evidently's environment: {versions}.", "", _HOW]
-        for rows, size in speed["sizes"].items():
-            lines += _times(int(rows), size["features"], size["contenders"])
-        lines += ["## Equal values", "", _AGREE, *_agreement(speed["sizes"])]
+        sizes = run["speed"]
+        lines += ["", "## Time and memory", "", _HOW]
+        for rows, size in sizes.items():
+            lines += _times(int(rows), size)
+        lines += ["## Equal values", "", _AGREE, *_agreement(sizes)]
     if "alarms" in run:
         alarms = run["alarms"]
         lines += ["", "## False alarms", "", _about(alarms), "", _ALARMS.format(reference=REFERENCE)]
@@ -74,10 +73,13 @@ def _about(part: Mapping[str, Any]) -> str:
     )
 
 
-def _times(rows: int, features: int, contenders: Mapping[str, Any]) -> list[str]:
-    lines = [f"{rows:,} rows × {features} features, reference and current data alike:", ""]
+def _times(rows: int, size: Mapping[str, Any]) -> list[str]:
+    contenders = size["contenders"]
+    versions = ", ".join(f"{name} {number}" for name, number in size["versions"].items())
+    lines = [f"### {rows:,} rows × {size['features']} features, reference and current data alike", ""]
+    lines += [_about(size), f"Evidently's environment: {versions}.", ""]
     lines += [
-        "| | seconds | of Tidegate's | CPU seconds | memory, GiB | of it data | rounds |",
+        "| | CPU seconds | of Tidegate's | seconds by the clock | memory, GiB | of it data | rounds |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, found in contenders.items():
@@ -86,8 +88,8 @@ def _times(rows: int, features: int, contenders: Mapping[str, Any]) -> list[str]
             continue
         times = ratio(contenders, name)
         lines.append(
-            f"| {TITLES[name]} | {found['seconds']:.2f} | {'' if times is None else f'{times:.1f}×'} | "
-            f"{found['cpu']:.2f} | {found['peak'] / 2**30:.2f} | {found['data'] / 2**30:.2f} | {found['rounds']} |"
+            f"| {TITLES[name]} | {found['cpu']:.2f} | {'' if times is None else f'{times:.1f}×'} | "
+            f"{found['seconds']:.2f} | {found['peak'] / 2**30:.2f} | {found['data'] / 2**30:.2f} | {found['rounds']} |"
         )
     return [*lines, ""]
 

@@ -63,7 +63,7 @@ def run(speed: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         "load_average": {"before": [0], "after": [0]},
     }  # fmt: skip
     return {
-        "speed": {"about": about, "versions": {"evidently": "2"}, "sizes": {"10000000": speed}},
+        "speed": {"10000000": {"about": about, "versions": {"evidently": "2"}, **speed}},
         "alarms": {"about": about, "data": data},
         "months": {"about": about, **MONTHS},
     }
@@ -105,14 +105,18 @@ def test_where_evidently_counts_in_the_same_bins_its_values_are_to_be_equal(fold
     assert max(found[group]["difference"] for group in ("ks", "same", "formula")) < 1e-9
 
 
-def test_a_contender_runs_by_itself_and_one_that_takes_too_much_is_told(folder: Path) -> None:
+def test_a_contender_runs_by_itself_and_one_that_takes_too_much_is_told(folder: Path, tmp_path: Path) -> None:
     ours = {"tidegate": Path(sys.executable)}
-    done = measured(ours, folder, 2, 1, Limits(60.0, 8 << 30))["tidegate"]
+    done = measured(ours, folder, 2, 1, Limits(60, 8 << 30))["tidegate"]
     assert done["seconds"] > 0
     assert done["peak"] > done["data"] > 0
     assert set(done["values"]) == set(NAMES[:2])
-    assert "failed" in measured(ours, folder, 2, 1, Limits(60.0, 1 << 20))["tidegate"]
-    assert measured(ours, folder, 2, 1, Limits(0.01, 8 << 30))["tidegate"] == {"failed": "more than 0 s"}
+    assert "failed" in measured(ours, folder, 2, 1, Limits(60, 1 << 20))["tidegate"]
+    endless = tmp_path / "endless"
+    endless.write_text("#!/bin/sh\nwhile :; do :; done\n")
+    endless.chmod(0o700)
+    told = measured({"evidently": endless}, folder, 2, 1, Limits(1, 8 << 30))["evidently"]
+    assert told == {"failed": "more than 1 CPU seconds"}
 
 
 def test_goals_are_met_or_say_what_missed() -> None:
@@ -136,10 +140,10 @@ def test_windows_without_drift_are_counted_by_rule() -> None:
 
 
 def test_the_page_tells_all_of_it() -> None:
-    found = run(size(**{"evidently-tests": "more than 900 s"}), counted(10))
+    found = run(size(**{"evidently-tests": "more than 900 CPU seconds"}), counted(10))
     text = as_markdown({**found, "goals": [asdict(goal) for goal in judged(found)]})
     assert "| 20.00 | 20.0× | 20.00 | 2.00 | 1.00 | 1 |" in text
-    assert "Evidently's two tests by themselves, without the report | more than 900 s" in text
+    assert "Evidently's two tests by themselves, without the report | more than 900 CPU seconds" in text
     assert "10 of 1,000: 1.0 % (0.5 to 1.8)" in text
     assert months_table(MONTHS)[-1] == "| temp | **0.40** | 0.04 |"
     assert "to which this adds 1" in text
