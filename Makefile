@@ -1,4 +1,4 @@
-.PHONY: fuzz-mojo setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos bench-delivery bench-mojo clean
+.PHONY: fuzz-mojo setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos bench-delivery bench-mojo bench-drift clean
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-stamp
@@ -66,6 +66,9 @@ bench-delivery: setup  ## splits at the replicas, a shadow's cost, blue-green un
 
 bench-mojo: setup  ## H2O's models scored here and by H2O's own scorer in a warm JVM; needs a JDK 17
 	$(BIN)/python -m benchmarks.mojo $(BENCH_ARGS)
+
+bench-drift: setup  ## drift of 10 million rows beside Evidently and NumPy, false alarms, a year of flights
+	$(BIN)/python -m benchmarks.drift $(BENCH_ARGS)
 
 FUZZ_SECONDS := 600
 FUZZ_ARGS :=

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from scripts import pages
 from scripts.cli_page import cli_page
+from scripts.drift_months import drift_page, drift_picture
 from scripts.measured_page import measured_page
 from scripts.mojo_table import mojo_page
 from tidegate.contract.schema import SchemaName, build_schema
@@ -44,6 +45,8 @@ GENERATED: tuple[tuple[str, Callable[[], str]], ...] = (
     ("docs/reference/measured.md", measured_page),
     ("docs/how-to/score-a-mojo.md", mojo_page),
     ("stack/warehouse/init.sql", sql),
+    ("docs/how-to/detect-drift.md", drift_page),
+    ("docs/images/drift-2013.svg", drift_picture),
 )
 
 

@@ -147,3 +147,101 @@ def test_names_in_data_are_no_markup_of_a_page(tmp_path: Path) -> None:
 def test_a_report_that_cannot_be_written_is_bad_input(tmp_path: Path, files: dict[str, Path]) -> None:
     result = run("report", files["before"], files["like"], "--out", tmp_path / "none" / "drift.html")
     assert result.exit_code == 2
+
+
+def scored(seed: int, number: int, shift: float) -> pd.DataFrame:
+    chance = np.random.default_rng(seed)
+    margin = 1.5 * chance.normal(shift, 1.0, number)
+    score = 1 / (1 + np.exp(-margin))
+    late = (chance.random(number) < score).astype(float)
+    late[:100] = np.nan
+    return pd.DataFrame({"score": score, "late": late})
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> dict[str, Path]:
+    found = {}
+    for name, frame in (
+        ("before", scored(1, 4_000, -1.5)),
+        ("like", scored(2, 4_000, -1.5)),
+        ("harder", scored(3, 4_000, 0.0)),
+        ("unknown", scored(3, 4_000, 0.0)[["score"]]),
+        ("few", scored(4, 150, 0.0)),
+    ):
+        found[name] = tmp_path / f"answers-{name}.parquet"
+        frame.to_parquet(found[name])
+    return found
+
+
+def performance(*args: str | Path) -> Any:
+    return run("performance", *args, "--score", "score", "--outcome", "late")
+
+
+def test_a_figure_that_dropped_ends_with_9_and_answers_like_before_with_0(answers: dict[str, Path]) -> None:
+    calm = performance(answers["before"], answers["like"])
+    assert calm.exit_code == 0, calm.output
+    assert "Nothing is known to have dropped by more than 0.05, by the scores of 4,000 rows." in calm.stdout
+    dropped = performance(answers["before"], answers["harder"])
+    assert dropped.exit_code == 9, dropped.output
+    assert "Dropped by more than 0.05, by the scores of 4,000 rows: accuracy." in dropped.stdout
+    assert "Scores are calibrated, by 3,900 outcomes of the reference" in dropped.stdout
+    assert performance(answers["before"], answers["harder"], "--drop", "0.3").exit_code == 0
+
+
+def test_programs_get_estimates_and_what_is_known_as_one_document(answers: dict[str, Path]) -> None:
+    told = json.loads(performance(answers["before"], answers["harder"], "--output", "json").stdout)
+    assert told["rows"] == {"reference": 3_900, "current": 4_000}
+    first = told["figures"][0]
+    assert first["figure"] == "accuracy"
+    assert first["interval"][0] < first["realised"] < first["interval"][1]
+    unknown = json.loads(performance(answers["before"], answers["unknown"], "--output", "json").stdout)
+    assert unknown["figures"][0]["estimate"] == first["estimate"]
+    assert unknown["figures"][0]["realised"] is None
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("{few}", "{like}"), "too few outcomes"),
+        (("{unknown}", "{like}"), "no column 'late'"),
+        (("{before}", "{like}", "--score", "margin"), "no column 'margin'"),
+        (("{before}", "{like}", "--threshold", "2"), "threshold is no probability"),
+        (("{before}", "{like}", "--drop", "-1"), "drop makes no sense"),
+        (("{before}", "none.csv"), "there is no file none.csv"),
+    ],
+)
+def test_what_says_nothing_of_answers_is_one_message(
+    answers: dict[str, Path], args: tuple[str, ...], told: str
+) -> None:
+    given = [arg.format(**answers) for arg in args]
+    result = run("performance", *(["--score", "score"] if "--score" not in given else []), "--outcome", "late", *given)
+    assert result.exit_code == 2, result.output
+    assert told in str(result.exception) or told in result.output
+
+
+def test_columns_that_go_together_in_another_way_are_found_together(tmp_path: Path) -> None:
+    chance, files = np.random.default_rng(5), []
+    for sign in (1, -1):
+        first = chance.normal(size=1_500)
+        second = sign * first + chance.normal(size=1_500)
+        files.append(tmp_path / f"{sign}.parquet")
+        pd.DataFrame({"x": first, "y": second, "z": chance.normal(size=1_500)}).to_parquet(files[-1])
+    assert run("check", *files).exit_code == 0
+    found = run("check", *files, "--together")
+    assert found.exit_code == 9, found.output
+    assert re.search(r"All columns together: large\. .* most of all by (x, y|y, x):", found.stdout)
+    told = json.loads(run("check", *files, "--together", "--output", "json").stdout)
+    assert told["together"]["state"] == "large"
+    # Half of what is allowed is for each of the two comparisons.
+    assert told["thresholds"]["alpha"] == 0.005
+    page = tmp_path / "drift.html"
+    assert run("report", *files, "--together", "--out", page).exit_code == 0
+    assert "All columns together: large" in page.read_text()
+
+
+def test_a_written_reference_has_no_rows_to_compare_together(tmp_path: Path, files: dict[str, Path]) -> None:
+    kept = tmp_path / "reference.json"
+    run("reference", files["before"], "--out", kept)
+    result = run("check", kept, files["like"], "--together")
+    assert result.exit_code == 2
+    assert "holds none" in str(result.exception) or "holds none" in result.output

@@ -82,3 +82,33 @@ def test_a_wish_from_before_the_clock_was_set_back_is_written_anew(tmp_path: Pat
     notes.ask(tmp_path, notes.ANSWERS, 0.5, until=5010.0, now=5000.0)
     notes.ask(tmp_path, notes.ANSWERS, 0.5, until=1410.0, now=1400.0)
     assert json.loads((tmp_path / "compare.json").read_text()) == {"share": 0.5, "until": 1410.0}
+
+
+def counts(requests: int) -> bytes:
+    return json.dumps({"requests": requests, "inputs": {}, "outputs": {}}).encode() + b"\n"
+
+
+def test_each_who_watches_gets_every_count_of_all_replicas(tmp_path: Path) -> None:
+    folders = [tmp_path / "0", tmp_path / "1"]
+    for folder in folders:
+        folder.mkdir()
+    (folders[0] / notes.COUNTS_NAME).write_bytes(counts(1))
+    first, second = (notes.FoldersReader(lambda: folders) for _ in range(2))
+    for number, folder in enumerate(folders, start=2):
+        with (folder / notes.COUNTS_NAME).open("ab") as stream:
+            stream.write(counts(number))
+    assert sorted(found.requests for found in first.read()) == [2, 3]
+    assert first.read() == []
+    assert sorted(found.requests for found in second.read()) == [2, 3]
+
+
+def test_replicas_that_come_and_go_are_no_trouble_to_who_watches(tmp_path: Path) -> None:
+    folders = [tmp_path / "0"]
+    folders[0].mkdir()
+    reader = notes.FoldersReader(lambda: folders)
+    folders.append(tmp_path / "1")
+    folders[1].mkdir()
+    assert reader.read() == []
+    (folders[1] / notes.COUNTS_NAME).write_bytes(counts(5))
+    folders.pop(0)
+    assert [found.requests for found in reader.read()] == [5]

@@ -59,6 +59,14 @@ class Weights(Decision):
     weights: dict[str, float] = Field(min_length=1, max_length=MOST_CHALLENGERS)
 
 
+class Watcher(BaseModel):
+    """`reader`: a name of the caller's own choice: each gets what was counted since it last asked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reader: str = Field(min_length=1, max_length=100)
+
+
 def build_app(service: Service, token: str, stopping: asyncio.Event) -> FastAPI:
     """Return the API of one controller.
 
@@ -234,6 +242,13 @@ def _changing(service: Service) -> APIRouter:
         decided = decision or Decision()
         await service.delete(name, by=decided.by, reason=decided.reason)
         return {"deployment": name, "deleted": True}
+
+    @router.post(
+        "/deployments/{name}/counts",
+        summary="Have the replicas of stable count what they are asked and answer, and return what they counted",
+    )
+    async def counts(name: str, watcher: Watcher) -> dict[str, Any]:
+        return await service.counted(name, watcher.reader)
 
     @router.post("/deployments/{name}/rollback", status_code=202, summary="Return to a past revision")
     async def rollback(name: str, decision: Annotated[RollbackDecision | None, Body()] = None) -> dict[str, Any]:

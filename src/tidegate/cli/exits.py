@@ -35,7 +35,7 @@ class ExitCode(IntEnum):
     UNAVAILABLE = 6, "the controller, the gateway or something they need does not answer"
     WAITS_FOR_PERSON = 7, "the rollout is paused until you promote, resume or abort it"
     HAS_A_HOLE = 8, "a rehearsal found a fault that was not taken back, or that harmed stable"
-    HAS_DRIFTED = 9, "`drift check` found that data has drifted from its reference"
+    HAS_DRIFTED = 9, "`drift` found that data has drifted from its reference, or that a figure of quality has dropped"
     INTERRUPTED = 130, "interrupted from the keyboard; what was begun goes on"
 
 

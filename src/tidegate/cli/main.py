@@ -12,6 +12,8 @@ from tidegate.cli.commands import (
     decide,
     deploy,
     drift,
+    drift_performance,
+    drift_watch,
     features,
     foresee,
     freeze,
@@ -87,6 +89,8 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("features history", ALONE, features.history),
     ("features training-set", ALONE, features.training_set),
     ("features quarantine", ALONE, features.quarantine),
+    ("drift performance", ALONE, drift_performance.performance),
+    ("drift watch", ALONE, drift_watch.watch),
     ("mojo inspect", ALONE, mojo.inspect),
     ("mojo predict", ALONE, mojo.predict),
     ("mojo verify", ALONE, mojo.verify),
@@ -140,7 +144,7 @@ def root(
 
 #: What the help says of each group.
 GROUPS = {
-    "drift": "Whether data has drifted from what a model was trained on: check it, report it, make a reference.",
+    "drift": "Whether data has drifted from what a model was trained on, and what that does to its answers.",
     "features": "The feature store: vectors of entities, looked up by key, and joined to labels as they were then.",
     "judge": "Ask the judge about what was recorded.",
     "freeze": "Spans of time in which nothing is deployed: add, list, remove.",

@@ -171,6 +171,18 @@ class Client:
         url = f"{self.status(name)['url'].rstrip('/')}/predict"
         return cast("Rows", post_json(url, rows, self._timeout_seconds).get("predictions"))
 
+    def counts(self, name: str, reader: str) -> dict[str, Any]:
+        """Have the replicas of the stable revision count some of their requests by column for ten seconds.
+
+        Args:
+            reader: a name of your own choice; each gets what was counted since it last asked, at first nothing.
+
+        Returns:
+            `revision`, and `counted`: a list of `{"requests": 31, "inputs": {COLUMN: SKETCH}, "outputs": {…}}`, one row
+            of each request in it, of which all add up; see `contract.sketch`.
+        """
+        return self._http.json("POST", _deployment(name, "counts"), body={"reader": reader})
+
     # What happens
 
     def poll_events(

@@ -36,6 +36,7 @@ from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.preview import preview
 from tidegate.controller.readiness import Surroundings
 from tidegate.controller.supervisor import Supervisor
+from tidegate.controller.watching import Watching, as_plain, has_judge
 from tidegate.gate.readiness import refuse_unready
 from tidegate.gate.readiness import warnings as readiness_warnings
 from tidegate.gateway.base import RevisionRef
@@ -76,6 +77,7 @@ class Service:
         self.store = store
         self.target = target
         self.supervisor = supervisor
+        self._watching = Watching(target)
 
     async def deploy(
         self, document: Mapping[str, Any], override: Override | None = None, *, by: str = "somebody"
@@ -440,6 +442,24 @@ class Service:
             return self.target.logs(ref, replica, lines)
         every = [self.target.logs(ref, index, lines) for index in range(planning.replicas(request))]
         return merged(every)[-lines:]
+
+    async def counted(self, name: str, reader: str) -> dict[str, Any]:
+        """Return what the replicas of the stable revision counted by column since this reader last asked.
+
+        Args:
+            reader: a name of the caller's own choice, by which it is known when it asks again.
+
+        Raises:
+            NotFound: no such deployment.
+            Conflict: it has no stable revision, or too many watch already.
+        """
+        deployment = self.store.deployment(name)
+        if deployment.stable is None:
+            raise Conflict(f"{name!r} has no stable revision yet", subject=name, hint=f"tidegate watch {name}")
+        active = self.store.active_rollout(deployment.id)
+        is_judged = active is not None and has_judge(Rollout.from_storage(active.state))
+        found = await self._watching.counted(RevisionRef(name, deployment.stable), reader, is_judged=is_judged)
+        return {"revision": deployment.stable, "counted": as_plain(found)}
 
     def looks(self, row: RolloutRow) -> list[dict[str, Any]]:
         """Return the looks that were kept of a rollout; from its report where the store keeps them no more."""

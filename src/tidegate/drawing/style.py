@@ -48,6 +48,9 @@ i.three { color: var(--three); }
 .line.four { stroke: var(--four); } .dot.four { fill: var(--four); } i.four { color: var(--four); }
 .line.five { stroke: var(--five); } .dot.five { fill: var(--five); } i.five { color: var(--five); }
 .line.six { stroke: var(--six); } .dot.six { fill: var(--six); } i.six { color: var(--six); }
+.cell { fill: var(--card); } .cell.good { fill: var(--good); fill-opacity: .12; }
+.cell.wait { fill: var(--wait); fill-opacity: .35; } .cell.bad { fill: var(--bad); fill-opacity: .45; }
+svg .figure { fill: var(--ink); font-size: 9px; }
 .table { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .75rem .4rem 0; border-bottom: 1px solid var(--rule); }
 th { color: var(--dim); font-weight: 600; white-space: nowrap; } td.number, th.number { text-align: right; }

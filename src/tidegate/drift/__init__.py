@@ -6,7 +6,19 @@ and a column that goes missing is drift like any other.
 """
 
 from tidegate.drift.bins import Bins, LevelBins, NumberBins
-from tidegate.drift.reading import ColumnReading, Policy, Reading, State
+from tidegate.drift.domain import compare_together
+from tidegate.drift.reading import ColumnReading, Policy, Reading, State, TogetherReading
 from tidegate.drift.reference import Reference
 
-__all__ = ["Bins", "ColumnReading", "LevelBins", "NumberBins", "Policy", "Reading", "Reference", "State"]
+__all__ = [
+    "Bins",
+    "ColumnReading",
+    "LevelBins",
+    "NumberBins",
+    "Policy",
+    "Reading",
+    "Reference",
+    "State",
+    "TogetherReading",
+    "compare_together",
+]

@@ -101,7 +101,8 @@ class LevelBins:
     def count(self, column: Column) -> Counts:
         """Return how many values are in which bin; see `as_levels` for numbers."""
         levels = as_levels(column)
-        return self.count_each(tally(levels), _count_missing(levels))
+        times = tally(levels)
+        return self.count_each(times, len(levels) - sum(times.values()))
 
     def count_each(self, times: Mapping[str, int], missing: int) -> Counts:
         """Do as `count` does, for levels that were counted."""
@@ -182,10 +183,6 @@ def tally(column: Levels) -> dict[str, int]:
     times = Counter(column.tolist())
     times.pop(None, None)
     return times
-
-
-def _count_missing(column: Levels) -> int:
-    return sum(value is None for value in column.tolist())
 
 
 def _told_apart(numbers: Sequence[float]) -> list[str]:

@@ -109,12 +109,22 @@ def _seconds(array: NDArray[Any]) -> Numbers:
 
 def _of_objects(array: Levels) -> Column:
     """Return objects as numbers where all that are there are numbers, else as texts."""
-    there = [value for value in array.tolist() if not _is_missing(value)]
+    values = array.tolist()
+    # The types of all values are found in no time; mostly they say that each is a text, or missing.
+    kinds = set(map(type, values))
+    if kinds <= {str, type(None)} and str in kinds:
+        return array
+    if kinds <= {str, type(None), float} and str in kinds and all(v != v for v in values if type(v) is float):  # noqa: PLR0124
+        return _objects([value if type(value) is str else None for value in values])
+    there = [value for value in values if not _is_missing(value)]
     if there and all(isinstance(value, int | float | np.number) for value in there):
-        return np.array([np.nan if _is_missing(value) else float(value) for value in array.tolist()])
-    texts = [None if _is_missing(value) else value if type(value) is str else str(value) for value in array.tolist()]
-    found: Levels = np.empty(len(texts), dtype=object)
-    found[:] = texts
+        return np.array([np.nan if _is_missing(value) else float(value) for value in values])
+    return _objects([None if _is_missing(value) else value if type(value) is str else str(value) for value in values])
+
+
+def _objects(values: list[str | None]) -> Levels:
+    found: Levels = np.empty(len(values), dtype=object)
+    found[:] = values
     return found
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from tidegate.contract.errors import InvalidInput
 from tidegate.drift.bins import Bins, Counts
 from tidegate.drift.measures import chi_square, jensen_shannon, population_stability_index
-from tidegate.drift.significance import chi_square_chance, holm, rows_needed
+from tidegate.drift.significance import area_of, chi_square_chance, holm, rows_needed, rows_needed_together
 
 
 class State(StrEnum):
@@ -121,6 +121,50 @@ class ColumnReading:
 
 
 @dataclass(frozen=True)
+class TogetherReading:
+    """All columns at once: how well a classifier tells current rows from the reference's.
+
+    Attributes:
+        area: under its ROC curve for rows that it has not seen; 0.5 where it cannot tell them apart, 1 where it always
+            does.
+        chance: of so large an area without drift.
+        rows: of the reference and of the current data.
+        used: how many of them were looked at.
+        rows_needed: of the current data, until an area that is a moderate change is more than chance does; None where
+            the reference is too small for any number of rows.
+        columns: by name, how much of the area is lost without the column, the most first; empty without drift.
+        state: what is said of it.
+    """
+
+    area: float
+    chance: float
+    rows: tuple[int, int]
+    used: tuple[int, int]
+    rows_needed: int | None
+    state: State
+    columns: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_drift(self) -> bool:
+        return self.state in (State.MODERATE, State.LARGE)
+
+    def by(self, columns: Mapping[str, float]) -> TogetherReading:
+        """Return the same with the columns that tell the sides apart."""
+        return replace(self, columns=columns)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "state": str(self.state),
+            "area": self.area,
+            "chance": self.chance,
+            "rows": {"reference": self.used[0], "current": self.used[1]},
+            "rowsNeeded": self.rows_needed,
+            "columns": [{"column": name, "lost": lost} for name, lost in self.columns.items()],
+        }
+
+
+@dataclass(frozen=True)
 class Reading:
     """All columns, compared.
 
@@ -129,6 +173,7 @@ class Reading:
         skipped: columns that were not compared, and why.
         new: columns that the reference does not have.
         rows: of the current data.
+        together: all columns at once; None where they were compared one by one alone.
     """
 
     columns: tuple[ColumnReading, ...]
@@ -136,12 +181,15 @@ class Reading:
     rows: int
     skipped: Mapping[str, str]
     new: tuple[str, ...]
+    together: TogetherReading | None = None
 
     @property
     def state(self) -> State:
-        """The worst of the columns; inconclusive is worse than none."""
-        worst = max((_ORDER.index(column.state) for column in self.columns), default=0)
-        return _ORDER[worst]
+        """The worst of the columns, and of all together; inconclusive is worse than none."""
+        states = [column.state for column in self.columns]
+        if self.together is not None:
+            states.append(self.together.state)
+        return _ORDER[max(map(_ORDER.index, states), default=0)]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -152,6 +200,7 @@ class Reading:
             "columns": [column.as_dict() for column in self.columns],
             "skipped": dict(self.skipped),
             "new": list(self.new),
+            **({} if self.together is None else {"together": self.together.as_dict()}),
         }
 
 
@@ -189,6 +238,27 @@ def judged(columns: Sequence[ColumnReading], policy: Policy) -> tuple[ColumnRead
         needed = rows_needed(policy.moderate, policy.alpha / len(columns), filled, sum(column.reference))
         found.append(replace(column, chance=chance, rows_needed=needed, state=_state(column, chance, needed, policy)))
     return tuple(sorted(found, key=lambda column: -column.psi))
+
+
+def told_together(
+    area: float, chance: float, *, rows: tuple[int, int], used: tuple[int, int], policy: Policy
+) -> TogetherReading:
+    """Return what is said of all columns at once. An area is as large a change as the PSI of `area_of`.
+
+    Args:
+        chance: of the area, without drift.
+        rows, used: of the reference and of the current data, and how many of them were looked at.
+    """
+    moderate, large = area_of(policy.moderate), area_of(policy.large)
+    needed = rows_needed_together(moderate, policy.alpha, used[0])
+    state = State.NONE
+    if area >= moderate:
+        state = State.LARGE if area >= large else State.MODERATE
+        if chance > policy.alpha:
+            state = State.INCONCLUSIVE
+    elif needed is None or used[1] < needed:
+        state = State.INCONCLUSIVE
+    return TogetherReading(area, chance, rows, used, needed, state)
 
 
 def _state(column: ColumnReading, chance: float, needed: int | None, policy: Policy) -> State:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Any
 
+import numpy as np
+
 from tidegate.contract.errors import InvalidInput
+from tidegate.drift.columns import Numbers
 
 
 def chi_square_chance(statistic: float, freedom: int) -> float:
@@ -23,6 +27,16 @@ def holm(chances: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(chances) - rank) * chances[place]))
         adjusted[place] = largest
     return adjusted
+
+
+def alpha_of_look(alpha: float, look: int) -> float:
+    """Return what a look may use up of the chance of a false alarm where the same is looked at again and again: all of
+    them together use up alpha, however many there are.
+
+    Args:
+        look: its number, from 1.
+    """
+    return alpha / (look * (look + 1))
 
 
 def rows_needed(threshold: float, alpha: float, bins: int, reference: int) -> int | None:
@@ -45,13 +59,67 @@ def rows_needed(threshold: float, alpha: float, bins: int, reference: int) -> in
     return math.ceil(1 / room) if room > 0 else None
 
 
+def rank_chance(scores: Numbers, others: Numbers) -> tuple[float, float]:
+    """Return the area under the ROC curve, by which scores are above others, and the probability of so much without
+    drift: the rank test of H. B. Mann and D. R. Whitney (1947), of one side, with ties respected.
+
+    Args:
+        scores, others: of rows that had no part in how scores are given; at least one each.
+    """
+    n, m = len(scores), len(others)
+    ranks, ties = _ranks(np.concatenate([scores, others]))
+    wins = float(ranks[:n].sum()) - n * (n + 1) / 2
+    spread = n * m / 12 * (n + m + 1 - float((ties**3 - ties).sum()) / ((n + m) * (n + m - 1)))
+    # Half a win less, since wins come in whole numbers.
+    chance = 1.0 if spread <= 0 else NormalDist().cdf(-(wins - n * m / 2 - 0.5) / math.sqrt(spread))
+    return wins / (n * m), chance
+
+
+def area_of(index: float) -> float:
+    """Return the area under the ROC curve that is as large a change as a PSI: of two normal distributions of one
+    variance with a distance of d between their means the index is d², and the area Φ(d / √2)."""
+    return NormalDist().cdf(math.sqrt(index / 2))
+
+
+def rows_needed_together(area: float, alpha: float, reference: int) -> int | None:
+    """Return how many rows it takes until an area is more than chance does; None for a reference that is too small for
+    any number. Two halves of the rows are tested, each at half of alpha.
+
+    Args:
+        area: above 0.5.
+        reference: rows of the reference.
+    """
+    quantile = -NormalDist().inv_cdf(alpha / 2)
+    room = 6 * ((area - 0.5) / quantile) ** 2 - 1 / max(reference, 1)
+    return math.ceil(1 / room) if room > 0 else None
+
+
+def isotonic(values: Numbers, weights: Numbers) -> Numbers:
+    """Return the values that never fall and are nearest to these, by least squares with these weights."""
+    try:
+        from scipy.optimize import isotonic_regression
+    except ImportError as missing:
+        raise _without_scipy() from missing
+    found: Numbers = isotonic_regression(values, weights=weights).x
+    return found
+
+
+def _ranks(values: Numbers) -> tuple[Numbers, Numbers]:
+    """Return the ranks from 1, equal values at the middle of theirs, and how many there are of each value."""
+    _, places, times = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(times)
+    return (last - (times - 1) / 2)[places], times.astype(np.float64)
+
+
 def _special() -> Any:
     try:
         from scipy import special
     except ImportError as missing:
-        raise InvalidInput(
-            "drift needs SciPy, which is not installed",
-            subject="scipy",
-            hint="pip install 'tidegate[drift]'",
-        ) from missing
+        raise _without_scipy() from missing
     return special
+
+
+def _without_scipy() -> InvalidInput:
+    return InvalidInput(
+        "drift needs SciPy, which is not installed", subject="scipy", hint="pip install 'tidegate[drift]'"
+    )

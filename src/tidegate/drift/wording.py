@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from tidegate.drift.reading import ColumnReading, Reading, State
+from tidegate.drift.calibration import Way
+from tidegate.drift.performance import Kept, Performance
+from tidegate.drift.reading import ColumnReading, Reading, State, TogetherReading
+
+FIGURE_NAMES = {
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "roc_auc": "ROC AUC",
+}
+#: Columns that are named where all were compared together.
+_NAMED = 5
 
 
 def sentences(reading: Reading) -> list[str]:
@@ -20,7 +32,38 @@ def sentences(reading: Reading) -> list[str]:
     said += [f"Not compared: {name}, for {why}." for name, why in reading.skipped.items()]
     if reading.new:
         said.append(f"Not in the reference: {', '.join(reading.new)}.")
+    if reading.together is not None:
+        said.append(_together(reading.together))
     return said
+
+
+def performance_sentences(found: Performance) -> list[str]:
+    """Return what is said of an estimate in words."""
+    dropped = [FIGURE_NAMES[figure.name] for figure in found.figures if figure.state is Kept.DROPPED]
+    unsure = [FIGURE_NAMES[figure.name] for figure in found.figures if figure.state is Kept.INCONCLUSIVE]
+    rows = f"by the scores of {found.rows[1]:,} rows"
+    said = [
+        f"Dropped by more than {found.drop:g}, {rows}: {', '.join(dropped)}."
+        if dropped
+        else f"Nothing is known to have dropped by more than {found.drop:g}, {rows}."
+    ]
+    if unsure:
+        said.append(f"Inconclusive: {', '.join(unsure)}.")
+    learnt = f"by {found.rows[0]:,} outcomes of the reference (chance {chance(found.calibration)})"
+    said.append(
+        f"Scores are calibrated, {learnt}."
+        if found.way is Way.AS_THEY_ARE
+        else f"Scores are not calibrated, {learnt}, and were calibrated by them."
+    )
+    return said
+
+
+def share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def span(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
 
 
 def change(before: float, now: float) -> str:
@@ -30,6 +73,26 @@ def change(before: float, now: float) -> str:
 
 def chance(value: float) -> str:
     return "< 1e-6" if value < 1e-6 else f"{value:.2g}"
+
+
+def _together(reading: TogetherReading) -> str:
+    area = f"the area under its ROC curve is {reading.area:.2f} (chance {chance(reading.chance)})"
+    if not reading.is_drift:
+        if reading.state is State.INCONCLUSIVE:
+            more = "The reference has too few rows" if reading.rows_needed is None else _rows_do(reading)
+            return f"All columns together: inconclusive, {area}. {more}."
+        return f"All columns together: no drift. A classifier hardly tells current rows from the reference's: {area}."
+    first, *others = reading.columns.items()
+    # Those that matter little beside the first tell a reader nothing.
+    telling = [first[0], *(name for name, lost in others[: _NAMED - 1] if lost >= first[1] / 10)]
+    return (
+        f"All columns together: {reading.state}. A classifier tells current rows from the reference's, most of all by "
+        f"{', '.join(telling)}: {area}."
+    )
+
+
+def _rows_do(reading: TogetherReading) -> str:
+    return f"{reading.rows_needed:,} rows would do; there are {reading.rows[1]:,}"
 
 
 def _needed(unsure: list[ColumnReading], rows: int) -> str:

@@ -199,6 +199,14 @@ class Reading:
         return together(self.processes)
 
 
+class CountsReader(Protocol):
+    """Reads what the replicas of one revision count by column, for one who watches; each has a reader of their own."""
+
+    def read(self) -> Sequence[Counted]:
+        """Return what was counted since the last call, at first since the reader was made; in no order."""
+        ...
+
+
 class Target(Protocol):
     """Where replicas run. Every method is idempotent; a target finds again what an earlier process started."""
 
@@ -280,6 +288,10 @@ class Target(Protocol):
 
     async def counted(self, ref: RevisionRef) -> Counted:
         """Return what the revision's replicas counted by column since the last call of this process."""
+        ...
+
+    def counts_reader(self, ref: RevisionRef) -> CountsReader:
+        """Return a reader of what the revision's replicas count, from now on and whoever asked them to."""
         ...
 
     async def running(self) -> Sequence[RevisionRef]:

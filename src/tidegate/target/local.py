@@ -38,7 +38,16 @@ from tidegate.gateway.resources import DEFAULT_TIMEOUT_SECONDS, PREVIEW, revisio
 from tidegate.gateway.shares import reassigned, shares_of
 from tidegate.health.base import Attempts
 from tidegate.target import lifecycle, notes, process
-from tidegate.target.base import Counted, Noted, Reading, ReplicaHealth, RevisionHealth, RevisionSpec, SplitChange
+from tidegate.target.base import (
+    Counted,
+    CountsReader,
+    Noted,
+    Reading,
+    ReplicaHealth,
+    RevisionHealth,
+    RevisionSpec,
+    SplitChange,
+)
 from tidegate.target.lifecycle import SlotRecord, Step
 from tidegate.target.process import Command, server_command
 from tidegate.target.restarts import Restarted, may_restart
@@ -229,6 +238,10 @@ class LocalTarget:
         """See `Target.counted`."""
         found = (counted for folder in self._folders(ref) for counted in self._counts_of(folder).read())
         return sum(found, Counted())
+
+    def counts_reader(self, ref: RevisionRef) -> CountsReader:
+        """See `Target.counts_reader`."""
+        return notes.FoldersReader(lambda: self._folders(ref))
 
     def _folders(self, ref: RevisionRef) -> list[Path]:
         return [slot.folder for slot in slots_of(self._home, ref).values()]

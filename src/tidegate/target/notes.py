@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -96,6 +96,26 @@ class LinesReader(Generic[T]):
             return self._parse(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
+
+
+class FoldersReader:
+    """Reads what all replicas of a revision count, for one reader; see `target.base.CountsReader`.
+
+    Args:
+        folders: returns those of the replicas that there are now.
+    """
+
+    def __init__(self, folders: Callable[[], Sequence[Path]]) -> None:
+        self._folders = folders
+        self._readers: dict[Path, LinesReader[Counted]] = {}
+        self.read()
+
+    def read(self) -> list[Counted]:
+        self._readers = {
+            folder: self._readers.get(folder) or LinesReader(folder / COUNTS_NAME, counted)
+            for folder in self._folders()
+        }
+        return [found for reader in self._readers.values() for found in reader.read()]
 
 
 def noted(document: Any) -> Noted:

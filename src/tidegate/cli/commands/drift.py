@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +17,7 @@ from tidegate.contract.errors import InvalidInput
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tidegate.drift import Reading
+    from tidegate.drift import Policy, Reading
 
 DATA = "CSV, JSON lines or Parquet, with named columns."
 _STYLES = {"large": "bold red", "moderate": "yellow", "inconclusive": "dim", "none": "green"}
@@ -34,6 +35,10 @@ ReferenceFile = Annotated[
     ),
 ]
 CurrentFile = Annotated[Path, typer.Argument(metavar="CURRENT", help=DATA, show_default=False)]
+Together = Annotated[
+    bool,
+    typer.Option("--together", help="Also compare all columns at once. REFERENCE is data then; takes scikit-learn."),
+]
 Moderate = Annotated[float, typer.Option("--moderate", metavar="PSI", help="From here on a change is drift.")]
 Large = Annotated[float, typer.Option("--large", metavar="PSI", help="From here on it is large.")]
 Alpha = Annotated[
@@ -46,6 +51,7 @@ def check(
     current: CurrentFile,
     *,
     columns: Columns = None,
+    together: Together = False,
     moderate: Moderate = 0.1,
     large: Large = 0.25,
     alpha: Alpha = "1%",
@@ -57,16 +63,20 @@ def check(
     or one for each level, and bins for what is missing and what is new. A change is drift when its PSI reaches the
     threshold and is more than chance does with so few rows and so many columns. Exit code 9 when there is drift.
 
+    With --together a classifier tries to tell current rows from those of the reference, by all columns at once: it
+    sees columns that go together in another way, each being as before. Half of --alpha is for it, then.
+
     $ tidegate drift check january.parquet july.parquet
+    $ tidegate drift check january.parquet july.parquet --together
     $ tidegate drift check reference.json today.csv --output json
     """
     from tidegate.drift.wording import sentences
 
-    reading = _compared(reference, current, columns, (moderate, large, alpha))
+    reading = _compared(reference, current, columns, (moderate, large, alpha), together=together)
     if output is Output.JSON:
         print_json(reading.as_dict())
     else:
-        console().print(_table(reading))
+        console().print(readings_table(reading))
         say("", *sentences(reading))
     return ExitCode.HAS_DRIFTED if reading.state in ("moderate", "large") else ExitCode.OK
 
@@ -77,6 +87,7 @@ def report(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the page.", show_default=False)],
     *,
     columns: Columns = None,
+    together: Together = False,
     moderate: Moderate = 0.1,
     large: Large = 0.25,
     alpha: Alpha = "1%",
@@ -91,7 +102,7 @@ def report(
     from tidegate.drift.page import html
     from tidegate.drift.wording import sentences
 
-    reading = _compared(reference, current, columns, (moderate, large, alpha))
+    reading = _compared(reference, current, columns, (moderate, large, alpha), together=together)
     page = html(reading, reference=reference.name, current=current.name, at=datetime.now(UTC))
     try:
         out.write_text(page, encoding="utf-8")
@@ -119,7 +130,7 @@ def reference(
     from tidegate.drift import Reference
     from tidegate.drift.files import read_columns, write_reference
 
-    made = Reference.of(read_columns(data, _names(columns)))
+    made = Reference.of(read_columns(data, column_names(columns)))
     write_reference(made, out)
     if output is Output.JSON:
         print_json(
@@ -131,22 +142,44 @@ def reference(
     say(f"Next: tidegate drift check {out} DATA")
 
 
-def _compared(reference: Path, current: Path, columns: str | None, limits: tuple[float, float, str]) -> Reading:
-    from tidegate.contract.quantities import Share
-    from tidegate.drift import Policy
+def _compared(
+    reference: Path, current: Path, columns: str | None, limits: tuple[float, float, str], *, together: bool
+) -> Reading:
+    from tidegate.drift import Reference, compare_together
     from tidegate.drift.files import read_columns, read_reference
 
-    moderate, large, alpha = limits
-    policy = Policy(moderate, large, Share.parse(alpha, field="--alpha").ratio)
-    known = read_reference(reference, _names(columns))
-    return known.compare(read_columns(current), policy)
+    policy = policy_of(*limits)
+    if not together:
+        return read_reference(reference, column_names(columns)).compare(read_columns(current), policy)
+    if reference.suffix.lower() == ".json":
+        raise InvalidInput(
+            "columns are compared together with data, and a written reference holds none",
+            subject=str(reference),
+            expected=f"the data that it was made of: {DATA}",
+        )
+    # Either comparison alone may take its half of the chance of a false alarm.
+    policy = replace(policy, alpha=policy.alpha / 2)
+    before, now = read_columns(reference, column_names(columns)), read_columns(current)
+    known = Reference.of(before)
+    both = compare_together({name: before[name] for name in known.columns}, now, policy)
+    return replace(known.compare(now, policy), together=both)
 
 
-def _names(columns: str | None) -> list[str]:
+def policy_of(moderate: float, large: float, alpha: str) -> Policy:
+    """Return from when a change is drift. Raises InvalidInput for limits that make no sense."""
+    from tidegate.contract.quantities import Share
+    from tidegate.drift import Policy
+
+    return Policy(moderate, large, Share.parse(alpha, field="--alpha").ratio)
+
+
+def column_names(columns: str | None) -> list[str]:
+    """Return the names between commas; none for all."""
     return [] if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
 
 
-def _table(reading: Reading) -> Table:
+def readings_table(reading: Reading) -> Table:
+    """Return a line for each column."""
     from rich.table import Table
     from rich.text import Text
 
