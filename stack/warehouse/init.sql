@@ -78,6 +78,15 @@ CREATE TABLE delivery.freezes (
     CONSTRAINT a_freeze_ends_after_its_start CHECK (ends_at > starts_at)
 );
 
+CREATE TABLE delivery.leadership (
+    id INTEGER NOT NULL,
+    term BIGINT NOT NULL,
+    holder VARCHAR NOT NULL,
+    since TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT one_controller_leads CHECK (id = 1)
+);
+
 CREATE TABLE delivery.schema_version (
     version_num VARCHAR(32) NOT NULL,
     CONSTRAINT schema_version_pkc PRIMARY KEY (version_num)
@@ -107,6 +116,7 @@ CREATE TABLE features.feature_views (
     schema JSON,
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
     created_by VARCHAR NOT NULL,
+    loaded_at TIMESTAMP WITH TIME ZONE,
     PRIMARY KEY (id),
     UNIQUE (name)
 );
@@ -215,6 +225,8 @@ CREATE TABLE features.feature_quarantine (
     id BIGSERIAL NOT NULL,
     view_id INTEGER NOT NULL,
     received_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    source TEXT NOT NULL,
+    position BIGINT NOT NULL,
     entity TEXT NOT NULL,
     vector TEXT NOT NULL,
     reason TEXT NOT NULL,
@@ -242,14 +254,13 @@ CREATE TABLE registry.model_versions (
     digest VARCHAR NOT NULL,
     framework VARCHAR NOT NULL,
     source TEXT NOT NULL,
+    description TEXT DEFAULT '' NOT NULL,
     stage VARCHAR DEFAULT 'none' NOT NULL,
     metrics JSONB NOT NULL,
     lineage JSONB NOT NULL,
     details JSON NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE NOT NULL,
     created_by VARCHAR NOT NULL,
-    archived_at TIMESTAMP WITH TIME ZONE,
-    archived_by VARCHAR,
     PRIMARY KEY (model_id, number),
     CONSTRAINT model_version_numbers_start_at_one CHECK (number >= 1),
     CONSTRAINT stages_of_a_model_version CHECK (stage IN ('none', 'staging', 'production', 'archived')),
@@ -279,19 +290,6 @@ CREATE UNIQUE INDEX one_active_rollout_per_deployment ON delivery.rollouts (depl
 
 CREATE INDEX rollouts_of_a_deployment ON delivery.rollouts (deployment_id, id);
 
-CREATE TABLE registry.deployed_versions (
-    deployment_id INTEGER NOT NULL,
-    revision INTEGER NOT NULL,
-    model_id INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    alias VARCHAR,
-    PRIMARY KEY (deployment_id, revision),
-    FOREIGN KEY(deployment_id, revision) REFERENCES delivery.revisions (deployment_id, number),
-    FOREIGN KEY(model_id, number) REFERENCES registry.model_versions (model_id, number)
-);
-
-CREATE INDEX deployments_of_a_model_version ON registry.deployed_versions (model_id, number);
-
 CREATE TABLE registry.model_aliases (
     model_id INTEGER NOT NULL,
     alias VARCHAR NOT NULL,
@@ -301,6 +299,21 @@ CREATE TABLE registry.model_aliases (
     PRIMARY KEY (model_id, alias),
     FOREIGN KEY(model_id, number) REFERENCES registry.model_versions (model_id, number)
 );
+
+CREATE TABLE registry.stage_changes (
+    id SERIAL NOT NULL,
+    model_id INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    before VARCHAR NOT NULL,
+    stage VARCHAR NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    by VARCHAR NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(model_id, number) REFERENCES registry.model_versions (model_id, number)
+);
+
+CREATE INDEX stage_changes_of_a_version ON registry.stage_changes (model_id, number, id);
 
 CREATE TABLE delivery.events (
     seq BIGSERIAL NOT NULL,
@@ -355,6 +368,23 @@ CREATE TABLE registry.alias_moves (
 );
 
 CREATE INDEX moves_of_an_alias ON registry.alias_moves (model_id, alias, id);
+
+CREATE TABLE registry.deployed_versions (
+    deployment_id INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    model_id INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    asked VARCHAR,
+    follows VARCHAR,
+    by VARCHAR NOT NULL,
+    rollout_id INTEGER NOT NULL,
+    PRIMARY KEY (deployment_id, revision),
+    FOREIGN KEY(deployment_id, revision) REFERENCES delivery.revisions (deployment_id, number),
+    FOREIGN KEY(model_id, number) REFERENCES registry.model_versions (model_id, number),
+    FOREIGN KEY(rollout_id) REFERENCES delivery.rollouts (id)
+);
+
+CREATE INDEX deployments_of_a_model_version ON registry.deployed_versions (model_id, number);
 
 CREATE TABLE delivery.notifications (
     id BIGSERIAL NOT NULL,
@@ -412,11 +442,23 @@ CREATE TRIGGER removed_freezes_stay BEFORE UPDATE ON delivery.freezes FOR EACH R
 
 CREATE TRIGGER freezes_are_never_deleted BEFORE DELETE ON delivery.freezes FOR EACH ROW EXECUTE FUNCTION delivery.refuse('freezes stay on record');
 
-CREATE TRIGGER model_versions_never_change BEFORE UPDATE ON registry.model_versions FOR EACH ROW WHEN (NEW.model_id <> OLD.model_id OR NEW.number <> OLD.number OR NEW.digest <> OLD.digest OR NEW.framework <> OLD.framework OR NEW.source <> OLD.source OR NEW.created_at <> OLD.created_at OR NEW.created_by <> OLD.created_by) EXECUTE FUNCTION delivery.refuse('versions of a model are immutable');
+CREATE TRIGGER model_versions_never_change BEFORE UPDATE ON registry.model_versions FOR EACH ROW WHEN (NEW.model_id <> OLD.model_id OR NEW.number <> OLD.number OR NEW.digest <> OLD.digest OR NEW.framework <> OLD.framework OR NEW.source <> OLD.source OR NEW.description <> OLD.description OR NEW.created_at <> OLD.created_at OR NEW.created_by <> OLD.created_by OR CAST(NEW.metrics AS TEXT) <> CAST(OLD.metrics AS TEXT) OR CAST(NEW.lineage AS TEXT) <> CAST(OLD.lineage AS TEXT) OR CAST(NEW.details AS TEXT) <> CAST(OLD.details AS TEXT)) EXECUTE FUNCTION delivery.refuse('versions of a model are immutable');
 
 CREATE TRIGGER model_versions_are_never_deleted BEFORE DELETE ON registry.model_versions FOR EACH ROW EXECUTE FUNCTION delivery.refuse('versions of a model stay on record');
 
+CREATE TRIGGER models_are_never_deleted BEFORE DELETE ON registry.models FOR EACH ROW EXECUTE FUNCTION delivery.refuse('models stay on record');
+
 CREATE TRIGGER alias_moves_never_change BEFORE UPDATE ON registry.alias_moves FOR EACH ROW EXECUTE FUNCTION delivery.refuse('moves of an alias are append-only');
+
+CREATE TRIGGER alias_moves_are_never_deleted BEFORE DELETE ON registry.alias_moves FOR EACH ROW EXECUTE FUNCTION delivery.refuse('moves of an alias are append-only');
+
+CREATE TRIGGER stage_changes_never_change BEFORE UPDATE ON registry.stage_changes FOR EACH ROW EXECUTE FUNCTION delivery.refuse('changes of a stage are append-only');
+
+CREATE TRIGGER stage_changes_are_never_deleted BEFORE DELETE ON registry.stage_changes FOR EACH ROW EXECUTE FUNCTION delivery.refuse('changes of a stage are append-only');
+
+CREATE TRIGGER deployed_versions_never_change BEFORE UPDATE ON registry.deployed_versions FOR EACH ROW EXECUTE FUNCTION delivery.refuse('the version of a revision is immutable');
+
+CREATE TRIGGER deployed_versions_are_never_deleted BEFORE DELETE ON registry.deployed_versions FOR EACH ROW EXECUTE FUNCTION delivery.refuse('the version of a revision is immutable');
 
 -- For how long rows are kept.
 INSERT INTO telemetry.retention (table_name, days) VALUES ('feature_history', NULL);

@@ -14,6 +14,7 @@ CREATE TABLE feature_views (
     schema JSON,
     created_at VARCHAR NOT NULL,
     created_by VARCHAR NOT NULL,
+    loaded_at VARCHAR,
     PRIMARY KEY (id),
     UNIQUE (name)
 );
@@ -86,6 +87,8 @@ CREATE TABLE feature_quarantine (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     view_id INTEGER NOT NULL,
     received_at VARCHAR NOT NULL,
+    source TEXT NOT NULL,
+    position INTEGER NOT NULL,
     entity TEXT NOT NULL,
     vector TEXT NOT NULL,
     reason TEXT NOT NULL,
@@ -98,18 +101,29 @@ CREATE TABLE model_versions (
     digest VARCHAR NOT NULL,
     framework VARCHAR NOT NULL,
     source TEXT NOT NULL,
+    description TEXT DEFAULT '' NOT NULL,
     stage VARCHAR DEFAULT 'none' NOT NULL,
     metrics JSON NOT NULL,
     lineage JSON NOT NULL,
     details JSON NOT NULL,
     created_at VARCHAR NOT NULL,
     created_by VARCHAR NOT NULL,
-    archived_at VARCHAR,
-    archived_by VARCHAR,
     PRIMARY KEY (model_id, number),
     CONSTRAINT model_version_numbers_start_at_one CHECK (number >= 1),
     CONSTRAINT stages_of_a_model_version CHECK (stage IN ('none', 'staging', 'production', 'archived')),
     FOREIGN KEY(model_id) REFERENCES models (id)
+);
+
+CREATE TABLE stage_changes (
+    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    model_id INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    "before" VARCHAR NOT NULL,
+    stage VARCHAR NOT NULL,
+    at VARCHAR NOT NULL,
+    "by" VARCHAR NOT NULL,
+    reason TEXT NOT NULL,
+    FOREIGN KEY(model_id, number) REFERENCES model_versions (model_id, number)
 );
 
 CREATE TABLE model_aliases (
@@ -119,16 +133,6 @@ CREATE TABLE model_aliases (
     moved_at VARCHAR NOT NULL,
     moved_by VARCHAR NOT NULL,
     PRIMARY KEY (model_id, alias),
-    FOREIGN KEY(model_id, number) REFERENCES model_versions (model_id, number)
-);
-
-CREATE TABLE deployed_versions (
-    deployment_id INTEGER NOT NULL,
-    revision INTEGER NOT NULL,
-    model_id INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    alias VARCHAR,
-    PRIMARY KEY (deployment_id, revision),
     FOREIGN KEY(model_id, number) REFERENCES model_versions (model_id, number)
 );
 
@@ -143,6 +147,19 @@ CREATE TABLE alias_moves (
     reason TEXT NOT NULL,
     rollout_id INTEGER,
     FOREIGN KEY(model_id) REFERENCES models (id)
+);
+
+CREATE TABLE deployed_versions (
+    deployment_id INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    model_id INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    asked VARCHAR,
+    follows VARCHAR,
+    "by" VARCHAR NOT NULL,
+    rollout_id INTEGER NOT NULL,
+    PRIMARY KEY (deployment_id, revision),
+    FOREIGN KEY(model_id, number) REFERENCES model_versions (model_id, number)
 );
 
 CREATE INDEX deployments_of_a_model_version ON deployed_versions (model_id, number);
@@ -161,11 +178,25 @@ CREATE INDEX predictions_of_a_deployment ON predictions (deployment, at);
 
 CREATE INDEX quarantine_of_a_view ON feature_quarantine (view_id, id);
 
+CREATE INDEX stage_changes_of_a_version ON stage_changes (model_id, number, id);
+
+CREATE TRIGGER alias_moves_are_never_deleted BEFORE DELETE ON alias_moves BEGIN SELECT RAISE(ABORT, 'moves of an alias are append-only'); END;
+
 CREATE TRIGGER alias_moves_never_change BEFORE UPDATE ON alias_moves BEGIN SELECT RAISE(ABORT, 'moves of an alias are append-only'); END;
+
+CREATE TRIGGER deployed_versions_are_never_deleted BEFORE DELETE ON deployed_versions BEGIN SELECT RAISE(ABORT, 'the version of a revision is immutable'); END;
+
+CREATE TRIGGER deployed_versions_never_change BEFORE UPDATE ON deployed_versions BEGIN SELECT RAISE(ABORT, 'the version of a revision is immutable'); END;
 
 CREATE TRIGGER model_versions_are_never_deleted BEFORE DELETE ON model_versions BEGIN SELECT RAISE(ABORT, 'versions of a model stay on record'); END;
 
-CREATE TRIGGER model_versions_never_change BEFORE UPDATE ON model_versions WHEN NEW.model_id <> OLD.model_id OR NEW.number <> OLD.number OR NEW.digest <> OLD.digest OR NEW.framework <> OLD.framework OR NEW.source <> OLD.source OR NEW.created_at <> OLD.created_at OR NEW.created_by <> OLD.created_by BEGIN SELECT RAISE(ABORT, 'versions of a model are immutable'); END;
+CREATE TRIGGER model_versions_never_change BEFORE UPDATE ON model_versions WHEN NEW.model_id <> OLD.model_id OR NEW.number <> OLD.number OR NEW.digest <> OLD.digest OR NEW.framework <> OLD.framework OR NEW.source <> OLD.source OR NEW.description <> OLD.description OR NEW.created_at <> OLD.created_at OR NEW.created_by <> OLD.created_by OR CAST(NEW.metrics AS TEXT) <> CAST(OLD.metrics AS TEXT) OR CAST(NEW.lineage AS TEXT) <> CAST(OLD.lineage AS TEXT) OR CAST(NEW.details AS TEXT) <> CAST(OLD.details AS TEXT) BEGIN SELECT RAISE(ABORT, 'versions of a model are immutable'); END;
+
+CREATE TRIGGER models_are_never_deleted BEFORE DELETE ON models BEGIN SELECT RAISE(ABORT, 'models stay on record'); END;
+
+CREATE TRIGGER stage_changes_are_never_deleted BEFORE DELETE ON stage_changes BEGIN SELECT RAISE(ABORT, 'changes of a stage are append-only'); END;
+
+CREATE TRIGGER stage_changes_never_change BEFORE UPDATE ON stage_changes BEGIN SELECT RAISE(ABORT, 'changes of a stage are append-only'); END;
 
 INSERT INTO retention (table_name, days) VALUES ('feature_history', NULL);
 
