@@ -137,6 +137,6 @@ def test_the_page_on_rehearsals_finds_a_hole_and_mends_it(reader: Reader) -> Non
 
 def test_the_page_on_the_model_registry_moves_the_alias_with_what_serves(reader: Reader) -> None:
     reader.follow(read(HOW_TO / "register-models.md"))
-    reader.type("tidegate registry show flights@champion --output json")
+    reader.type("tidegate registry show arrivals@champion --output json")
     assert json.loads(reader.told)["version"] == 1
-    reader.type("tidegate delete flights --yes")
+    reader.type("tidegate delete arrivals --yes")
