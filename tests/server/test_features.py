@@ -91,6 +91,19 @@ def test_entities_and_rows_that_name_them_get_the_answers_of_whole_rows(
     assert predict(client, {"entities": ["0"]}).headers["server-timing"].startswith("queue;dur=")
 
 
+def test_it_is_counted_where_features_came_from(serve: Serve, quick_bundle: Bundle, filled: FeatureSettings) -> None:
+    _, client = serve(quick_bundle, features=filled)
+    predict(client, rows_of(quick_bundle))
+    predict(client, {"entities": ["0"]})
+    predict(client, {"entities": ["0", "777"]})
+    counted = {
+        line.split('outcome="')[1].split('"')[0]: float(line.split()[-1])
+        for line in client.get("/metrics").text.splitlines()
+        if line.startswith("tidegate_server_feature_requests_total{")
+    }
+    assert counted == {"redis": 0, "store": 1, "unknown_entity": 1, "unavailable": 0}
+
+
 def test_what_a_row_says_itself_wins_over_the_store(
     serve: Serve, quick_bundle: Bundle, filled: FeatureSettings
 ) -> None:
