@@ -16,6 +16,7 @@ import pytest
 import redis
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import create_engine
 from sqlalchemy.engine import URL
 
 from tests.server.conftest import LIMITS, InProcess, Serve
@@ -189,6 +190,23 @@ def test_a_store_that_is_silent_holds_nobody_up_but_those_who_need_it(
         assert served > 1
     assert waiting.result().status_code == 503
     assert "did not answer" in waiting.result().json()["error"]
+
+
+def test_a_store_that_is_locked_is_given_up_and_used_again(
+    serve: Serve, quick_bundle: Bundle, filled: FeatureSettings, address: Address
+) -> None:
+    if isinstance(address, Path):
+        pytest.skip("readers of a file are locked out by nobody")
+    _, client = serve(quick_bundle, features=filled)
+    assert predict(client, {"entities": ["0"]}).status_code == 200
+    engine = create_engine(address.set(drivername="postgresql+psycopg"))
+    with engine.begin() as db:
+        db.exec_driver_sql("LOCK TABLE features.feature_vectors IN ACCESS EXCLUSIVE MODE")
+        for _ in range(6):
+            assert predict(client, {"entities": ["0"]}).status_code == 503
+            assert predict(client, rows_of(quick_bundle)).status_code == 200
+    engine.dispose()
+    wait_until(lambda: predict(client, {"entities": ["0"]}).status_code == 200, "the store is used again")
 
 
 def test_a_client_that_is_in_a_hurry_does_not_wait_for_the_store(
