@@ -12,6 +12,7 @@ from prometheus_client.core import Metric
 from tidegate.runtime.base import TensorSpec
 from tidegate.server.cache.cache import PredictionCache
 from tidegate.server.cache.memory import MemoryStore
+from tidegate.server.features.counts import FeatureCounts
 from tidegate.server.metrics import ServerMetrics
 from tidegate.server.protocols.base import Identity
 from tidegate.server.recording.distribution import PredictionDistribution
@@ -61,6 +62,7 @@ def replica_families() -> Iterator[tuple[str, list[ReplicaMetric]]]:
     yield "always", _described([*metrics.collect(), *distribution.metrics(own, values)])
     yield "with an H2O MOJO", _described(UnseenLevels(_Counting(), [_KIND]).metrics(own, values))
     yield "with a cache", _described(cache.metrics(own, values))
+    yield "with `features` in the request", _described(FeatureCounts().metrics(own, values))
     yield "with a prediction log", _described(log.metrics(own, values))
     families = supervision("churn", 1, serving=0, deaths=0, swaps=dict.fromkeys(OUTCOMES, 0))
     yield (

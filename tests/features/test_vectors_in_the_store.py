@@ -46,10 +46,13 @@ def test_a_view_is_made_once_and_found_by_its_name(store: FeatureStore) -> None:
         store.view("others")
 
 
-@pytest.mark.parametrize("name", ["", "Customers", "9lives", "a" * 64, "x'; DROP TABLE feature_views; --", "a\n"])
-def test_names_that_nothing_else_could_carry_are_refused(store: FeatureStore, name: str) -> None:
-    with pytest.raises(InvalidInput, match="no name of a feature view"):
-        store.create(name, "customer")
+def test_names_that_nothing_else_could_carry_are_refused(store: FeatureStore) -> None:
+    for name in ("", "Customers", "9lives", "a" * 64, "x'; DROP TABLE feature_views; --", "a\n"):
+        with pytest.raises(InvalidInput, match="no name of a feature view"):
+            store.create(name, "customer")
+    for column in ("", " a", "a\n", "x" * 101):
+        with pytest.raises(InvalidInput, match="no name of a column"):
+            store.create("customers", column)
     assert store.views() == []
 
 
@@ -191,12 +194,14 @@ def test_what_looks_like_sql_is_text(customers: FeatureStore) -> None:
         customers.get("' OR 1=1 --", ["42"])
 
 
-@pytest.mark.parametrize("value", [1e300, 5e-324, -0.0, 0.1, 1e23, 2**63 - 1, -(2**63), 1.0, True, None, "", []])
-def test_values_come_back_as_they_were(customers: FeatureStore, value: Any) -> None:
-    customers.load("customers", [row("42", 1, x=value)])
-    found = vectors(customers, ["42"])["42"]["x"]
-    assert found == value
-    assert isinstance(found, bool) == isinstance(value, bool)
+def test_values_come_back_as_they_were(customers: FeatureStore) -> None:
+    values = [1e300, 5e-324, -0.0, 0.1, 1e23, 2**63 - 1, -(2**63), 1.0, True, False, None, "", [], {}, "é\t\U0001f6f7"]
+    customers.load("customers", [row(str(place), 1, x=value) for place, value in enumerate(values)])
+    found = customers.get("customers", list(range(len(values))))
+    for place, value in enumerate(values):
+        told = found[str(place)].vector["x"]
+        assert told == value
+        assert isinstance(told, bool) == isinstance(value, bool)
 
 
 # Forms of data

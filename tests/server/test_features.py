@@ -16,6 +16,7 @@ import pytest
 import redis
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import create_engine
 from sqlalchemy.engine import URL
 
 from tests.server.conftest import LIMITS, InProcess, Serve
@@ -89,6 +90,19 @@ def test_entities_and_rows_that_name_them_get_the_answers_of_whole_rows(
     assert predict(client, {"plane": "1"}).json() == predict(client, rows[1]).json()
     assert predict(client, {"entities": ["2", "2"]}).json() == predict(client, [rows[2], rows[2]]).json()
     assert predict(client, {"entities": ["0"]}).headers["server-timing"].startswith("queue;dur=")
+
+
+def test_it_is_counted_where_features_came_from(serve: Serve, quick_bundle: Bundle, filled: FeatureSettings) -> None:
+    _, client = serve(quick_bundle, features=filled)
+    predict(client, rows_of(quick_bundle))
+    predict(client, {"entities": ["0"]})
+    predict(client, {"entities": ["0", "777"]})
+    counted = {
+        line.split('outcome="')[1].split('"')[0]: float(line.split()[-1])
+        for line in client.get("/metrics").text.splitlines()
+        if line.startswith("tidegate_server_feature_requests_total{")
+    }
+    assert counted == {"redis": 0, "store": 1, "unknown_entity": 1, "unavailable": 0}
 
 
 def test_what_a_row_says_itself_wins_over_the_store(
@@ -176,6 +190,23 @@ def test_a_store_that_is_silent_holds_nobody_up_but_those_who_need_it(
         assert served > 1
     assert waiting.result().status_code == 503
     assert "did not answer" in waiting.result().json()["error"]
+
+
+def test_a_store_that_is_locked_is_given_up_and_used_again(
+    serve: Serve, quick_bundle: Bundle, filled: FeatureSettings, address: Address
+) -> None:
+    if isinstance(address, Path):
+        pytest.skip("readers of a file are locked out by nobody")
+    _, client = serve(quick_bundle, features=filled)
+    assert predict(client, {"entities": ["0"]}).status_code == 200
+    engine = create_engine(address.set(drivername="postgresql+psycopg"))
+    with engine.begin() as db:
+        db.exec_driver_sql("LOCK TABLE features.feature_vectors IN ACCESS EXCLUSIVE MODE")
+        for _ in range(6):
+            assert predict(client, {"entities": ["0"]}).status_code == 503
+            assert predict(client, rows_of(quick_bundle)).status_code == 200
+    engine.dispose()
+    wait_until(lambda: predict(client, {"entities": ["0"]}).status_code == 200, "the store is used again")
 
 
 def test_a_client_that_is_in_a_hurry_does_not_wait_for_the_store(

@@ -50,6 +50,13 @@ def test_a_replica_with_everything_serves_the_rest(quick_bundle: Bundle, tmp_pat
         assert served(running.client, quick_bundle) == listed("always", "with a cache", "with a prediction log")
 
 
+def test_a_replica_that_completes_rows_counts_them(quick_bundle: Bundle, tmp_path: Path) -> None:
+    options = ["--features-view", "planes", "--features-entity", "plane"]
+    with replica(quick_bundle.folder, tmp_path / "run", *options) as running:
+        found = served(running.client, quick_bundle)
+        assert found == listed("always", "with `features` in the request")
+
+
 def test_a_replica_of_several_workers_serves_those_of_its_supervisor_too(quick_bundle: Bundle, tmp_path: Path) -> None:
     with supervised(tmp_path / "run", "--bundle", str(quick_bundle.folder)) as running:
         assert served(running.client, quick_bundle) == listed("always", "with `tidegate serve`")

@@ -75,6 +75,7 @@ def _predict_endpoint(replica: Replica) -> InferenceEndpoint:
 
     inputs = [spec.name for spec in replica.bundle.signature.inputs]
     replica.completer = Completer(settings.features, inputs, settings.limits)
+    replica.metrics.add_source(replica.completer.counts.metrics)
     return CompletingEndpoint(replica, replica.predict, replica.completer)
 
 

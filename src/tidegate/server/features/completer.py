@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from tidegate.contract.errors import TidegateError, Unavailable
+from tidegate.server.features.counts import REDIS, STORE, UNAVAILABLE, UNKNOWN, FeatureCounts
 from tidegate.server.features.rows import ENTITIES, Asked, asked, completed
 from tidegate.server.features.settings import FeatureSettings
 from tidegate.server.features.sources import RedisVectors, Source, Vectors, source_at
@@ -47,6 +48,7 @@ class Completer:
         self._limits = limits
         # In JSON as programs write it. Who spells a name by escapes sends rows that are taken as they are.
         self._signs = (f'"{ENTITIES}"'.encode(), f'"{settings.entity}"'.encode())
+        self.counts = FeatureCounts()
         self._under_way = 0
         self._source: Source | None = None
         self._kept: RedisVectors | None = None
@@ -99,21 +101,32 @@ class Completer:
         found = asked(body, self._settings.entity, self._inputs, self._limits)
         if found is None:
             return body
-        vectors = await self._vectors(found)
+        vectors = await self._counted(found)
         return completed(found, vectors, self._settings.view, self._inputs, self._limits.body_bytes)
 
-    async def _vectors(self, found: Asked) -> Vectors:
+    async def _counted(self, found: Asked) -> Vectors:
         keys = found.wanted
         if not keys:
             return {}
+        started = time.perf_counter()
+        outcome = UNAVAILABLE
+        try:
+            vectors, is_kept = await self._vectors(keys)
+            outcome = UNKNOWN if len(vectors) < len(keys) else REDIS if is_kept else STORE
+        finally:
+            self.counts.note(outcome, time.perf_counter() - started)
+        return vectors
+
+    async def _vectors(self, keys: list[str]) -> tuple[Vectors, bool]:
+        """Return the vectors that there are, and whether Redis had all of them."""
         kept = await self._cache().get(keys) if self._settings.cache_url is not None else {}
         missing = [key for key in keys if key not in kept]
         if not missing:
-            return kept
+            return kept, True
         fresh = await self._looked_up(missing)
         if self._settings.cache_url is not None:
             self._cache().put(fresh)
-        return {**kept, **fresh}
+        return {**kept, **fresh}, False
 
     async def _looked_up(self, keys: list[str]) -> Vectors:
         if time.monotonic() < self._refuses_until:
