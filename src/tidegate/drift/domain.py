@@ -54,7 +54,7 @@ def compare_together(reference: Any, current: Any, policy: Policy | None = None)
         raise InvalidInput(
             "the data has no column of the reference", expected=", ".join(sides[0]), got=", ".join(sides[1])
         )
-    rows = tuple(len(side[names[0]]) for side in sides)
+    rows = len(sides[0][names[0]]), len(sides[1][names[0]])
     for number, what in zip(rows, ("the reference", "the current data"), strict=True):
         if number < LEAST_ROWS:
             raise InvalidInput(

@@ -128,7 +128,7 @@ class _Groups:
         positive = (
             np.full(len(different), np.nan)
             if outcomes is None
-            else np.bincount(places, weights=outcomes, minlength=len(different))
+            else np.bincount(places, weights=outcomes, minlength=len(different)).astype(np.float64)
         )
         return cls(different, times.astype(np.float64), positive)
 
@@ -237,9 +237,10 @@ class Estimator:
         way = Way.CURVE if self._way is Way.AS_THEY_ARE else self._way
         draws, changes = [], []
         for _ in range(_DRAWS):
-            positive, negative = chance.poisson(known.positive), chance.poisson(known.rows - known.positive)
+            positive = chance.poisson(known.positive).astype(np.float64)
+            negative = chance.poisson(known.rows - known.positive).astype(np.float64)
             chances = meaning(way, known.scores, positive, positive + negative)(asked.scores)
-            came = chance.binomial(asked.rows.astype(np.int64), chances)
+            came = chance.binomial(asked.rows.astype(np.int64), chances).astype(np.float64)
             figures = _figures(asked.scores, came, asked.rows - came, self._threshold)
             draws.append(figures)
             changes.append(figures - _figures(known.scores, positive, negative, self._threshold))
