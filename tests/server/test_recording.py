@@ -216,6 +216,23 @@ def test_a_sink_that_kept_some_says_how_many_it_did_not() -> None:
     assert outcomes(log)["failed"] <= 2
 
 
+def test_records_are_gathered_for_a_sink_that_wants_that_and_none_is_kept_back_at_the_end() -> None:
+    class Gathering(Kept):
+        gather_seconds = 60.0
+        calls = 0
+
+        def write(self, records: Sequence[bytes]) -> None:
+            self.calls += 1
+            super().write(records)
+
+    sink = Gathering()
+    log = PredictionLog(sink, IDENTITY, share=1.0)
+    for number in range(100):
+        log.offer(exchange(b"%d" % number), ONE, {})
+    log.close()
+    assert (len(sink.records), sink.calls) == (100, 1)
+
+
 def test_a_record_that_cannot_be_written_costs_no_other() -> None:
     sink = Kept()
     sink.gate.clear()

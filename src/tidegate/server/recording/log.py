@@ -83,6 +83,7 @@ class PredictionLog:
         self._lock = threading.Lock()
         self._bytes = 0
         self._counts = {"written": 0, "dropped": 0, "failed": 0}
+        self._gather_seconds = float(getattr(sink, "gather_seconds", 0.0))
         self._rate = RateLimit(per_second=1)
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
@@ -131,6 +132,8 @@ class PredictionLog:
                 entries = [self._queue.get(timeout=_WAIT_SECONDS)]
             except Empty:
                 continue
+            if self._gather_seconds:
+                self._ends.wait(self._gather_seconds)
             while len(entries) < _AT_ONCE and not self._queue.empty():
                 entries.append(self._queue.get_nowait())
             self._write(entries)

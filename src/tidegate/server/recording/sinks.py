@@ -15,7 +15,11 @@ _FILE_BYTES, _FILES = 64 << 20, 4
 
 
 class Sink(Protocol):
-    """Takes records, each one JSON object in UTF-8 without a line end. Called from one thread."""
+    """Takes records, each one JSON object in UTF-8 without a line end. Called from one thread.
+
+    A sink for which few large calls are cheaper than many small ones has an attribute `gather_seconds`: for so long
+    records are gathered before a call.
+    """
 
     def write(self, records: Sequence[bytes]) -> None:
         """Keep these. An exception counts them as failed and is logged; the next call is made all the same.
