@@ -1,7 +1,7 @@
 """Compare drift over large tables with Evidently and with NumPy alone, count false alarms, and read a year of flights;
 write benchmarks/results/drift.{json,md}.
 
-python -m benchmarks.drift    1 and 10 million rows × 30 features: about half an hour, 5 GB of disk, 12 GB of memory
+python -m benchmarks.drift    1 and 10 million rows × 30 features: about an hour, 6 GB of disk, 14 GB of memory
 
 Evidently runs in an environment made from requirements.txt, unless `--evidently` names one.
 """
