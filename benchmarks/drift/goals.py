@@ -27,8 +27,8 @@ def judged(run: Mapping[str, Any]) -> list[Goal]:
     """Judge.
 
     Args:
-        run: `speed`, by rows what `measure.measured` returned as `contenders`, and `agree`; `alarms` with `data`, by
-            name `windows` and the counts of `alarms.counted`. Either may be missing.
+        run: `speed`, by size ("1,000,000 × 30") what `measure.measured` returned as `contenders`, and `agree`; `alarms`
+            with `data`, by name `windows` and the counts of `alarms.counted`. Either may be missing.
     """
     sizes = run.get("speed", {})
     return [_speed(sizes), _values(sizes), _alarms(run.get("alarms", {}).get("data", {}))]
@@ -48,8 +48,8 @@ def _speed(sizes: Mapping[str, Any]) -> Goal:
     told = {rows: value for rows, value in ratios.items() if value is not None}
     if not told:
         return Goal(wanted, "Evidently was not measured", "not measured")
-    found = ", ".join(f"{value:.1f} times at {int(rows):,} rows" for rows, value in told.items())
-    missed = ", ".join(f"{value:.1f} at {int(rows):,}" for rows, value in told.items() if value < FASTER)
+    found = ", ".join(f"{value:.1f} times at {rows}" for rows, value in told.items())
+    missed = ", ".join(f"{value:.1f} at {rows}" for rows, value in told.items() if value < FASTER)
     return Goal(wanted, found, missed)
 
 

@@ -63,7 +63,7 @@ def run(speed: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         "load_average": {"before": [0], "after": [0]},
     }  # fmt: skip
     return {
-        "speed": {"10000000": {"about": about, "versions": {"evidently": "2"}, **speed}},
+        "speed": {"10,000,000 × 30": {"about": about, "versions": {"evidently": "2"}, **speed}},
         "alarms": {"about": about, "data": data},
         "months": {"about": about, **MONTHS},
     }
@@ -122,7 +122,7 @@ def test_a_contender_runs_by_itself_and_one_that_takes_too_much_is_told(folder: 
 def test_goals_are_met_or_say_what_missed() -> None:
     assert [goal.missed for goal in judged(run(size(), counted(10)))] == ["", "", ""]
     slow, unequal, alarming = judged(run(size(theirs=9.0, difference=1e-3), counted(60)))
-    assert slow.missed == "9.0 at 10,000,000"
+    assert slow.missed == "9.0 at 10,000,000 × 30"
     assert "Evidently's KS: 1.0e-03" in unequal.missed
     assert "flights, 50 rows, as it comes: 60" in alarming.missed
     missing = judged(run(size(evidently="more than 14 GiB"), {}))

@@ -102,8 +102,10 @@ class Reference:
                 expected=_some(self.columns),
                 got=_some(named),
             )
-        gone = np.full(rows, np.nan)
-        readings = [known.compare(name, named.get(name, gone)) for name, known in self.columns.items()]
+        readings = [
+            known.compare(name, named[name] if name in named else np.full(rows, np.nan))
+            for name, known in self.columns.items()
+        ]
         policy = policy or Policy()
         new = tuple(name for name in named if name not in self.columns and name not in self.skipped)
         return Reading(judged(readings, policy), policy, rows, self.skipped, new)
