@@ -13,6 +13,7 @@ import yaml
 from typer.main import get_command
 
 from tests.docs.pages import DOCS, ROOT, Block, Page, all_pages, command_lines, read
+from tests.support.postgresql import VARIABLE as TEST_VARIABLE
 from tidegate.cli.exits import ExitCode
 from tidegate.cli.main import app
 from tidegate.contract import errors
@@ -137,7 +138,7 @@ def test_environment_variables_that_are_named_exist(page: Page) -> None:
     root: Any = get_command(app)
     options = [option for command in (root, *root.commands.values()) for option in command.params]
     known = {option.envvar for option in options if isinstance(option.envvar, str)}
-    known |= {CACHE_URL_VARIABLE, KEY_VARIABLE, SERVING_STORE_VARIABLE, STORE_VARIABLE}
+    known |= {CACHE_URL_VARIABLE, KEY_VARIABLE, SERVING_STORE_VARIABLE, STORE_VARIABLE, TEST_VARIABLE}
     known |= set(re.findall(r"(?:url|value)FromEnv: (TIDEGATE_[A-Z_]+)", page.text))  # these are the reader's own
     for name in re.findall(r"\bTIDEGATE_[A-Z_]+\b", page.text):
         assert name in known, f"{page.name}: {name}"
