@@ -21,7 +21,7 @@ time. What counts is CPU time: no contender uses more than one thread, and by th
 the machine does, which the load averages tell. Memory is the largest that the process had, and what the data took.
 Who is not in a table was not asked. Evidently's report of ten million rows and thirty features would take some ten
 minutes, by what smaller ones take. It copies the whole table for each of its figures, so that its time for a feature
-grows with the number of features: of three it is less than ten times Tidegate's, nearly all of which goes into sorting.
+grows with the number of features. Nearly all of Tidegate's time goes into sorting.
 """
 
 _AGREE = """\
