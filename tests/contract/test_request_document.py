@@ -68,6 +68,7 @@ def test_the_smallest_request_has_every_default() -> None:
         },
         "healthChecks": {"readyWithin": "1m", "maxRestarts": 3, "custom": []},
         "gates": {"allowBreaking": False},
+        "registry": {},
         "traffic": {"timeout": "30s"},
         "batching": {"maxRequests": 128, "maxRows": 4096},
         "cache": {"store": "off", "ttl": "5m", "maxSize": "64Mi"},
