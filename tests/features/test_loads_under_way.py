@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy.engine import URL
 
+from tests.support.postgresql import Postgresql
 from tidegate.contract.errors import Unavailable
 from tidegate.features import FeatureStore
 from tidegate.store.address import Address
@@ -147,17 +147,13 @@ def test_views_load_beside_each_other(customers: FeatureStore, address: Address)
         assert customers.load("customers", [{"customer": "1", "at": hour(1)}]).written == 1
 
 
+@pytest.mark.parametrize("address", ["postgresql"], indirect=True)
 def test_a_connection_that_is_cut_ends_a_load_and_nothing_else(
-    customers: FeatureStore, address: Address, request: pytest.FixtureRequest
+    customers: FeatureStore, address: URL, server: Postgresql
 ) -> None:
-    if isinstance(address, Path):
-        pytest.skip("a file has no connections")
-
     def cut() -> None:
         of_ours = f"WHERE datname = '{address.database}'"
-        request.getfixturevalue("server").run(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity {of_ours}"  # noqa: S608
-        )
+        server.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity {of_ours}")  # noqa: S608
 
     def rows() -> Iterator[dict[str, Any]]:
         yield {"customer": "1", "at": hour(1)}

@@ -192,11 +192,10 @@ def test_a_store_that_is_silent_holds_nobody_up_but_those_who_need_it(
     assert "did not answer" in waiting.result().json()["error"]
 
 
+@pytest.mark.parametrize("address", ["postgresql"], indirect=True)
 def test_a_store_that_is_locked_is_given_up_and_used_again(
-    serve: Serve, quick_bundle: Bundle, filled: FeatureSettings, address: Address
+    serve: Serve, quick_bundle: Bundle, filled: FeatureSettings, address: URL
 ) -> None:
-    if isinstance(address, Path):
-        pytest.skip("readers of a file are locked out by nobody")
     _, client = serve(quick_bundle, features=filled)
     assert predict(client, {"entities": ["0"]}).status_code == 200
     engine = create_engine(address.set(drivername="postgresql+psycopg"))

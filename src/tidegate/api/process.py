@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -75,16 +75,13 @@ async def serve(home: Home, setup: Setup) -> None:
     home.create()
     waits = setup.stands_by
     while True:
-        with _standing_by(home) if waits else nullcontext():
-            leads = leading(home, setup.store, lambda address: Store(address, addressees), waits=waits)
-            lead = await leads.__aenter__()
-        try:
+        async with AsyncExitStack() as held:
+            with _standing_by(home) if waits else nullcontext():
+                leads = leading(home, setup.store, lambda address: Store(address, addressees), waits=waits)
+                lead = await held.enter_async_context(leads)
             listener = await _take_over(setup.port) if waits else _listen(setup.port)
-            is_over = await _lead(home, setup, lead, listener)
-        finally:
-            await leads.__aexit__(None, None, None)
-        if is_over:
-            return
+            if await _lead(home, setup, lead, listener):
+                return
         log.warning("another controller leads now: standing by")
         waits = True
 
