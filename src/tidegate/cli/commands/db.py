@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -61,7 +62,10 @@ def init(
         print_json({"store": shown(address), "version": made.version})
         return
     say(f"{shown(address)} has the tables of schema version {made.version}.")
-    say("Next: tidegate db maintain, which makes the first partitions, and tidegate db check")
+    if isinstance(address, Path):
+        say("Next: tidegate db check")
+    else:
+        say("Next: tidegate db maintain, which makes the first partitions, and tidegate db check")
 
 
 def upgrade(ctx: typer.Context, *, store: StoreOption = None, output: OutputOption = Output.TEXT) -> None:
