@@ -71,9 +71,7 @@ rollouts = _table(
     Column("evidence", Document, nullable=False),
     Column("started_at", Moment, nullable=False),
     Column("ended_at", Moment),
-    ForeignKeyConstraint(
-        ["deployment_id", "to_revision"], ["delivery.revisions.deployment_id", "delivery.revisions.number"]
-    ),
+    ForeignKeyConstraint(["deployment_id", "to_revision"], KEY_OF_A_REVISION),
     CheckConstraint(
         "(ended_at IS NOT NULL) = (phase IN ('promoted', 'rolled_back', 'aborted', 'failed'))",
         name="a_rollout_has_ended_exactly_in_a_terminal_phase",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import CheckConstraint, Column, ForeignKey, ForeignKeyConstraint, Index, Integer, String, text
 
 from tidegate.store.schema.base import Guard, tables_in
+from tidegate.store.schema.delivery import KEY_OF_A_REVISION
 from tidegate.store.schema.types import Document, Moment, Searched, Words
 
 _table = tables_in("registry")
@@ -103,9 +104,7 @@ deployed_versions = _table(
     Column("by", String, nullable=False),
     # The rollout that tried it first.
     Column("rollout_id", Integer, ForeignKey("delivery.rollouts.id"), nullable=False),
-    ForeignKeyConstraint(
-        ["deployment_id", "revision"], ["delivery.revisions.deployment_id", "delivery.revisions.number"]
-    ),
+    ForeignKeyConstraint(["deployment_id", "revision"], KEY_OF_A_REVISION),
     ForeignKeyConstraint(["model_id", "number"], _KEY_OF_A_VERSION),
     Index("deployments_of_a_model_version", "model_id", "number"),
 )
