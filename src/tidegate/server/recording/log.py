@@ -132,7 +132,7 @@ class PredictionLog:
                 entries = [self._queue.get(timeout=_WAIT_SECONDS)]
             except Empty:
                 continue
-            if self._gather_seconds:
+            if self._queue.qsize() < _AT_ONCE:
                 self._ends.wait(self._gather_seconds)
             while len(entries) < _AT_ONCE and not self._queue.empty():
                 entries.append(self._queue.get_nowait())

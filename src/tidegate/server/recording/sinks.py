@@ -43,6 +43,9 @@ class JsonlSink:
         Unavailable: the file cannot be written.
     """
 
+    #: Each call wakes a thread beside those that answer, locks the file and writes to it.
+    gather_seconds = 0.05
+
     def __init__(self, path: str, file_bytes: int = _FILE_BYTES, files: int = _FILES) -> None:
         if not path:
             raise InvalidInput(
