@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import errno
+import gc
 import json
 import logging
 import os
@@ -16,11 +17,14 @@ from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 from tidegate.controller.home import Home, no_room
 from tidegate.controller.stage import Stage
 from tidegate.gateway.base import DEFAULT_ENVOYS
+from tidegate.scheduling import let_others_first
 from tidegate.store.place import place_of
 
 #: Exit codes that `launch` turns back into errors; the error itself is the last line on stderr, as JSON.
 EXIT_INVALID_INPUT = 2
 EXIT_UNAVAILABLE = 6
+
+_GC_THRESHOLD = (50_000, 20, 100)
 
 
 def main() -> int:
@@ -35,6 +39,10 @@ def main() -> int:
     arguments = parser.parse_args()
     # What controller, gateway and replicas write is for their user alone, also in a folder that others may read.
     os.umask(0o077)
+    let_others_first()
+    # What is loaded stays; the default looks for circles several times a second, in all of it now and then.
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLD)
     home = Home(arguments.home)
     try:
         home.create()

@@ -14,6 +14,7 @@ from tidegate.gateway.base import ProcessCounts, RevisionRef
 from tidegate.gateway.files import GatewayFolder
 from tidegate.gateway.os_process import OsProcess
 from tidegate.gateway.process import EnvoyRecord
+from tidegate.scheduling import come_first
 
 _START_SECONDS = 20.0
 _ADOPT_SECONDS = 5.0
@@ -123,6 +124,7 @@ class Member:
         except BaseException:
             await admin.close()
             raise
+        come_first(found.pid)
         self._admin = admin
         self._record = EnvoyRecord(found.pid, found.born, admin_port, *listens)
         if process.load_record(self.folder) != self._record:

@@ -7,15 +7,15 @@ import os
 import sys
 
 from tidegate.runtime.frameworks import limit_threads
+from tidegate.scheduling import come_first, run_standing_back
 
 
 def main() -> None:
     # Before NumPy is imported: its BLAS reads this once. Requests run side by side on the pool's threads instead.
     limit_threads(1)
+    come_first()
     if "--in-background" in sys.argv:
         # Imports alone are a second of work. They too are for the processors that nobody else wants.
-        from tidegate.server.priority import run_standing_back
-
         run_standing_back(lambda: importlib.import_module("tidegate.server.worker"))
     from tidegate.server import forward, logs
     from tidegate.server.settings import parse_arguments

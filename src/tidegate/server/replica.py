@@ -12,6 +12,7 @@ import orjson
 from tidegate.artifact.bundle import Bundle
 from tidegate.contract.errors import TidegateError
 from tidegate.runtime.base import Columns, CountsUnseen, Model
+from tidegate.scheduling import stand_back
 from tidegate.server.batching import BatchPolicy, rows_are_independent
 from tidegate.server.cache.build import build_cache
 from tidegate.server.dataplane import DataPlane
@@ -19,7 +20,6 @@ from tidegate.server.exchange import Exchange
 from tidegate.server.features.completer import Completer
 from tidegate.server.metrics import ServerMetrics
 from tidegate.server.off_loop import OffLoop
-from tidegate.server.priority import stand_back
 from tidegate.server.protocols.base import Message, ModelFailed, NotReady
 from tidegate.server.protocols.oip import OipCodec
 from tidegate.server.protocols.predict import PredictCodec

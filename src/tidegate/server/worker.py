@@ -18,10 +18,10 @@ from typing import Any
 from tidegate.artifact.bundle import Bundle, read_bundle
 from tidegate.contract.errors import InvalidInput, TidegateError
 from tidegate.runtime.base import Model
+from tidegate.scheduling import stand_back
 from tidegate.server.channel import Channel, Document
 from tidegate.server.handover import Giver, HandoverQueue, Intake
 from tidegate.server.life import loop_factory, unservable
-from tidegate.server.priority import stand_back
 from tidegate.server.process import ReplicaProcess, tune
 from tidegate.server.settings import ServerSettings, WorkerLinks
 from tidegate.server.siblings import Siblings

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.contract.errors import TidegateError
-from tidegate.server.priority import stand_back
+from tidegate.scheduling import stand_back
 
 #: As shells have it for a process that ended by SIGINT.
 _INTERRUPTED = 130
