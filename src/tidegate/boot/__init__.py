@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+#: Fields of /proc/PID/stat, from the one behind the name on.
+_STATE, _THREADS, _START_TICKS = 0, 17, 19
 
 
 @cache
@@ -31,10 +33,26 @@ def booted_at() -> float:
 
 def birth_of(pid: int) -> str | None:
     """Return what tells the process from every other that had its pid or will have it; None when there is none."""
+    told = _stat(pid)
+    return None if told is None else _born(told)
+
+
+def is_alive(pid: int, born: str) -> bool:
+    """Say whether the process of this birth runs; a zombie, once its last thread has ended, does not."""
+    told = _stat(pid)
+    # The first thread of a killed process is a zombie while others still hold its ports and locks.
+    return told is not None and _born(told) == born and not (told[_STATE] in "ZX" and int(told[_THREADS]) <= 1)
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Return what proc(5) has in `stat` behind the name of the command; None when there is no process."""
     try:
         told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The name of the command, in parentheses, may hold anything; the start is the 20th field behind it, in ticks.
-    ticks = told.rpartition(")")[2].split()[19]
-    return f"{ticks}@{boot_id()}"
+    # The name, in parentheses, may hold anything.
+    return told.rpartition(")")[2].split()
+
+
+def _born(told: list[str]) -> str:
+    return f"{told[_START_TICKS]}@{boot_id()}"

@@ -18,7 +18,7 @@ from typing import Any
 from tidegate import judge
 from tidegate.contract.errors import TidegateError
 from tidegate.contract.request import DeploymentRequest
-from tidegate.controller import arms, planning, trail
+from tidegate.controller import arms, pacing, planning, trail
 from tidegate.controller import health as wellness
 from tidegate.controller.checking import Checks
 from tidegate.controller.clock import Clock
@@ -103,6 +103,7 @@ class Reconciler:
         self._store = store
         self._target = target
         self._revisions: dict[int, RevisionRow] = {}
+        self._requests: dict[int, tuple[RevisionRow, DeploymentRequest]] = {}
         self._ending: dict[int, asyncio.Task[None]] = {}
         self._checks: dict[int, Checks] = {}
         self._comparer = Comparer(name, target)
@@ -113,12 +114,14 @@ class Reconciler:
         self._recorder = Recorder(home, name)
         self._gates = Gates(store)
         self._waited: int | None = None
+        self._pause = pacing.TICK_SECONDS
         self._clock = Clock()
         self._papers = Papers(name, home, store)
         self.seen = Seen()
 
-    async def tick(self) -> bool:
-        """Bring the deployment one look further; return whether more is to be done soon."""
+    async def tick(self) -> float:
+        """Bring the deployment one look further; return after how many seconds the next is due at the latest."""
+        self._pause = pacing.TICK_SECONDS
         deployment = self._store.deployment(self._name)
         row = self._store.active_rollout(deployment.id)
         if row is None:
@@ -129,7 +132,9 @@ class Reconciler:
         # Last, so that its failure stops nothing else.
         self._papers.keep(self._store.deployment(self._name))
         settled = all(health.ready == len(health.replicas) for health in self.seen.health.values())
-        return row is not None or not settled
+        if not settled:
+            return pacing.TICK_SECONDS
+        return self._pause if row is not None else pacing.IDLE_SECONDS
 
     # Between rollouts
 
@@ -140,7 +145,7 @@ class Reconciler:
             await self._set_split(SetSplit({}), None)
             return
         revision = self._revision(deployment, deployment.stable)
-        request = planning.request_of(revision)
+        request = self._request_of(revision)
         await self._ensure(deployment, None, revision.number, planning.replicas(request))
         await self._set_split(SetSplit({revision.number: 100}), request)
         told = await self._aftermath.look(deployment)
@@ -158,7 +163,7 @@ class Reconciler:
             self._beside.clear()
         rollout = Rollout.from_storage(row.state).on_clock(self._clock.look())
         measured = Measured.from_storage(row.evidence)
-        request = planning.request_of(self._revision(deployment, rollout.plan.candidate))
+        request = self._request_of(self._revision(deployment, rollout.plan.candidate))
         opening = self._gates.opening(row, rollout, request)
         self.seen.held = self._gates.held
         if opening.outcome == "hold":
@@ -212,6 +217,7 @@ class Reconciler:
                 if looked:
                     self._record_look(row, rollout, measured, request)
                 if moved.rollout.traffic() == rollout.traffic():
+                    self._pause = pacing.seconds_to_next(moved.rollout, request.analysis.interval.seconds, now)
                     return
                 # A rollback that gave stable what its replicas can take: the rest follows as they become ready.
                 row, rollout = self._store.rollout(row.id), moved.rollout
@@ -584,3 +590,10 @@ class Reconciler:
         if known is None or known.deployment_id != deployment.id:
             known = self._revisions[number] = self._store.revision(deployment.id, number)
         return known
+
+    def _request_of(self, revision: RevisionRow) -> DeploymentRequest:
+        """Return the request that made the revision, which is asked for at every tick, from memory."""
+        parsed = self._requests.get(revision.number)
+        if parsed is None or parsed[0] is not revision:
+            parsed = self._requests[revision.number] = (revision, planning.request_of(revision))
+        return parsed[1]

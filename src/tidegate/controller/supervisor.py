@@ -23,10 +23,6 @@ from tidegate.target.base import Target
 
 log = logging.getLogger(__name__)
 
-#: Time between two ticks of a deployment with a rollout under way.
-TICK_SECONDS = 0.2
-#: Time between two ticks of one that only serves: the gateway routes around a dead replica by itself.
-IDLE_SECONDS = 0.6
 #: Time between two ticks while one fails, so that a broken disk does not fill it with logs.
 RETRY_SECONDS = 1.0
 #: Time between two looks at the gateway's processes.
@@ -173,7 +169,7 @@ class Supervisor:
         while True:
             waker.clear()
             try:
-                pause = TICK_SECONDS if await reconciler.tick() else IDLE_SECONDS
+                pause = await reconciler.tick()
                 reconciler.seen.trouble = None
             except StaleState:
                 continue  # a person's command came in between: decide again from what is stored now

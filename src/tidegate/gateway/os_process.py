@@ -13,7 +13,7 @@ from typing import Self
 
 import psutil
 
-from tidegate.boot import birth_of
+from tidegate.boot import birth_of, is_alive
 
 _POLL_SECONDS = 0.01
 
@@ -34,16 +34,15 @@ class OsProcess:
 
     def is_alive(self) -> bool:
         """Say whether this very process runs; a zombie, once its last thread has ended, does not."""
-        return self._process() is not None
+        return is_alive(self.pid, self.born)
 
     def send(self, sent: signal.Signals) -> bool:
         """Send a signal; False when the process is gone."""
-        process = self._process()
-        if process is None:
+        if not self.is_alive():
             return False
         try:
-            process.send_signal(sent)
-        except psutil.NoSuchProcess:
+            os.kill(self.pid, sent)
+        except ProcessLookupError:
             return False
         return True
 
@@ -64,26 +63,13 @@ class OsProcess:
 
     def listening_ports(self) -> list[int]:
         """Return the TCP ports at which the process listens; none when it is gone."""
-        process = self._process()
-        if process is None:
+        if not self.is_alive():
             return []
         try:
-            found = process.net_connections("tcp")
+            found = psutil.Process(self.pid).net_connections("tcp")
         except psutil.Error:
             return []
         return sorted({one.laddr.port for one in found if one.status == psutil.CONN_LISTEN})
-
-    def _process(self) -> psutil.Process | None:
-        try:
-            process = psutil.Process(self.pid)
-            return None if birth_of(self.pid) != self.born or _is_dead(process) else process
-        except psutil.Error:
-            return None
-
-
-def _is_dead(process: psutil.Process) -> bool:
-    # The first thread of a killed process is a zombie while others still hold its ports and locks.
-    return process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
 
 
 def find_by_argument(*arguments: str) -> list[OsProcess]:
