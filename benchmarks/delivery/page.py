@@ -72,13 +72,21 @@ def _shadow(found: dict[str, Any]) -> Iterator[str]:
             f" Of the machine's processors {found['busy_percent_without']:g} % were in use without and "
             f"{found['busy_percent_with']:g} % with copies: both models share them, with the gateway and the users."
         )
+    same = (
+        "the same processes in the same rollout" if "median_p99_ms_alone" in found else "the same processes of stable"
+    )
     yield (
         f"p99 of users' answers at {found['rate']:g} requests/s: {found['median_p99_ms_without']:.2f} ms without, "
         f"{found['median_p99_ms_with']:.2f} ms with a copy of each (medians of {len(ratios)} windows of "
-        f"{found['window_seconds']:g} s each, in turn, with the same processes of stable). Median of the ratios of the "
-        f"pairs: **{found['median_ratio']:.3f}**, {resolved(ratios)}; single ones from {min(ratios):.3f} to "
+        f"{found['window_seconds']:g} s each, in turn, with {same}). Median of the ratios of the pairs: **{found['median_ratio']:.3f}**, {resolved(ratios)}; single ones from {min(ratios):.3f} to "
         f"{max(ratios):.3f}.{none} Failed: {found['failed']}."
     )
+    if "median_p99_ms_alone" in found:
+        yield ""
+        yield (
+            f"While no rollout is under way it is {found['median_p99_ms_alone']:.2f} ms: on so few processors the tail "
+            "tells that the controller looks after a rollout, whatever its strategy."
+        )
 
 
 def resolved(ratios: Sequence[float]) -> str:
