@@ -78,8 +78,9 @@ def _shadow(found: dict[str, Any]) -> Iterator[str]:
     yield (
         f"p99 of users' answers at {found['rate']:g} requests/s: {found['median_p99_ms_without']:.2f} ms without, "
         f"{found['median_p99_ms_with']:.2f} ms with a copy of each (medians of {len(ratios)} windows of "
-        f"{found['window_seconds']:g} s each, in turn, with {same}). Median of the ratios of the pairs: **{found['median_ratio']:.3f}**, {resolved(ratios)}; single ones from {min(ratios):.3f} to "
-        f"{max(ratios):.3f}.{none} Failed: {found['failed']}."
+        f"{found['window_seconds']:g} s each, in turn, with {same}). Median of the ratios of the pairs: "
+        f"**{found['median_ratio']:.3f}**, {resolved(ratios)}; single ones from {min(ratios):.3f} to {max(ratios):.3f}."
+        f"{none} Failed: {found['failed']}."
     )
     if "median_p99_ms_alone" in found:
         yield ""
