@@ -9,6 +9,8 @@ from typing import Any
 
 from tidegate.observe.catalogue import (
     CHECKS_FAILING,
+    DRIFT_PSI,
+    DRIFTED,
     GATEWAY_UP,
     JUDGE_HARM,
     OBJECTIVE_AVAILABILITY,
@@ -132,6 +134,16 @@ def panels(deployment: str) -> tuple[Panel, ...]:
             "Replicas of which a health check that the request asks for says that they are not well.",
             "none",
             ((f"{CHECKS_FAILING.name}{{{own}}}", "revision {{revision}}: {{check}}"),),
+        ),
+        Panel(
+            "Drift",
+            "PSI of what stable is asked and answers, by column, where that is watched; at 1 (dashed) it has drifted.",
+            "none",
+            (
+                (f"{DRIFT_PSI.name}{{{own}}}", "{{column}}"),
+                (f"{DRIFTED.name}{{{own}}}", "drifted"),
+            ),
+            dashed=("drifted",),
         ),
         Panel(
             "Gateway",
