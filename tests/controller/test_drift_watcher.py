@@ -176,7 +176,7 @@ def test_the_next_revision_is_watched_anew_or_not_at_all(place: Place) -> None:
     place.pass_by(0)
     place.pass_by(11, table(1, 500))
     assert [(one["revision"], one["look"], one["drifted"]) for one in place.readings()] == [(1, 1, True), (2, 1, False)]
-    assert place.readings()[-1]["alpha"] == pytest.approx(0.01)
+    assert place.readings()[-1]["thresholds"] == {"moderate": 0.1, "large": 0.25, "alpha": pytest.approx(0.01)}
     place.deploy()
     place.pass_by(60, table(1, 500))
     assert place.watcher.seen("churn") is None

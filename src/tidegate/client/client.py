@@ -197,8 +197,8 @@ class Client:
         Returns:
             Each with `at`, `revision`, `state` (the worst of its columns: "none", "inconclusive", "moderate", "large"),
             `drifted` (how the data stands, which the edge of a threshold does not turn over again and again),
-            `requests`, `look` and `alpha` (which reading of the watch it is, and its part of the chance of a false
-            alarm), and `columns`, the largest `psi` first.
+            `requests`, `look` (which reading of the revision's watch it is), `thresholds` (of the PSI, and `alpha`, its
+            part of the chance of a false alarm), and `columns`, the largest `psi` first.
         """
         chosen = {"since": None if since is None else since.isoformat(), "column": column, "limit": limit}
         return cast("Records", self._http.json("GET", _deployment(name, "drift"), params=chosen)["readings"])

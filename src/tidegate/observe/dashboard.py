@@ -9,7 +9,10 @@ from typing import Any
 
 from tidegate.observe.catalogue import (
     CHECKS_FAILING,
+    DRIFT_COLUMNS,
+    DRIFT_LAST_READING,
     DRIFT_PSI,
+    DRIFT_REQUESTS,
     DRIFTED,
     GATEWAY_UP,
     JUDGE_HARM,
@@ -144,6 +147,24 @@ def panels(deployment: str) -> tuple[Panel, ...]:
                 (f"{DRIFTED.name}{{{own}}}", "drifted"),
             ),
             dashed=("drifted",),
+        ),
+        Panel(
+            "Columns by drift",
+            "Columns of which the last reading of drift said this.",
+            "none",
+            ((f"{DRIFT_COLUMNS.name}{{{own}}}", "{{state}}"),),
+        ),
+        Panel(
+            "Last reading of drift",
+            "How old it is; there is no new one where nothing is asked.",
+            "s",
+            ((f"time() - {DRIFT_LAST_READING.name}{{{own}}}", "age"),),
+        ),
+        Panel(
+            "Requests of the last reading of drift",
+            "Requests of the period that it is of.",
+            "none",
+            ((f"{DRIFT_REQUESTS.name}{{{own}}}", "requests"),),
         ),
         Panel(
             "Gateway",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from tidegate.cli.moments import moment_or_ago, parsed_moment
 from tidegate.cli.options import Name, OutputOption
 from tidegate.cli.output import Output, console, is_terminal, print_json, say
 from tidegate.cli.session import connect
+from tidegate.contract.errors import InvalidInput
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,6 +45,10 @@ def history(
     limit: Annotated[
         int, typer.Option("--limit", help="How many readings at most; the newest.", min=1, max=_MOST_READINGS)
     ] = 300,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write a page with a plot of each column here.", show_default=False),
+    ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Show the readings of drift that the controller made of a deployment, oldest first.
@@ -53,16 +59,20 @@ def history(
 
     $ tidegate drift history churn
     $ tidegate drift history churn --column age --since 7d
+    $ tidegate drift history churn --since 7d --limit 1000 --out drift.html
     $ tidegate drift history churn --since 2026-11-01 --output json
     """
     begins = moment_or_ago(since, "--since", datetime.now(UTC))
     with connect(ctx) as client:
         found = client.drift_readings(name, since=begins, column=column, limit=limit)
         is_watched = bool(found) or client.status(name).get("drift") is not None
+    if found and out is not None:
+        _write(out, name, found)
     if output is Output.JSON:
         print_json({"deployment": name, "readings": found})
     elif found:
         console().print(_table(found) if column is None else _of_column(found))
+        say(*(["", f"Written: {out}"] if out is not None else []))
     else:
         what = name if column is None else f"{name} with {column}"
         why = "" if is_watched else ": its request asks for none (drift)"
@@ -116,6 +126,15 @@ def sensor(
     else:
         say(f"{'Due' if found.is_due else 'Not due'}: {found.why}.")
     return ExitCode.HAS_DRIFTED if found.is_due else ExitCode.OK
+
+
+def _write(out: Path, name: str, readings: Sequence[Mapping[str, Any]]) -> None:
+    from tidegate.drift.timeline import html
+
+    try:
+        out.write_text(html(name, readings, at=datetime.now(UTC)), encoding="utf-8")
+    except OSError as wrong:
+        raise InvalidInput(f"{out} cannot be written: {wrong.strerror}", subject=str(out)) from wrong
 
 
 def _span(text: str, flag: str) -> timedelta:

@@ -28,7 +28,7 @@ def stored(
         "state": str(reading.state),
         "requests": reading.rows,
         "look": look,
-        "alpha": reading.policy.alpha,
+        "thresholds": reading.as_dict()["thresholds"],
         "drifted": standing.has_drifted,
         "drift_at": None if standing.drift_at is None else standing.drift_at.isoformat(),
     }
@@ -101,7 +101,7 @@ def view(reading: DriftReading) -> dict[str, Any]:
         "drifted": reading.whole["drifted"],
         "requests": reading.whole["requests"],
         "look": reading.whole["look"],
-        "alpha": reading.whole["alpha"],
+        "thresholds": reading.whole["thresholds"],
         "columns": [
             {"column": one.name, "state": one.state, "psi": one.psi, "rows": one.rows, **one.data}
             for one in reading.columns
