@@ -101,6 +101,12 @@ def test_traffic_that_drifts_ends_in_a_reading_an_event_a_metric_and_an_exit_cod
         eventually("its end", lambda: kinds(tidegate) == ["drifted", "drift_over"])
         eventually("everybody is told", lambda: receiver.moments() == ["drifted", "drift-over"])
         alike.stop()
+    with tidegate.client as client:
+        # The document names the copy by now; what is watched otherwise is another revision.
+        document = client.history(NAME)["revisions"][-1]["request"]
+        assert client.deploy(document)["created"] is False
+        document["drift"]["interval"] = "5s"
+        assert client.preview(document)["action"] == "rollout"
 
 
 def test_a_reference_that_the_model_has_nothing_of_refuses_the_deployment(tidegate: Tidegate, good_model: Path) -> None:
