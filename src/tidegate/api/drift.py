@@ -27,8 +27,9 @@ def routes(service: Service) -> APIRouter:
         column: Annotated[str | None, Query(max_length=256)] = None,
         limit: Annotated[int, Query(ge=1, le=MOST_READINGS, description="The newest so many")] = 300,
     ) -> dict[str, Any]:
-        deployment = service.store.deployment(name)
-        begins = max(since or datetime.now(UTC) - _SINCE, deployment.created_at)
+        deployment, now = service.store.deployment(name), datetime.now(UTC)
+        # Of an earlier deployment of the name there may be readings, and of times to come there are none.
+        begins = max(min(since or now - _SINCE, now), deployment.created_at)
         found = service.store.drift.newest(name, since=begins, limit=limit, column=column)
         return {"deployment": name, "readings": [view(reading) for reading in found]}
 
