@@ -14,13 +14,16 @@ import pytest
 
 from tests.drift.test_served import sketches, table
 from tests.support import rollouts
+from tidegate.contract.errors import Unavailable
 from tidegate.contract.request import parse_request
+from tidegate.controller import planning
 from tidegate.controller.drift import watcher as module
 from tidegate.controller.drift.readings import seen_view, view
 from tidegate.controller.drift.watcher import DriftWatcher
 from tidegate.controller.watching import Watching
 from tidegate.drift import Reference
 from tidegate.gateway.base import RevisionRef
+from tidegate.rollout import Phase, Rollout
 from tidegate.store import NewEvent, Store
 from tidegate.target.base import Counted, Target
 
@@ -32,8 +35,10 @@ class Replicas:
 
     def __init__(self) -> None:
         self.rows: dict[str, Any] | None = None
+        self.asked: list[RevisionRef] = []
 
-    async def count_columns(self, ref: RevisionRef, share: float) -> None: ...
+    async def count_columns(self, ref: RevisionRef, share: float) -> None:
+        self.asked.append(ref)
 
     def counts_reader(self, ref: RevisionRef) -> Any:
         replicas = self
@@ -89,6 +94,24 @@ class Place:
             now=START,
         )
         rollouts.finish(self.store, row)
+
+    def try_another(self) -> None:
+        """Begin a rollout, in which the judge compares a candidate with stable."""
+        stable = self.store.revision(1, 1)
+
+        def state(_stable: int | None, candidate: int) -> dict[str, Any]:
+            plan = planning.plan_trial(planning.request_of(stable), stable, candidate)
+            return dict(Rollout.begin(plan, START).evolve(phase=Phase.BASELINE).for_storage())
+
+        self.store.start_rollout(
+            "churn",
+            digest="e" * 64,
+            request=stable.request,
+            plan_state=state,
+            to_revision=None,
+            happened=NewEvent("preparing", "begun"),
+            now=START,
+        )
 
     def pass_by(self, seconds: float, rows: dict[str, Any] | None = None) -> None:
         self.clock.seconds += seconds
@@ -180,6 +203,41 @@ def test_the_next_revision_is_watched_anew_or_not_at_all(place: Place) -> None:
     place.deploy()
     place.pass_by(60, table(1, 500))
     assert place.watcher.seen("churn") is None
+
+
+def test_while_the_judge_has_replicas_count_stable_is_watched_by_what_they_count_for_it(place: Place) -> None:
+    place.deploy(drift=place.request)
+    place.pass_by(0)
+    place.pass_by(1)
+    assert place.replicas.asked == [RevisionRef("churn", 1)]
+    place.try_another()
+    place.pass_by(11, table(1, 500, shift=2.0))
+    assert place.replicas.asked == [RevisionRef("churn", 1)]
+    assert [(one["revision"], one["state"]) for one in place.readings()] == [(1, "large")]
+
+
+def test_a_reading_that_was_stored_although_the_store_said_otherwise_is_told_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.deploy(drift=place.request)
+    place.pass_by(0)
+    save = place.store.save_drift
+
+    def breaks(*given: Any) -> None:
+        save(*given)
+        monkeypatch.setattr(place.store, "save_drift", save)
+        raise Unavailable("the connection broke")
+
+    monkeypatch.setattr(place.store, "save_drift", breaks)
+    place.pass_by(11, table(1, 500, shift=2.0))
+    seen = place.watcher.seen("churn")
+    assert "the connection broke" in str(seen and seen.trouble)
+    place.pass_by(11, table(2, 500, shift=2.0))
+    assert place.told() == ["drifted"]
+    assert [one["look"] for one in place.readings()] == [1, 2]
+    seen = place.watcher.seen("churn")
+    assert seen is not None
+    assert seen.trouble is None
 
 
 def test_a_reference_that_is_gone_is_said_and_found_again(place: Place) -> None:

@@ -103,10 +103,8 @@ class DriftWatcher:
                 await self._look_at(one, is_judged=is_judged)
             except NotFound:
                 continue  # it was deleted meanwhile
-            except Exception as error:  # one that cannot be watched must not keep the others from it
-                if not isinstance(error, TidegateError):
-                    log.exception("%s: drift could not be watched; trying again", one.ref.deployment)
-                one.trouble = f"drift could not be watched: {error}"
+            except Exception as error:  # noqa: BLE001 -- one that cannot be watched must not keep the others from it
+                _note(one, error)
                 one.due = time.monotonic() + RETRY_SECONDS
 
     def _wanted(self) -> list[tuple[_Watched, bool]]:
@@ -150,6 +148,10 @@ class DriftWatcher:
     def _begin(self, one: _Watched) -> None:
         """Go on after the last reading that was stored of the revision."""
         reference = read_kept(Path(one.drift.reference))
+        one.watch = watch_of(reference, one.drift, self._recall(one))
+
+    def _recall(self, one: _Watched) -> int:
+        """Take over how the data stands by the last reading that was stored; return its number, 0 before the first."""
         revision = self._store.revision(one.deployment_id, one.ref.revision)
         # Of an earlier deployment of the name there may be readings of a revision of this number.
         before = self._store.drift.newest(
@@ -157,10 +159,12 @@ class DriftWatcher:
         )
         one.last = before[-1] if before else None
         one.standing = standing_of(one.last)
-        look = one.last.whole["look"] if one.last is not None else 0
-        one.watch = watch_of(reference, one.drift, look)
+        return int(one.last.whole["look"]) if one.last is not None else 0
 
     def _read(self, one: _Watched, watch: Watch) -> None:
+        if one.trouble is not None:
+            # A database that went away may have stored what it was given, and its event, and not have said so.
+            watch.look = max(watch.look, self._recall(one))
         reading = watch.reading()
         if reading is None:
             return
@@ -172,6 +176,15 @@ class DriftWatcher:
         one.standing, one.last = standing, row
         if event is not None:
             log.info("%s: %s", name, event.message)
+
+
+def _note(one: _Watched, error: Exception) -> None:
+    """Remember why a deployment cannot be watched, and log it where that is new."""
+    trouble = f"drift could not be watched: {error}"
+    if trouble != one.trouble:
+        unexpected = None if isinstance(error, TidegateError) else error
+        log.warning("%s: %s; trying again", one.ref.deployment, trouble, exc_info=unexpected)
+    one.trouble = trouble
 
 
 def watch_of(reference: Reference, drift: Drift, look: int) -> Watch:
