@@ -65,6 +65,11 @@ def test_without_the_token_nothing_is_answered(app: FastAPI, token: str | None) 
         (f"/v1/deployments/churn/logs?revision={10**30}", 400),
         ("/v1/deployments/churn/logs", 404),
         ("/v1/deployments/..%2f..%2ftoken/logs", 404),
+        ("/v1/deployments/churn/drift", 404),
+        ("/v1/deployments/churn/drift?since=yesterday", 400),
+        ("/v1/deployments/churn/drift?since=2026-01-01T00:00:00", 400),
+        (f"/v1/deployments/churn/drift?limit={10**30}", 400),
+        (f"/v1/deployments/churn/drift?column={'x' * 300}", 400),
     ],
 )
 def test_a_number_that_cannot_be_is_a_bad_request_and_not_a_failure(app: FastAPI, path: str, status: int) -> None:

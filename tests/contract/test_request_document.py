@@ -113,7 +113,10 @@ def test_an_unknown_field_is_refused_with_its_path_and_the_nearest_known_one() -
         ({"servingRequirements": {"latency_p99": "1s"}}, "did you mean latencyP99?"),
         ({"steps": [{"wait": 5}, 100]}, "steps[0].wait: unknown field; did you mean weight?"),
         ({"traffic": {"zzz": 1}}, "traffic.zzz: unknown field; known here: timeout, stickyBy"),
-        ({"drift": []}, "drift: unknown field"),
+        (
+            {"drift": {"reference": "r", "psi": 0.2}},
+            "drift.psi: unknown field; known here: reference, columns, interval",
+        ),
         ({"cache": {"size": "1Gi"}}, "cache.size: unknown field; did you mean maxSize?"),
         ({"cache": {"url": "redis://:secret@db"}}, "cache.url: unknown field; known here: store, ttl, maxSize"),
         ({"batch": {"maxRequests": 1}}, "batch: unknown field; did you mean batching?"),
@@ -236,6 +239,18 @@ def test_unknown_fields_anywhere_are_refused(changes: dict[str, Any], told: str)
             {"predictionLog": {"personal": {"drop": ["a", "b"], "hash": ["b"]}}},
             'predictionLog.personal: expected each name in drop or in hash, got ["b"]',
         ),
+        ({"drift": {}}, "drift.reference: required, and missing"),
+        (
+            {"drift": {"reference": "r", "moderate": 0.3}},
+            "drift.large: expected drift.moderate (0.3) or more, got 0.25",
+        ),
+        ({"drift": {"reference": "r", "moderate": 0}}, "drift.moderate: expected"),
+        (
+            {"drift": {"reference": "r", "period": "1m"}},
+            "drift.period: expected no less than drift.interval, which is 5m",
+        ),
+        ({"drift": {"reference": "r", "alpha": 0.01}}, 'drift.alpha: expected a share such as "99.9%", got 0.01'),
+        ({"drift": {"reference": "r", "columns": ["a", "a"]}}, "drift.columns: expected each column once"),
         ({"infrastructure": {"resources": {"workers": 0}}}, "infrastructure.resources.workers: expected 1 or more"),
         ({"analysis": {"onInconclusive": "stop"}}, "expected one of pause, rollback, continue"),
         ({"description": "x" * 2001}, "description: expected at most 2000 characters"),
@@ -296,6 +311,12 @@ def test_relative_paths_count_from_a_folder() -> None:
     assert request.model_artifact.sample == "/data/rows.json"
 
 
+def test_a_relative_reference_of_drift_counts_from_a_folder() -> None:
+    request = parse_request({**SMALLEST, "drift": {"reference": "reference.json"}}).anchored(PurePosixPath("/home/ada"))
+    assert request.drift is not None
+    assert request.drift.reference == "/home/ada/reference.json"
+
+
 def test_a_relative_path_of_the_prediction_log_counts_from_a_folder_and_other_sinks_have_none() -> None:
     def anchored(sink: str) -> str | None:
         request = parse_request({**SMALLEST, "predictionLog": {"sink": sink}})
@@ -352,6 +373,10 @@ requests = st.fixed_dictionaries(
         "predictionLog": st.fixed_dictionaries(
             {"sink": st.just("jsonl:l/{revision}-{replica}"), "sample": st.just("5%")}
         ),
+        "drift": st.fixed_dictionaries(
+            {"reference": st.just("reference.json")},
+            optional={"period": st.just("6h"), "alpha": st.just("0.1%"), "moderate": st.floats(0.01, 0.25)},
+        ),
     },
 )
 
@@ -370,7 +395,7 @@ json_values = st.recursive(
 fields = st.sampled_from(
     [
         *("modelArtifact", "servingRequirements", "name", "steps", "analysis", "infrastructure", "traffic"),
-        *("batching", "cache", "predictionLog", "sink", "store"),
+        *("batching", "cache", "predictionLog", "sink", "store", "drift", "reference"),
         *("healthChecks", "deploymentStrategy", "description", "path", "weight", "resources"),
     ]
 )

@@ -33,6 +33,8 @@ def test_each_is_told_of_the_moments_it_asked_for() -> None:
     assert told("held", notifications=asked) == told("paused", notifications=asked) == [("all", "waiting")]
     assert told("arm_out", notifications=asked) == [("all", "arm-out")]
     assert told("harm_after_end", notifications=asked) == [("all", "harm-after-end")]
+    assert told("drifted", notifications=asked) == [("all", "drifted")]
+    assert told("drift_over", notifications=asked) == [("all", "drift-over")]
     assert told("baseline", notifications=asked) == []
 
 

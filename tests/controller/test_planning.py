@@ -166,13 +166,14 @@ def test_a_cache_that_replicas_reach_is_not_refused() -> None:
         {"batching": {"maxRequests": 16}},
         {"cache": {"store": "memory"}},
         {"predictionLog": {"sink": "jsonl:/log/{revision}-{replica}"}},
+        {"drift": {"reference": "/reference.json"}},
     ],
 )
 def test_a_command_is_not_told_what_it_would_ignore(fields: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput) as refused:
         refuse_what_a_command_ignores(request(**fields))
     assert refused.value.subject == next(iter(fields))
-    refuse_what_a_command_ignores(request(**{key: {} for key in fields}))
+    refuse_what_a_command_ignores(request(**{key: {} for key in fields if key != "drift"}))
 
 
 def test_a_command_has_no_workers_of_ours() -> None:

@@ -95,5 +95,7 @@ def test_no_more_than_some_watch_and_who_asks_no_more_makes_room() -> None:
         ask(watching, str(number))
     with pytest.raises(Conflict, match="too many"):
         ask(watching, "one more")
+    # The controller's own watches are none of theirs, even under the same name.
+    assert asyncio.run(watching.counted(REF, "0", is_judged=False, is_own=True)) == []
     replicas.now += LAPSE_SECONDS + 1
     ask(watching, "one more")

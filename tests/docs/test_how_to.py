@@ -104,6 +104,17 @@ def test_the_page_on_outcomes_takes_the_worse_candidate_back(reader: Reader) -> 
     assert '"rolled_back"' in reader.told
 
 
+def test_the_page_on_drift_finds_it_and_retrains(reader: Reader) -> None:
+    reader.type(FORGET)
+    models.flights(6_000, seed=5).dropna().to_parquet(reader.folder / "training.parquet")
+    reader.instead = {"interval: 5m": "interval: 2s"}  # nobody waits that long for a page
+    try:
+        reader.follow(read(HOW_TO / "watch-for-drift.md"))
+    finally:
+        reader.instead = {}
+    assert reader.told.startswith("Due: drift in hour (PSI ")
+
+
 def test_the_page_on_grpc_calls_a_deployment(reader: Reader) -> None:
     reader.type(FORGET)
     reader.follow(read(HOW_TO / "grpc-clients.md"))

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tidegate.observe.exposition import ControllerMetrics, DeploymentMetrics, RequestMetrics, RevisionMetrics
+from tidegate.observe.exposition import (
+    ControllerMetrics,
+    DeploymentMetrics,
+    DriftMetrics,
+    RequestMetrics,
+    RevisionMetrics,
+)
 
 
 @dataclass(frozen=True)
@@ -52,4 +58,12 @@ CHURN = DeploymentMetrics(
     phase="analyzing",
     rollouts={"promoted": 2},
     harm={"errors": 0.1, "slow": 1.4},
+    drift=DriftMetrics(
+        revision=1,
+        at=1_772_366_400.5,
+        requests=720,
+        drifted=True,
+        psi={"age": 0.31, "city": 0.02},
+        columns={"large": 1, "none": 1},
+    ),
 )

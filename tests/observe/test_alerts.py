@@ -31,6 +31,7 @@ RESTARTS = 'tidegate_replica_restarts_total{deployment="churn",revision="1"}'
 CHECK = 'tidegate_checks_failing{deployment="churn",revision="1",check="warm"}'
 PAUSED = 'tidegate_rollout_phase{deployment="churn",phase="paused"}'
 TAKEN_BACK = 'tidegate_rollouts_total{deployment="churn",outcome="rolled_back"}'
+DRIFTED = 'tidegate_drifted{deployment="churn",revision="1"}'
 UP = "tidegate_gateway_up"
 
 #: One sample a minute: 50 requests a second, all answered well and in time, for two hours.
@@ -164,6 +165,13 @@ def test_a_rollout_that_waits_for_a_person_makes_a_ticket_after_half_an_hour(
 
 def test_a_candidate_that_was_taken_back_is_told(promtool: Promtool, tmp_path: Path) -> None:
     assert firing(promtool, tmp_path, {TAKEN_BACK: "0x110 1x9"}, 115) == {("TidegateCandidateTakenBack", "ticket")}
+
+
+def test_data_that_has_drifted_makes_a_ticket_until_it_is_as_before(promtool: Promtool, tmp_path: Path) -> None:
+    drifted = {DRIFTED: "0x60 1x30 0x30"}
+    assert firing(promtool, tmp_path, drifted, 60) == set()
+    assert firing(promtool, tmp_path, drifted, 62) == {("TidegateDrifted", "ticket")}
+    assert firing(promtool, tmp_path, drifted, 92) == set()
 
 
 def test_a_gateway_that_does_not_answer_pages_although_it_counts_nothing(promtool: Promtool, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.observe.conftest import Promtool
 from tests.observe.records import CANDIDATE, CHURN, CONTROLLER, STABLE, Bucket
-from tidegate.observe.catalogue import CATALOGUE, CODE_CLASSES, OUTCOMES, PHASES
+from tidegate.observe.catalogue import CATALOGUE, CODE_CLASSES, DRIFT_STATES, OUTCOMES, PHASES
 from tidegate.observe.exposition import (
     DeploymentMetrics,
     cumulative,
@@ -73,6 +73,16 @@ def test_one_phase_is_current_and_every_outcome_is_counted() -> None:
     phases = {phase: value("tidegate_rollout_phase", phase=phase) for phase in PHASES}
     assert {phase for phase, current in phases.items() if current} == {"analyzing"}
     assert [value("tidegate_rollouts_total", outcome=outcome) for outcome in OUTCOMES] == [2, 0, 0, 0]
+
+
+def test_the_last_reading_of_drift_is_there_whole_and_nothing_where_there_is_none() -> None:
+    states = {state: value("tidegate_drift_columns", revision="1", state=state) for state in DRIFT_STATES}
+    assert states == {"none": 1, "inconclusive": 0, "moderate": 0, "large": 1}
+    assert value("tidegate_drift_psi", revision="1", column="age") == 0.31
+    assert value("tidegate_drifted", revision="1") == 1
+    assert value("tidegate_drift_requests", revision="1") == 720
+    assert value("tidegate_drift_last_reading_timestamp_seconds", revision="1") == 1_772_366_400.5
+    assert value("tidegate_drifted", replace(CHURN, drift=None), revision="1") is None
 
 
 def test_a_check_that_nothing_fails_counts_zero_so_that_an_alert_can_end() -> None:

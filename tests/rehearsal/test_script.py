@@ -53,6 +53,7 @@ def test_a_copy_keeps_how_it_is_tried_and_tells_nobody() -> None:
             ],
         },
         predictionLog={"sink": "jsonl:/var/log/{revision}.{replica}.jsonl"},
+        drift={"reference": "/reference.json"},
         cache={"store": "redis"},
         infrastructure={"resources": {"replicas": 3, "workers": 2}},
         healthChecks={"maxRestarts": 1},
@@ -67,11 +68,13 @@ def test_a_copy_keeps_how_it_is_tried_and_tells_nobody() -> None:
     assert copy.model_artifact.path == str(BUNDLE)
     assert copy.cache.store == "off"
     assert copy.prediction_log.sink is None
+    assert copy.drift is None
     assert (copy.notifications, copy.hooks) == ((), ())
     assert copy.model_artifact.version != script.copy_of(original, BUNDLE, 3).model_artifact.version
     assert parse_request(copy.as_document()) == copy
     told = " ".join(script.left_out(original))
     assert "not logged" in told
+    assert "nobody watches for drift" in told
     assert "analysis.metrics" in told
     assert "outcomes" in told
     assert "not cached" in told

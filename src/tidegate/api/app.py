@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidegate import __version__
-from tidegate.api import errors, freezes, outcomes, registry
+from tidegate.api import drift, errors, freezes, outcomes, registry
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.request import MOST_CHALLENGERS
 from tidegate.controller import metrics, page, report, result, views
@@ -119,6 +119,7 @@ def _routes(service: Service, stopping: asyncio.Event) -> APIRouter:
     router.include_router(_changing(service))
     router.include_router(freezes.routes(service))
     router.include_router(outcomes.routes(service))
+    router.include_router(drift.routes(service))
     router.include_router(registry.routes(service))
 
     @router.get("/info", summary="Version and addresses of this controller")
@@ -146,7 +147,8 @@ def _reading(service: Service) -> APIRouter:
     def status_of(name: str) -> dict[str, Any]:
         deployment = store.deployment(name)
         last = store.last_rollout(deployment.id)
-        return views.status(deployment, last, service.supervisor.seen(name), service.target.url(name))
+        seen, watched = service.supervisor.seen(name), service.supervisor.drift.seen(name)
+        return views.status(deployment, last, seen, service.target.url(name), watched)
 
     @router.get("/deployments", summary="Status of every deployment")
     async def list_deployments() -> dict[str, Any]:

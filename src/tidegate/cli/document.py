@@ -79,6 +79,8 @@ def request_from(flags: Mapping[str, Any], source: str | None, here: Path) -> di
             require_file("abTest.arms", arm.model_artifact.path, given)
     if request.gates.golden is not None:
         require_file("gates.golden", request.gates.golden, given)
+    if request.drift is not None:
+        require_file("drift.reference", request.drift.reference, given)
     if request.gates.vulnerabilities is not None:
         require_file("gates.vulnerabilities.database", request.gates.vulnerabilities.database, given)
     return request.as_document()

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 from tidegate.contract.errors import InvalidInput
+
+_AGO = re.compile(r"([0-9]{1,5})([smhd])")
+_UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+
+
+def moment_or_ago(text: str, flag: str, now: datetime) -> datetime:
+    """Read "24h" or "7d" as how long before `now`, and anything else as a moment.
+
+    Raises:
+        InvalidInput: it is neither; `flag` is named.
+    """
+    ago = _AGO.fullmatch(text)
+    if ago is not None:
+        return now - int(ago[1]) * _UNITS[ago[2]]
+    try:
+        return parsed_moment(text, flag)
+    except InvalidInput:
+        expected = "how long ago, such as 24h or 7d, or a date or time such as 2026-12-24T18:00"
+        raise InvalidInput(f'{flag}: expected {expected}, got "{text}"', subject=flag, expected=expected) from None
 
 
 def parsed_moment(text: str, flag: str) -> datetime:

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tidegate.cli.drift_lines import status_text
 from tidegate.cli.humanize import ago, clock, count, duration, moment, percent
 from tidegate.cli.ranges import ranges_table
 from tidegate.cli.signals import metrics_table, signals_table
@@ -110,6 +111,7 @@ def status_view(status: Mapping[str, Any], now: datetime) -> RenderableType:
             ("deployment", Text(status["name"], style="bold")),
             ("phase", phase_text(status.get("phase"))),
             ("url", Text(status.get("url") or "")),
+            ("drift", status_text(status.get("drift"), now)),
         ]
     )
     parts: list[RenderableType] = [head, Text(), revisions_view(status), *unwell_lines(status)]

@@ -26,6 +26,7 @@ from tidegate.client.follow import Look, follow
 from tidegate.client.home import ControllerAddress, home_folder, last_ports, read_address
 from tidegate.client.phases import TERMINAL_PHASES, is_terminal, is_waiting_for_person
 from tidegate.client.registry import ModelRegistry
+from tidegate.client.sensing import Sensed, sense
 
 __all__ = [
     "TERMINAL_PHASES",
@@ -41,6 +42,7 @@ __all__ = [
     "ModelVersion",
     "Registered",
     "Rollout",
+    "Sensed",
     "Status",
     "follow",
     "home_folder",
@@ -48,4 +50,5 @@ __all__ = [
     "is_waiting_for_person",
     "last_ports",
     "read_address",
+    "sense",
 ]

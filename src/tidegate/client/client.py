@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -17,6 +17,7 @@ from tidegate.client.home import ControllerAddress, home_folder, read_address
 from tidegate.client.http import Transport, fetch_json, post_json
 from tidegate.client.phases import is_terminal, is_waiting_for_person
 from tidegate.client.registry import ModelRegistry
+from tidegate.client.sensing import Degree, Sensed, sense
 from tidegate.contract.errors import Unavailable
 
 # Inside the class `list` is the method.
@@ -182,6 +183,63 @@ class Client:
             of each request in it, of which all add up; see `contract.sketch`.
         """
         return self._http.json("POST", _deployment(name, "counts"), body={"reader": reader})
+
+    def drift_readings(
+        self, name: str, *, since: datetime | None = None, column: str | None = None, limit: int = 300
+    ) -> Records:
+        """Return readings of drift that the controller made where the request has a `drift`, oldest first.
+
+        Args:
+            since: from when on, aware; None: of a day.
+            column: with this one alone; None: with all.
+            limit: the newest so many, 1,000 at most.
+
+        Returns:
+            Each with `at`, `revision`, `state` (the worst of its columns: "none", "inconclusive", "moderate", "large"),
+            `drifted` (how the data stands, which the edge of a threshold does not turn over again and again),
+            `requests`, `look` (which reading of the revision's watch it is), `thresholds` (of the PSI, and `alpha`, its
+            part of the chance of a false alarm), and `columns`, the largest `psi` first.
+        """
+        chosen = {"since": None if since is None else since.isoformat(), "column": column, "limit": limit}
+        return cast("Records", self._http.json("GET", _deployment(name, "drift"), params=chosen)["readings"])
+
+    def drift_sensor(
+        self,
+        name: str,
+        *,
+        at_least: Degree = "moderate",
+        min_requests: int = 0,
+        columns: Collection[str] = (),
+        retrained_at: datetime | None = None,
+        cool_down: timedelta = timedelta(0),
+        max_age: timedelta | None = None,
+    ) -> Sensed:
+        """Say whether the last reading of what serves is a reason to retrain; for a sensor of a pipeline.
+
+        Args:
+            at_least: how far a column must have drifted, "moderate" or "large".
+            min_requests: that the reading must be of.
+            columns: that count; all when empty.
+            retrained_at: when you retrained last, aware; None when never.
+            cool_down: after `retrained_at`, before anything is due again.
+            max_age: of the reading; None for any, of up to 400 days.
+
+        Raises:
+            InvalidInput: a column is not in the reading.
+        """
+        now, stable = datetime.now(UTC), self.status(name)["stable"]
+        found = self.drift_readings(name, since=now - timedelta(days=400), limit=1)
+        return sense(
+            # What was read of an earlier revision is no reason to train again after the next one was promoted.
+            found[-1] if found and found[-1]["revision"] == stable else None,
+            now,
+            at_least=at_least,
+            min_requests=min_requests,
+            columns=columns,
+            retrained_at=retrained_at,
+            cool_down=cool_down,
+            max_age=max_age,
+        )
 
     # What happens
 

@@ -145,6 +145,8 @@ class Status(TypedDict, total=False):
     split_observed: dict[str, float] | None
     replicas: dict[str, dict[str, Any]]
     rollout: Rollout | None
+    #: The last reading of drift in short; None where the request asks for no watch.
+    drift: dict[str, Any] | None
     #: What keeps the controller from going on with this deployment; None: nothing.
     trouble: str | None
 

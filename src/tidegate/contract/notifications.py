@@ -18,7 +18,17 @@ from tidegate.contract.problems import problem
 from tidegate.contract.quantities import Duration, between
 
 Moment = Literal[
-    "started", "step", "waiting", "arm-out", "failed", "rolled-back", "aborted", "promoted", "harm-after-end"
+    "started",
+    "step",
+    "waiting",
+    "arm-out",
+    "failed",
+    "rolled-back",
+    "aborted",
+    "promoted",
+    "harm-after-end",
+    "drifted",
+    "drift-over",
 ]
 MOMENTS: tuple[Moment, ...] = get_args(Moment)
 
@@ -172,14 +182,15 @@ class Receiver(Document):
 
 
 class Notification(Receiver):
-    """Who is told when something happens to a rollout. A URL of http or https gets a CloudEvent; every other one
+    """Who is told when something happens to a deployment. A URL of http or https gets a CloudEvent; every other one
     (slack, mailto, pagerduty, …) and the webhooks of chat services get a message through Apprise, for which
     `tidegate[notify]` is installed."""
 
     when: Annotated[tuple[Moment, ...], Field(min_length=1)] = MOMENTS
     """At which moments. `waiting`: it is paused for a person, or a hook holds it. `arm-out`: an arm
     of an A/B test was taken back, and others go on. `failed`: a first revision never got ready. `harm-after-end`:
-    outcomes that were told later show harm of a revision whose rollout has ended."""
+    outcomes that were told later show harm of a revision whose rollout has ended. `drifted`, `drift-over`: what the
+    stable revision is asked or answers has drifted from its reference (`drift`), and is like it again."""
 
     @field_validator("when")
     @classmethod

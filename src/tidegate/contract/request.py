@@ -20,6 +20,7 @@ from pydantic import (
 
 from tidegate.contract.analysis import Analysis
 from tidegate.contract.documents import Document, Flag, Text, Whole, invalid_document
+from tidegate.contract.drift import Drift
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.health import HealthChecks
 from tidegate.contract.models import (
@@ -400,6 +401,9 @@ class DeploymentRequest(Document):
     prediction_log: PredictionLog = PredictionLog()
     """Which predictions are written down."""
 
+    drift: Drift | None = None
+    """Whether what is asked and answered is watched for drift; not when absent."""
+
     notifications: Annotated[tuple[Notification, ...], Field(max_length=20)] = ()
     """Who is told of what happens."""
 
@@ -497,6 +501,7 @@ class DeploymentRequest(Document):
                 "gates": self.gates.anchored(folder),
                 "health_checks": self.health_checks.anchored(folder),
                 "prediction_log": self.prediction_log.anchored(folder),
+                "drift": None if self.drift is None else self.drift.anchored(folder),
                 "notifications": tuple(one.anchored(folder) for one in self.notifications),
                 "hooks": tuple(one.anchored(folder) for one in self.hooks),
             }

@@ -83,6 +83,7 @@ def refuse_at_first_sight(request: DeploymentRequest, refusals: Refusals) -> Non
         database = known.database if known is not None else None
         refuse_relative(request.gates.golden, database, request.prediction_log.path)
         refuse_relative(request.prediction_log.personal.key_file)
+        refuse_relative(request.drift.reference if request.drift is not None else None)
     with refusals.noted():
         refuse_relative(*(one.url_from_file for one in (*request.notifications, *request.hooks)))
         refuse_relative(*(metric.python.path for metric in request.analysis.metrics if metric.python is not None))
@@ -268,6 +269,7 @@ def serves_already(stable: RevisionRow | None, digest: str, request: DeploymentR
         and serving.batching == request.batching
         and serving.cache == request.cache
         and serving.prediction_log == request.prediction_log
+        and serving.drift == request.drift
         and serving.health_checks.every() == request.health_checks.every()
         and serving.model_artifact.version == request.model_artifact.version
         and serving.registry == request.registry

@@ -51,6 +51,11 @@ class Home:
         return self.root / "golden"
 
     @property
+    def references(self) -> Path:
+        """What revisions are watched for drift by, named by the sha256 of its bytes."""
+        return self.root / "references"
+
+    @property
     def gateway(self) -> Path:
         return self.root / "gateway"
 

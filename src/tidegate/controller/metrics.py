@@ -7,12 +7,14 @@ of it loses none. Each process has series of its own, since each begins at zero 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 
 from tidegate import __version__
 from tidegate.contract.errors import TidegateError
 from tidegate.controller import health as wellness
 from tidegate.controller import planning
+from tidegate.controller.drift.watcher import DriftSeen
 from tidegate.controller.evidence import Measured
 from tidegate.controller.reconcile import Seen
 from tidegate.controller.service import Service
@@ -20,6 +22,7 @@ from tidegate.gateway.base import Counts, ProcessCounts
 from tidegate.observe.exposition import (
     ControllerMetrics,
     DeploymentMetrics,
+    DriftMetrics,
     RequestMetrics,
     RevisionMetrics,
     render,
@@ -62,8 +65,23 @@ async def _deployment(service: Service, deployment: DeploymentRow) -> tuple[Depl
         phase=last.phase if last is not None else None,
         rollouts=store.outcomes(deployment.id),
         harm={one.signal: one.harm for one in verdict.said} if verdict is not None else {},
+        drift=_drift(service.supervisor.drift.seen(deployment.name)),
     )
     return metrics, known
+
+
+def _drift(seen: DriftSeen | None) -> DriftMetrics | None:
+    last = seen.last if seen is not None else None
+    if last is None:
+        return None
+    return DriftMetrics(
+        revision=last.revision,
+        at=last.at.timestamp(),
+        requests=last.whole["requests"],
+        drifted=last.whole["drifted"],
+        psi={column.name: column.psi for column in last.columns},
+        columns=Counter(column.state for column in last.columns),
+    )
 
 
 def _revisions(

@@ -24,6 +24,8 @@ MOMENTS: Mapping[str, str] = {
     "aborted": "aborted",
     "promoted": "promoted",
     "harm_after_end": "harm-after-end",
+    "drifted": "drifted",
+    "drift_over": "drift-over",
 }
 _ENDS = frozenset({"failed", "rolled_back", "aborted", "promoted"})
 

@@ -82,6 +82,7 @@ def refuse_what_a_command_ignores(request: DeploymentRequest) -> None:
         "cache": request.cache.store != "off",
         "features": request.features is not None,
         "predictionLog": request.prediction_log.sink is not None,
+        "drift": request.drift is not None,
         "infrastructure.resources.workers": request.infrastructure.resources.workers > 1,
     }
     ignored = [name for name, is_asked in asked.items() if is_asked]

@@ -22,6 +22,7 @@ from tidegate.contract.findings import Finding
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.controller import admission, health_admission, planning, readiness, registering, sizing
 from tidegate.controller.admission import Admitted, Refusals
+from tidegate.controller.drift.keeping import all_with_kept_references
 from tidegate.controller.freezing import Override, refuse_frozen
 from tidegate.controller.home import Home
 from tidegate.controller.plan_view import freezes_view, judge_view, plan_view
@@ -84,6 +85,8 @@ async def preview(document: Mapping[str, Any], surroundings: Surroundings, overr
         admitted = [one for one in found if one is not None]
         with refusals.noted():
             admitted = await health_admission.all_with_kept_goldens(admitted, surroundings.home.golden, write=False)
+        with refusals.noted():
+            admitted = await all_with_kept_references(admitted, surroundings.home.references, write=False)
         return await _told(request, surroundings, admitted, override, refusals=refusals, now=now)
 
 

@@ -28,6 +28,7 @@ from tidegate.controller import (
 from tidegate.controller.admission import Refusals
 from tidegate.controller.clock import Clock
 from tidegate.controller.courier import send_test
+from tidegate.controller.drift.keeping import all_with_kept_references
 from tidegate.controller.evidence import Measured
 from tidegate.controller.freezing import Override
 from tidegate.controller.home import Home
@@ -36,7 +37,7 @@ from tidegate.controller.monitoring import write_monitoring
 from tidegate.controller.preview import preview
 from tidegate.controller.readiness import Surroundings
 from tidegate.controller.supervisor import Supervisor
-from tidegate.controller.watching import Watching, as_plain, has_judge
+from tidegate.controller.watching import as_plain, has_judge
 from tidegate.gate.readiness import refuse_unready
 from tidegate.gate.readiness import warnings as readiness_warnings
 from tidegate.gateway.base import RevisionRef
@@ -77,7 +78,6 @@ class Service:
         self.store = store
         self.target = target
         self.supervisor = supervisor
-        self._watching = Watching(target)
 
     async def deploy(
         self, document: Mapping[str, Any], override: Override | None = None, *, by: str = "somebody"
@@ -126,6 +126,7 @@ class Service:
         ]
         admitted = [one for one in found if one is not None]  # all of them: what is refused raises here
         admitted = await health_admission.all_with_kept_goldens(admitted, self.home.golden, write=True)
+        admitted = await all_with_kept_references(admitted, self.home.references, write=True)
         findings: tuple[Finding, ...] = ()
         if not admission.has_nothing_to_do(around.stable, admitted):
             manifests = [one.info.manifest for one in admitted]
@@ -458,7 +459,9 @@ class Service:
             raise Conflict(f"{name!r} has no stable revision yet", subject=name, hint=f"tidegate watch {name}")
         active = self.store.active_rollout(deployment.id)
         is_judged = active is not None and has_judge(Rollout.from_storage(active.state))
-        found = await self._watching.counted(RevisionRef(name, deployment.stable), reader, is_judged=is_judged)
+        found = await self.supervisor.watching.counted(
+            RevisionRef(name, deployment.stable), reader, is_judged=is_judged
+        )
         return {"revision": deployment.stable, "counted": as_plain(found)}
 
     def looks(self, row: RolloutRow) -> list[dict[str, Any]]:

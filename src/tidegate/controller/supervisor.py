@@ -13,11 +13,13 @@ from tidegate.contract.errors import NotFound, TidegateError, Unavailable
 from tidegate.controller import trouble
 from tidegate.controller.checkpoints import Checkpoints
 from tidegate.controller.courier import Courier
+from tidegate.controller.drift.watcher import DriftWatcher
 from tidegate.controller.home import Home
 from tidegate.controller.keeper import Keeper
 from tidegate.controller.outcomes.noting import NoteTaker
 from tidegate.controller.reconcile import Reconciler, Seen
 from tidegate.controller.reserve import Reserve
+from tidegate.controller.watching import Watching
 from tidegate.store import StaleState, Store
 from tidegate.target.base import Target
 
@@ -39,6 +41,8 @@ class Supervisor:
         self._store = store
         self._target = target
         self.reserve = Reserve(home.root)
+        self.watching = Watching(target)
+        self.drift = DriftWatcher(store, self.watching)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._reconcilers: dict[str, Reconciler] = {}
         self._wakers: dict[str, asyncio.Event] = {}
@@ -60,6 +64,7 @@ class Supervisor:
             asyncio.create_task(NoteTaker(self._store, self._target).run(), name="notes of served requests"),
             asyncio.create_task(Keeper(self._home, self._store).run(), name="keeper"),
             asyncio.create_task(Checkpoints(self._store).run(), name="checkpoints"),
+            asyncio.create_task(self.drift.run(), name="drift"),
         ]
         for deployment in self._store.deployments():
             self.adopt(deployment.name)

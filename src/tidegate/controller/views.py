@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tidegate.controller.arms import arms_view, check_split
+from tidegate.controller.drift.readings import seen_view
+from tidegate.controller.drift.watcher import DriftSeen
 from tidegate.controller.evidence import Measured
 from tidegate.controller.reconcile import Seen
 from tidegate.rollout import Phase, Rollout
@@ -13,8 +15,15 @@ from tidegate.store import DeploymentRow, Event, RevisionRow, RolloutRow
 from tidegate.target.base import CheckHealth, RevisionHealth
 
 
-def status(deployment: DeploymentRow, last: RolloutRow | None, seen: Seen, url: str) -> dict[str, Any]:
-    """Return what a deployment is doing now; `last` is its latest rollout, which may still be under way."""
+def status(
+    deployment: DeploymentRow, last: RolloutRow | None, seen: Seen, url: str, drift: DriftSeen | None = None
+) -> dict[str, Any]:
+    """Return what a deployment is doing now.
+
+    Args:
+        last: its latest rollout, which may still be under way.
+        drift: None where nobody asked for a watch.
+    """
     active = last if last is not None and last.ended_at is None else None
     rollout = Rollout.from_storage(active.state) if active is not None else None
     if rollout is not None:
@@ -32,6 +41,7 @@ def status(deployment: DeploymentRow, last: RolloutRow | None, seen: Seen, url: 
         "split_observed": Measured.from_storage(active.evidence).observed_percent() if active is not None else None,
         "replicas": {str(number): _health(health) for number, health in sorted(seen.health.items())},
         "rollout": rollout_view(last, seen if active is not None else None) if last is not None else None,
+        "drift": None if drift is None else seen_view(drift.last, drift.trouble),
         "trouble": seen.trouble,
         "created_at": deployment.created_at.isoformat(),
     }

@@ -6,8 +6,9 @@ first of those who watch does it here.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -37,6 +38,7 @@ class _Reader:
     counts: CountsReader
     share: float
     at: float
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Watching:
@@ -49,35 +51,43 @@ class Watching:
     def __init__(self, target: Target, clock: Callable[[], float] = monotonic) -> None:
         self._target = target
         self._clock = clock
-        self._readers: dict[str, _Reader] = {}
+        #: By whether it is the controller's own, and its name.
+        self._readers: dict[tuple[bool, str], _Reader] = {}
 
-    async def counted(self, ref: RevisionRef, reader: str, *, is_judged: bool) -> Sequence[Counted]:
+    async def counted(
+        self, ref: RevisionRef, reader: str, *, is_judged: bool, is_own: bool = False
+    ) -> Sequence[Counted]:
         """Return what was counted since this reader last asked for the revision; nothing when it asks at first.
 
         Args:
             is_judged: a rollout is under way, in which the judge says how much is counted.
+            is_own: the controller itself watches: its readers have names apart, and there may be any number of them.
 
         Raises:
             Conflict: too many watch already.
         """
         now = self._clock()
         self._readers = {name: one for name, one in self._readers.items() if now - one.at < LAPSE_SECONDS}
-        known = self._readers.get(reader)
+        known = self._readers.get((is_own, reader))
         if known is None or known.ref != ref:
-            if known is None and len(self._readers) >= MOST_READERS:
+            others = sum(not own for own, _ in self._readers)
+            if known is None and not is_own and others >= MOST_READERS:
                 raise Conflict(
                     "too many watch what deployments are asked",
                     expected=f"{MOST_READERS} at most",
                     hint=f"end one of them; who asks no more is forgotten after {LAPSE_SECONDS:.0f} s",
                 )
             known = _Reader(ref, self._target.counts_reader(ref), 1.0, now)
-            self._readers[reader] = known
-        found = known.counts.read()
+            self._readers[is_own, reader] = known
+        async with known.reading:
+            # Replicas may have written much: nobody else waits for that.
+            found = await asyncio.to_thread(known.counts.read)
         known.share = _share(sum(one.requests for one in found), known.share, now - known.at)
         known.at = now
         if not is_judged:
             # Those who watch one revision have one share, else each would undo what the other asked for.
-            await self._target.count_columns(ref, min(one.share for one in self._readers.values() if one.ref == ref))
+            shares = [one.share for one in self._readers.values() if one.ref == ref]
+            await self._target.count_columns(ref, min(shares, default=known.share))
         return found
 
 

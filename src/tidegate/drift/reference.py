@@ -122,6 +122,11 @@ class Reference:
                 )
         return Reference(self.rows, {name: self.columns[name] for name in names}, {})
 
+    def without_numbers(self) -> Reference:
+        """Return the bins and counts alone: all that counts are compared with, and nothing of single rows."""
+        columns = {name: replace(column, ordered=None) for name, column in self.columns.items()}
+        return Reference(self.rows, columns, self.skipped)
+
     def as_plain(self) -> dict[str, Any]:
         """Return plain JSON values; `from_plain` reads them. Of the numbers of a column at most 10,000 are kept."""
         return {

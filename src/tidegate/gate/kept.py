@@ -34,11 +34,12 @@ def kept_path(content: bytes, suffix: str, folder: Path) -> Path:
     return folder / f"{hashlib.sha256(content).hexdigest()}{'.json' if suffix == '.json' else '.yaml'}"
 
 
-def keep(content: bytes, suffix: str, folder: Path) -> Path:
+def keep(content: bytes, suffix: str, folder: Path, *, what: str = "the golden requests") -> Path:
     """Keep the bytes of a file below `folder`; the same bytes are kept once. Return the copy, which never changes.
 
     Args:
         suffix: of the original's name; it says whether the text is JSON alone.
+        what: it is, for messages.
 
     Raises:
         Unavailable: the disk refuses.
@@ -55,9 +56,7 @@ def keep(content: bytes, suffix: str, folder: Path) -> Path:
             os.fchmod(beside.fileno(), 0o444)
         Path(beside.name).replace(kept)
     except OSError as error:
-        raise Unavailable(
-            f"the golden requests cannot be copied to {folder}: {error.strerror}", subject=str(folder)
-        ) from error
+        raise Unavailable(f"{what} cannot be copied to {folder}: {error.strerror}", subject=str(folder)) from error
     return kept
 
 

@@ -17,6 +17,8 @@ _TITLES: Mapping[str, tuple[str, Tone]] = {
     "aborted": ("rollout of revision {revision} was aborted", "warning"),
     "promoted": ("revision {revision} was promoted", "success"),
     "harm-after-end": ("outcomes show harm after the rollout's end", "failure"),
+    "drifted": ("what revision {revision} is asked or answers has drifted", "warning"),
+    "drift-over": ("what revision {revision} is asked and answers is like its reference again", "success"),
     "test": ("a test of this notification", "info"),
 }
 
@@ -31,6 +33,8 @@ def message(event: Mapping[str, Any], moment: str) -> tuple[str, str, Tone]:
         lines.append(f"Decide with: tidegate promote {name}, tidegate resume {name} or tidegate abort {name}")
     if moment == "harm-after-end":
         lines.append(f"Where that revision serves, return with: tidegate rollback {name}")
+    if moment == "drifted":
+        lines.append(f"Details: tidegate drift history {name}")
     if rollout is not None:
         lines.append(f"Details: tidegate report {rollout}")
     return f"{name}: {title.format(**facts)}", "\n".join(lines), tone

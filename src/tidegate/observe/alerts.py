@@ -15,6 +15,7 @@ import yaml
 from tidegate.contract.request import ServingRequirements
 from tidegate.observe.catalogue import (
     CHECKS_FAILING,
+    DRIFTED,
     GATEWAY_UP,
     REPLICA_RESTARTS,
     REPLICAS,
@@ -78,6 +79,7 @@ def alert_rules(deployment: str, requirements: ServingRequirements) -> tuple[Ale
         _slow(deployment, str(requirements.latency_p99)),
         *_replicas(deployment),
         *_rollout(deployment),
+        _drifted(deployment),
         *_blind(deployment),
     )
 
@@ -226,6 +228,20 @@ def _rollout(deployment: str) -> tuple[AlertRule, ...]:
             severity="ticket",
             summary=f"a candidate of {deployment} was rolled back; stable serves",
             runbook=f"`tidegate report {deployment}` has the verdict with its numbers.",
+        ),
+    )
+
+
+def _drifted(deployment: str) -> AlertRule:
+    return AlertRule(
+        name="TidegateDrifted",
+        expression=f'{DRIFTED.name}{{deployment="{deployment}"}} == 1',
+        hold=None,
+        severity="ticket",
+        summary=(f"what revision {{{{ $labels.revision }}}} of {deployment} is asked or answers has drifted"),
+        runbook=(
+            f"`tidegate drift history {deployment}` says which columns and since when. Where it is no fault of who "
+            "asks, train a model on what is asked now and deploy it with a reference of that."
         ),
     )
 

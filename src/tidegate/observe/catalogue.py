@@ -19,6 +19,9 @@ OUTCOMES = ("promoted", "rolled_back", "aborted", "failed")
 
 REPLICA_STATES = ("wanted", "ready")
 
+#: What is said of a column, each always exported.
+DRIFT_STATES = ("none", "inconclusive", "moderate", "large")
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -142,6 +145,41 @@ JUDGE_HARM = Metric(
     "Evidence that the candidate does harm, as a share of what a rollback takes; at 1 the judge says fail.",
     ("deployment", "signal"),
 )
+DRIFTED = Metric(
+    "tidegate_drifted",
+    "gauge",
+    "0 or 1",
+    "Whether what the stable revision is asked or answers has drifted; 1 until no column did for a whole period.",
+    ("deployment", "revision"),
+)
+DRIFT_PSI = Metric(
+    "tidegate_drift_psi",
+    "gauge",
+    "PSI",
+    "Population stability index of a column at the last reading.",
+    ("deployment", "revision", "column"),
+)
+DRIFT_COLUMNS = Metric(
+    "tidegate_drift_columns",
+    "gauge",
+    "columns",
+    "Columns of which the last reading said this: none, inconclusive, moderate or large drift.",
+    ("deployment", "revision", "state"),
+)
+DRIFT_REQUESTS = Metric(
+    "tidegate_drift_requests",
+    "gauge",
+    "requests",
+    "Requests that the last reading is of.",
+    ("deployment", "revision"),
+)
+DRIFT_LAST_READING = Metric(
+    "tidegate_drift_last_reading_timestamp_seconds",
+    "gauge",
+    "seconds",
+    "When the last reading of drift was made, since 1970. There is none where nothing is asked.",
+    ("deployment", "revision"),
+)
 CONTROLLER_INFO = Metric(
     "tidegate_controller_info",
     "gauge",
@@ -165,6 +203,11 @@ CATALOGUE: tuple[Metric, ...] = (
     OBJECTIVE_LATENCY,
     OBJECTIVE_AVAILABILITY,
     JUDGE_HARM,
+    DRIFTED,
+    DRIFT_PSI,
+    DRIFT_COLUMNS,
+    DRIFT_REQUESTS,
+    DRIFT_LAST_READING,
     CONTROLLER_INFO,
 )
 

@@ -9,6 +9,11 @@ from typing import Any
 
 from tidegate.observe.catalogue import (
     CHECKS_FAILING,
+    DRIFT_COLUMNS,
+    DRIFT_LAST_READING,
+    DRIFT_PSI,
+    DRIFT_REQUESTS,
+    DRIFTED,
     GATEWAY_UP,
     JUDGE_HARM,
     OBJECTIVE_AVAILABILITY,
@@ -132,6 +137,34 @@ def panels(deployment: str) -> tuple[Panel, ...]:
             "Replicas of which a health check that the request asks for says that they are not well.",
             "none",
             ((f"{CHECKS_FAILING.name}{{{own}}}", "revision {{revision}}: {{check}}"),),
+        ),
+        Panel(
+            "Drift",
+            "PSI of what stable is asked and answers, by column, where that is watched; at 1 (dashed) it has drifted.",
+            "none",
+            (
+                (f"{DRIFT_PSI.name}{{{own}}}", "{{column}}"),
+                (f"{DRIFTED.name}{{{own}}}", "drifted"),
+            ),
+            dashed=("drifted",),
+        ),
+        Panel(
+            "Columns by drift",
+            "Columns of which the last reading of drift said this.",
+            "none",
+            ((f"{DRIFT_COLUMNS.name}{{{own}}}", "{{state}}"),),
+        ),
+        Panel(
+            "Last reading of drift",
+            "How old it is; there is no new one where nothing is asked.",
+            "s",
+            ((f"time() - {DRIFT_LAST_READING.name}{{{own}}}", "age"),),
+        ),
+        Panel(
+            "Requests of the last reading of drift",
+            "Requests of the period that it is of.",
+            "none",
+            ((f"{DRIFT_REQUESTS.name}{{{own}}}", "requests"),),
         ),
         Panel(
             "Gateway",

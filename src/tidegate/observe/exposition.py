@@ -73,6 +73,26 @@ class RevisionMetrics:
 
 
 @dataclass(frozen=True)
+class DriftMetrics:
+    """The last reading of drift of a revision.
+
+    Attributes:
+        at: when it was made, in seconds since 1970.
+        requests: that it is of.
+        drifted: how the data stands.
+        psi: by column.
+        columns: how many there are of each of `catalogue.DRIFT_STATES`; one that is missing counts zero.
+    """
+
+    revision: int
+    at: float
+    requests: int
+    drifted: bool
+    psi: Mapping[str, float]
+    columns: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class DeploymentMetrics:
     """One deployment.
 
@@ -82,6 +102,7 @@ class DeploymentMetrics:
         phase: of the latest rollout; None when there was none.
         rollouts: ended rollouts per outcome; an outcome that is missing counts zero.
         harm: per signal, the judge's evidence against the candidate as a share of what a rollback takes (0 or more).
+        drift: None where nobody watches for it, or nothing was read yet.
     """
 
     deployment: str
@@ -91,6 +112,7 @@ class DeploymentMetrics:
     phase: str | None = None
     rollouts: Mapping[str, int] = field(default_factory=dict)
     harm: Mapping[str, float] = field(default_factory=dict)
+    drift: DriftMetrics | None = None
 
 
 @dataclass(frozen=True)
@@ -187,6 +209,19 @@ def _deployment_samples(deployment: DeploymentMetrics) -> Iterator[tuple[Metric,
         yield names.ROLLOUTS, [name, outcome], deployment.rollouts.get(outcome, 0)
     for signal, harm in deployment.harm.items():
         yield names.JUDGE_HARM, [name, signal], harm
+    if deployment.drift is not None:
+        yield from _drift_samples(name, deployment.drift)
+
+
+def _drift_samples(deployment: str, drift: DriftMetrics) -> Iterator[tuple[Metric, list[str], float]]:
+    labels = [deployment, str(drift.revision)]
+    yield names.DRIFTED, labels, int(drift.drifted)
+    yield names.DRIFT_REQUESTS, labels, drift.requests
+    yield names.DRIFT_LAST_READING, labels, drift.at
+    for state in names.DRIFT_STATES:
+        yield names.DRIFT_COLUMNS, [*labels, state], drift.columns.get(state, 0)
+    for column, psi in drift.psi.items():
+        yield names.DRIFT_PSI, [*labels, column], psi
 
 
 def _revision_samples(deployment: str, revision: RevisionMetrics) -> Iterator[tuple[Metric, list[str], float]]:

@@ -41,6 +41,7 @@ def copy_of(request: DeploymentRequest, bundle: PurePath, take: int) -> Deployme
             "notifications": (),
             "hooks": (),
             "prediction_log": PredictionLog(),
+            "drift": None,
             "cache": Cache(),
             "registry": Registry(),
             "ab_test": AbTest(weight=request.ab_test.challengers_weight) if request.ab_test.arms else request.ab_test,
@@ -61,6 +62,8 @@ def left_out(request: DeploymentRequest) -> tuple[str, ...]:
         found.append("no outcomes are waited for: nobody tells any of copies")
     if request.prediction_log.sink is not None:
         found.append("predictions are not logged")
+    if request.drift is not None:
+        found.append("nobody watches for drift")
     if request.ab_test.arms:
         found.append("one challenger has the weight of all")
     if request.cache.store != "off":

@@ -1,5 +1,6 @@
 """The store: deployments, revisions, rollouts, freezes, an append-only event log, and the model registry."""
 
+from tidegate.store.drift_readings import DriftColumn, DriftReading, DriftReadings
 from tidegate.store.model_records import (
     AliasMove,
     Deployed,
@@ -33,6 +34,9 @@ __all__ = [
     "AttemptRow",
     "Deployed",
     "DeploymentRow",
+    "DriftColumn",
+    "DriftReading",
+    "DriftReadings",
     "Event",
     "FreezeRow",
     "Keep",

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from tidegate.contract.errors import Conflict, NotFound
 from tidegate.store.address import Address, shown
 from tidegate.store.database import Database, is_of
+from tidegate.store.drift_readings import DriftReading, DriftReadings
 from tidegate.store.following import follow, link
 from tidegate.store.freezes import Freezes
 from tidegate.store.hook_answers import HookAnswers
@@ -59,6 +60,7 @@ class Store:
         self.told = Outcomes(self._database)
         self.hook_answers = HookAnswers(self._database)
         self.registry = Registry(self._database)
+        self.drift = DriftReadings(self._database)
 
     @property
     def where(self) -> str:
@@ -322,6 +324,22 @@ class Store:
         query = select(looks).where(looks.c.rollout_id == rollout_id).order_by(looks.c.id)
         with self._database.read() as db:
             return [{"at": row.at.isoformat(timespec="microseconds"), **row.data} for row in db.execute(query)]
+
+    # Drift
+
+    def save_drift(self, deployment_id: int, reading: DriftReading, happened: NewEvent | None) -> None:
+        """Store a reading and the event that it makes, if any, at its time.
+
+        Raises:
+            NotFound: the deployment is not there any more; nothing was stored.
+        """
+        with self._database.write() as db:
+            found = _living(db, reading.deployment)
+            if found is None or found.id != deployment_id:
+                raise NotFound(f"there is no deployment {reading.deployment!r}", subject=reading.deployment)
+            self.drift.add(db, reading)
+            if happened is not None:
+                self._record(db, deployment_id, None, happened, reading.at)
 
     # Events
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tidegate.drift import Policy, Reading
 
 DATA = "CSV, JSON lines or Parquet, with named columns."
-_STYLES = {"large": "bold red", "moderate": "yellow", "inconclusive": "dim", "none": "green"}
 
 Columns = Annotated[
     str | None,
@@ -181,8 +180,8 @@ def column_names(columns: str | None) -> list[str]:
 def readings_table(reading: Reading) -> Table:
     """Return a line for each column."""
     from rich.table import Table
-    from rich.text import Text
 
+    from tidegate.cli.drift_lines import state_text
     from tidegate.drift.wording import chance, change
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -199,7 +198,7 @@ def readings_table(reading: Reading) -> Table:
     for column in reading.columns:
         table.add_row(
             column.name,
-            Text(column.state, style=_STYLES[column.state]),
+            state_text(column.state),
             f"{column.psi:.3f}",
             chance(column.chance),
             "" if column.kolmogorov_smirnov is None else f"{column.kolmogorov_smirnov:.3f}",

@@ -28,8 +28,8 @@ from tidegate.contract.errors import Conflict, InvalidInput
 
 if TYPE_CHECKING:
     from tidegate.client import Client
-    from tidegate.drift import ColumnReading, Policy, Reading
-    from tidegate.drift.served import Served
+    from tidegate.drift import ColumnReading, Reading
+    from tidegate.drift.watch import Watch
 
 #: Between two questions to the controller: replicas count for ten seconds after each.
 _ASK_SECONDS = 2.0
@@ -69,15 +69,15 @@ def watch(
     """
     from tidegate.contract.quantities import Duration
     from tidegate.drift.files import read_reference
-    from tidegate.drift.served import Served
+    from tidegate.drift.watch import Watch
 
     if output is Output.JSON and not once:
         raise InvalidInput("a watch has no end, and --output json is one document", hint="give --once, too")
     seconds = Duration.parse(interval, field="--interval").seconds
-    policy = policy_of(moderate, large, alpha)
-    served = Served(read_reference(reference, column_names(columns)), Duration.parse(period, field="--period").seconds)
+    watched = read_reference(reference, column_names(columns))
+    started = Watch(watched, Duration.parse(period, field="--period").seconds, policy_of(moderate, large, alpha))
     with connect(ctx) as client:
-        readings = _readings(client, name, served, seconds, policy, once=once)
+        readings = _readings(client, name, started, seconds, once=once)
         if once:
             return _told(next(readings), name, seconds, output)
         last: dict[str, ColumnReading] = {}
@@ -86,31 +86,24 @@ def watch(
     return ExitCode.OK
 
 
-def _readings(
-    client: Client, name: str, served: Served, seconds: float, policy: Policy, *, once: bool
-) -> Iterator[Reading | None]:
+def _readings(client: Client, name: str, started: Watch, seconds: float, *, once: bool) -> Iterator[Reading | None]:
     """Yield a reading every so many seconds, None while nothing was counted."""
-    from dataclasses import replace
-
-    from tidegate.drift.significance import alpha_of_look
-
-    reader, revision, look = f"drift-{uuid4().hex}", None, 0
+    reader, revision = f"drift-{uuid4().hex}", None
     due = time.monotonic() + seconds
     while True:
         told = client.counts(name, reader)
         if revision is not None and told["revision"] != revision:
             note(f"revision {told['revision']} serves now: counting begins anew")
-            served.clear()
+            started.clear()
         revision = told["revision"]
         for one in told["counted"]:
-            served.add(time.monotonic(), int(one["requests"]), _sketches(one))
+            started.add(time.monotonic(), int(one["requests"]), _sketches(one))
         now = time.monotonic()
         if now < due:
             time.sleep(min(_ASK_SECONDS, due - now))
             continue
         due = now + seconds
-        look += 1
-        yield served.reading(policy if once else replace(policy, alpha=alpha_of_look(policy.alpha, look)))
+        yield started.whole() if once else started.reading()
 
 
 def _sketches(counted: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tidegate.cli.commands.db import StoreOption, address_of_store
+from tidegate.cli.moments import moment_or_ago
 from tidegate.cli.options import Name
 from tidegate.cli.output import console, is_terminal, print_json, say
-from tidegate.contract.errors import InvalidInput
 
 if TYPE_CHECKING:
     from tidegate.store.predictions import Prediction
 
 _SHOWN = 60
-_UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
 class Form(StrEnum):
@@ -71,7 +69,8 @@ def predictions(
     from tidegate.store.predictions import logged
 
     now = datetime.now(UTC)
-    begins, ends = _moment(since, "--since", now), now if until is None else _moment(until, "--until", now)
+    begins = moment_or_ago(since, "--since", now)
+    ends = now if until is None else moment_or_ago(until, "--until", now)
     with opened_as_is(address_of_store(ctx, store)) as database:
         found = logged(database, name, since=begins, until=ends, revision=revision, limit=limit)
     if output is Form.JSON:
@@ -82,20 +81,6 @@ def predictions(
         say(f"No predictions of {name} were logged from {begins:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M} UTC.")
     else:
         _print_table(found)
-
-
-def _moment(text: str, flag: str, now: datetime) -> datetime:
-    """Read "24h" or "7d" as how long ago, and anything else as a moment."""
-    from tidegate.cli.moments import parsed_moment
-
-    ago = re.fullmatch(r"([0-9]{1,5})([smhd])", text)
-    if ago is not None:
-        return now - int(ago[1]) * _UNITS[ago[2]]
-    try:
-        return parsed_moment(text, flag)
-    except InvalidInput:
-        expected = "how long ago, such as 24h or 7d, or a date or time such as 2026-12-24T18:00"
-        raise InvalidInput(f'{flag}: expected {expected}, got "{text}"', subject=flag, expected=expected) from None
 
 
 def _outcome(one: Prediction) -> str | None:

@@ -1,0 +1,183 @@
+"""`tidegate drift history` and `drift sensor`: the readings that the controller made, and whether to retrain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tidegate.cli.commands.drift import column_names
+from tidegate.cli.exits import ExitCode
+from tidegate.cli.moments import moment_or_ago, parsed_moment
+from tidegate.cli.options import Name, OutputOption
+from tidegate.cli.output import Output, console, is_terminal, print_json, say
+from tidegate.cli.session import connect
+from tidegate.contract.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_MOST_READINGS = 1000
+
+
+class AtLeast(StrEnum):
+    """How far a column must have drifted."""
+
+    MODERATE = "moderate"
+    LARGE = "large"
+
+
+def history(
+    ctx: typer.Context,
+    name: Name,
+    *,
+    since: Annotated[
+        str, typer.Option("--since", metavar="TIME", help="From when on: how long ago, or a date or time.")
+    ] = "24h",
+    column: Annotated[
+        str | None,
+        typer.Option("--column", metavar="COLUMN", help="Of this one alone.", show_default="all together"),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", help="How many readings at most; the newest.", min=1, max=_MOST_READINGS)
+    ] = 300,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write a page with a plot of each column here.", show_default=False),
+    ] = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Show the readings of drift that the controller made of a deployment, oldest first.
+
+    It makes them where the request has a `drift`, of what the stable revision is asked and answers. JSON has every
+    measure of every column. `standing` is how the data stands: drifted from the first reading that is drift, until none
+    was for a whole period.
+
+    $ tidegate drift history churn
+    $ tidegate drift history churn --column age --since 7d
+    $ tidegate drift history churn --since 7d --limit 1000 --out drift.html
+    $ tidegate drift history churn --since 2026-11-01 --output json
+    """
+    begins = moment_or_ago(since, "--since", datetime.now(UTC))
+    with connect(ctx) as client:
+        found = client.drift_readings(name, since=begins, column=column, limit=limit)
+        is_watched = bool(found) or client.status(name).get("drift") is not None
+    if found and out is not None:
+        _write(out, name, found)
+    if output is Output.JSON:
+        print_json({"deployment": name, "readings": found})
+    elif found:
+        console().print(_table(found) if column is None else _of_column(found))
+        say(*(["", f"Written: {out}"] if out is not None else []))
+    else:
+        what = name if column is None else f"{name} with {column}"
+        why = "" if is_watched else ": its request asks for none (drift)"
+        say(f"No readings of {what} since {begins:%Y-%m-%d %H:%M} UTC{why}.")
+
+
+def sensor(
+    ctx: typer.Context,
+    name: Name,
+    *,
+    at_least: Annotated[
+        AtLeast, typer.Option("--at-least", help="How far a column must have drifted.")
+    ] = AtLeast.MODERATE,
+    min_requests: Annotated[int, typer.Option("--min-requests", help="That the last reading must be of.", min=0)] = 0,
+    columns: Annotated[
+        str | None, typer.Option("--columns", metavar="NAMES", help="That count, with commas.", show_default="all")
+    ] = None,
+    retrained_at: Annotated[
+        str | None,
+        typer.Option("--retrained-at", metavar="TIME", help="When you retrained last.", show_default="never"),
+    ] = None,
+    cool_down: Annotated[
+        str, typer.Option("--cool-down", metavar="TIME", help="After --retrained-at, until anything is due again.")
+    ] = "0s",
+    max_age: Annotated[
+        str | None, typer.Option("--max-age", metavar="TIME", help="Of the last reading.", show_default="any")
+    ] = None,
+    output: OutputOption = Output.TEXT,
+) -> int:
+    """Say whether the last reading of drift is a reason to retrain; exit code 9 when it is, else 0.
+
+    For a pipeline: the same as `Client.drift_sensor` in Python. When to retrain again is the caller's to remember.
+
+    $ tidegate drift sensor churn --at-least large --min-requests 1000
+    $ tidegate drift sensor churn --retrained-at 2026-11-20T04:00 --cool-down 24h || test $? = 9
+    """
+    span = None if max_age is None else _span(max_age, "--max-age")
+    trained = None if retrained_at is None else parsed_moment(retrained_at, "--retrained-at")
+    with connect(ctx) as client:
+        found = client.drift_sensor(
+            name,
+            at_least=at_least.value,
+            min_requests=min_requests,
+            columns=column_names(columns),
+            retrained_at=trained,
+            cool_down=_span(cool_down, "--cool-down"),
+            max_age=span,
+        )
+    if output is Output.JSON:
+        print_json({"deployment": name, **found.as_dict()})
+    else:
+        say(f"{'Due' if found.is_due else 'Not due'}: {found.why}.")
+    return ExitCode.HAS_DRIFTED if found.is_due else ExitCode.OK
+
+
+def _write(out: Path, name: str, readings: Sequence[Mapping[str, Any]]) -> None:
+    from tidegate.drift.timeline import html
+
+    try:
+        out.write_text(html(name, readings, at=datetime.now(UTC)), encoding="utf-8")
+    except OSError as wrong:
+        raise InvalidInput(f"{out} cannot be written: {wrong.strerror}", subject=str(out)) from wrong
+
+
+def _span(text: str, flag: str) -> timedelta:
+    from tidegate.contract.quantities import Duration
+
+    return timedelta(seconds=Duration.parse(text, field=flag).seconds)
+
+
+def _table(readings: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a line for each reading: the worst of its columns, and those that have drifted."""
+    from tidegate.cli.drift_lines import columns_text, standing_text, state_text
+    from tidegate.cli.humanize import clock, count
+    from tidegate.cli.render import listing
+
+    table = listing(is_terminal(), "AT", "REVISION", "REQUESTS", "STANDING", "DRIFT", "COLUMNS")
+    for one in readings:
+        table.add_row(
+            clock(one["at"]),
+            str(one["revision"]),
+            count(one["requests"]),
+            standing_text(one["drifted"]),
+            state_text(one["state"]),
+            columns_text(one["columns"]),
+        )
+    return table
+
+
+def _of_column(readings: Sequence[Mapping[str, Any]]) -> Table:
+    from tidegate.cli.drift_lines import state_text
+    from tidegate.cli.humanize import clock, count
+    from tidegate.cli.render import listing
+    from tidegate.drift.wording import chance, change
+
+    table = listing(is_terminal(), "AT", "REVISION", "ROWS", "DRIFT", "PSI", "CHANCE", "MISSING", "UNSEEN")
+    for one in readings:
+        (found,) = one["columns"]
+        table.add_row(
+            clock(one["at"]),
+            str(one["revision"]),
+            count(found["rows"]),
+            state_text(found["state"]),
+            f"{found['psi']:.3f}",
+            chance(found["chance"]),
+            *(change(found[what]["reference"], found[what]["current"]) for what in ("missing", "unseen")),
+        )
+    return table

@@ -1,0 +1,1 @@
+"""Drift that the controller watches: the reference of a revision is kept, readings are made, stored and told."""

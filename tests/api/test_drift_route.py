@@ -1,0 +1,85 @@
+"""The readings of a deployment over HTTP: its own, from when on they are asked for, whatever moment that is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from fastapi import FastAPI
+
+from tests.api.test_bad_requests import TOKEN, ask
+from tests.support import rollouts
+from tidegate.api.app import build_app
+from tidegate.controller.home import Home
+from tidegate.controller.service import Service
+from tidegate.controller.supervisor import Supervisor
+from tidegate.gateway.envoy import EnvoyGateway
+from tidegate.store import DriftColumn, DriftReading, NewEvent, Store
+from tidegate.target.local import LocalTarget
+
+MINUTE = timedelta(minutes=1)
+WHOLE = {"state": "none", "requests": 7, "look": 1, "thresholds": {}, "drifted": False, "drift_at": None}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path / "tidegate.db")
+    rollouts.finish(opened, rollouts.start(opened))
+    for at in range(5):
+        columns = (DriftColumn("age", 7, 0.2, "none", {}), DriftColumn("city", 7, 0.1, "none", {}))
+        opened.save_drift(1, DriftReading(rollouts.NOW + at * MINUTE, "churn", 1, columns, WHOLE), None)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def app(tmp_path: Path, store: Store) -> FastAPI:
+    home = Home(tmp_path / "home")
+    home.create()
+    target = LocalTarget(home.root, EnvoyGateway(home.gateway))
+    return build_app(
+        Service(home, "http://127.0.0.1:1", store, target, Supervisor(home, store, target)), TOKEN, asyncio.Event()
+    )
+
+
+def readings(app: FastAPI, **query: str) -> list[dict[str, Any]]:
+    asked = "&".join(f"{name}={quote(value)}" for name, value in query.items())
+    answer = ask(app, "GET", f"/v1/deployments/churn/drift?{asked}")
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["readings"])
+
+
+def test_readings_come_oldest_first_the_newest_so_many_of_one_column_or_all(app: FastAPI) -> None:
+    since = rollouts.NOW.isoformat()
+    found = readings(app, since=since)
+    assert [one["at"] for one in found] == [(rollouts.NOW + at * MINUTE).isoformat() for at in range(5)]
+    assert [one["column"] for one in found[0]["columns"]] == ["age", "city"]
+    assert readings(app, since=since, limit="2") == found[-2:]
+    assert [one["column"] for one in readings(app, since=since, column="city")[0]["columns"]] == ["city"]
+
+
+@pytest.mark.parametrize(
+    ("since", "count"),
+    [("0001-01-01T00:00:00+14:00", 5), ("9999-12-31T23:59:59-14:00", 0), ("2026-03-01T13:02:30+01:00", 2)],
+)
+def test_any_moment_may_be_asked_for(app: FastAPI, since: str, count: int) -> None:
+    assert len(readings(app, since=since)) == count
+
+
+def test_readings_of_an_earlier_deployment_of_the_name_are_not_this_ones(app: FastAPI, store: Store) -> None:
+    store.delete_deployment("churn", NewEvent("deleted", "gone"), rollouts.NOW)
+    store.start_rollout(
+        "churn",
+        digest="d" * 64,
+        request={"name": "churn"},
+        plan_state=lambda _stable, _candidate: {"phase": "preparing"},
+        to_revision=None,
+        happened=NewEvent("preparing", "begun"),
+        now=rollouts.NOW + 10 * MINUTE,
+    )
+    assert readings(app, since="2020-01-01T00:00:00Z") == []
