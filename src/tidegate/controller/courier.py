@@ -22,8 +22,8 @@ from tidegate.store import AttemptRow, NotificationRow, Store
 
 log = logging.getLogger(__name__)
 
-#: Time between two looks at the outbox.
-POLL_SECONDS = 0.25
+#: Time between two looks at the outbox while something is delivered, and while nothing is.
+POLL_SECONDS, IDLE_SECONDS = 0.25, 1.0
 #: Time that a lane rests when what it did cannot be recorded, so that a full disk floods no receiver.
 RETRY_SECONDS = 5.0
 #: Lanes in use at once.
@@ -49,7 +49,7 @@ class Courier:
                     self._begin_due()
                 except Exception:  # a full disk, say
                     log.exception("the outbox could not be read; trying again")
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(POLL_SECONDS if self._lanes else IDLE_SECONDS)
         finally:
             lanes = list(self._lanes.values())
             for task in lanes:

@@ -226,15 +226,17 @@ def too_short_steps(request: DeploymentRequest) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def spec(name: str, revision: RevisionRow, bundle: Path, golden: Path, *, grpc: bool) -> RevisionSpec:
+def spec(
+    name: str, revision: RevisionRow, request: DeploymentRequest, bundle: Path, golden: Path, *, grpc: bool
+) -> RevisionSpec:
     """Return what it takes to run the revision.
 
     Args:
+        request: that made it.
         bundle: its bundle.
         golden: the folder with the copies of golden requests.
         grpc: whether it answers gRPC.
     """
-    request = request_of(revision)
     return RevisionSpec(
         ref=RevisionRef(name, revision.number),
         bundle=bundle,

@@ -515,7 +515,8 @@ class Reconciler:
     async def _ensure(self, deployment: DeploymentRow, rollout_id: int | None, number: int, count: int) -> None:
         revision = self._revision(deployment, number)
         bundle = self._home.bundles / revision.digest
-        spec = planning.spec(self._name, revision, bundle, self._home.golden, grpc=answers_grpc(bundle))
+        request, grpc = self._request_of(revision), answers_grpc(bundle)
+        spec = planning.spec(self._name, revision, request, bundle, self._home.golden, grpc=grpc)
         health = await self._target.ensure_replicas(spec, count)
         self.seen.health[number] = health
         self._tell_checks(deployment, rollout_id, number, health)

@@ -47,7 +47,7 @@ def build(service: Service, name: str) -> dict[str, Any]:
     revision = store.revision(deployment.id, number)
     request = planning.request_of(revision)
     bundle = home.bundles / revision.digest
-    spec = planning.spec(name, revision, bundle, home.golden, grpc=answers_grpc(bundle))
+    spec = planning.spec(name, revision, request, bundle, home.golden, grpc=answers_grpc(bundle))
     manifest = read_bundle(bundle).manifest
     needed = sizing.stable_needs(request, revision, home.bundles)
     url = service.target.url(name)
