@@ -97,7 +97,7 @@ def test_its_retention_is_brought_in_line_with_ours(database: Database) -> None:
         told = {one.parent_table: one.retention for one in db.execute(query)}
     assert told == {
         "telemetry.predictions": "12 days",
-        "telemetry.observations": "90 days",
+        "telemetry.outcomes": "90 days",
         "telemetry.drift_readings": None,
         "features.feature_history": None,
     }

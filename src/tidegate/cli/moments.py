@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 from tidegate.contract.errors import InvalidInput
+
+_UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
 def parsed_moment(text: str, flag: str) -> datetime:
@@ -39,3 +42,19 @@ def parsed_span(start: str | None, end: str | None, duration: str | None, now: d
     if duration is not None:
         return begins, begins + timedelta(seconds=Duration.parse(duration, field="--for").seconds)
     return begins, parsed_moment(str(end), "--end")
+
+
+def moment_or_ago(text: str, flag: str, now: datetime) -> datetime:
+    """Read "24h" or "7d" as how long before `now`, and anything else as a moment.
+
+    Raises:
+        InvalidInput: it is neither; `flag` is named.
+    """
+    ago = re.fullmatch(r"([0-9]{1,5})([smhd])", text)
+    if ago is not None:
+        return now - int(ago[1]) * _UNITS[ago[2]]
+    try:
+        return parsed_moment(text, flag)
+    except InvalidInput:
+        expected = "how long ago, such as 24h or 7d, or a date or time such as 2026-12-24T18:00"
+        raise InvalidInput(f'{flag}: expected {expected}, got "{text}"', subject=flag, expected=expected) from None
