@@ -154,13 +154,13 @@ def test_fifty_requests_raise_no_alarm_whatever_they_show_and_it_is_said_how_man
     assert "It takes 100 requests whose actual is known; there are 50." in " ".join(
         quality_sentences(found, (2_000, 50), None)
     )
-    few = compare(classes(1, 4_000), classes(2, 150, right=0.75))
+    few = compare(classes(1, 400), classes(2, 150))
     needed = [figure.needed for figure in few.figures if figure.state is Fared.INCONCLUSIVE]
     assert all(number is not None and number > 150 for number in needed)
     assert needed
-    # So many do.
-    enough = max(number for number in needed if number is not None)
-    assert compare(classes(1, 4_000), classes(2, 2 * enough)).state is Fared.KEPT
+    # So many do, with a reference that grows alike.
+    times = 4 * max(number for number in needed if number is not None) // 150
+    assert compare(classes(1, 400 * times), classes(2, 150 * times)).state is Fared.KEPT
 
 
 def test_a_class_that_hardly_comes_is_inconclusive_and_named() -> None:
