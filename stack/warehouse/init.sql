@@ -1,4 +1,4 @@
--- The tables of Tidegate's store in PostgreSQL 15 or newer, schema version 0002.
+-- The tables of Tidegate's store in PostgreSQL 15 or newer, schema version 0003.
 --
 -- Run it once, in an empty database, as a superuser: psql --dbname=tidegate --file=init.sql
 -- It is one transaction: all of it is done, or nothing. `tidegate db init` does the same, `tidegate db init --print`
@@ -145,15 +145,20 @@ CREATE TABLE telemetry.drift_readings (
 
 CREATE INDEX drift_readings_of_a_deployment ON telemetry.drift_readings (deployment, "column", at);
 
-CREATE TABLE telemetry.observations (
+CREATE TABLE telemetry.outcomes (
     at TIMESTAMP WITH TIME ZONE NOT NULL,
     request_id VARCHAR NOT NULL,
     deployment VARCHAR NOT NULL,
-    value JSONB NOT NULL
+    happened_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    bad BOOLEAN,
+    actual JSONB,
+    CONSTRAINT an_outcome_says_something CHECK (bad IS NOT NULL OR actual IS NOT NULL)
 )
  PARTITION BY RANGE (at);
 
-CREATE INDEX observations_by_request ON telemetry.observations (request_id);
+CREATE INDEX outcomes_by_request ON telemetry.outcomes (request_id);
+
+CREATE INDEX outcomes_of_a_deployment ON telemetry.outcomes (deployment, at);
 
 CREATE TABLE telemetry.predictions (
     at TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -177,18 +182,6 @@ CREATE TABLE telemetry.retention (
     CONSTRAINT rows_are_kept_for_a_day_at_least CHECK (days >= 1)
 );
 
-CREATE TABLE delivery.outcomes (
-    deployment_id INTEGER NOT NULL,
-    request_id VARCHAR NOT NULL,
-    bad BOOLEAN NOT NULL,
-    at BIGINT NOT NULL,
-    told_at BIGINT NOT NULL,
-    PRIMARY KEY (deployment_id, request_id),
-    FOREIGN KEY(deployment_id) REFERENCES delivery.deployments (id)
-);
-
-CREATE INDEX outcomes_by_age ON delivery.outcomes (deployment_id, told_at);
-
 CREATE TABLE delivery.revisions (
     deployment_id INTEGER NOT NULL,
     number INTEGER NOT NULL,
@@ -206,6 +199,18 @@ CREATE TABLE delivery.served_forgotten (
     PRIMARY KEY (deployment_id),
     FOREIGN KEY(deployment_id) REFERENCES delivery.deployments (id)
 );
+
+CREATE TABLE delivery.served_outcomes (
+    deployment_id INTEGER NOT NULL,
+    request_id VARCHAR NOT NULL,
+    bad BOOLEAN NOT NULL,
+    at BIGINT NOT NULL,
+    told_at BIGINT NOT NULL,
+    PRIMARY KEY (deployment_id, request_id),
+    FOREIGN KEY(deployment_id) REFERENCES delivery.deployments (id)
+);
+
+CREATE INDEX served_outcomes_by_age ON delivery.served_outcomes (deployment_id, told_at);
 
 CREATE TABLE delivery.served_requests (
     seq BIGSERIAL NOT NULL,
@@ -465,7 +470,7 @@ INSERT INTO telemetry.retention (table_name, days) VALUES ('feature_history', NU
 
 INSERT INTO telemetry.retention (table_name, days) VALUES ('predictions', 90);
 
-INSERT INTO telemetry.retention (table_name, days) VALUES ('observations', 90);
+INSERT INTO telemetry.retention (table_name, days) VALUES ('outcomes', 90);
 
 INSERT INTO telemetry.retention (table_name, days) VALUES ('drift_readings', 400);
 
@@ -503,6 +508,8 @@ GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA telemetry TO tidegate_contr
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA telemetry TO tidegate_controller;
 
 REVOKE INSERT, UPDATE, DELETE ON delivery.schema_version FROM tidegate_controller;
+
+REVOKE UPDATE, DELETE ON telemetry.outcomes FROM tidegate_controller;
 
 GRANT USAGE ON SCHEMA features, telemetry TO tidegate_serving;
 
@@ -576,18 +583,18 @@ DO $$ BEGIN
     IF EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_partman') THEN
         IF (SELECT extversion FROM pg_extension WHERE extname = 'pg_partman') ~ '^4[.]' THEN
             PERFORM partman.create_parent(
-                p_parent_table := 'telemetry.observations', p_control := 'at', p_type := 'native', p_interval := 'daily',
+                p_parent_table := 'telemetry.outcomes', p_control := 'at', p_type := 'native', p_interval := 'daily',
                 p_premake := 7);
         ELSE
             PERFORM partman.create_parent(
-                p_parent_table := 'telemetry.observations', p_control := 'at', p_interval := '1 day', p_premake := 7);
+                p_parent_table := 'telemetry.outcomes', p_control := 'at', p_interval := '1 day', p_premake := 7);
         END IF;
         UPDATE partman.part_config
         SET retention = '90 days', retention_keep_table = false,
             infinite_time_partitions = true, ignore_default_data = true, inherit_privileges = true
-        WHERE parent_table = 'telemetry.observations';
+        WHERE parent_table = 'telemetry.outcomes';
     ELSE
-        CREATE TABLE telemetry.observations_default PARTITION OF telemetry.observations DEFAULT;
+        CREATE TABLE telemetry.outcomes_default PARTITION OF telemetry.outcomes DEFAULT;
     END IF;
 END $$;
 
@@ -613,6 +620,6 @@ END $$;
 RESET ROLE;
 
 -- Which version this is.
-INSERT INTO delivery.schema_version (version_num) VALUES ('0002');
+INSERT INTO delivery.schema_version (version_num) VALUES ('0003');
 
 COMMIT;

@@ -33,6 +33,19 @@ def test_outcomes_of_csv_are_labels_or_numbers() -> None:
     ]
 
 
+def test_what_really_was_is_read_from_csv_as_json_where_it_is_and_as_text_else() -> None:
+    csv = 'request_id,bad,actual\na,no,12\nb,,late\nc,,"[1, 0]"\nd,yes,\ne,,NaN\n'
+    found = entries(csv)
+    assert found[:4] == [
+        (2, {"request_id": "a", "bad": False, "actual": 12}),
+        (3, {"request_id": "b", "actual": "late"}),
+        (4, {"request_id": "c", "actual": [1, 0]}),
+        (5, {"request_id": "d", "bad": True}),
+    ]
+    assert "finite" in str(found[4][1])
+    assert entries('{"request_id": "a", "actual": NaN}\n') == [(1, "is not JSON")]
+
+
 def test_a_line_that_is_none_costs_the_others_nothing() -> None:
     found = entries("request_id,bad\na,perhaps\nb\nc,true\n")
     assert [number for number, _ in found] == [2, 3, 4]

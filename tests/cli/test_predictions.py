@@ -18,8 +18,7 @@ from tests.support.postgresql import Postgresql, postgresql
 from tests.support.telemetry_rows import put, row
 from tidegate.cli.main import app
 from tidegate.store.address import Address
-from tidegate.store.schema.delivery import deployments, outcomes
-from tidegate.store.schema.telemetry import observations
+from tidegate.store.schema.telemetry import outcomes
 from tidegate.store.versions import bring_to_date, connected
 
 NOW = datetime.now(UTC)
@@ -54,14 +53,19 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
             row(NOW - timedelta(minutes=10), "other", deployment="fraud"),
         ],
     )
-    happened = int((NOW - timedelta(minutes=5)).timestamp() * 1000)
+    # Of the first it was told wrong at first, of the third before it was answered, and of the second twice.
+    told = [
+        ("first", -5, -5, {"bad": True}),
+        ("first", -4, -5, {"bad": False}),
+        ("second", -4, -6, {"bad": True, "actual": [0, 1]}),
+        ("second", -1, -6, {"bad": True, "actual": [0, 1]}),
+        ("second", -1, -9, {"actual": [1, 1]}),
+        ("third", -40, -40, {"actual": {"paid": 12}}),
+    ]
     with database.write() as db:
-        db.execute(insert(deployments).values(id=1, name="churn", created_at=NOW))
-        for name, bad in (("first", False), ("second", True)):
-            told = {"deployment_id": 1, "request_id": name, "bad": bad, "at": happened, "told_at": happened}
-            db.execute(insert(outcomes).values(**told))
-        known = {"at": NOW, "request_id": "third", "deployment": "churn", "value": {"paid": 12}}
-        db.execute(insert(observations).values(**known))
+        for name, at, happened, what in told:
+            moments = {"at": NOW + timedelta(minutes=at), "happened_at": NOW + timedelta(minutes=happened)}
+            db.execute(insert(outcomes).values(request_id=name, deployment="churn", **moments, **what))
     database.close()
     said = address.render_as_string(hide_password=False) if not isinstance(address, Path) else str(address)
     monkeypatch.setenv("TIDEGATE_STORE", said)
@@ -87,12 +91,25 @@ def test_those_of_a_span_a_revision_and_a_number_are_shown_oldest_first(store: A
     assert ids("--since", (NOW - timedelta(minutes=15)).isoformat()) == ["third"]
     assert ids("--revision", "2") == ["second", "third"]
     assert ids("--limit", "1") == ["first"]
+    assert ids("--request", "old") == ["old"]
 
 
-def test_outcomes_and_observations_are_joined_by_request_id(store: Address) -> None:
+def test_those_that_came_to_an_outcome_or_to_none_are_shown(store: Address) -> None:
+    assert ids("--outcome", "good") == ["first"]
+    assert ids("--outcome", "bad", "--limit", "1") == ["second"]
+    assert ids("--outcome", "actual") == ["second", "third"]
+    assert ids("--outcome", "missing", "--since", "2d") == ["old"]
+
+
+def test_what_came_is_joined_by_request_id_the_last_that_happened_and_of_these_the_last_told(store: Address) -> None:
     found = {one["request_id"]: one for one in json.loads(run("--output", "json").stdout)["predictions"]}
     assert {name: one["outcome"] for name, one in found.items()} == {"first": "good", "second": "bad", "third": None}
-    assert found["third"]["observations"] == [{"paid": 12}]
+    assert {name: one["actual"] for name, one in found.items()} == {
+        "first": None,
+        "second": [0, 1],
+        "third": {"paid": 12},
+    }
+    assert found["second"]["outcome_at"] == (NOW - timedelta(minutes=6)).isoformat()
     assert found["second"]["inputs"] == {"age": [41, None], "name": ["Ada", "B,o"]}
 
 
@@ -107,14 +124,17 @@ def test_csv_has_a_line_per_row_that_a_spreadsheet_reads(store: Address) -> None
     assert (lines[2]["inputs.age"], lines[2]["inputs.name"]) == ("", "B,o")
     assert json.loads(lines[2]["outputs.score"]) == [0.5, 0.5]
     assert [line["outcome"] for line in lines] == ["good", "bad", "bad", ""]
+    assert [(line["actual"], line["actual.paid"]) for line in lines] == [("", ""), ("0", ""), ("1", ""), ("", "12")]
 
 
 def test_people_read_a_table_or_that_there_is_nothing(store: Address) -> None:
     assert "second" in run().stdout
     assert "bad" in run().stdout
-    assert "No predictions of churn" in run("--since", "1s").stdout
+    assert "No prediction of churn" in run("--since", "1s").stdout
 
 
-@pytest.mark.parametrize("words", [("--since", "yesterday"), ("--limit", "0"), ("--output", "xml")])
+@pytest.mark.parametrize(
+    "words", [("--since", "yesterday"), ("--limit", "0"), ("--output", "xml"), ("--outcome", "late")]
+)
 def test_what_cannot_be_read_is_refused(store: Address, words: tuple[str, ...]) -> None:
     assert run(*words).exit_code == 2

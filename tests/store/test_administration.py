@@ -193,7 +193,7 @@ def test_an_analyst_may_check_and_who_is_nobody_is_told_which_role_may(server: P
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("DROP TABLE telemetry.observations", "missing: table telemetry.observations"),
+        ("DROP TABLE telemetry.outcomes", "missing: table telemetry.outcomes"),
         (
             "ALTER TABLE delivery.events ALTER COLUMN data TYPE jsonb",
             "changed: column delivery.events.data (expected: json",

@@ -84,7 +84,7 @@ def test_a_retention_that_is_set_is_kept_from_then_on(database: Database) -> Non
     assert of_predictions(maintain(database, NOW)).days == 3
     with database.read() as db:
         told = {one.table_name: one.days for one in db.execute(select(retention))}
-    assert (told["predictions"], told["observations"], told["feature_history"]) == (3, 90, None)
+    assert (told["predictions"], told["outcomes"], told["feature_history"]) == (3, 90, None)
 
 
 def test_rows_are_kept_for_ever_when_that_is_said(database: Database) -> None:
@@ -99,7 +99,7 @@ def test_a_wrong_retention_is_refused_and_changes_nothing(
 ) -> None:
     put(database, [row(day(-50))])
     with pytest.raises(InvalidInput, match=said):
-        maintain(database, NOW, {"observations": 1, **keep})
+        maintain(database, NOW, {"outcomes": 1, **keep})
     assert of_predictions(maintain(database, NOW)).days == 90
     assert count(database) == 1
 

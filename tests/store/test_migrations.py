@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from tests.support.catalogues import facts_of, of_file
 from tests.support.postgresql import Postgresql
 from tests.support.rollouts import NOW, finish, start
 from tidegate.contract.errors import InvalidInput, Unavailable
 from tidegate.store import NewEvent, Store
+from tidegate.store.maintenance import days_kept
 from tidegate.store.migrations.run import migrate, newest, statements
-from tidegate.store.schema import delivery
+from tidegate.store.schema import delivery, telemetry
 from tidegate.store.versions import VERSION, bring_to_date, connected, version_of
 
 #: A rollout as a release of version 0001 has written it.
@@ -28,6 +31,13 @@ PRAGMA user_version = 1;
 _ADDED_LATER = """
 INSERT INTO served_requests VALUES (3, 1, 'a', 1, 1700000000000);
 INSERT INTO outcomes VALUES (1, 'a', 1, 1700000000000, 1700000000001);
+"""
+#: What was told to version 0002.
+_TOLD = """
+INSERT INTO {delivery}deployments (id, name, created_at) VALUES (1, 'churn', '2026-03-01T12:00:00.000000+00:00');
+INSERT INTO {delivery}outcomes VALUES (1, 'a', {true}, 1700000000000, 1700000000001);
+INSERT INTO {telemetry}observations VALUES ('2026-03-01T12:00:00.000000+00:00', 'b', 'churn', '{{"paid": 12}}');
+UPDATE {telemetry}retention SET days = 12 WHERE table_name = 'observations';
 """
 
 
@@ -107,6 +117,36 @@ def test_a_database_of_postgresql_that_came_by_migrations_is_what_a_new_one_is(s
     assert facts_of(migrated) == facts_of(made)
     server.drop(migrated)
     server.drop(made)
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_what_was_told_before_there_was_one_table_of_it_is_kept_and_so_is_for_how_long(
+    dialect: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    address = tmp_path / "old.db" if dialect == "sqlite" else request.getfixturevalue("server").empty()
+    words = {"delivery": "", "telemetry": "", "true": "1"}
+    if dialect == "postgresql":
+        words = {"delivery": "delivery.", "telemetry": "telemetry.", "true": "true"}
+    database = connected(address)
+    with database.write() as db:
+        if database.is_sqlite:
+            migrate(db, None, "0002")
+        else:
+            for statement in statements("0002", dialect):
+                db.exec_driver_sql(statement)
+            db.execute(delivery.schema_version.insert().values(version_num="0002"))
+        for statement in _TOLD.format(**words).strip().split("\n"):
+            db.exec_driver_sql(statement)
+    with database.write() as db:
+        bring_to_date(db, address)
+        assert days_kept(db)["outcomes"] == 12
+        found = {row.request_id: tuple(row) for row in db.execute(select(telemetry.outcomes))}
+    database.close()
+    told_at, happened_at = (datetime.fromtimestamp(1_700_000_000 + later, UTC) for later in (0.001, 0))
+    assert found == {
+        "a": (told_at, "a", "churn", happened_at, True, None),
+        "b": (NOW, "b", "churn", NOW, None, {"paid": 12}),
+    }
 
 
 def test_a_database_without_our_tables_or_of_another_version_is_not_touched_and_says_what_to_type(

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import func, select
 
 from tidegate.controller.outcomes.joining import KEPT, Settling
 from tidegate.store import NewEvent, Note, Ripe, Store, Told
 from tidegate.store import outcomes as stored
 from tidegate.store.address import Address
+from tidegate.store.outcome_log import Holding, known_of, news
+from tidegate.store.schema import telemetry
 
 T0 = 1_700_000_000_000
 
@@ -70,6 +76,57 @@ def test_what_is_told_late_is_kept_and_does_not_count(store: Store) -> None:
     assert [one.is_bad for one in ripe(store, T0)] == [None]
     found = store.told.summary(1, since=T0, until=T0, now=T0 + 5000, window_ms=1000)
     assert found == {2: {"served": 1, "good": 0, "bad": 0, "late": 1, "open": 0, "missing": 0}}
+
+
+def logged(store: Store, *ids: str) -> dict[str, tuple[bool | None, Any]]:
+    """Return what is known of requests, by the log of outcomes."""
+    with store.database.read() as db:
+        known = known_of(db, "churn", ids)
+    return {name: (one.is_bad, one.actual) for name, one in known.items()}
+
+
+def rows_of_the_log(store: Store) -> int:
+    with store.database.read() as db:
+        return int(db.execute(select(func.count()).select_from(telemetry.outcomes)).scalar_one())
+
+
+def test_whatever_is_told_is_kept_in_the_log_whether_or_not_the_judge_wants_it(store: Store) -> None:
+    nobody = Settling(None, is_noting=False, now=T0)
+    told = [Told("a", is_bad=True, at=T0), Told("b", None, T0, actual={"price": 2.5}), Told("c", False, T0, "late")]
+    assert store.told.tell(1, told, nobody, KEPT, T0) == {"unknown": 2}
+    assert logged(store, "a", "b", "c") == {"a": (True, None), "b": (None, {"price": 2.5}), "c": (False, "late")}
+    assert store.told.waiting(1) == 0
+
+
+def test_what_is_sent_again_adds_no_row_to_the_log_and_what_is_told_otherwise_holds(store: Store) -> None:
+    told = [Told("a", is_bad=True, at=T0, actual=1e20), Told("b", None, T0, actual=[1, None])]
+    for _ in range(3):
+        tell(store, T0, *told)
+    assert rows_of_the_log(store) == 2
+    # Of one moment the last told holds, of several the last that happened, and either value by itself.
+    tell(store, T0, Told("a", None, T0, actual=2), Told("a", None, T0, actual=3), Told("b", True, T0, actual=[1, 0]))
+    tell(store, T0, Told("a", False, T0 - 1, actual=4))
+    assert logged(store, "a", "b") == {"a": (True, 3), "b": (True, [1, 0])}
+
+
+told_of_a = st.builds(
+    Told,
+    st.just("a"),
+    st.none() | st.booleans(),
+    st.integers(T0, T0 + 3),
+    st.sampled_from([None, 1, 1.0, True, "1", [1]]),
+)
+
+
+@given(st.lists(told_of_a, max_size=8))
+def test_the_rows_of_the_log_say_in_their_order_what_holds_and_nothing_is_news_twice(told: list[Told]) -> None:
+    known: dict[str, Holding] = {}
+    rows = [row for one in told for row in news([one, one], known, datetime.now(UTC))]
+    read = Holding()
+    for row in sorted(rows, key=lambda row: (row["happened_at"], row["at"])):
+        read = read.after(row["at"], row["happened_at"], row["bad"], row["actual"])
+    assert read == known.get("a", Holding())
+    assert len({row["at"] for row in rows}) == len(rows) <= len(told)
 
 
 def test_the_summary_says_what_came_of_every_request(store: Store) -> None:

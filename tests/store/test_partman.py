@@ -19,9 +19,10 @@ from tidegate.store.administration import check
 from tidegate.store.database import Database
 from tidegate.store.definition import AHEAD, OWNER
 from tidegate.store.maintenance import Maintained, maintain, partitions_of
-from tidegate.store.schema import PARTITIONED
-from tidegate.store.schema.telemetry import predictions
-from tidegate.store.versions import connected
+from tidegate.store.migrations.run import statements
+from tidegate.store.schema import PARTITIONED, delivery
+from tidegate.store.schema.telemetry import outcomes, predictions
+from tidegate.store.versions import bring_to_date, connected
 
 START = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
@@ -97,10 +98,37 @@ def test_its_retention_is_brought_in_line_with_ours(database: Database) -> None:
         told = {one.parent_table: one.retention for one in db.execute(query)}
     assert told == {
         "telemetry.predictions": "12 days",
-        "telemetry.observations": "90 days",
+        "telemetry.outcomes": "90 days",
         "telemetry.drift_readings": None,
         "features.feature_history": None,
     }
+
+
+def test_what_it_managed_under_another_name_is_brought_over_with_its_rows_and_retention(
+    server: DebianPostgresql, clock: Clock
+) -> None:
+    url = server.empty()
+    database = connected(url)
+    with database.write() as db:
+        for statement in statements("0002", "postgresql"):
+            db.exec_driver_sql(statement)
+        db.execute(delivery.schema_version.insert().values(version_num="0002"))
+        db.exec_driver_sql("UPDATE telemetry.retention SET days = 12 WHERE table_name = 'observations'")
+        db.exec_driver_sql("INSERT INTO telemetry.observations VALUES (now(), 'a', 'churn', '1')")
+    with database.write() as db:
+        bring_to_date(db, url)
+        known = [row.request_id for row in db.execute(select(outcomes))]
+        config = db.execute(text("SELECT parent_table, retention FROM partman.part_config"))
+        kept = {row.parent_table: row.retention for row in config}
+        query = text("SELECT count(*) FROM pg_class WHERE relname LIKE '%observations%'")
+        assert db.execute(query).scalar_one() == 0
+    assert known == ["a"]
+    assert kept["telemetry.outcomes"] == "12 days"
+    assert "telemetry.observations" not in kept
+    assert {one.left for one in maintain(database, START)} == {()}
+    assert [str(one) for one in check(url) if one.level is Level.FAIL] == []
+    database.close()
+    server.drop(url)
 
 
 def test_rows_in_the_default_partition_are_moved_those_of_a_wrong_clock_stay_and_old_ones_go(
@@ -160,8 +188,6 @@ def test_its_background_worker_maintains_by_itself() -> None:
 
 
 def _with_schema(running: DebianPostgresql) -> None:
-    from tidegate.store.versions import bring_to_date
-
     url = running.url.set(database="kept")
     database = connected(url)
     with database.write() as db:

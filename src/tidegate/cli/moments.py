@@ -7,24 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from tidegate.contract.errors import InvalidInput
 
-_AGO = re.compile(r"([0-9]{1,5})([smhd])")
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-
-
-def moment_or_ago(text: str, flag: str, now: datetime) -> datetime:
-    """Read "24h" or "7d" as how long before `now`, and anything else as a moment.
-
-    Raises:
-        InvalidInput: it is neither; `flag` is named.
-    """
-    ago = _AGO.fullmatch(text)
-    if ago is not None:
-        return now - int(ago[1]) * _UNITS[ago[2]]
-    try:
-        return parsed_moment(text, flag)
-    except InvalidInput:
-        expected = "how long ago, such as 24h or 7d, or a date or time such as 2026-12-24T18:00"
-        raise InvalidInput(f'{flag}: expected {expected}, got "{text}"', subject=flag, expected=expected) from None
 
 
 def parsed_moment(text: str, flag: str) -> datetime:
@@ -59,3 +42,37 @@ def parsed_span(start: str | None, end: str | None, duration: str | None, now: d
     if duration is not None:
         return begins, begins + timedelta(seconds=Duration.parse(duration, field="--for").seconds)
     return begins, parsed_moment(str(end), "--end")
+
+
+def moment_or_ago(text: str, flag: str, now: datetime) -> datetime:
+    """Read "24h" or "7d" as how long before `now`, and anything else as a moment.
+
+    Raises:
+        InvalidInput: it is neither; `flag` is named.
+    """
+    ago = _time(text)
+    if ago is not None:
+        return now - ago
+    try:
+        return parsed_moment(text, flag)
+    except InvalidInput:
+        expected = "how long ago, such as 24h or 7d, or a date or time such as 2026-12-24T18:00"
+        raise InvalidInput(f'{flag}: expected {expected}, got "{text}"', subject=flag, expected=expected) from None
+
+
+def parsed_time(text: str, flag: str) -> timedelta:
+    """Read "24h" or "7d" as a time.
+
+    Raises:
+        InvalidInput: it is none, or 0; `flag` is named.
+    """
+    found = _time(text)
+    if not found:
+        expected = "a time such as 24h or 7d"
+        raise InvalidInput(f'{flag}: expected {expected}, got "{text}"', subject=flag, expected=expected)
+    return found
+
+
+def _time(text: str) -> timedelta | None:
+    found = re.fullmatch(r"([0-9]{1,5})([smhd])", text)
+    return None if found is None else int(found[1]) * _UNITS[found[2]]

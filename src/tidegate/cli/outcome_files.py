@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -19,8 +20,8 @@ BATCH = 2000
 LONGEST_LINE = 10_000
 
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "bad"}), frozenset({"false", "0", "no", "good"})
-_COLUMNS = ("request_id", "bad", "outcome", "at")
-_EXPECTED = "CSV with the columns request_id and bad or outcome (and at), or one JSON object on each line"
+_COLUMNS = ("request_id", "bad", "outcome", "actual", "at")
+_EXPECTED = "CSV with the columns request_id and bad, outcome or actual (and at), or one JSON object on each line"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ def read(stream: TextIO, source: str) -> Iterator[Line]:
         header = [name.strip() for name in next(csv.reader([first[1]], strict=True), [])]
     except csv.Error:
         header = []
-    if "request_id" not in header or ("bad" in header) == ("outcome" in header):
+    says_nothing = not {"bad", "outcome", "actual"} & set(header)
+    if "request_id" not in header or says_nothing or {"bad", "outcome"} <= set(header):
         raise InvalidInput(
             f"{source} begins with neither columns of outcomes nor a JSON object",
             subject=source,
@@ -89,7 +91,7 @@ def _lines(stream: TextIO) -> Iterator[tuple[int, str]]:
 
 def _from_json(number: int, text: str) -> Line:
     try:
-        entry = json.loads(text)
+        entry = _parsed(text)
     except (ValueError, RecursionError):
         return Line(number, None, "is not JSON")
     return Line(number, entry) if isinstance(entry, dict) else Line(number, None, "is not a JSON object")
@@ -104,16 +106,37 @@ def _from_row(number: int, header: list[str], text: str) -> Line:
         return Line(number, None, f"has {len(row)} columns, expected {len(header)}")
     found = {name: value.strip() for name, value in zip(header, row, strict=True) if name in _COLUMNS}
     entry: dict[str, Any] = {"request_id": found["request_id"]}
-    if "bad" in found:
+    # Where there is an actual, the other may not be known.
+    if "bad" in found and not (found.get("actual") and not found["bad"]):
         word = found["bad"].lower()
         if word not in _TRUE | _FALSE:
             return Line(number, None, f"bad: expected true or false, got {found['bad'][:40]!r}")
         entry["bad"] = word in _TRUE
-    else:
+    if "outcome" in found and not (found.get("actual") and not found["outcome"]):
         entry["outcome"] = _value(found["outcome"])
+    if found.get("actual"):
+        entry["actual"] = _actual(found["actual"])
+    for name in ("outcome", "actual"):
+        if isinstance(entry.get(name), float) and not math.isfinite(entry[name]):
+            return Line(number, None, f"{name}: expected a finite number, got {found[name][:40]!r}")
     if found.get("at"):
         entry["at"] = found["at"]
     return Line(number, entry)
+
+
+def _actual(text: str) -> Any:
+    """Read what is JSON, or a number, as that, and anything else as a text."""
+    try:
+        return _parsed(text)
+    except (ValueError, RecursionError):
+        return _value(text)
+
+
+def _parsed(text: str) -> Any:
+    def refuse(word: str) -> None:
+        raise ValueError(word)
+
+    return json.loads(text, parse_constant=refuse)
 
 
 def _value(text: str) -> str | float:

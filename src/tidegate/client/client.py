@@ -387,14 +387,16 @@ class Client:
         """Tell what came of requests; return what became of what was told.
 
         Args:
-            outcomes: at most 10,000, each with `request_id` (the x-request-id that the answer had), `bad` (whether the
-                outcome is bad) or `outcome` (a label or a number that `analysis.outcomes.badWhen` judges), and
-                optionally `at`, when it happened, as text with a time zone. Telling one again changes nothing.
+            outcomes: at most 10,000, each with `request_id` (the x-request-id that the answer had); `bad` (whether the
+                outcome is bad) or `outcome` (a label or a number that `analysis.outcomes.badWhen` judges); and
+                `actual`, what the model should have answered: a number, a text, true or false, an object by output, or
+                a list by row. One of the three is enough. Optionally `at`, when it happened, as text with a time zone.
+                Telling one again changes nothing; of what is told otherwise the later `at` holds, then the last told.
 
         Returns:
             `received`, how many of them were `joined`, `waiting`, `corrected`, `duplicate`, `late`, `ambiguous`,
-            `unknown` and `refused`, `errors` (the first that were refused, with `index` and `message`), and `noting`:
-            whether requests are noted now. What was told is stored when this returns.
+            `unknown`, `unjudged` and `refused`, `errors` (the first that were refused, with `index` and `message`), and
+            `noting`: whether requests are noted now. What was told is stored when this returns.
         """
         body = {"outcomes": [dict(one) for one in outcomes]}
         return self._http.json(

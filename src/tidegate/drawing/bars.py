@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from tidegate.drawing.axes import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Axis, nice_top, svg, ticks
+from tidegate.drawing.axes import BOTTOM, RIGHT, TOP, WIDTH, Axis, nice_top, svg, ticks
 
 _ROW = 9
 _GAP = 8
-_NAMES = 110
+#: Pixels for the names of bins, and the characters that fit there.
+_NAMES, _LONGEST = 146, 20
 
 
 def pairs_of_bars(bins: Sequence[str], sides: Mapping[str, Sequence[int]], *, what: str, label: str) -> str:
@@ -25,7 +26,7 @@ def pairs_of_bars(bins: Sequence[str], sides: Mapping[str, Sequence[int]], *, wh
     places = [place for place in range(len(bins)) if any(counts[place] for counts in sides.values())]
     top = nice_top(max(max(known) for known in shares.values()))
     height = TOP + (2 * _ROW + _GAP) * len(places) + BOTTOM
-    x = Axis(0.0, top, LEFT + _NAMES - 40, WIDTH - RIGHT - 10)
+    x = Axis(0.0, top, _NAMES + 6, WIDTH - RIGHT - 10)
     floor = height - BOTTOM
     parts = []
     for value in ticks(top):
@@ -36,10 +37,8 @@ def pairs_of_bars(bins: Sequence[str], sides: Mapping[str, Sequence[int]], *, wh
     for index, place in enumerate(places):
         edge = TOP + index * (2 * _ROW + _GAP)
         name = bins[place]
-        shown = name if len(name) <= 18 else f"{name[:17]}…"
-        parts.append(
-            f'<text class="tick" x="{x.start - 6}" y="{edge + _ROW + 4}" text-anchor="end">{escape(shown)}</text>'
-        )
+        shown = escape(_short(name))
+        parts.append(f'<text class="tick" x="{_NAMES}" y="{edge + _ROW + 4}" text-anchor="end">{shown}</text>')
         for row, role in enumerate(sides):
             share, at = shares[role][place], edge + row * _ROW + _ROW / 2
             told = escape(f"{role}: {name}, {sides[role][place]:,} {what} ({100 * share:.3g} %)")
@@ -47,9 +46,15 @@ def pairs_of_bars(bins: Sequence[str], sides: Mapping[str, Sequence[int]], *, wh
                 f'<g><title>{told}</title><line class="line {role}" style="stroke-width:{_ROW - 2}" x1="{x.start}" '
                 f'x2="{x.at(share)}" y1="{at}" y2="{at}"/></g>'
             )
-    middle = (LEFT + WIDTH - RIGHT) / 2
+    middle = (x.start + x.end) / 2
     parts.append(f'<text class="title" x="{middle}" y="{height - 5}" text-anchor="middle">share of the {what}</text>')
     return svg(parts, label, height)
+
+
+def _short(name: str) -> str:
+    """Return the name as it fits: levels are often told apart by their ends."""
+    half = (_LONGEST - 1) // 2
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1 - half].rstrip()}…{name[-half:].lstrip()}"
 
 
 def _shares(counts: Sequence[int]) -> list[float]:

@@ -54,6 +54,7 @@ svg .figure { fill: var(--ink); font-size: 9px; }
 .table { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .75rem .4rem 0; border-bottom: 1px solid var(--rule); }
 th { color: var(--dim); font-weight: 600; white-space: nowrap; } td.number, th.number { text-align: right; }
+td.number { white-space: nowrap; } td.name { overflow-wrap: anywhere; min-width: 7rem; }
 td.fixed { white-space: nowrap; } td.words { min-width: 14rem; }
 footer { margin-top: 2rem; color: var(--dim); font-size: .85rem; }
 @media (max-width: 40rem) { .stack thead { display: none; } .stack tr { display: block; padding: .4rem 0;

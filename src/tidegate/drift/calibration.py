@@ -18,7 +18,8 @@ CREDIBLE = 0.01
 _BINS = 10
 #: How near to 0 and 1 a score counts as another one.
 _LEAST = 1e-6
-_PARAMETERS = 3
+#: Parameters of the curve.
+FITTED = 3
 _STEPS = 30
 
 #: Returns the probabilities of some scores.
@@ -39,7 +40,7 @@ def choose(scores: Numbers, positive: Numbers, rows: Numbers) -> tuple[Way, floa
     if calibrated >= CREDIBLE:
         return Way.AS_THEY_ARE, calibrated
     told = curve(scores, positive, rows)(scores)
-    is_credible = calibration_chance(scores, told, positive, rows, fitted=_PARAMETERS) >= CREDIBLE
+    is_credible = calibration_chance(scores, told, positive, rows, fitted=FITTED) >= CREDIBLE
     return (Way.CURVE if is_credible else Way.STAIRCASE), calibrated
 
 
@@ -85,7 +86,7 @@ def curve(scores: Numbers, positive: Numbers, rows: Numbers) -> Meaning:
     for _ in range(_STEPS):
         told = _logistic(features @ found)
         slope = features.T @ (positive - rows * told) - (found - start)
-        bend = (features * (rows * told * (1 - told))[:, None]).T @ features + np.eye(_PARAMETERS)
+        bend = (features * (rows * told * (1 - told))[:, None]).T @ features + np.eye(FITTED)
         step = np.linalg.solve(bend, slope)
         tried = found + step
         while (lower := _loss(features, tried, start, positive, rows)) > loss + 1e-9 and np.abs(step).max() > 1e-9:

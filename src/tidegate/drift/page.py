@@ -44,7 +44,7 @@ def html(reading: Reading, *, reference: str, current: str, at: datetime) -> str
             *(f"<dt>{escape(name)}</dt><dd>{escape(fact)}</dd>" for name, fact in facts),
             "</dl></header>",
             "<h2>Columns</h2>",
-            table(_HEADINGS, map(_row, reading.columns), ("", "fixed", *("number",) * 8)),
+            table(_HEADINGS, map(_row, reading.columns), ("name", "fixed", *("number",) * 8)),
             "<h2>Plots</h2>",
             '<div class="plots">',
             *map(_figure, reading.columns),

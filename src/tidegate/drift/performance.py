@@ -17,6 +17,7 @@ import numpy as np
 from tidegate.contract.errors import InvalidInput
 from tidegate.drift.calibration import Way, choose, meaning
 from tidegate.drift.columns import Column, Numbers, as_numbers
+from tidegate.drift.significance import around
 
 #: What is estimated.
 FIGURES = ("accuracy", "precision", "recall", "f1", "roc_auc")
@@ -78,15 +79,18 @@ class Performance:
         rows: of the reference with outcomes, and of the current data with scores.
         calibration: the chance of the reference's outcomes if its scores are calibrated.
         way: how scores were made probabilities.
+        threshold: from which score on the answer is positive; None for several classes.
         drop: what a figure may lose.
+        classes: by name, where each has a score; of two the second is the positive one.
     """
 
     figures: tuple[Figure, ...]
     rows: tuple[int, int]
     calibration: float
     way: Way
-    threshold: float
+    threshold: float | None
     drop: float
+    classes: tuple[str, ...] = ()
 
     @property
     def state(self) -> Kept:
@@ -100,6 +104,7 @@ class Performance:
             "rows": {"reference": self.rows[0], "current": self.rows[1]},
             "calibration": {"chance": self.calibration, "way": str(self.way)},
             "threshold": self.threshold,
+            "classes": list(self.classes),
             "drop": self.drop,
             "figures": [figure.as_dict() for figure in self.figures],
         }
@@ -169,7 +174,7 @@ class Estimator:
                 expected="above 0, below 1",
                 got=f"{threshold:g}",
             )
-        told, came = _probabilities(scores, "the reference"), _outcomes(outcomes, "the reference")
+        told, came = probabilities(scores, "the reference"), _outcomes(outcomes, "the reference")
         there = ~(np.isnan(told) | np.isnan(came))
         told, came = told[there], came[there]
         fewest = min(came.sum(), len(came) - came.sum()) if len(came) else 0
@@ -192,11 +197,8 @@ class Estimator:
         Raises:
             InvalidInput: there are no scores, or they are no probabilities.
         """
-        if not 0 <= drop < 1:
-            raise InvalidInput(
-                "the drop makes no sense", subject="drop", expected="0 or above, below 1", got=f"{drop:g}"
-            )
-        told = _probabilities(scores, "the current data")
+        require_drop(drop)
+        told = probabilities(scores, "the current data")
         there = ~np.isnan(told)
         if not there.any():
             raise InvalidInput("the current data has no scores", expected="one score at least")
@@ -208,7 +210,7 @@ class Estimator:
         realised = self._realised(told, outcomes)
         draws, changes = self._drawn(current)
         figures = tuple(
-            _judged(name, (before[at], expected[at], realised[at]), draws[:, at], changes[:, at], drop)
+            judged(name, (before[at], expected[at], realised[at]), draws[:, at], changes[:, at], drop)
             for at, name in enumerate(FIGURES)
         )
         rows = int(known.rows.sum()), int(there.sum())
@@ -247,20 +249,26 @@ class Estimator:
         return np.array(draws), np.array(changes)
 
 
-def _judged(name: str, values: tuple[float, float, float], draws: Numbers, changes: Numbers, drop: float) -> Figure:
+def require_drop(drop: float) -> None:
+    """Raise InvalidInput where what a figure may lose is no share."""
+    if not 0 <= drop < 1:
+        raise InvalidInput("the drop makes no sense", subject="drop", expected="0 or above, below 1", got=f"{drop:g}")
+
+
+def judged(name: str, values: tuple[float, float, float], draws: Numbers, changes: Numbers, drop: float) -> Figure:
+    """Return what is said of a figure.
+
+    Args:
+        values: of the reference, as expected of the current data, and as it turned out; NaN where there is none.
+        draws, changes: the figure, and its change, as they may turn out.
+    """
     before, expected, realised = (None if np.isnan(value) else float(value) for value in values)
     if before is None or expected is None or np.isnan(draws).all() or np.isnan(changes).all():
         return Figure(name, before, expected, None, realised, Kept.INCONCLUSIVE)
-    low, high = _around(draws, expected)
-    least, most = _around(changes, expected - before)
+    low, high = around(draws, expected)
+    least, most = around(changes, expected - before)
     state = Kept.DROPPED if most < -drop else Kept.KEPT if least >= -drop else Kept.INCONCLUSIVE
     return Figure(name, before, expected, (max(0.0, low), min(1.0, high)), realised, state)
-
-
-def _around(draws: Numbers, value: float) -> tuple[float, float]:
-    """Return the 95 % interval around a value. Draws say how wide it is: what they learn from fewer rows is off."""
-    low, middle, high = np.nanquantile(draws, (0.025, 0.5, 0.975))
-    return float(value + low - middle), float(value + high - middle)
 
 
 def _figures(scores: Numbers, positive: Numbers, negative: Numbers, threshold: float) -> Numbers:
@@ -290,7 +298,8 @@ def _share(part: float, whole: float) -> float:
     return part / whole if whole > 0 else np.nan
 
 
-def _probabilities(scores: Column, what: str) -> Numbers:
+def probabilities(scores: Column, what: str) -> Numbers:
+    """Return scores as numbers, NaN where there is none. Raises InvalidInput where one is no probability."""
     found = as_numbers(scores)
     wrong = found[(found < 0) | (found > 1)]
     if len(wrong):

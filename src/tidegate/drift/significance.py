@@ -94,6 +94,12 @@ def rows_needed_together(area: float, alpha: float, reference: int) -> int | Non
     return math.ceil(1 / room) if room > 0 else None
 
 
+def around(draws: Numbers, value: float) -> tuple[float, float]:
+    """Return the 95 % interval around a value. Draws say how wide it is: where their middle lies is no matter."""
+    low, middle, high = np.nanquantile(draws, (0.025, 0.5, 0.975))
+    return float(value + low - middle), float(value + high - middle)
+
+
 def isotonic(values: Numbers, weights: Numbers) -> Numbers:
     """Return the values that never fall and are nearest to these, by least squares with these weights."""
     try:

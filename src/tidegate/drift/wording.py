@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tidegate.drift.calibration import Way
 from tidegate.drift.performance import Kept, Performance
+from tidegate.drift.quality import LEAST_OF_EACH, LEAST_REQUESTS, Fared, Figure, Quality
 from tidegate.drift.reading import ColumnReading, Reading, State, TogetherReading
 
 FIGURE_NAMES = {
@@ -12,6 +15,10 @@ FIGURE_NAMES = {
     "recall": "recall",
     "f1": "F1",
     "roc_auc": "ROC AUC",
+    "log_loss": "log loss",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "bias": "bias",
 }
 #: Columns that are named where all were compared together.
 _NAMED = 5
@@ -56,6 +63,40 @@ def performance_sentences(found: Performance) -> list[str]:
         else f"Scores are not calibrated, {learnt}, and were calibrated by them."
     )
     return said
+
+
+def quality_sentences(found: Quality, logged: Sequence[int], positive: str | None) -> list[str]:
+    """Return what is said of how right answers were.
+
+    Args:
+        logged: requests of the reference and of the current window, whether or not their actuals are known.
+        positive: the class that precision, recall and F1 are of; None for the mean over classes, or numbers.
+    """
+    worse = [FIGURE_NAMES[figure.name] for figure in found.figures if figure.state is Fared.WORSE]
+    said = [f"Worse, and no chance: {', '.join(worse)}." if worse else "Nothing is known to be worse."]
+    unsure = [figure for figure in found.figures if figure.state is Fared.INCONCLUSIVE]
+    if unsure:
+        said.append(_unsure(found, unsure))
+    rare = ", ".join(f"{name} ({rows:,})" for name, rows in found.rare.items())
+    if rare:
+        said.append(f"It takes {LEAST_OF_EACH} rows of each class; there are fewer of {rare}.")
+    if positive is not None:
+        said.append(f"Precision, recall and F1 are of the class {positive}.")
+    known = [f"{some:,} of {all_:,}" for some, all_ in zip(found.requests, logged, strict=True)]
+    said.append(f"What really was is known of {known[1]} logged requests, and in the reference of {known[0]}.")
+    return said
+
+
+def _unsure(found: Quality, unsure: Sequence[Figure]) -> str:
+    names = ", ".join(FIGURE_NAMES[figure.name] for figure in unsure)
+    fewest = min(found.requests)
+    if fewest < LEAST_REQUESTS:
+        return f"Inconclusive: {names}. It takes {LEAST_REQUESTS} requests whose actual is known; there are {fewest:,}."
+    needed = [figure.needed for figure in unsure if figure.needed is not None]
+    if not needed:
+        return f"Inconclusive: {names}. They are too near to what is tolerated."
+    there = f"there are {found.requests[1]:,}"
+    return f"Inconclusive: {names}. {max(needed):,} requests would do, with a reference that grows alike; {there}."
 
 
 def share(value: float | None) -> str:

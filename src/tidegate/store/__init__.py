@@ -11,7 +11,8 @@ from tidegate.store.model_records import (
     VersionRow,
 )
 from tidegate.store.outbox import Outbox
-from tidegate.store.outcomes import Known, Note, Outcomes, Ripe, Told
+from tidegate.store.outcome_log import Told
+from tidegate.store.outcomes import Known, Note, Outcomes, Ripe
 from tidegate.store.records import (
     Addressee,
     AttemptRow,

@@ -119,6 +119,7 @@ def _grants() -> Iterator[str]:
         yield f"GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {CONTROLLER}"
         yield f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {CONTROLLER}"
     yield f"REVOKE INSERT, UPDATE, DELETE ON delivery.schema_version FROM {CONTROLLER}"
+    yield f"REVOKE UPDATE, DELETE ON telemetry.outcomes FROM {CONTROLLER}"
     yield f"GRANT USAGE ON SCHEMA features, telemetry TO {SERVING}"
     yield f"GRANT SELECT ON features.feature_views, features.feature_vectors TO {SERVING}"
     yield f"GRANT INSERT ON telemetry.predictions TO {SERVING}"

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, literal, select
 
+from tidegate.store import outcome_log
 from tidegate.store.database import Database
-from tidegate.store.schema.delivery import deployments, outcomes, served_forgotten, served_position, served_requests
+from tidegate.store.outcome_log import Told
+from tidegate.store.schema.delivery import (
+    deployments,
+    served_forgotten,
+    served_outcomes,
+    served_position,
+    served_requests,
+)
 
 #: Of one deployment, of each kind; the oldest go first.
 MOST_ROWS = 1_000_000
@@ -27,15 +37,6 @@ class Note:
     deployment_id: int
     request_id: str
     revision: int
-    at: int
-
-
-@dataclass(frozen=True)
-class Told:
-    """What came of a request, and when that happened."""
-
-    request_id: str
-    is_bad: bool
     at: int
 
 
@@ -121,20 +122,25 @@ class Outcomes:
         kept: Collection[str],
         now: int,
     ) -> Counter[str]:
-        """Take in outcomes, all of them or none; they are in the file when this returns.
+        """Take in outcomes, all of them or none; they are in the database when this returns.
+
+        All are kept in the log of outcomes, and those that the judge may count for it as well.
 
         Args:
             settle: says what an outcome is, given what is known of its request.
-            kept: what `settle` says of outcomes that are stored.
+            kept: what `settle` says of outcomes that are kept for the judge.
 
         Returns:
-            How many outcomes were what.
+            How many outcomes were what; those that do not say whether they are bad are nothing to the judge.
         """
+        logged, name = self._news(deployment_id, told)
+        judged = [one for one in told if one.is_bad is not None]
         said: Counter[str] = Counter()
         with self._database.write() as db:
-            known = _known(db, deployment_id, [one.request_id for one in told])
+            outcome_log.write(db, name, logged)
+            known = _known(db, deployment_id, [one.request_id for one in judged])
             rows = {}
-            for one in told:
+            for one in judged:
                 before = known.get(one.request_id, Known())
                 word = settle(one, before)
                 said[word] += 1
@@ -150,11 +156,22 @@ class Outcomes:
                 }
                 known[one.request_id] = Known(before.served_at, before.revision, one.is_bad, one.at, told_at)
             if rows:
-                added = self._database.insert(outcomes)
+                added = self._database.insert(served_outcomes)
                 changed = {"bad": added.excluded.bad, "at": added.excluded.at}
                 added = added.on_conflict_do_update(index_elements=["deployment_id", "request_id"], set_=changed)
                 db.execute(added, list(rows.values()))
         return said
+
+    def _news(self, deployment_id: int, told: Sequence[Told]) -> tuple[list[dict[str, Any]], str]:
+        """Return the rows for the log, and the name of the deployment.
+
+        Looked up before the write, which others wait for: many partitions are looked into. Who tells the same at the
+        same time has it written twice and read once.
+        """
+        with self._database.read() as db:
+            name = db.execute(select(deployments.c.name).where(deployments.c.id == deployment_id)).scalar_one()
+            known = outcome_log.known_of(db, name, sorted({one.request_id for one in told}))
+        return outcome_log.news(told, known, datetime.now(UTC)), name
 
     # Counting
 
@@ -177,8 +194,8 @@ class Outcomes:
             bound = db.execute(unripe).scalar_one_or_none()
             wanted = mine if bound is None else and_(mine, served_requests.c.seq < bound)
             query = (
-                select(served_requests, outcomes.c.bad)
-                .outerjoin(outcomes, _in_time(window_ms))
+                select(served_requests, served_outcomes.c.bad)
+                .outerjoin(served_outcomes, _in_time(window_ms))
                 .where(wanted)
                 .order_by(served_requests.c.seq)
                 .limit(limit)
@@ -199,7 +216,7 @@ class Outcomes:
         Keys: `served`; `good` and `bad`, told in time; `late`, told after the window; `open`, without an outcome and
         still within it; `missing`, without one after it.
         """
-        served, told = served_requests.c, outcomes.c
+        served, told = served_requests.c, served_outcomes.c
         in_time = told.told_at <= served.served_at + window_ms
         is_open = served.served_at + window_ms >= now
         good, bad = (literal(value, told.bad.type) for value in (False, True))
@@ -217,7 +234,7 @@ class Outcomes:
                 func.count().label("served"),
                 *(func.sum(case((holds, 1), else_=0)).label(name) for name, holds in sums.items()),
             )
-            .outerjoin(outcomes, same)
+            .outerjoin(served_outcomes, same)
             .where(served.deployment_id == deployment_id, served.served_at.between(since, until))
             .where(served.revision.is_not(None))
             .group_by(served.revision)
@@ -230,13 +247,13 @@ class Outcomes:
     def waiting(self, deployment_id: int) -> int:
         """Return how many outcomes belong to no request that is known."""
         same = and_(
-            served_requests.c.deployment_id == outcomes.c.deployment_id,
-            served_requests.c.request_id == outcomes.c.request_id,
+            served_requests.c.deployment_id == served_outcomes.c.deployment_id,
+            served_requests.c.request_id == served_outcomes.c.request_id,
         )
         query = (
             select(func.count())
-            .select_from(outcomes.outerjoin(served_requests, same))
-            .where(outcomes.c.deployment_id == deployment_id, served_requests.c.seq.is_(None))
+            .select_from(served_outcomes.outerjoin(served_requests, same))
+            .where(served_outcomes.c.deployment_id == deployment_id, served_requests.c.seq.is_(None))
         )
         with self._database.read() as db:
             return int(db.execute(query).scalar_one())
@@ -247,7 +264,9 @@ class Outcomes:
         """Let go of some of what is too old or too much; return whether there is more of it."""
         with self._database.read() as db:
             ids = list(
-                db.execute(select(served_requests.c.deployment_id).union(select(outcomes.c.deployment_id))).scalars()
+                db.execute(
+                    select(served_requests.c.deployment_id).union(select(served_outcomes.c.deployment_id))
+                ).scalars()
             )
             gone = set(db.execute(select(deployments.c.id).where(deployments.c.deleted_at.is_not(None))).scalars())
         more = False
@@ -282,9 +301,9 @@ class Outcomes:
 
 def _in_time(window_ms: int) -> ColumnElement[bool]:
     return and_(
-        outcomes.c.deployment_id == served_requests.c.deployment_id,
-        outcomes.c.request_id == served_requests.c.request_id,
-        outcomes.c.told_at <= served_requests.c.served_at + window_ms,
+        served_outcomes.c.deployment_id == served_requests.c.deployment_id,
+        served_outcomes.c.request_id == served_requests.c.request_id,
+        served_outcomes.c.told_at <= served_requests.c.served_at + window_ms,
     )
 
 
@@ -292,7 +311,9 @@ def _known(db: Connection, deployment_id: int, ids: Sequence[str]) -> dict[str, 
     served_query = select(served_requests).where(
         served_requests.c.deployment_id == deployment_id, served_requests.c.request_id.in_(ids)
     )
-    told_query = select(outcomes).where(outcomes.c.deployment_id == deployment_id, outcomes.c.request_id.in_(ids))
+    told_query = select(served_outcomes).where(
+        served_outcomes.c.deployment_id == deployment_id, served_outcomes.c.request_id.in_(ids)
+    )
     served = {row.request_id: row for row in db.execute(served_query)}
     told = {row.request_id: row for row in db.execute(told_query)}
     return {
@@ -308,10 +329,13 @@ def _known(db: Connection, deployment_id: int, ids: Sequence[str]) -> dict[str, 
 
 
 def _prune_outcomes(db: Connection, deployment_id: int, oldest: int, most: int) -> bool:
-    mine = outcomes.c.deployment_id == deployment_id
+    mine = served_outcomes.c.deployment_id == deployment_id
     surplus = db.execute(
-        select(outcomes.c.told_at).where(mine).order_by(outcomes.c.told_at.desc()).limit(1).offset(most)
+        select(served_outcomes.c.told_at).where(mine).order_by(served_outcomes.c.told_at.desc()).limit(1).offset(most)
     ).scalar_one_or_none()
     last = max(oldest, surplus or 0)
-    going = select(outcomes.c.request_id).where(mine, outcomes.c.told_at <= last).limit(_DELETED_AT_ONCE)
-    return db.execute(delete(outcomes).where(mine, outcomes.c.request_id.in_(going))).rowcount == _DELETED_AT_ONCE
+    going = select(served_outcomes.c.request_id).where(mine, served_outcomes.c.told_at <= last).limit(_DELETED_AT_ONCE)
+    return (
+        db.execute(delete(served_outcomes).where(mine, served_outcomes.c.request_id.in_(going))).rowcount
+        == _DELETED_AT_ONCE
+    )

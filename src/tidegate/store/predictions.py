@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import ColumnElement, Row, Subquery, and_, func, literal, select
 
+from tidegate.contract.actuals import Came
 from tidegate.store.database import Database
-from tidegate.store.schema.delivery import deployments, outcomes
-from tidegate.store.schema.telemetry import observations, predictions
-
-_IDS_AT_ONCE = 500
+from tidegate.store.outcome_log import holding
+from tidegate.store.schema.telemetry import predictions
 
 
 @dataclass(frozen=True)
@@ -23,9 +22,9 @@ class Prediction:
         at: when it was answered.
         rows: how many it had; of very large ones not all are logged.
         inputs, outputs: columns by name, each with a value per row.
-        is_bad: what came of it, as `outcomes send` told; None when nobody told.
-        outcome_at: when that happened.
-        observations: what else is known of it, oldest first.
+        is_bad: what came of it; None when nobody told.
+        actual: what really was, see `contract.actuals`; None when nobody told.
+        outcome_at: when that happened; the later moment where the two were told apart.
     """
 
     at: datetime
@@ -35,56 +34,123 @@ class Prediction:
     inputs: dict[str, Any]
     outputs: dict[str, Any]
     is_bad: bool | None
+    actual: Any
     outcome_at: datetime | None
-    observations: tuple[Any, ...] = ()
 
 
-def logged(
-    database: Database, deployment: str, *, since: datetime, until: datetime, revision: int | None, limit: int
-) -> list[Prediction]:
-    """Return the first logged predictions of a deployment from `since` on and before `until`, oldest first.
+@dataclass(frozen=True)
+class Wanted:
+    """Which predictions of a deployment.
+
+    Attributes:
+        since, until: of the answer; the first belongs to it, the second does not.
+        revision: None for all.
+        request_id: None for all.
+        came: what came of it; None for whatever did.
+    """
+
+    deployment: str
+    since: datetime
+    until: datetime
+    revision: int | None = None
+    request_id: str | None = None
+    came: Came | None = None
+
+
+def logged(database: Database, wanted: Wanted, limit: int) -> list[Prediction]:
+    """Return the first logged predictions, oldest first.
 
     Args:
-        revision: only of this one; None for all.
         limit: how many at most.
     """
-    same_name = select(deployments.c.id).where(deployments.c.name == deployment)
-    told = and_(outcomes.c.request_id == predictions.c.request_id, outcomes.c.deployment_id.in_(same_name))
+    bad, actual = (holding(name, wanted.deployment, wanted.since, wanted.request_id) for name in ("bad", "actual"))
     query = (
-        select(predictions, outcomes.c.bad, outcomes.c.at.label("outcome_at"))
-        .select_from(predictions.outerjoin(outcomes, told))
-        .where(predictions.c.deployment == deployment, predictions.c.at >= since, predictions.c.at < until)
+        select(
+            predictions,
+            bad.c.bad,
+            bad.c.happened_at.label("bad_at"),
+            actual.c.actual,
+            actual.c.happened_at.label("actual_at"),
+        )
+        .select_from(
+            predictions.outerjoin(bad, bad.c.request_id == predictions.c.request_id).outerjoin(
+                actual, actual.c.request_id == predictions.c.request_id
+            )
+        )
+        .where(_which(wanted))
         .order_by(predictions.c.at, predictions.c.request_id)
         .limit(limit)
     )
-    if revision is not None:
-        query = query.where(predictions.c.revision == revision)
-    known: dict[str, list[Any]] = {}
+    if wanted.came is not None:
+        query = query.where(_came(wanted.came, bad, actual))
     with database.read() as db:
-        found = db.execute(query).all()
-        ids = sorted({row.request_id for row in found})
-        for first in range(0, len(ids), _IDS_AT_ONCE):
-            some = ids[first : first + _IDS_AT_ONCE]
-            # Nothing is known of a request before it was answered, which spares the partitions of before.
-            asked = (
-                select(observations.c.request_id, observations.c.value)
-                .where(observations.c.request_id.in_(some), observations.c.deployment == deployment)
-                .where(observations.c.at >= since)
-                .order_by(observations.c.at)
+        return [_prediction(row) for row in db.execute(query)]
+
+
+def with_actual(database: Database, wanted: Wanted, limit: int) -> list[Prediction]:
+    """Return the last logged predictions of which what really was is known, oldest first, without their inputs.
+
+    Args:
+        limit: how many at most.
+    """
+    table = predictions.c
+    actual = holding("actual", wanted.deployment, wanted.since, wanted.request_id)
+    query = (
+        select(table.at, table.request_id, table.revision, table.rows, table.outputs, actual.c.actual)
+        .add_columns(actual.c.happened_at)
+        .select_from(predictions.join(actual, actual.c.request_id == table.request_id))
+        .where(_which(wanted))
+        .order_by(table.at.desc(), table.request_id.desc())
+        .limit(limit)
+    )
+    with database.read() as db:
+        found = [
+            Prediction(
+                row.at, row.request_id, row.revision, row.rows, {}, row.outputs, None, row.actual, row.happened_at
             )
-            for row in db.execute(asked):
-                known.setdefault(row.request_id, []).append(row.value)
-    return [
-        Prediction(
-            at=row.at,
-            request_id=row.request_id,
-            revision=row.revision,
-            rows=row.rows,
-            inputs=row.inputs,
-            outputs=row.outputs,
-            is_bad=row.bad,
-            outcome_at=None if row.outcome_at is None else datetime.fromtimestamp(row.outcome_at / 1000, UTC),
-            observations=tuple(known.get(row.request_id, ())),
-        )
-        for row in found
-    ]
+            for row in db.execute(query)
+        ]
+    return found[::-1]
+
+
+def count(database: Database, wanted: Wanted) -> int:
+    """Return how many predictions were logged, whatever came of them."""
+    with database.read() as db:
+        return int(db.execute(select(func.count()).select_from(predictions).where(_which(wanted))).scalar_one())
+
+
+def _which(wanted: Wanted) -> ColumnElement[bool]:
+    table = predictions.c
+    parts = [table.deployment == wanted.deployment, table.at >= wanted.since, table.at < wanted.until]
+    if wanted.revision is not None:
+        parts.append(table.revision == wanted.revision)
+    if wanted.request_id is not None:
+        parts.append(table.request_id == wanted.request_id)
+    return and_(*parts)
+
+
+def _came(came: Came, bad: Subquery, actual: Subquery) -> ColumnElement[bool]:
+    match came:
+        case Came.GOOD:
+            return bad.c.bad == literal(False, bad.c.bad.type)
+        case Came.BAD:
+            return bad.c.bad == literal(True, bad.c.bad.type)
+        case Came.ACTUAL:
+            return actual.c.request_id.is_not(None)
+        case Came.MISSING:
+            return and_(bad.c.request_id.is_(None), actual.c.request_id.is_(None))
+
+
+def _prediction(row: Row[Any]) -> Prediction:
+    happened = [moment for moment in (row.bad_at, row.actual_at) if moment is not None]
+    return Prediction(
+        at=row.at,
+        request_id=row.request_id,
+        revision=row.revision,
+        rows=row.rows,
+        inputs=row.inputs,
+        outputs=row.outputs,
+        is_bad=row.bad,
+        actual=row.actual,
+        outcome_at=max(happened, default=None),
+    )

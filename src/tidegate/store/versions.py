@@ -14,10 +14,10 @@ from tidegate.store.definition import create
 from tidegate.store.schema import delivery
 
 #: Number of the last of `migrations`.
-VERSION = "0002"
+VERSION = "0003"
 #: Kept in SQLite's `user_version`: a Tidegate refuses a file with a larger number than its own. Tables that are only
 #: added leave it as it is: an older Tidegate neither sees nor hurts them.
-_GENERATION = 1
+_GENERATION = 2
 #: In place of the version of files that say no number; they may lack tables that were added to the first one.
 _UNNUMBERED = "0000"
 

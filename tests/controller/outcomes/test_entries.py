@@ -31,6 +31,15 @@ def test_an_outcome_is_bad_or_good_or_judged_by_the_rule_of_the_document() -> No
     assert [one.is_bad for one in told] == [True, True, False, True, True, False]
 
 
+def test_what_really_was_is_told_alone_or_beside_whether_that_is_bad() -> None:
+    actuals = [3, 2.5, "late", False, {"price": 3.5, "class": ["a"]}, [1, None, 0], [{"price": 3}, {"price": 4}]]
+    told, refused = read([{"request_id": "a", "actual": one} for one in actuals], None, NOW)
+    assert not refused
+    assert [(one.is_bad, one.actual) for one in told] == [(None, one) for one in actuals]
+    told, refused = read([{"request_id": "a", "actual": 3, "bad": True}], None, NOW)
+    assert told == [Told("a", is_bad=True, at=NOW, actual=3)]
+
+
 def test_without_a_rule_good_and_bad_are_the_only_labels() -> None:
     sent = [{"request_id": "a", "outcome": "bad"}, {"request_id": "b", "outcome": "refund"}]
     told, refused = read(sent, None, NOW)
@@ -67,6 +76,16 @@ def test_the_time_has_a_zone_and_is_past() -> None:
         {"request_id": "a", "outcome": float("nan")},
         {"request_id": "a", "outcome": True},
         {"request_id": "a", "bad": True, "more": 1},
+        {"request_id": "a", "bad": True, "actual": None},
+        {"request_id": "a", "bad": True, "actual": float("nan")},
+        {"request_id": "a", "actual": [1.0, float("inf")]},
+        {"request_id": "a", "actual": 10**400},
+        {"request_id": "a", "actual": "x" * 1001},
+        {"request_id": "a", "actual": "a\0"},
+        {"request_id": "a", "actual": {"\ud800": 1}},
+        {"request_id": "a", "actual": [[[[[1]]]]]},
+        {"request_id": "a", "actual": []},
+        {"request_id": "a", "actual": [0] * 5000},
     ],
 )
 def test_what_is_no_outcome_is_refused_beside_one_that_is(entry: Any) -> None:
@@ -85,7 +104,7 @@ anything = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
 )
-fields = st.fixed_dictionaries({}, optional=dict.fromkeys(("request_id", "bad", "outcome", "at"), anything))
+fields = st.fixed_dictionaries({}, optional=dict.fromkeys(("request_id", "bad", "outcome", "actual", "at"), anything))
 
 
 @given(st.lists(anything | fields, max_size=10))

@@ -134,7 +134,7 @@ def maintain(
 ) -> None:
     """Make the partitions of the next days, and drop what is older than it is kept.
 
-    The tables are predictions, observations, drift_readings and feature_history. Run it once a day, e.g. by cron; where
+    The tables are predictions, outcomes, drift_readings and feature_history. Run it once a day, e.g. by cron; where
     pg_partman's background worker runs, it need not be run at all but after a change of --keep. It may run twice at
     once and while rows are written. A table that somebody reads for long is left for the next run, which is said.
     Rows in SQLite are deleted some at a time.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tidegate.client import Client
 
 #: What became of outcomes, in the order in which it is said.
-_WORDS = ("joined", "waiting", "corrected", "duplicate", "late", "ambiguous", "unknown")
+_WORDS = ("joined", "waiting", "corrected", "duplicate", "late", "ambiguous", "unknown", "unjudged")
 _MOST_REFUSALS = 20
 
 
@@ -39,8 +39,12 @@ def send(
     """Tell what came of requests, by their ids.
 
     CSV has the columns request_id and bad (true or false), or outcome (a label or a number that
-    analysis.outcomes.badWhen judges), and at, a time, if you know it. JSON lines have the same as fields.
-    To send a file again changes nothing. A line that is refused costs the others nothing; the exit code is then 2.
+    analysis.outcomes.badWhen judges), and actual, what the model should have answered: a number, a text, or JSON. One
+    of them is enough. Add at, a time, if you know it. JSON lines have the same as fields.
+
+    All are kept, whether or not a rollout is on: see `tidegate predictions`. To send a file again changes nothing; of
+    what is told otherwise the later `at` holds, and of the same time what was told last. A line that is refused costs
+    the others nothing; the exit code is then 2.
 
     $ tidegate outcomes send churn outcomes.csv
     $ tidegate outcomes send churn - --output json
@@ -70,7 +74,10 @@ def send(
     for error in errors[:_MOST_REFUSALS]:
         note(f"line {error['line']}: {error['message']}")
     if total["unknown"] and not noting:
-        note(f"No requests of {name} are noted now: that takes a rollout with analysis.outcomes in its request.")
+        note(
+            f"No requests of {name} are noted now, which takes a rollout with analysis.outcomes in its request: what "
+            f"was told is kept, and no judge counts it. See it with: tidegate predictions {name}"
+        )
     return ExitCode.BAD_INPUT if total["refused"] else ExitCode.OK
 
 

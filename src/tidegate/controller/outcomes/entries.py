@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from tidegate.contract.actuals import NoActualError, checked
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.outcomes import BadWhen
 from tidegate.store import Told
@@ -19,11 +20,13 @@ LONGEST_LABEL = 100
 #: Refusals that are told one by one.
 MOST_TOLD = 100
 
-_FIELDS = {"request_id", "bad", "outcome", "at"}
+_FIELDS = {"request_id", "bad", "outcome", "actual", "at"}
+#: Each says something of what came of a request.
+_SAYING = ("bad", "outcome", "actual")
 _WORDS = {"good": False, "bad": True}
 #: A clock that is a little ahead of this one is no mistake.
 _AHEAD_MS = 60_000
-_SHAPE = 'one {"request_id": ..., "bad": true or false}, a list of them, or {"outcomes": [...]}'
+_SHAPE = 'one {"request_id": ..., "bad": true or false, "actual": ...}, a list of them, or {"outcomes": [...]}'
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class _WrongError(ValueError):
 
 def _read(entry: Any, rule: BadWhen | None, now: int) -> Told:
     if not isinstance(entry, Mapping):
-        raise _WrongError("expected an object with request_id and bad or outcome")
+        raise _WrongError("expected an object with request_id and bad, outcome or actual")
     unknown = sorted(set(entry) - _FIELDS)
     if unknown:
         raise _WrongError(f"there is no field {unknown[0][:40]!r}; expected {', '.join(sorted(_FIELDS))}")
@@ -93,10 +96,20 @@ def _read(entry: Any, rule: BadWhen | None, now: int) -> Told:
         raise _WrongError(f"request_id: expected a text of 1 to {LONGEST_ID} characters, as x-request-id has it")
     if not request_id.isprintable():
         raise _WrongError("request_id: expected printable characters")
-    if ("bad" in entry) == ("outcome" in entry):
-        raise _WrongError("expected one of bad (true or false) and outcome (a label or a number)")
-    is_bad = _flag(entry["bad"]) if "bad" in entry else _judged(entry["outcome"], rule)
-    return Told(request_id, is_bad, _moment(entry.get("at"), now))
+    if not any(name in entry for name in _SAYING) or ("bad" in entry and "outcome" in entry):
+        raise _WrongError("expected one of bad (true or false) and outcome (a label or a number), or actual, or both")
+    is_bad = None
+    if "bad" in entry or "outcome" in entry:
+        is_bad = _flag(entry["bad"]) if "bad" in entry else _judged(entry["outcome"], rule)
+    actual = _actual(entry["actual"]) if "actual" in entry else None
+    return Told(request_id, is_bad, _moment(entry.get("at"), now), actual)
+
+
+def _actual(value: Any) -> Any:
+    try:
+        return checked(value)
+    except NoActualError as wrong:
+        raise _WrongError(f"actual: {wrong}") from wrong
 
 
 def _flag(value: Any) -> bool:

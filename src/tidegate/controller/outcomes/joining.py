@@ -15,7 +15,7 @@ from typing import Literal
 from tidegate.judge import Tally
 from tidegate.store import Known, Ripe, Told
 
-#: What is said of an outcome, and what it means; those in KEPT are stored.
+#: What is said of an outcome, and what it means to the judge; those in KEPT are stored for it, and all are in the log.
 WORDS = {
     "joined": "its request is known, and it counts when the window is over",
     "waiting": "its request is not known yet, and it is kept for it",
@@ -23,7 +23,8 @@ WORDS = {
     "duplicate": "it was told before",
     "late": "its request's window is over: it is kept and does not count",
     "ambiguous": "several revisions served requests of this id, so that it counts for none",
-    "unknown": "no request of this id was noted, and none is being noted now",
+    "unknown": "no request of this id was noted, and none is being noted now: it does not count",
+    "unjudged": "it does not say whether it is bad, so that the judge has no part in it",
 }
 KEPT = frozenset({"joined", "waiting", "corrected", "late"})
 

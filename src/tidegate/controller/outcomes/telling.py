@@ -19,7 +19,10 @@ from tidegate.store.outcomes import CHUNK_ROWS
 
 
 def tell(store: Store, name: str, document: Any) -> dict[str, Any]:
-    """Take outcomes in; when this returns they are in the file and outlast any kill.
+    """Take outcomes in; when this returns they are in the store and outlast any kill.
+
+    All are kept in the log of outcomes, to be read beside the predictions; what is said of each is what the judge of a
+    rollout makes of it.
 
     Returns:
         How many were received, how many of them were what (`joining.WORDS`), how many were refused and why, and whether
@@ -43,6 +46,7 @@ def tell(store: Store, name: str, document: Any) -> dict[str, Any]:
     said: Counter[str] = Counter()
     for start in range(0, len(told), CHUNK_ROWS):
         said += store.told.tell(deployment.id, told[start : start + CHUNK_ROWS], settle, KEPT, now)
+    said["unjudged"] = sum(one.is_bad is None for one in told)
     return {
         "deployment": name,
         "received": len(given),

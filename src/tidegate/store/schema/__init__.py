@@ -15,7 +15,7 @@ GUARDS: tuple[Guard, ...] = (*delivery.GUARDS, *registry.GUARDS)
 PARTITIONED: tuple[tuple[Table, Span, int | None], ...] = (
     (features.feature_history, "month", None),
     (telemetry.predictions, "day", 90),
-    (telemetry.observations, "day", 90),
+    (telemetry.outcomes, "day", 90),
     (telemetry.drift_readings, "month", 400),
 )
 

@@ -197,15 +197,16 @@ served_forgotten = _table(
     Column("seq", Big, nullable=False),
 )
 
-# What came of requests, as it was told; `told_at` is when it was told first, `at` when it happened.
-outcomes = _table(
-    "outcomes",
+# What came of the requests of rollouts, for the judge; `told_at` is when it was told first, `at` when it happened. All
+# that was ever told is in `telemetry.outcomes`.
+served_outcomes = _table(
+    "served_outcomes",
     Column("deployment_id", Integer, ForeignKey("delivery.deployments.id"), primary_key=True),
     Column("request_id", String, primary_key=True),
     Column("bad", Flag, nullable=False),
     Column("at", Big, nullable=False),
     Column("told_at", Big, nullable=False),
-    Index("outcomes_by_age", "deployment_id", "told_at"),
+    Index("served_outcomes_by_age", "deployment_id", "told_at"),
     CheckConstraint("bad IN (0, 1)", name="an_outcome_is_good_or_bad").ddl_if(dialect="sqlite"),
 )
 

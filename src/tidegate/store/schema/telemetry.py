@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import CheckConstraint, Column, Float, Index, Integer, String
 
 from tidegate.store.schema.base import tables_in
-from tidegate.store.schema.types import Moment, Searched
+from tidegate.store.schema.types import Flag, Moment, Searched, SearchedOrNone
 
 _table = tables_in("telemetry")
 
@@ -33,14 +33,21 @@ predictions = _table(
     postgresql_partition_by="RANGE (at)",
 )
 
-# What is known of a request afterwards: what the model should have answered, or anything else of it.
-observations = _table(
-    "observations",
+# What came of requests, as it was told, with a row for each news: `store.outcome_log` says what of it holds. `at` is
+# when it was told, by the clock of the controller, so that rows lie in the partitions that there are.
+outcomes = _table(
+    "outcomes",
     Column("at", Moment, nullable=False),
     Column("request_id", String, nullable=False),
     Column("deployment", String, nullable=False),
-    Column("value", Searched, nullable=False),
-    Index("observations_by_request", "request_id"),
+    Column("happened_at", Moment, nullable=False),
+    Column("bad", Flag),
+    # What the model should have answered.
+    Column("actual", SearchedOrNone),
+    CheckConstraint("bad IS NOT NULL OR actual IS NOT NULL", name="an_outcome_says_something"),
+    CheckConstraint("bad IN (0, 1)", name="what_is_told_is_good_or_bad").ddl_if(dialect="sqlite"),
+    Index("outcomes_by_request", "request_id"),
+    Index("outcomes_of_a_deployment", "deployment", "at"),
     postgresql_partition_by="RANGE (at)",
 )
 

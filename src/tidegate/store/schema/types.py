@@ -69,5 +69,7 @@ Big = BigInteger().with_variant(Integer(), "sqlite")
 Document = JSON
 #: A document that is searched: `jsonb`, which has an order of its own.
 Searched = JSON().with_variant(JSONB(), "postgresql")
+#: The same where there may be none: None is no document, and NULL.
+SearchedOrNone = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
-__all__ = ["Big", "Document", "Flag", "Moment", "Searched", "Words"]
+__all__ = ["Big", "Document", "Flag", "Moment", "Searched", "SearchedOrNone", "Words"]
