@@ -89,7 +89,7 @@ def measure(rows: Rows) -> Measured:
     with np.errstate(invalid="ignore", divide="ignore"):
         values = figures(groups.sum(axis=0)[None, :])[0]
         draws = figures(weights @ groups)
-        spread = np.nanstd(draws, axis=0) if len(draws) else np.full(len(names), np.nan)
+        spread = _deviation(draws)
     spread = np.maximum(spread, floors)
     return Measured(
         values=dict(zip(names, values.tolist(), strict=True)),
@@ -99,6 +99,13 @@ def measure(rows: Rows) -> Measured:
         rows=len(rows.requests),
         rarest=_rarest(rows) if isinstance(rows, ClassRows) else None,
     )
+
+
+def _deviation(draws: Numbers) -> Numbers:
+    """Return the standard deviation of each column's numbers; NaN for one without any."""
+    number = np.count_nonzero(~np.isnan(draws), axis=0)
+    mean = np.nansum(draws, axis=0) / number
+    return np.asarray(np.sqrt(np.nansum((draws - mean) ** 2, axis=0) / number))
 
 
 _Figures = Callable[[Numbers], Numbers]
