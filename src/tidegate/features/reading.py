@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Select, Text, cast, func, select, true
+from sqlalchemy import ColumnElement, Select, String, Text, any_, cast, func, literal, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from tidegate.contract.errors import InvalidInput, NotFound
 from tidegate.features.records import Found, Holdings, Quarantined, View
@@ -63,7 +64,10 @@ def newest(database: Database, name: str, entities: Sequence[str | int]) -> dict
     keys = _keys(entities)
     kept = feature_vectors.c
     query = _of_view(
-        name, select(kept.view_id, kept.entity, kept.at, kept.written_at, kept.vector).where(kept.entity.in_(keys))
+        name,
+        select(kept.view_id, kept.entity, kept.at, kept.written_at, kept.vector).where(
+            _among(database, kept.entity, keys)
+        ),
     )
     return _found(database, name, query)
 
@@ -91,7 +95,7 @@ def at_time(
         partition_by=(past.view_id, past.entity), order_by=(past.at.desc(), past.written_at.desc())
     )
     of_entities = select(past.view_id, past.entity, past.at, past.written_at, past.vector, nth.label("nth")).where(
-        past.entity.in_(keys)
+        _among(database, past.entity, keys)
     )
     # Told here as well, so that the index is used before the ranks are counted.
     of_entities = of_entities.where(
@@ -146,6 +150,11 @@ def decoded(text: str) -> dict[str, Any]:
     return found
 
 
+def _among(database: Database, entity: ColumnElement[str], keys: list[str]) -> ColumnElement[bool]:
+    """Return that an entity is one of these: in PostgreSQL one statement for any number, which stays prepared."""
+    return entity.in_(keys) if database.is_sqlite else entity == any_(literal(keys, ARRAY(String)))
+
+
 def _of_view(name: str, vectors: Select[Any]) -> Select[Any]:
     """Return the vectors with their view beside them: one row without a vector where there is the view alone."""
     found = vectors.subquery("found")
@@ -157,8 +166,7 @@ def _of_view(name: str, vectors: Select[Any]) -> Select[Any]:
 
 
 def _found(database: Database, name: str, query: Select[Any]) -> dict[str, Found]:
-    with database.read() as db:
-        rows = db.execute(query).all()
+    rows = database.ask(query)
     if not rows:
         raise no_view(name)
     return {row.entity: _vector(row) for row in rows if row.entity is not None}
