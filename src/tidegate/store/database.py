@@ -72,22 +72,22 @@ class Database:
             with connection.begin():
                 yield connection
 
-    def ask(self, query: Select[Any]) -> Sequence[Row[Any]]:
+    def ask(self, query: Select[Any], parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
         """Return the rows of one query, in one round trip: it sees one state of the database without a transaction.
 
         A connection is not tried before it is used. One that died meanwhile is replaced, and the query asked again.
         """
         if self._asking is None:
             with self.read() as connection:
-                return connection.execute(query).all()
+                return connection.execute(query, parameters).all()
         with self._asking.connect() as connection:
             try:
-                return connection.execute(query).all()
+                return connection.execute(query, parameters).all()
             except Unavailable:
                 if not connection.invalidated:
                     raise
         with self._asking.connect() as connection:
-            return connection.execute(query).all()
+            return connection.execute(query, parameters).all()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

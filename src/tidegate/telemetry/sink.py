@@ -18,7 +18,7 @@ PATIENCE_SECONDS = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 #: A row written by itself costs this process about ten times what one of twenty does. Many more at once would keep the
 #: interpreter from answering requests for as long as it takes to make them ready.
-_GATHER_SECONDS = 0.025
+GATHER_SECONDS = 0.025
 
 log = logging.getLogger("tidegate.server")
 
@@ -78,7 +78,7 @@ class TableSink:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.gather_seconds = _GATHER_SECONDS
+        self.gather_seconds = GATHER_SECONDS
         self._table = table
         self._patience = patience_seconds
         self._clock = clock
