@@ -63,6 +63,7 @@ def filled(vectors: int, data: Path | None) -> Iterator[Filled]:
                     _tell(running, name, told)
             told["vacuum_seconds"] = _tidied(url)
             _tell(running, name, told)
+        _warm(url)
         yield Filled(running, url, vectors, told)
 
 
@@ -98,6 +99,17 @@ def _load(store: FeatureStore, begin: int, end: int, of: int) -> dict[str, Any]:
     taken = time.perf_counter() - begun
     sys.stderr.write(f"  {end:,} vectors, the last {end - begin:,} in {taken:.0f} s\n")
     return {"rows": end - begin, "read_seconds": read, "seconds": taken, "at": at, "load_before": load}
+
+
+def _warm(url: URL) -> None:
+    """Have what is looked up in the server's memory, as it is after some hours of look-ups."""
+    database = connected(url)
+    with database.engine.begin() as db:
+        if db.execute(text("SELECT FROM pg_available_extensions WHERE name = 'pg_prewarm'")).first() is not None:
+            db.execute(text("CREATE EXTENSION IF NOT EXISTS pg_prewarm"))
+            for name in ("feature_vectors", "feature_vectors_pkey"):
+                db.execute(text(f"SELECT pg_prewarm('features.{name}')"))
+    database.close()
 
 
 def _tidied(url: URL) -> float:

@@ -39,11 +39,12 @@ def _settings(about: Mapping[str, Any]) -> str:
 
 def _lookup(found: Mapping[str, Any]) -> Iterator[str]:
     loads = found["loaded"]["loads"]
-    rows, seconds = sum(load["rows"] for load in loads), sum(load["seconds"] for load in loads)
-    reading = sum(load["read_seconds"] for load in loads)
-    yield from (f"## Look-ups among {found['vectors']:,} vectors", "")
+    rates = sorted(loads, key=lambda load: load["rows"] / load["seconds"])
+    middle = rates[len(rates) // 2]
+    yield from ("## Look-ups of features", "")
     yield (
-        "One after the other, by random keys. Each is one statement and one round trip. "
+        f"Among {found['vectors']:,} vectors, one after the other, by random keys. Each is one statement and one round "
+        "trip. "
         f"{_server(found['server'])} {_settings(found['server'])}"
     )
     yield from ("", "| Asked by | Entities | Look-ups | p50 ms | p99 ms | p99.9 ms | Longest ms | A second |")
@@ -56,9 +57,10 @@ def _lookup(found: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         f"The vectors came in by `FeatureStore.load`, {len(loads)} loads of {loads[0]['rows']:,} rows in no order of "
-        f"keys: {seconds:,.0f} s, **{rows / seconds:,.0f} rows/s**, of which reading, checking and COPY took "
-        f"{reading:,.0f} s and merging the rest; the first {_rate(loads[0])}, the last {_rate(loads[-1])} "
-        f"({loads[0]['at']}; load before each {_loads(loads)})."
+        f"keys, at **{_rate(middle)}** (the median of the loads; half of them from "
+        f"{_rate(rates[len(rates) // 4])} to {_rate(rates[-1 - len(rates) // 4])}). In that one reading, checking and COPY took {middle['read_seconds']:.0f} s, and merging "
+        f"{middle['seconds'] - middle['read_seconds']:.0f} s. It began {loads[0]['at']}; load averages before each: "
+        f"{_loads(loads)}, to which a load adds 1."
     )
     yield from ("", "| On disk | Bytes a vector | GiB |", "|---|---:|---:|")
     for one in found["sizes"]:
@@ -170,7 +172,7 @@ def _serving(rates: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for row in rates:
         records = row["records"]
         yield (
-            f"At {row['rate']:,} requests/s {effect(row['ratios'])} ({len(row['ratios'])} pairs of windows of "
+            f"- At {row['rate']:,} requests/s {effect(row['ratios'])} ({len(row['ratios'])} pairs of windows of "
             f"{row['window_seconds']:g} s). Of {row['requests']:,} requests {row['failed']:,} failed; "
             f"{row['logged_requests']:,} were to be logged: {records.get('written', 0):,} records written, "
             f"{records.get('dropped', 0):,} dropped, {records.get('failed', 0):,} failed, {row['rows']:,} rows in the "

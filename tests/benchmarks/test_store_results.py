@@ -57,7 +57,7 @@ def test_look_ups_of_a_small_view_find_what_they_ask_for(small: Filled) -> None:
     assert {one["name"] for one in found["sizes"]} >= {"feature_vectors", "feature_vectors_by_content"}
     assert sum(load["rows"] for load in found["loaded"]["loads"]) == VECTORS
     text = page({"lookup": told(found)})
-    assert f"Look-ups among {VECTORS:,} vectors" in text
+    assert f"Among {VECTORS:,} vectors" in text
     assert "`fsync = on`" in text
 
 
