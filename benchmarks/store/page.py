@@ -58,7 +58,8 @@ def _lookup(found: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"The vectors came in by `FeatureStore.load`, {len(loads)} loads of {loads[0]['rows']:,} rows in no order of "
         f"keys, at **{_rate(middle)}** (the median of the loads; half of them from "
-        f"{_rate(rates[len(rates) // 4])} to {_rate(rates[-1 - len(rates) // 4])}). In that one reading, checking and COPY took {middle['read_seconds']:.0f} s, and merging "
+        f"{_rate(rates[len(rates) // 4])} to {_rate(rates[-1 - len(rates) // 4])}). In that one "
+        f"reading, checking and COPY took {middle['read_seconds']:.0f} s, and merging "
         f"{middle['seconds'] - middle['read_seconds']:.0f} s. It began {loads[0]['at']}; load averages before each: "
         f"{_loads(loads)}, to which a load adds 1."
     )
