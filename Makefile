@@ -1,4 +1,4 @@
-.PHONY: fuzz-mojo setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos bench-delivery bench-mojo bench-drift clean
+.PHONY: fuzz-mojo setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos bench-delivery bench-mojo bench-drift bench-store clean
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-stamp
@@ -69,6 +69,9 @@ bench-mojo: setup  ## H2O's models scored here and by H2O's own scorer in a warm
 
 bench-drift: setup  ## drift of 10 million rows beside Evidently and NumPy, false alarms, a year of flights
 	$(BIN)/python -m benchmarks.drift $(BENCH_ARGS)
+
+bench-store: setup  ## the store in PostgreSQL: look-ups among 10 million vectors, the prediction log, a year of partitions
+	$(BIN)/python -m benchmarks.store $(BENCH_ARGS)
 
 FUZZ_SECONDS := 600
 FUZZ_ARGS :=

@@ -16,7 +16,7 @@ from pathlib import Path
 from scripts import pages
 from scripts.cli_page import cli_page
 from scripts.drift_months import drift_page, drift_picture
-from scripts.measured_page import measured_page
+from scripts.measured_page import measured_page, store_measured_page
 from scripts.mojo_table import mojo_page
 from tidegate.contract.schema import SchemaName, build_schema
 from tidegate.store.script import sql
@@ -43,6 +43,7 @@ GENERATED: tuple[tuple[str, Callable[[], str]], ...] = (
     ("docs/reference/errors.md", pages.errors_page),
     ("docs/reference/cli.md", cli_page),
     ("docs/reference/measured.md", measured_page),
+    ("docs/reference/store-measured.md", store_measured_page),
     ("docs/how-to/score-a-mojo.md", mojo_page),
     ("stack/warehouse/init.sql", sql),
     ("docs/how-to/detect-drift.md", drift_page),

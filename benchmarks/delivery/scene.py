@@ -127,6 +127,11 @@ class Scene:
             counted[revision] = sum(_answered(one["address"]) for one in health["replicas"] if one["address"])
         return counted
 
+    def metrics(self) -> str:
+        """Return what all replicas tell a Prometheus, one after the other."""
+        health = self.status()["replicas"].values()
+        return "".join(_metrics(one["address"]) for of in health for one in of["replicas"] if one["address"])
+
     def leave(self) -> None:
         for users in self._users:
             users.process.kill()
@@ -134,20 +139,23 @@ class Scene:
         launch.stop(self.home)
 
 
+def _metrics(address: str) -> str:
+    return httpx.get(f"http://{address}/metrics", trust_env=False).raise_for_status().text
+
+
 def _answered(address: str) -> int:
-    text = httpx.get(f"http://{address}/metrics", trust_env=False).raise_for_status().text
-    families = [family for family in text_string_to_metric_families(text) if family.name == _COUNTER]
+    families = [family for family in text_string_to_metric_families(_metrics(address)) if family.name == _COUNTER]
     return int(sum(sample.value for family in families for sample in family.samples if sample.name.endswith("_total")))
 
 
 @contextmanager
-def scene(folder: Path) -> Iterator[Scene]:
-    """Yield a deployment with a first revision that serves, and end all of it."""
+def scene(folder: Path, **fields: Any) -> Iterator[Scene]:
+    """Yield a deployment with a first revision that serves, and end all of it; `fields` as in `Scene.deploy`."""
     made = Scene(folder, folder / "home")
     launch.ensure_running(made.home, 0, 0)
     try:
         made.first = made.model()
-        made.ended(made.deploy(made.first))
+        made.ended(made.deploy(made.first, **fields))
         yield made
     finally:
         made.leave()

@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 
 from benchmarks.delivery.scene import NAME, Scene
+from benchmarks.serving.surroundings import busy_percent
 from examples.flights.load import Record
 
 #: At which a machine of two cores has half of them free for the copies, which take as much as what they are copies of.
@@ -118,14 +119,8 @@ def _windows(seconds: float, number: int = 1) -> list[Window]:
     for _ in range(number):
         begun, before = time.time(), psutil.cpu_times()
         time.sleep(seconds)
-        found.append(Window(begun, time.time(), _busy_percent(before)))
+        found.append(Window(begun, time.time(), busy_percent(before)))
     return found
-
-
-def _busy_percent(before: Any) -> float:
-    spent = [now - then for then, now in zip(before, psutil.cpu_times(), strict=True)]
-    idle = sum(part for part, name in zip(spent, before._fields, strict=True) if name in ("idle", "iowait"))
-    return round(100 * (1 - idle / max(sum(spent), 1e-9)), 1)
 
 
 def _p99(records: list[Record], window: Window) -> float:

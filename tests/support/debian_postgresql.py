@@ -25,16 +25,21 @@ _PARTMAN = Path("/usr/share/postgresql/15/extension/pg_partman.control")
 _FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 
 
-def require_server() -> None:
-    """Skip the test where the server is not installed."""
+def lacking(*, partman: bool = False, clock: bool = False) -> str | None:
+    """Return what is not installed of the server, pg_partman and what sets its clock; None where all is there."""
     if not (PROGRAMS / "postgres").exists():
-        pytest.skip(f"there is no PostgreSQL in {PROGRAMS}: apt-get install postgresql-15")
+        return f"there is no PostgreSQL in {PROGRAMS}: apt-get install postgresql-15"
+    if partman and not _PARTMAN.exists():
+        return "pg_partman is not installed: apt-get install postgresql-15-partman"
+    if clock and not _FAKETIME:
+        return "libfaketime is not installed: apt-get install faketime"
+    return None
 
 
-def require_partman() -> None:
-    """Skip the test where the server has no pg_partman."""
-    if not _PARTMAN.exists():
-        pytest.skip("pg_partman is not installed: apt-get install postgresql-15-partman")
+def require(*, partman: bool = False, clock: bool = False) -> None:
+    """Skip the test where something is not installed."""
+    if (what := lacking(partman=partman, clock=clock)) is not None:
+        pytest.skip(what)
 
 
 class Clock:
@@ -63,36 +68,49 @@ class DebianPostgresql(Postgresql):
 
 @contextmanager
 def debian_postgresql(
-    settings: Mapping[str, str] | None = None, *, config: Path | None = None, fake_clock: bool = False
+    settings: Mapping[str, str] | None = None,
+    *,
+    config: Path | None = None,
+    fake_clock: bool = False,
+    data: Path | None = None,
 ) -> Iterator[DebianPostgresql]:
     """Run a server, and end it.
 
     Args:
         settings: of postgresql.conf; they win over those of `config`.
         config: a file of settings.
-        fake_clock: whether its clock can be set; the test is skipped without libfaketime.
+        fake_clock: whether its clock can be set.
+        data: the folder of its data, which is made when there is none and stays; None for one that goes with it.
+
+    Raises:
+        RuntimeError: something is not installed.
     """
-    require_server()
-    if fake_clock and not _FAKETIME:
-        pytest.skip("libfaketime is not installed: apt-get install faketime")
+    if (what := lacking(clock=fake_clock)) is not None:
+        raise RuntimeError(what)
     # Paths of sockets are short.
     folder = Path(tempfile.mkdtemp(prefix="tg-deb-", dir="/tmp"))
-    data, log, clock = folder / "data", folder / "server.log", Clock(folder / "clock")
+    data, log, clock = data or folder / "data", folder / "server.log", Clock(folder / "clock")
     user = _unprivileged(folder)
     environment = {"PATH": f"{PROGRAMS}:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-    subprocess.run(
-        [PROGRAMS / "initdb", "--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D", data],
-        check=True,
-        capture_output=True,
-        env=environment,
-        cwd=folder,
-        user=user,
-    )
+    if not (data / "PG_VERSION").exists():
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if user is not None:
+            shutil.chown(data, user)
+        subprocess.run(
+            [PROGRAMS / "initdb", "--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D", data],
+            check=True,
+            capture_output=True,
+            env=environment,
+            cwd=folder,
+            user=user,
+        )
     given = {"listen_addresses": "", "unix_socket_directories": str(folder), "fsync": "off", **(settings or {})}
-    lines = [] if config is None else [f"include '{config}'"]
+    # What initdb wrote, what is asked for, and what is of this run alone.
+    lines = [f"include '{file}'" for file in (data / "postgresql.conf", config) if file is not None]
     lines += [f"{name} = '{value}'" for name, value in given.items()]
-    with (data / "postgresql.conf").open("a", encoding="utf-8") as file:
-        file.write("\n".join(["", *lines, ""]))
+    own = folder / "postgresql.conf"
+    own.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    own.chmod(0o644)
     if fake_clock:
         clock.set(datetime.now(UTC))
         environment |= {
@@ -101,10 +119,9 @@ def debian_postgresql(
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
+    command = [PROGRAMS / "postgres", "-D", data, "-c", f"config_file={own}"]
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            [PROGRAMS / "postgres", "-D", data], stdout=out, stderr=out, env=environment, cwd=folder, user=user
-        )
+        process = subprocess.Popen(command, stdout=out, stderr=out, env=environment, cwd=folder, user=user)
     url = URL.create("postgresql", "postgres", database="postgres", query={"host": str(folder)})
     try:
         until(lambda: _answers(url, process, log))

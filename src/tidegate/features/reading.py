@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Select, Text, cast, func, select, true
+from sqlalchemy import ColumnElement, Select, String, Text, any_, bindparam, cast, func, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from tidegate.contract.errors import InvalidInput, NotFound
 from tidegate.features.records import Found, Holdings, Quarantined, View
@@ -60,12 +62,7 @@ def newest(database: Database, name: str, entities: Sequence[str | int]) -> dict
         NotFound: there is no such view.
         InvalidInput: a key of an entity is none, or there are more than 10,000.
     """
-    keys = _keys(entities)
-    kept = feature_vectors.c
-    query = _of_view(
-        name, select(kept.view_id, kept.entity, kept.at, kept.written_at, kept.vector).where(kept.entity.in_(keys))
-    )
-    return _found(database, name, query)
+    return _found(database, _newest(database.is_sqlite), {"view": name, "keys": _keys(entities)})
 
 
 def at_time(
@@ -86,25 +83,9 @@ def at_time(
         NotFound: there is no such view.
         InvalidInput: a key of an entity is none, or there are more than 10,000.
     """
-    keys, past = _keys(entities), feature_history.c
-    nth = func.row_number().over(
-        partition_by=(past.view_id, past.entity), order_by=(past.at.desc(), past.written_at.desc())
-    )
-    of_entities = select(past.view_id, past.entity, past.at, past.written_at, past.vector, nth.label("nth")).where(
-        past.entity.in_(keys)
-    )
-    # Told here as well, so that the index is used before the ranks are counted.
-    of_entities = of_entities.where(
-        past.view_id == select(feature_views.c.id).where(feature_views.c.name == name).scalar_subquery()
-    )
-    if true_at is not None:
-        of_entities = of_entities.where(past.at <= true_at)
-    if known_at is not None:
-        of_entities = of_entities.where(past.written_at <= known_at)
-    ranked = of_entities.subquery("ranked")
-    row = ranked.c
-    query = select(row.view_id, row.entity, row.at, row.written_at, row.vector).where(row.nth == 1)
-    return _found(database, name, _of_view(name, query))
+    query = _at_time(database.is_sqlite, is_true_by=true_at is not None, is_known_by=known_at is not None)
+    asked = {"view": name, "keys": _keys(entities), "true_at": true_at, "known_at": known_at}
+    return _found(database, query, asked)
 
 
 def history(database: Database, view: View, entity: str | int, limit: int) -> list[Found]:
@@ -146,21 +127,58 @@ def decoded(text: str) -> dict[str, Any]:
     return found
 
 
-def _of_view(name: str, vectors: Select[Any]) -> Select[Any]:
+# Queries are made once: to make one takes longer than to answer it. A view is named by `view`, entities by `keys`.
+
+
+@cache
+def _newest(is_sqlite: bool) -> Select[Any]:
+    kept = feature_vectors.c
+    among = _among(kept.entity, is_sqlite=is_sqlite)
+    return _of_view(select(kept.view_id, kept.entity, kept.at, kept.written_at, kept.vector).where(among))
+
+
+@cache
+def _at_time(is_sqlite: bool, *, is_true_by: bool, is_known_by: bool) -> Select[Any]:
+    past = feature_history.c
+    nth = func.row_number().over(
+        partition_by=(past.view_id, past.entity), order_by=(past.at.desc(), past.written_at.desc())
+    )
+    of_entities = select(past.view_id, past.entity, past.at, past.written_at, past.vector, nth.label("nth")).where(
+        _among(past.entity, is_sqlite=is_sqlite)
+    )
+    # Told here as well, so that the index is used before the ranks are counted.
+    of_entities = of_entities.where(
+        past.view_id == select(feature_views.c.id).where(feature_views.c.name == bindparam("view")).scalar_subquery()
+    )
+    if is_true_by:
+        of_entities = of_entities.where(past.at <= bindparam("true_at"))
+    if is_known_by:
+        of_entities = of_entities.where(past.written_at <= bindparam("known_at"))
+    row = of_entities.subquery("ranked").c
+    return _of_view(select(row.view_id, row.entity, row.at, row.written_at, row.vector).where(row.nth == 1))
+
+
+def _among(entity: ColumnElement[str], *, is_sqlite: bool) -> ColumnElement[bool]:
+    """Return that an entity is one of `keys`: in PostgreSQL one statement for any number, which stays prepared."""
+    if is_sqlite:
+        return entity.in_(bindparam("keys", expanding=True))
+    return entity == any_(bindparam("keys", type_=ARRAY(String)))
+
+
+def _of_view(vectors: Select[Any]) -> Select[Any]:
     """Return the vectors with their view beside them: one row without a vector where there is the view alone."""
     found = vectors.subquery("found")
     return (
         select(found.c.entity, found.c.at, found.c.written_at, cast(found.c.vector, Text).label("vector"))
         .select_from(feature_views.outerjoin(found, found.c.view_id == feature_views.c.id))
-        .where(feature_views.c.name == name, true())
+        .where(feature_views.c.name == bindparam("view"), true())
     )
 
 
-def _found(database: Database, name: str, query: Select[Any]) -> dict[str, Found]:
-    with database.read() as db:
-        rows = db.execute(query).all()
+def _found(database: Database, query: Select[Any], asked: Mapping[str, Any]) -> dict[str, Found]:
+    rows = database.ask(query, asked)
     if not rows:
-        raise no_view(name)
+        raise no_view(asked["view"])
     return {row.entity: _vector(row) for row in rows if row.entity is not None}
 
 

@@ -6,12 +6,12 @@ Writes of one store come one after another: what a write has read stays true unt
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, ExceptionContext, Table, create_engine, event, text
+from sqlalchemy import Connection, Engine, ExceptionContext, Row, Select, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError
@@ -47,10 +47,12 @@ class Database:
 
     Args:
         engine: of `sqlite_engine` or `postgresql_engine`.
+        asking: of `asking_engine`; None for SQLite, to whose file there is no way that costs.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, asking: Engine | None = None) -> None:
         self.engine = engine
+        self._asking = asking
         self._fence: Fence | None = None
 
     @property
@@ -69,6 +71,23 @@ class Database:
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin():
                 yield connection
+
+    def ask(self, query: Select[Any], parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        """Return the rows of one query, in one round trip: it sees one state of the database without a transaction.
+
+        A connection is not tried before it is used. One that died meanwhile is replaced, and the query asked again.
+        """
+        if self._asking is None:
+            with self.read() as connection:
+                return connection.execute(query, parameters).all()
+        with self._asking.connect() as connection:
+            try:
+                return connection.execute(query, parameters).all()
+            except Unavailable:
+                if not connection.invalidated:
+                    raise
+        with self._asking.connect() as connection:
+            return connection.execute(query, parameters).all()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -89,6 +108,8 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        if self._asking is not None:
+            self._asking.dispose()
 
 
 def sqlite_engine(path: Path) -> Engine:
@@ -129,6 +150,15 @@ def postgresql_engine(url: URL) -> Engine:
     Raises:
         Unavailable: the extra `postgresql` is not installed.
     """
+    return _engine(url, _SESSION, pool_pre_ping=True)
+
+
+def asking_engine(url: URL) -> Engine:
+    """Return an engine for `Database.ask`, with connections of its own; as `postgresql_engine` otherwise."""
+    return _engine(url, {**_SESSION, "default_transaction_read_only": "on"}, isolation_level="AUTOCOMMIT")
+
+
+def _engine(url: URL, settings: Mapping[str, str], **further: Any) -> Engine:
     try:
         import psycopg
     except ImportError as error:
@@ -137,7 +167,7 @@ def postgresql_engine(url: URL) -> Engine:
             subject=url.render_as_string(hide_password=True),
             hint="pip install 'tidegate[postgresql]'",
         ) from error
-    session = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
+    session = " ".join(f"-c {name}={value}" for name, value in settings.items())
     given = url.query.get("options", "")
     options = f"{session} {given if isinstance(given, str) else ' '.join(given)}".strip()
     defaults = {"connect_timeout": _SECONDS_TO_CONNECT, "application_name": "tidegate"}
@@ -148,7 +178,7 @@ def postgresql_engine(url: URL) -> Engine:
         pool_size=5,
         max_overflow=5,
         pool_timeout=10,
-        pool_pre_ping=True,
+        **further,
     )
 
     @event.listens_for(engine, "handle_error")

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, select, text
 
 from tidegate.contract.errors import InvalidInput, Unavailable
 from tidegate.store.address import Address, shown
-from tidegate.store.database import Database, postgresql_engine, sqlite_engine
+from tidegate.store.database import Database, asking_engine, postgresql_engine, sqlite_engine
 from tidegate.store.definition import create
 from tidegate.store.schema import delivery
 
@@ -24,7 +24,9 @@ _UNNUMBERED = "0000"
 
 def connected(address: Address) -> Database:
     """Return the database as it is, whatever its version."""
-    return Database(sqlite_engine(address) if isinstance(address, Path) else postgresql_engine(address))
+    if isinstance(address, Path):
+        return Database(sqlite_engine(address))
+    return Database(postgresql_engine(address), asking_engine(address))
 
 
 def opened(address: Address) -> Database:
