@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from tests.support.catalogues import facts_of
 from tests.support.debian_postgresql import PROGRAMS, Clock, DebianPostgresql, debian_postgresql, require
