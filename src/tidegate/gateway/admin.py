@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from typing import Any
-
-import httpx
+from urllib.parse import urlencode
 
 from tidegate.contract.errors import Unavailable
 from tidegate.gateway import stats
+from tidegate.polling import Answer, Poller, PollError
+
+_TIMEOUT_SECONDS = 2.0
 
 
 class Admin:
@@ -17,14 +20,14 @@ class Admin:
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self._client: httpx.AsyncClient | None = None
+        self._poller: Poller | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return the JSON page at `path`."""
-        response = await self._send("GET", path, query)
+        answer = await self._send("GET", path, query)
         try:
-            page = response.json()
+            page = json.loads(answer.body)
         except ValueError as error:
             raise _no_answer(self.port, f"{path} is no JSON") from error
         return page if isinstance(page, dict) else {}
@@ -57,22 +60,22 @@ class Admin:
         await self._send("POST", "/reopen_logs", None)
 
     async def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None and self._loop is asyncio.get_running_loop():
-            await client.aclose()
+        poller, self._poller = self._poller, None
+        if poller is not None and self._loop is asyncio.get_running_loop():
+            poller.close()
 
-    async def _send(self, method: str, path: str, query: Mapping[str, str] | None) -> httpx.Response:
+    async def _send(self, method: str, path: str, query: Mapping[str, str] | None) -> Answer:
         loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:
+        if self._poller is None or self._loop is not loop:
             self._loop = loop
-            self._client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=2.0, trust_env=False)
+            self._poller = Poller("127.0.0.1", self.port, _TIMEOUT_SECONDS)
         try:
-            response = await self._client.request(method, path, params=query)
-        except httpx.HTTPError as error:
-            raise _no_answer(self.port, str(error) or type(error).__name__) from error
-        if response.status_code != 200:
-            raise _no_answer(self.port, f"{path} answered {response.status_code}")
-        return response
+            answer = await self._poller.ask(f"{path}?{urlencode(query)}" if query else path, method)
+        except PollError as error:
+            raise _no_answer(self.port, str(error)) from error
+        if answer.status != 200:
+            raise _no_answer(self.port, f"{path} answered {answer.status}")
+        return answer
 
 
 def _no_answer(port: int, got: str) -> Unavailable:

@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-import httpx
-
 from tidegate.gateway.base import Endpoint
+from tidegate.polling import Poller, PollError
 
 #: A replica is asked this often at most, and has this long to answer.
 INTERVAL_SECONDS = 0.25
@@ -37,7 +36,7 @@ class Prober:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._client: httpx.AsyncClient | None = None
+        self._pollers: dict[Hashable, tuple[Endpoint, Poller]] = {}
         self._probes: dict[Hashable, Probe] = {}
         self._asked_at: dict[Hashable, float] = {}
         self._tasks: dict[Hashable, asyncio.Task[None]] = {}
@@ -57,6 +56,8 @@ class Prober:
     def forget(self, key: Hashable) -> None:
         self._probes.pop(key, None)
         self._asked_at.pop(key, None)
+        if kept := self._pollers.pop(key, None):
+            kept[1].close()
         if task := self._tasks.pop(key, None):
             task.cancel()
 
@@ -66,14 +67,15 @@ class Prober:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._tasks.clear()
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        for _, poller in self._pollers.values():
+            poller.close()
+        self._pollers.clear()
 
     async def _ask(self, key: Hashable, endpoint: Endpoint) -> None:
+        poller = self._poller(key, endpoint)
         try:
-            ready = await self._says(endpoint, "ready")
-            live = ready or await self._says(endpoint, "live")
+            ready = await _says(poller, "ready")
+            live = ready or await _says(poller, "live")
             before = self.last(key).silent_since
             silent_since = None if live else before if before is not None else self._clock()
             self._probes[key] = Probe(ready, silent_since)
@@ -81,11 +83,18 @@ class Prober:
             if self._tasks.get(key) is asyncio.current_task():
                 del self._tasks[key]
 
-    async def _says(self, endpoint: Endpoint, what: str) -> bool:
-        if self._client is None:
-            self._client = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False)
-        try:
-            response = await self._client.get(f"http://{endpoint.host}:{endpoint.port}/v2/health/{what}")
-        except httpx.HTTPError:
-            return False
-        return response.status_code == 200
+    def _poller(self, key: Hashable, endpoint: Endpoint) -> Poller:
+        kept = self._pollers.get(key)
+        if kept is None or kept[0] != endpoint:
+            if kept is not None:
+                kept[1].close()
+            kept = self._pollers[key] = (endpoint, Poller(endpoint.host, endpoint.port, TIMEOUT_SECONDS))
+        return kept[1]
+
+
+async def _says(poller: Poller, what: str) -> bool:
+    try:
+        answer = await poller.ask(f"/v2/health/{what}")
+    except PollError:
+        return False
+    return answer.status == 200
