@@ -25,6 +25,7 @@ from tidegate.rollout import (
     command,
     reweigh,
 )
+from tidegate.rollout.arms import chosen
 
 REVISIONS = range(CANDIDATE, CANDIDATE + 4)
 
@@ -87,7 +88,11 @@ def stands(draw: st.DrawFn) -> Rollout:
     if Phase.SCALING in (phase, resume_to):
         scaling_to = draw(st.integers(step + 1, last + 1))
     begun = Rollout.begin(plan, START).evolve(restarts_before=0)
-    return begun.evolve(phase=phase, step=step, resume_to=resume_to, scaling_to=scaling_to)
+    stands = begun.evolve(phase=phase, step=step, resume_to=resume_to, scaling_to=scaling_to)
+    if stands.arms and scaling_to == last + 1:
+        # Only a person ends a test, and names the arm that is to stay: without that none is promoted.
+        return chosen(stands, draw(st.sampled_from(stands.arms)))
+    return stands
 
 
 def asked(rollout: Rollout, what: Ask | Mapping[str, float], now: datetime) -> Rollout:
