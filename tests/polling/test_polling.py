@@ -23,6 +23,8 @@ class _Server:
         self._say = say
         self.connections = 0
         self.heads: list[bytes] = []
+        #: A client has closed a connection.
+        self.gone = asyncio.Event()
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -33,6 +35,7 @@ class _Server:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
+            self.gone.set()
             writer.close()
 
 
@@ -196,3 +199,24 @@ def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(polling, "MOST_BYTES", 1000)
     with pytest.raises(PollError, match="more than"):
         _asked(_in_pieces(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n", b"x" * 5000))
+
+
+def test_a_question_that_is_under_way_when_the_poller_is_closed_is_answered_and_leaves_no_connection() -> None:
+    async def run() -> Answer:
+        asked, ended = asyncio.Event(), asyncio.Event()
+
+        async def say(_: int, writer: asyncio.StreamWriter) -> None:
+            asked.set()
+            await ended.wait()
+            writer.write(_OK)
+
+        async with _serving(say) as (server, poller):
+            question = asyncio.create_task(poller.ask("/"))
+            await asked.wait()
+            poller.close()
+            ended.set()
+            answer = await question
+            await server.gone.wait()
+            return answer
+
+    assert asyncio.run(run()) == Answer(200, b"ok")

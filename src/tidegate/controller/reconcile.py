@@ -168,6 +168,7 @@ class Reconciler:
         self.seen.held = self._gates.held
         if opening.outcome == "hold":
             await self._wait_to_start(deployment, row, rollout, request)
+            self._pause = pacing.IDLE_SECONDS
             return
         row, rollout = self._begun(row, rollout, measured)
         refused = opening.reason if opening.outcome == "refuse" else None

@@ -37,6 +37,7 @@ class Poller:
         self._head = f"host: {f'[{host}]' if ':' in host else host}:{port}\r\n".encode()
         self._timeout = timeout_seconds
         self._idle: list[_Connection] = []
+        self._is_closed = False
 
     async def ask(self, target: str, method: str = "GET") -> Answer:
         """Ask, and return the answer whatever its status. It is asked once more where a connection that was kept open
@@ -68,7 +69,8 @@ class Poller:
             raise PollError("the connection was closed without an answer") from error
 
     def close(self) -> None:
-        """Close what is kept open; what is under way goes on."""
+        """Close what is kept open; what is under way goes on, and is closed then."""
+        self._is_closed = True
         while self._idle:
             self._idle.pop().close()
 
@@ -83,7 +85,7 @@ class Poller:
         except BaseException:
             connection.close()  # whatever comes over it now would be taken for the answer to the next question
             raise
-        if connection.is_closed or len(self._idle) >= _MOST_IDLE:
+        if self._is_closed or connection.is_closed or len(self._idle) >= _MOST_IDLE:
             connection.close()
         else:
             self._idle.append(connection)

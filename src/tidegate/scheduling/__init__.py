@@ -35,16 +35,23 @@ def come_first(pid: int = 0) -> None:
     Args:
         pid: of the process; 0 for this one.
     """
-    number = _SCHED_SETATTR.get(platform.machine()) if platform.system() == "Linux" else None
-    if number is None:
+    if not hasattr(os, "sched_setscheduler"):
         return
+    number = _SCHED_SETATTR.get(platform.machine())
     call = ctypes.CDLL(None, use_errno=True).syscall
     with contextlib.suppress(OSError):
         for thread in sorted(int(found.name) for found in Path(f"/proc/{pid or 'self'}/task").iterdir()):
-            nice = os.getpriority(os.PRIO_PROCESS, thread)
-            # struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period, two bounds of use.
-            wanted = struct.pack("=IIQiIQQQII", 56, _SCHED_NORMAL, 0, nice, 0, _SLICE_NS, 0, 0, 0, 0)
-            call(number, thread, wanted, 0)
+            # One may end meanwhile.
+            with contextlib.suppress(OSError):
+                os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+                if number is not None:
+                    nice = os.getpriority(os.PRIO_PROCESS, thread)
+                    call(number, thread, _shorter_turns(nice), 0)
+
+
+def _shorter_turns(nice: int) -> bytes:
+    """Return struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period, two bounds of use."""
+    return struct.pack("=IIQiIQQQII", 56, _SCHED_NORMAL, 0, nice, 0, _SLICE_NS, 0, 0, 0, 0)
 
 
 def let_others_first() -> None:

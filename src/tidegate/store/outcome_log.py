@@ -2,7 +2,7 @@
 
 An outcome may say whether it was bad, what really was, or both, and each of the two holds by itself. Where one was told
 several times, that which happened last holds, and of the same moment what was told last. What says nothing new is not
-written, so that a file may be sent again and again.
+written, so that a file may be sent again and again; so a value that is told again keeps its first moment.
 """
 
 from __future__ import annotations

@@ -105,7 +105,8 @@ class DriftWatcher:
                 continue  # it was deleted meanwhile
             except Exception as error:  # noqa: BLE001 -- one that cannot be watched must not keep the others from it
                 _note(one, error)
-                one.due = time.monotonic() + RETRY_SECONDS
+                # A reading that is not due yet is due when it was: each takes a part of alpha.
+                one.due = max(one.due, time.monotonic() + RETRY_SECONDS)
 
     def _wanted(self) -> list[tuple[_Watched, bool]]:
         """Return what is to be watched now, and whether the judge says how much of it is counted."""

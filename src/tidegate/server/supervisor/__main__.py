@@ -8,6 +8,7 @@ import socket
 import sys
 
 from tidegate.contract.errors import Conflict, TidegateError
+from tidegate.scheduling import come_first
 from tidegate.server import logs
 from tidegate.server.exits import Exit
 from tidegate.server.rundir import take_lock
@@ -22,6 +23,7 @@ log = logging.getLogger("tidegate.server")
 
 
 def main() -> int:
+    come_first()
     settings = parse_arguments(sys.argv[1:])
     logs.configure()
     try:
