@@ -69,7 +69,7 @@ def _end_of_the_replica(supervisor: Supervisor, number: int) -> Callable[[], Awa
     return send
 
 
-@pytest.mark.parametrize("moment", ["loading", "warm", "about to serve", "serving", "about to retire"])
+@pytest.mark.parametrize("moment", ["loading", "warm", "slow to die", "about to serve", "serving", "about to retire"])
 def test_a_replica_that_ends_in_the_middle_of_a_swap_leaves_nothing_behind(
     tmp_path: Path, quick_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
@@ -105,7 +105,7 @@ def test_a_replica_that_ends_in_the_middle_of_a_swap_leaves_nothing_behind(
     assert [child for child in psutil.Process().children() if "tidegate.server" in child.cmdline()] == []
     old, new = started[:2], started[2:]
     assert [worker.returncode for worker in old] == [0, 0]
-    if moment in ("loading", "warm"):
+    if moment in ("loading", "warm", "slow to die"):
         assert isinstance(refusals[0], Conflict)
         assert [worker.returncode for worker in new] == [-signal.SIGKILL] * 2
     else:  # they may have taken connections: drained, like the old ones
@@ -116,8 +116,9 @@ def test_a_replica_that_ends_in_the_middle_of_a_swap_leaves_nothing_behind(
 def _interrupt(
     monkeypatch: pytest.MonkeyPatch, moment: str, end: Callable[[], Awaitable[None]], started: list[WorkerProcess]
 ) -> None:
-    """Have `end` called at this moment of the swap to version 2."""
+    """Have `end` called at this moment of the swap to version 2; `slow to die`: warm, and killed a second late."""
     start, prepare, serve, leave = WorkerProcess.start, Generation.prepare, Generation.serve, Generation.leave
+    send = WorkerProcess.signal
 
     async def starting(worker: WorkerProcess, bundle: Path, options: list[str], *, in_background: bool) -> None:
         started.append(worker)
@@ -127,7 +128,7 @@ def _interrupt(
 
     async def preparing(generation: Generation, seconds: float, *, in_background: bool) -> float:
         took = await prepare(generation, seconds, in_background=in_background)
-        if moment == "warm" and generation.served.version == "2":
+        if moment in ("warm", "slow to die") and generation.served.version == "2":
             await end()
         return took
 
@@ -143,7 +144,14 @@ def _interrupt(
             await end()
         await leave(generation, grace_seconds)
 
+    def signalling(worker: WorkerProcess, number: int) -> None:
+        if moment == "slow to die" and number == signal.SIGKILL:
+            asyncio.get_running_loop().call_later(1.0, send, worker, number)
+        else:
+            send(worker, number)
+
     monkeypatch.setattr(WorkerProcess, "start", starting)
+    monkeypatch.setattr(WorkerProcess, "signal", signalling)
     monkeypatch.setattr(Generation, "prepare", preparing)
     monkeypatch.setattr(Generation, "serve", beginning)
     monkeypatch.setattr(Generation, "leave", leaving)

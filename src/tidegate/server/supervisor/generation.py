@@ -133,11 +133,16 @@ class Generation:
         await self._until_ended(longest_seconds + _MARGIN_SECONDS)
 
     async def kill(self) -> None:
-        """End the workers now; they serve nobody."""
+        """End the workers now; they serve nobody. Who is cancelled meanwhile still waits for their end."""
         self._let_go()
         for worker in self.workers:
             worker.signal(signal.SIGKILL)
-        await self._until_ended(_MARGIN_SECONDS)
+        ending = asyncio.create_task(self._until_ended(_MARGIN_SECONDS))
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            await ending
+            raise
 
     async def _start(self, index: int, *, in_background: bool) -> WorkerProcess:
         worker = self._workers[index] = WorkerProcess(index, self._post)
