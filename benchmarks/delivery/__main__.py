@@ -55,7 +55,7 @@ def main() -> int:
 def _measure(part: str, *, quick: bool) -> Any:
     asked: dict[str, Callable[[Scene], Any]] = {
         "splits": lambda place: splits.measure(place, 5.0 if quick else 20.0),
-        "shadow": lambda place: shadow.measure(place, *((2, 3.0) if quick else (32, 14.0))),
+        "shadow": lambda place: shadow.measure(place, *((2, 3.0) if quick else (64, 14.0))),
         "switch": lambda place: switch.measure(place, 1 if quick else 5),
         "faults": lambda place: _faults(place, 1 if quick else 5),
     }

@@ -1,9 +1,9 @@
 """Do users notice that all of their requests are copied? The p99 of their answers with a mirror against without one.
 
-Each rollout brings two pairs of windows: without, with, with, without. All four are of one rollout with the same
-processes, which the controller watches alike; what drifts meanwhile is for one pair what it is against the other. A
-fifth window, before the rollout, is of stable alone: what a rollout costs that is under way, copies or none. Stable's
-processes, the users, and their times of sending are the same in all of them.
+The windows of a pair are of one rollout with the same processes, which the controller watches alike, and follow each
+other in turn: without, with, with, without. What drifts meanwhile is for one pair what it is against the next. A window
+before each rollout is of stable alone: what a rollout costs that is under way, copies or none. Stable's processes, the
+users, and their times of sending are the same in all of them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ RATE = 100.0
 _SETTLE_SECONDS = 0.7
 #: Percent.
 _FEWEST = 0.01
+_PAIRS_OF_A_ROLLOUT = 8
 
 
 class Window(NamedTuple):
@@ -38,12 +39,13 @@ class Window(NamedTuple):
 def measure(scene: Scene, pairs: int, window_seconds: float) -> dict[str, Any]:
     """Take pairs of windows, an even number of them; return the p99 of each and the ratio of each pair."""
     users = scene.users(RATE, "constant")
-    taken = [_two_pairs(scene, window_seconds) for _ in range(pairs // 2)]
+    of_each = min(pairs, _PAIRS_OF_A_ROLLOUT)
+    taken = [_pairs(scene, of_each, window_seconds) for _ in range(pairs // of_each)]
     records = users.stop()
     windows = [
         {"copied_percent": share, "p99_ms": _p99(records, window), "busy_percent": window.busy_percent}
         for one in taken
-        for share, window in zip((0, 100, 0, 100), one["windows"], strict=True)
+        for share, window in zip((0, 100) * of_each, one["windows"], strict=True)
     ]
     alone = [_p99(records, one["alone"]) for one in taken]
     ratios = [
@@ -71,45 +73,50 @@ def measure(scene: Scene, pairs: int, window_seconds: float) -> dict[str, Any]:
     }
 
 
-def _two_pairs(scene: Scene, seconds: float) -> dict[str, Any]:
-    """Return the windows of one rollout, without and with for either pair, and what the candidate counted in them."""
+def _pairs(scene: Scene, number: int, seconds: float) -> dict[str, Any]:
+    """Return the windows of one rollout, without and with for each pair, and what the candidate counted in them.
+
+    All of them are of pauses, which hold what the step before asked for. No step copies nothing: before the first of
+    them there is no copy, in the later windows without there is one request in 10,000.
+    """
     (alone,) = _windows(seconds)
-    # A pause holds what the step before asked for. No step copies nothing: the last one copies one request in 10,000.
-    steps = [{"pause": "person"}, {"shadow": 100}, {"pause": "person"}, {"shadow": _FEWEST, "duration": "24h"}]
-    rollout = scene.deploy(scene.model(), deploymentStrategy="shadow", steps=steps, analysis={"baseline": "1s"})
+    shares = [_FEWEST if place % 2 else 100 for place in range(number)]
+    between = [({"shadow": share, "duration": "1s"}, {"pause": "person"}) for share in shares]
+    rollout = scene.deploy(
+        scene.model(),
+        deploymentStrategy="shadow",
+        steps=[{"pause": "person"}, *(step for steps in between for step in steps)],
+        analysis={"baseline": "1s", "onInconclusive": "continue"},
+    )
     status = scene.until("the candidate stands ready", lambda status: status["phase"] == "paused")
     stable, candidate = str(status["stable"]), str(status["candidate"])
-    counted = [scene.counted()]
-    (first,) = _windows(seconds)
-    counted.append(scene.counted())
-    _resume(scene)
-    scene.until("the copies", lambda status: status["phase"] == "paused" and status["rollout"]["mirror"] == 100)
-    # Both windows are of one time without a pause: what the first is to settle for has settled for the second.
-    counted.append(scene.counted())
-    second, third = _windows(seconds, 2)
-    counted.append(scene.counted())
-    _resume(scene)
-    scene.until(
-        "the end of the copies",
-        lambda status: status["phase"] == "analyzing" and status["rollout"]["mirror"] == _FEWEST,
-    )
-    counted.append(scene.counted())
-    (last,) = _windows(seconds)
-    counted.append(scene.counted())
+    windows: list[Window] = []
+    told = {"copies_without": 0, "copies_with": 0, "requests_with": 0}
+    for place in range(number + 1):
+        before = scene.counted()
+        # The first and the last pause are of one pair each, those between of the one before and the one after.
+        windows += _windows(seconds, 1 if place in (0, number) else 2)
+        after = scene.counted()
+        copied = place % 2 == 1
+        told["copies_with" if copied else "copies_without"] += after[candidate] - before[candidate]
+        told["requests_with"] += after[stable] - before[stable] if copied else 0
+        if place < number:
+            _resume(scene, shares[place])
     scene.abort(rollout)
-    copies = [there[candidate] - before[candidate] for before, there in zip(counted[::2], counted[1::2], strict=True)]
-    return {
-        "alone": alone,
-        "windows": (first, second, last, third),
-        "copies_without": copies[0] + copies[2],
-        "copies_with": copies[1],
-        "requests_with": counted[3][stable] - counted[2][stable],
-    }
+    pairs = zip(windows[::2], windows[1::2], strict=True)
+    in_turn = [window for place, pair in enumerate(pairs) for window in (reversed(pair) if place % 2 else pair)]
+    return {"alone": alone, "windows": in_turn, **told}
 
 
-def _resume(scene: Scene) -> None:
+def _resume(scene: Scene, share: float) -> None:
+    """Let the rollout go on to its next pause, in which this share is copied."""
     with scene.client() as client:
         client.resume(NAME, by="benchmark", reason="measured")
+
+    def paused(status: dict[str, Any]) -> bool:
+        return bool(status["phase"] == "paused" and status["rollout"]["mirror"] == share)
+
+    scene.until(f"the pause with copies of {share:g} %", paused)
 
 
 def _windows(seconds: float, number: int = 1) -> list[Window]:
