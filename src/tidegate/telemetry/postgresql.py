@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tidegate.contract.errors import InvalidInput, Unavailable
+from tidegate.scheduling import make_way
 from tidegate.telemetry.rows import COLUMNS, Row
 from tidegate.telemetry.sink import Away, Refused
 
@@ -34,6 +35,8 @@ _OF_ROWS = ("22", "23", "54")
 _PASSING = ("08", "25006", "40", "53", "55P03", "57", "58")
 #: The row's partition was made while it was about to go into the default one: it goes there when tried again.
 _CHECK_VIOLATION = "23514"
+#: So many lines are made at a time, in some 0.1 ms.
+_WITHOUT_A_PAUSE = 12
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\ufffd"})
 
 
@@ -75,7 +78,7 @@ class PostgresqlTable:
 
     def put(self, rows: Sequence[Row]) -> None:
         """Write rows; see `sink.PredictionTable`."""
-        lines = "".join(map(_line, rows)).encode()
+        lines = _lines(rows)
         try:
             self._copy(lines)
         except self._psycopg.Error as error:
@@ -104,6 +107,15 @@ class PostgresqlTable:
             return Away(message)
         # What is refused is a user's data, and the message may quote it: its name does.
         return Refused(type(error).__name__) if state.startswith(_OF_ROWS) else RuntimeError(message)
+
+
+def _lines(rows: Sequence[Row]) -> bytes:
+    made = []
+    for number, row in enumerate(rows, 1):
+        made.append(_line(row))
+        if number % _WITHOUT_A_PAUSE == 0:
+            make_way()
+    return "".join(made).encode()
 
 
 def _line(row: Row) -> str:

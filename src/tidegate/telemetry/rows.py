@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
+
+from tidegate.contract.predictions import Prediction
 
 _NUL = b"\\u0000"
 #: What stands for the character 0, which PostgreSQL's texts cannot hold.
@@ -14,16 +16,18 @@ _INSTEAD = "\ufffd"
 COLUMNS = ("at", "request_id", "deployment", "revision", "rows", "inputs", "outputs")
 
 
-class Row(NamedTuple):
-    """One prediction; `at` is ISO 8601 in UTC, `inputs` and `outputs` are JSON objects as text, of columns by name."""
+#: A row's values are a prediction's, but for the character 0.
+Row = Prediction
 
-    at: str
-    request_id: str
-    deployment: str
-    revision: int
-    rows: int
-    inputs: bytes
-    outputs: bytes
+
+def row_of_prediction(prediction: Prediction) -> Row:
+    """Return the row of a prediction; a character 0 becomes U+FFFD."""
+    if _NUL not in prediction.inputs and _NUL not in prediction.outputs and "\0" not in prediction.request_id:
+        return prediction
+    inputs, outputs = (
+        orjson.dumps(_without_nul(orjson.loads(told))) for told in (prediction.inputs, prediction.outputs)
+    )
+    return prediction._replace(request_id=_without_nul(prediction.request_id), inputs=inputs, outputs=outputs)
 
 
 def row_of(record: bytes) -> Row:

@@ -11,15 +11,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from tidegate.telemetry.rows import Row, row_of
+from tidegate.contract.predictions import Prediction
+from tidegate.telemetry.rows import Row, row_of, row_of_prediction
 
 #: How long a database is waited for, and between two tries.
 PATIENCE_SECONDS = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
-#: Measured at 1,000 requests/s, by `python -m benchmarks.store --only gather`: the processor time of a request that is
-#: logged falls with it until here, in the replica and in the database, and not beyond. Many more records at once would
-#: keep the interpreter from answering requests for as long as it takes to make them ready.
-GATHER_SECONDS = 0.025
+#: Each COPY takes the replica some 0.4 ms and the database, too, whatever it holds; see `python -m benchmarks.store
+#: --only gather`.
+GATHER_SECONDS = 0.1
 
 log = logging.getLogger("tidegate.server")
 
@@ -99,13 +99,20 @@ class TableSink:
                 rows.append(row_of(record))
             except ValueError as error:
                 failed, reason = failed + 1, str(error)
+        self._write(rows, failed, reason)
+
+    def write_predictions(self, predictions: Sequence[Prediction]) -> None:
+        """Write these; raises as `write` does."""
+        self._write([row_of_prediction(prediction) for prediction in predictions], 0, "")
+
+    def close(self) -> None:
+        self._table.close()
+
+    def _write(self, rows: Sequence[Row], failed: int, reason: str) -> None:
         for row, why in self._put(rows):
             failed, reason = failed + 1, f"request {row.request_id}: {why}"
         if failed:
             raise NotAllWritten(failed, reason)
-
-    def close(self) -> None:
-        self._table.close()
 
     def _put(self, rows: Sequence[Row]) -> list[tuple[Row, Exception]]:
         """Write rows; return those that are not taken, and why. Halves are tried until those are found."""

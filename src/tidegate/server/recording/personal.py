@@ -41,6 +41,8 @@ class PersonalFields:
 
     def applied(self, columns: Mapping[str, Any]) -> dict[str, Any]:
         """Return columns, which are as orjson takes them, with hashes in the place of values; None stays None."""
+        if not self.hashed:
+            return dict(columns)
         return {name: self._hashed(_plain(value)) if name in self.hashed else value for name, value in columns.items()}
 
     def _hashed(self, value: Any) -> Any:

@@ -18,7 +18,8 @@ class Sink(Protocol):
     """Takes records, each one JSON object in UTF-8 without a line end. Called from one thread.
 
     A sink for which few large calls are cheaper than many small ones has an attribute `gather_seconds`: for so long
-    records are gathered before a call.
+    records are gathered before a call. One that would take records apart again has a method `write_predictions`, which
+    is called instead of `write`, with a sequence of `contract.predictions.Prediction`, and fails as that does.
     """
 
     def write(self, records: Sequence[bytes]) -> None:
