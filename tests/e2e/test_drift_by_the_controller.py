@@ -84,6 +84,8 @@ def test_traffic_that_drifts_ends_in_a_reading_an_event_a_metric_and_an_exit_cod
         assert metrics(tidegate)[f'tidegate_drift_psi{{column="hour",deployment="{NAME}",revision="1"}}'] > 0.2
         last = readings(tidegate)[-1]
         eventually("a reading of the next controller", lambda: readings(tidegate)[-1]["look"] > last["look"])
+        # Its first ones are of the few requests that it has seen.
+        eventually("a reading of enough requests", lambda: readings(tidegate)[-1]["state"] == "large")
         assert [one["look"] for one in readings(tidegate)] == list(range(1, readings(tidegate)[-1]["look"] + 1))
 
         code, out = run(tidegate, capsys, "drift", "sensor", NAME, "--at-least", "large", "--output", "json")
