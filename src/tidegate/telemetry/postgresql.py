@@ -36,7 +36,7 @@ _PASSING = ("08", "25006", "40", "53", "55P03", "57", "58")
 #: The row's partition was made while it was about to go into the default one: it goes there when tried again.
 _CHECK_VIOLATION = "23514"
 #: So many lines are made at a time, in some 0.1 ms.
-_WITHOUT_A_PAUSE = 12
+_WITHOUT_A_PAUSE = 16
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\ufffd"})
 
 
@@ -115,12 +115,18 @@ def _lines(rows: Sequence[Row]) -> bytes:
         made.append(_line(row))
         if number % _WITHOUT_A_PAUSE == 0:
             make_way()
-    return "".join(made).encode()
+    return b"".join(made)
 
 
-def _line(row: Row) -> str:
+def _line(row: Row) -> bytes:
     """Return a row in COPY's text format."""
-    request_id, deployment = row.request_id.translate(_ESCAPES), row.deployment.translate(_ESCAPES)
-    # JSON has no character that is to be escaped but the backslash.
-    inputs, outputs = (text.decode().replace("\\", "\\\\") for text in (row.inputs, row.outputs))
-    return f"{row.at}\t{request_id}\t{deployment}\t{row.revision}\t{row.rows}\t{inputs}\t{outputs}\n"
+    return b"%b\t%b\t%b\t%d\t%d\t%b\t%b\n" % (
+        row.at.encode(),
+        row.request_id.translate(_ESCAPES).encode(),
+        row.deployment.translate(_ESCAPES).encode(),
+        row.revision,
+        row.rows,
+        # JSON has no character that is to be escaped but the backslash.
+        row.inputs.replace(b"\\", b"\\\\"),
+        row.outputs.replace(b"\\", b"\\\\"),
+    )

@@ -39,24 +39,24 @@ _AT_ONCE = 500
 _ROWS = 1000
 _BITS = 32
 _WAIT_SECONDS = 0.5
-#: Up to so many rows JSON is made at once, by the thread that answered, after it did: that takes less than copies of
-#: the arrays would, which are small and many, and which another thread would have to bring into its cache again.
+#: Up to so many rows a record is made at once, by the thread that answered, after it did. That takes less than copies
+#: of the arrays would, which are small and many, and which another thread would have to bring into its cache again.
 _SMALL_ROWS = 8
-#: So many records are made ready at a time, in some 0.1 ms.
-_WITHOUT_A_PAUSE = 16
 _AS_IT_IS = PersonalFields()
 
 log = logging.getLogger("tidegate.server")
 
 
 class _Entry(NamedTuple):
-    """What waits to be written: JSON where it was made already."""
+    """What waits to be written.
 
-    at: float
-    request_id: bytes
-    rows: int
-    inputs: Columns | bytes
-    outputs: Columns | bytes
+    Attributes:
+        columns: inputs and outputs, of which the prediction has no JSON yet; None when it has.
+        size: about how many bytes it takes.
+    """
+
+    prediction: Prediction
+    columns: tuple[Columns, Columns] | None
     size: int
 
 
@@ -110,19 +110,19 @@ class PredictionLog:
         if not self.takes(exchange):
             return
         try:
-            inputs, given, size = self._taken(call, outputs)
+            entry = self._entry(exchange, call, outputs)
         except Exception as error:  # noqa: BLE001 -- what a model answers may be anything; its neighbours are logged
             self._failed(1, error)
             return
         with self._lock:
-            fits = self._bytes + size <= _QUEUED_BYTES and self._queued < _QUEUED
+            fits = self._bytes + entry.size <= _QUEUED_BYTES and self._queued < _QUEUED
             if fits:
-                self._bytes += size
+                self._bytes += entry.size
                 self._queued += 1
             else:
                 self._counts["dropped"] += 1
         if fits:
-            self._queue.put(_Entry(time(), exchange.request_id, call.rows, inputs, given, size))
+            self._queue.put(entry)
 
     def metrics(self, names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[Metric]:
         """Yield the log's metrics; see `metrics.Source`."""
@@ -157,13 +157,17 @@ class PredictionLog:
 
     def _write(self, entries: Sequence[_Entry]) -> None:
         predictions = []
-        for number, entry in enumerate(entries, 1):
+        for prediction, columns, _ in entries:
+            if columns is None:
+                predictions.append(prediction)
+                continue
+            make_way()
             try:
-                predictions.append(self._prediction(entry))
-            except Exception as error:  # noqa: BLE001 -- what a model answers may be anything; its neighbours are logged
+                inputs, outputs = map(self._json, columns)
+            except Exception as error:  # noqa: BLE001 -- as in `offer`
                 self._failed(1, error)
-            if number % _WITHOUT_A_PAUSE == 0:
-                make_way()
+            else:
+                predictions.append(prediction._replace(inputs=inputs, outputs=outputs))
         if not predictions:
             return
         try:
@@ -176,32 +180,31 @@ class PredictionLog:
             self._counts["written"] += len(predictions)
 
     def _failed(self, count: int, error: Exception) -> None:
-        self._counts["failed"] += count
+        with self._lock:
+            self._counts["failed"] += count
         if self._rate.admit() is not None:
             log.warning("predictions were not logged: %s: %s", type(error).__name__, error)
 
-    def _taken(self, call: Call, outputs: Columns) -> tuple[Columns | bytes, Columns | bytes, int]:
-        """Return inputs and outputs in a form that nothing changes any more, and how many bytes they take."""
+    def _entry(self, exchange: Exchange, call: Call, outputs: Columns) -> _Entry:
+        """Return what nothing changes any more."""
         names = self._personal.kept(call.inputs) if self._with_inputs else ()
-        inputs = {name: call.inputs[name] for name in names}
-        given = {name: outputs[name] for name in self._personal.kept(outputs)}
-        if call.rows <= _SMALL_ROWS and not self._personal.hashed:
-            asked, answered = self._json(inputs), self._json(given)
-            return asked, answered, len(asked) + len(answered)
-        # Copies: a view would keep the whole body or batch, and a model may write its next answer where it wrote this.
-        inputs, given = _first_rows(inputs), _first_rows(given)
-        return inputs, given, _size_of(inputs) + _size_of(given)
-
-    def _prediction(self, entry: _Entry) -> Prediction:
-        return Prediction(
-            at=datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="milliseconds"),
-            request_id=entry.request_id.decode("latin-1"),
+        inputs: Columns = {name: call.inputs[name] for name in names}
+        given: Columns = {name: outputs[name] for name in self._personal.kept(outputs)}
+        is_small = call.rows <= _SMALL_ROWS and not self._personal.hashed
+        prediction = Prediction(
+            at=datetime.fromtimestamp(time(), UTC).isoformat(timespec="milliseconds"),
+            request_id=exchange.request_id.decode("latin-1"),
             deployment=self._identity.deployment,
             revision=self._identity.revision,
-            rows=entry.rows,
-            inputs=entry.inputs if isinstance(entry.inputs, bytes) else self._json(entry.inputs),
-            outputs=entry.outputs if isinstance(entry.outputs, bytes) else self._json(entry.outputs),
+            rows=call.rows,
+            inputs=self._json(inputs) if is_small else b"",
+            outputs=self._json(given) if is_small else b"",
         )
+        if is_small:
+            return _Entry(prediction, None, len(prediction.inputs) + len(prediction.outputs))
+        # Copies: a view would keep the whole body or batch, and a model may write its next answer where it wrote this.
+        inputs, given = _first_rows(inputs), _first_rows(given)
+        return _Entry(prediction, (inputs, given), _size_of(inputs) + _size_of(given))
 
     def _write_lines(self, predictions: Sequence[Prediction]) -> None:
         self._sink.write([self._line(prediction) for prediction in predictions])
