@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
-from sqlalchemy import URL, text
+from sqlalchemy import URL, select, text
 
 from tests.e2e.conftest import Tidegate, belonging_to, eventually
+from tests.support import models
 from tests.support.postgresql import Postgresql, postgresql
+from tests.support.prediction_log import Written, logged
 from tidegate.contract.errors import Conflict, InvalidInput, Unavailable
 from tidegate.controller import launch
 from tidegate.store import Store
+from tidegate.store.definition import CONTROLLER, OWNER, SERVING
+from tidegate.store.maintenance import maintain
+from tidegate.store.schema.telemetry import outcomes
 from tidegate.store.versions import connected
+from tidegate.target.process import SERVING_STORE_VARIABLE
 
 pytestmark = pytest.mark.e2e
 
 NAME = "arrivals"
 #: Within which another controller is to lead.
 SUCCESSION_SECONDS = 10.0
+LOG = {"sink": "store:", "sample": "100%"}
 
 
 @pytest.fixture(scope="module")
@@ -35,21 +50,95 @@ def url(server: Postgresql) -> URL:
 
 
 @pytest.fixture(scope="module")
-def team(url: URL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tidegate]:
+def logins(server: Postgresql, url: URL) -> Iterator[dict[str, URL]]:
+    """The database as members of one role each have it, made as users are told to."""
+    with ExitStack() as stack:
+        yield {role: stack.enter_context(server.login(url, role)) for role in (OWNER, CONTROLLER, SERVING)}
+
+
+@pytest.fixture(scope="module")
+def team(logins: dict[str, URL], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tidegate]:
+    owned = connected(logins[OWNER])
+    maintain(owned, datetime.now(UTC))
+    owned.close()
     folder = tmp_path_factory.mktemp("team")
     running = Tidegate(folder / "home", folder)
-    launch.ensure_running(running.home, 0, 0, store=url.render_as_string())
-    try:
-        yield running
-    finally:
-        launch.stop(running.home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(SERVING_STORE_VARIABLE, logins[SERVING].render_as_string(hide_password=False))
+        launch.ensure_running(running.home, 0, 0, store=logins[CONTROLLER].render_as_string())
+        try:
+            yield running
+        finally:
+            launch.stop(running.home)
     eventually("no process left behind", lambda: not belonging_to(running.home), 15)
 
 
 @pytest.fixture(scope="module")
 def serving(team: Tidegate, good_model: Path) -> Tidegate:
-    assert team.ended(team.deploy(NAME, good_model))["outcome"] == "promoted"
+    assert team.ended(deploy(team, good_model))["outcome"] == "promoted"
     return team
+
+
+def deploy(team: Tidegate, model: Path) -> str:
+    """Deploy a revision whose every prediction is logged in the database; return the rollout's id."""
+    return team.deploy(NAME, model, predictionLog=LOG)
+
+
+@dataclass
+class Telling:
+    """Outcomes that are told all the time, each once, while it is open.
+
+    Attributes:
+        acknowledged: those that got an answer: whether they are bad, by request id.
+        refused: how many times there was none.
+    """
+
+    team: Tidegate
+    acknowledged: dict[str, bool] = field(default_factory=dict)
+    refused: int = 0
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Telling:
+        self._thread = threading.Thread(target=self._go_on)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def tell(self) -> None:
+        """Tell some outcomes, and raise `Unavailable` when they are not taken; for several threads."""
+        told = {f"{time.monotonic_ns()}-{number}": number % 2 == 0 for number in itertools.islice(self._numbers, 5)}
+        with self.team.client as client:
+            client.tell_outcomes(NAME, [{"request_id": one, "bad": is_bad} for one, is_bad in told.items()])
+        self.acknowledged |= told
+
+    def _go_on(self) -> None:
+        while not self._stopping.wait(0.05):
+            try:
+                self.tell()
+            except Unavailable:
+                self.refused += 1
+
+
+def told(url: URL) -> dict[str, bool]:
+    """Return all outcomes in the database: whether they are bad, by request id."""
+    database = connected(url)
+    with database.read() as db:
+        found = db.execute(select(outcomes.c.request_id, outcomes.c.bad).where(outcomes.c.deployment == NAME)).all()
+    database.close()
+    return {row.request_id: row.bad for row in found}
+
+
+def in_the_middle(serving: Tidegate, url: URL) -> dict[str, Any]:
+    """Wait until predictions of a rollout's candidate are in the log while it is judged; return the status."""
+    candidate = serving.in_phase(NAME, "analyzing")["candidate"]
+    eventually("predictions of the candidate in the log", lambda: logged(url, NAME)[candidate])
+    status = serving.status(NAME)
+    assert status["candidate"] == candidate
+    return status
 
 
 def kinds(url: URL) -> list[tuple[int | None, str, str]]:
@@ -72,58 +161,118 @@ def test_a_running_controller_is_not_mistaken_for_one_of_another_store(serving: 
         launch.ensure_running(serving.home, None, None, store=str(tmp_path / "other.db"))
 
 
-def test_a_second_controller_that_does_not_stand_by_is_refused(serving: Tidegate, url: URL, tmp_path: Path) -> None:
+def test_a_second_controller_that_does_not_stand_by_is_refused(
+    serving: Tidegate, logins: dict[str, URL], tmp_path: Path
+) -> None:
     with pytest.raises((Conflict, Unavailable), match="another controller of this database leads"):
-        launch.ensure_running(tmp_path / "home", 0, 0, store=url.render_as_string())
+        launch.ensure_running(tmp_path / "home", 0, 0, store=logins[CONTROLLER].render_as_string())
+
+
+def test_the_controller_and_its_replicas_connect_as_those_who_may_no_more_than_they_need(
+    serving: Tidegate, url: URL, logins: dict[str, URL]
+) -> None:
+    row = models.records(models.flights(1))[0]
+    httpx.post(f"{serving.status(NAME)['url']}/predict", json=[row]).raise_for_status()
+    expected = {
+        ("tidegate", logins[CONTROLLER].username),
+        ("tidegate prediction log", logins[SERVING].username),
+    }
+    eventually("everybody connected as what they are", lambda: connections(url) == expected)
+    assert logged(url, NAME)
+
+
+def connections(url: URL) -> set[tuple[str, str]]:
+    """Return of all other connections to the database what they are for, and of whom."""
+    database = connected(url)
+    query = (
+        "SELECT DISTINCT application_name, usename FROM pg_stat_activity"
+        " WHERE datname = :name AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
+    with database.engine.connect() as db:
+        found = db.execute(text(query), {"name": url.database}).all()
+    database.close()
+    return {(row.application_name, row.usename) for row in found}
 
 
 def test_a_killed_database_costs_no_request_and_nothing_that_was_acknowledged(
     serving: Tidegate, server: Postgresql, url: URL, better_model: Path
 ) -> None:
+    written = Written()
     traffic = serving.traffic(NAME)
-    rollout = serving.deploy(NAME, better_model)
-    serving.in_phase(NAME, "analyzing")
-    before = kinds(url)
-    controller = serving.controller().pid
-    server.kill()
-    seen = len(traffic.records())
-    eventually("traffic without a database", lambda: len(traffic.records()) > seen + 40)
-    server.start()
-    report = serving.ended(rollout)
+    with Telling(serving) as telling:
+        rollout = deploy(serving, better_model)
+        status = in_the_middle(serving, url)
+        before = kinds(url)
+        controller = serving.controller().pid
+        counted = written.look(status)
+        # What is acknowledged is on disk, and all that the log had written before is with it. Of what the log wrote
+        # since, the last half second may go: it does not wait for the disk.
+        telling.tell()
+        server.kill()
+        killed_at, seen = datetime.now(UTC), len(traffic.records())
+        eventually("traffic without a database", lambda: len(traffic.records()) > seen + 40)
+        eventually("outcomes that are not taken", lambda: telling.refused)
+        at_risk = written.look(status) - counted
+        started_at = datetime.now(UTC)
+        server.start()
+        acknowledged = len(telling.acknowledged)
+        report = serving.ended(rollout)
+        assert len(telling.acknowledged) > acknowledged
     assert report["outcome"] == "promoted", report["reason"]
+    assert datetime.fromisoformat(report["ended_at"]) > started_at
     assert kinds(url)[: len(before)] == before
     assert serving.controller().pid == controller
     assert [record for record in traffic.stop() if record.failed] == []
+    assert told(url).items() >= telling.acknowledged.items()
+    counted = written.look(serving.status(NAME))
+    assert logged(url, NAME) + at_risk >= counted
+    assert logged(url, NAME, until=killed_at)[status["candidate"]]
+    assert logged(url, NAME, since=started_at)[status["candidate"]]
+    # These waited for the database.
+    assert logged(url, NAME, since=killed_at, until=started_at)
 
 
-def test_another_controller_takes_over_within_ten_seconds_and_nothing_is_done_twice(
+def test_another_controller_takes_over_within_ten_seconds_and_nothing_is_lost_or_done_twice(
     serving: Tidegate, url: URL, good_model: Path
 ) -> None:
     standby = launch.stand_by(serving.home)
+    begun, written = datetime.now(UTC), Written()
+    # What the log had not on disk when the database was killed before.
+    lost = written.look(serving.status(NAME)) - logged(url, NAME)
     traffic = serving.traffic(NAME)
-    rollout = serving.deploy(NAME, good_model)
-    serving.in_phase(NAME, "analyzing")
-    replicas = serving.pids(NAME, 2) | serving.pids(NAME, 3)
-    leader = serving.controller()
-    assert leader.pid != standby
-    leader.kill()
-    killed_at = time.monotonic()
-    leader.wait(10)
-    eventually("the other one leads", lambda: leads(serving, standby))
-    assert time.monotonic() - killed_at < SUCCESSION_SECONDS
-    report = serving.ended(rollout)
+    with Telling(serving) as telling:
+        rollout = deploy(serving, good_model)
+        status = in_the_middle(serving, url)
+        replicas = serving.pids(NAME, 2) | serving.pids(NAME, 3)
+        leader = serving.controller()
+        assert leader.pid != standby
+        leader.kill()
+        killed_at = time.monotonic()
+        leader.wait(10)
+        eventually("the other one leads", lambda: leads(serving, standby))
+        assert time.monotonic() - killed_at < SUCCESSION_SECONDS
+        written.look(status)
+        acknowledged = len(telling.acknowledged)
+        report = serving.ended(rollout)
+        assert len(telling.acknowledged) > acknowledged
     assert report["outcome"] == "promoted", report["reason"]
     assert serving.pids(NAME, 3) <= replicas
     happened = kinds(url)
     latest = [one for one in happened if one[0] == max(number or 0 for number, _, _ in happened)]
     assert [kind for _, kind, _ in latest].count("promoted") == 1
     assert len(latest) == len(set(latest))
-    assert [record for record in traffic.stop() if record.failed] == []
+    records = traffic.stop()
+    assert [record for record in records if record.failed] == []
+    assert told(url).items() >= telling.acknowledged.items()
+    counted = written.look(serving.status(NAME))
+    assert logged(url, NAME) + lost >= counted
+    answered = Counter(record.revision for record in records)
+    eventually("every answer in the log", lambda: logged(url, NAME, since=begun) >= answered)
 
 
 def test_a_leader_that_sleeps_is_succeeded_and_ended(serving: Tidegate, url: URL, better_model: Path) -> None:
     standby = launch.stand_by(serving.home)
-    rollout = serving.deploy(NAME, better_model)
+    rollout = deploy(serving, better_model)
     serving.in_phase(NAME, "analyzing")
     traffic = serving.traffic(NAME)
     leader = serving.controller()

@@ -56,6 +56,16 @@ class Postgresql:
         self.run(f"CREATE DATABASE {name} TEMPLATE {self._template}")
         return self.url.set(database=name)
 
+    @contextmanager
+    def login(self, url: URL, role: str) -> Iterator[URL]:
+        """Have a login that is a member of this role and of no other; yield the database's URL for it."""
+        name = f"{role}_{url.database}"
+        self.run(f"CREATE ROLE {name} LOGIN IN ROLE {role}")
+        try:
+            yield url.set(username=name)
+        finally:
+            self.run(f"DROP ROLE {name}")
+
     def drop(self, url: URL) -> None:
         self.run(f"DROP DATABASE IF EXISTS {url.database} WITH (FORCE)")
 

@@ -10,7 +10,8 @@ from tidegate.telemetry.rows import COLUMNS, Row
 from tidegate.telemetry.sink import Away, Refused
 
 _COPY = f"COPY telemetry.predictions ({', '.join(COLUMNS)}) FROM STDIN"
-#: Of each session. A sampled log may lose its last moments when the database's machine fails, and nobody waits then.
+#: Of each session. A sampled log may lose its last moments when the database is killed or its machine fails, and nobody
+#: waits for the disk.
 _SESSION = {
     "statement_timeout": "10s",
     "lock_timeout": "5s",
