@@ -80,6 +80,8 @@ def test_a_second_controller_that_does_not_stand_by_is_refused(serving: Tidegate
 def test_a_killed_database_costs_no_request_and_nothing_that_was_acknowledged(
     serving: Tidegate, server: Postgresql, url: URL, better_model: Path
 ) -> None:
+    if not server.is_ours:
+        pytest.skip("the server is not of the tests, which do not kill it")
     traffic = serving.traffic(NAME)
     rollout = serving.deploy(NAME, better_model)
     serving.in_phase(NAME, "analyzing")
