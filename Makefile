@@ -1,4 +1,4 @@
-.PHONY: fuzz-mojo setup setup-heavy demo test test-heavy test-all check fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos bench-delivery bench-mojo bench-drift bench-store clean
+.PHONY: fuzz-mojo setup setup-heavy demo test test-postgresql test-heavy test-all check fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos bench-delivery bench-mojo bench-drift bench-store clean
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-stamp
@@ -31,6 +31,9 @@ demo: setup  ## real flights, a good candidate promoted, a bad one taken back
 test: setup  ## every test of what installs in a minute, with real Envoy and real model files
 	-@bash scripts/get_prometheus.sh > /dev/null  # without it the tests of rules and queries are skipped, and say so
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 30 tests/docs tests/e2e tests
+
+test-postgresql: setup  ## the tests that use PostgreSQL on Debian's; needs apt-get install postgresql-15-partman faketime
+	$(BIN)/python -m tests.store.on_debian -n 3 --dist loadfile --durations 10
 
 test-heavy: setup-heavy  ## the tests of the heavy runtimes, in an environment of their own
 	$(HEAVY)/bin/python -m pytest -n 2 --dist loadfile tests/heavy

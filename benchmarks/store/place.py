@@ -9,13 +9,12 @@ from typing import Any
 
 from sqlalchemy import URL, text
 
-from tests.support.debian_postgresql import debian_postgresql, lacking
+from tests.support.debian_postgresql import CONFIG, debian_postgresql, lacking
 from tests.support.postgresql import Postgresql, postgresql
 from tidegate.contract.errors import Unavailable
 from tidegate.store.database import Database
 from tidegate.store.versions import bring_to_date, connected
 
-CONFIG = Path(__file__).resolve().parents[2] / "stack" / "warehouse" / "postgresql.conf"
 #: What bears on the figures.
 _SETTINGS = (
     "shared_buffers", "effective_cache_size", "work_mem", "maintenance_work_mem", "fsync", "synchronous_commit",

@@ -22,12 +22,19 @@ from tidegate.store.maintenance import Maintained, default_of, maintain, partiti
 from tidegate.store.schema.telemetry import predictions, retention
 from tidegate.store.versions import bring_to_date, connected
 
+#: When we make partitions ourselves.
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+#: Where pg_partman may make them: it goes by the server's own clock.
+TODAY = datetime.now(UTC)
 
 
 def day(days: int) -> datetime:
-    """Return noon, so many days after today."""
+    """Return noon, so many days after NOW."""
     return NOW + timedelta(days=days)
+
+
+def from_today(days: int) -> datetime:
+    return TODAY + timedelta(days=days)
 
 
 @pytest.fixture
@@ -36,10 +43,6 @@ def database(address: Address) -> Iterator[Database]:
     if found.is_sqlite:
         with found.write() as db:
             bring_to_date(db, address)
-    else:
-        with found.engine.begin() as db:
-            if db.execute(text("SELECT to_regclass('partman.part_config')")).scalar_one() is not None:
-                pytest.skip("pg_partman goes by the server's own clock: see test_partman.py")
     yield found
     found.close()
 
@@ -47,11 +50,8 @@ def database(address: Address) -> Iterator[Database]:
 @pytest.fixture
 def plain(server: Postgresql) -> Iterator[Database]:
     """PostgreSQL whose partitions we make ourselves."""
-    url = server.fresh()
+    url = server.plain()
     found = connected(url)
-    with found.engine.begin() as db:
-        if db.execute(text("SELECT to_regclass('partman.part_config')")).scalar_one() is not None:
-            pytest.skip("this server has pg_partman: see test_partman.py")
     yield found
     found.close()
     server.drop(url)
@@ -71,25 +71,25 @@ def names(db: Connection) -> list[str]:
 
 
 def test_rows_past_retention_go_and_others_stay(database: Database) -> None:
-    put(database, [row(day(-91), "old"), row(day(-89), "young"), row(day(0), "new")])
-    maintain(database, NOW)
+    put(database, [row(from_today(-91), "old"), row(from_today(-89), "young"), row(from_today(0), "new")])
+    maintain(database, TODAY)
     assert request_ids(database) == ["new", "young"]
 
 
 def test_a_retention_that_is_set_is_kept_from_then_on(database: Database) -> None:
-    put(database, [row(day(-10), "old"), row(day(0), "new")])
-    report = of_predictions(maintain(database, NOW, {"predictions": 3}))
+    put(database, [row(from_today(-10), "old"), row(from_today(0), "new")])
+    report = of_predictions(maintain(database, TODAY, {"predictions": 3}))
     assert report.days == 3
     assert request_ids(database) == ["new"]
-    assert of_predictions(maintain(database, NOW)).days == 3
+    assert of_predictions(maintain(database, TODAY)).days == 3
     with database.read() as db:
         told = {one.table_name: one.days for one in db.execute(select(retention))}
     assert (told["predictions"], told["outcomes"], told["feature_history"]) == (3, 90, None)
 
 
 def test_rows_are_kept_for_ever_when_that_is_said(database: Database) -> None:
-    put(database, [row(day(-5000))])
-    assert of_predictions(maintain(database, NOW, {"predictions": None})).days is None
+    put(database, [row(from_today(-5000))])
+    assert of_predictions(maintain(database, TODAY, {"predictions": None})).days is None
     assert count(database) == 1
 
 
@@ -97,25 +97,25 @@ def test_rows_are_kept_for_ever_when_that_is_said(database: Database) -> None:
 def test_a_wrong_retention_is_refused_and_changes_nothing(
     database: Database, keep: dict[str, int | None], said: str
 ) -> None:
-    put(database, [row(day(-50))])
+    put(database, [row(from_today(-50))])
     with pytest.raises(InvalidInput, match=said):
-        maintain(database, NOW, {"outcomes": 1, **keep})
-    assert of_predictions(maintain(database, NOW)).days == 90
+        maintain(database, TODAY, {"outcomes": 1, **keep})
+    assert of_predictions(maintain(database, TODAY)).days == 90
     assert count(database) == 1
 
 
 def test_more_rows_than_are_deleted_at_once_all_go(database: Database) -> None:
     many = 2 * maintenance.DELETED_AT_ONCE + 7
-    put(database, [*(row(day(-100), "old") for _ in range(many)), row(day(0), "new")])
-    report = of_predictions(maintain(database, NOW))
+    put(database, [*(row(from_today(-100), "old") for _ in range(many)), row(from_today(0), "new")])
+    report = of_predictions(maintain(database, TODAY))
     assert report.deleted == many
     assert request_ids(database) == ["new"]
 
 
 def test_a_second_run_has_nothing_to_do(database: Database) -> None:
-    put(database, [row(day(at), str(at)) for at in range(-100, 5)])
-    maintain(database, NOW)
-    again = maintain(database, NOW)
+    put(database, [row(from_today(at), str(at)) for at in range(-100, 5)])
+    maintain(database, TODAY)
+    again = maintain(database, TODAY)
     assert [(one.made, one.dropped, one.moved, one.deleted, one.left) for one in again] == [((), (), 0, 0, ())] * 4
 
 

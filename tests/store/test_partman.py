@@ -77,7 +77,6 @@ def test_a_year_of_its_clock_makes_and_drops_partitions_and_rows_are_where_they_
     assert last.in_default == 0
     assert sum(len(one.report.made) for one in weeks) >= 357
     assert sum(len(one.report.dropped) for one in weeks) >= 325
-    # Version 4 makes its partitions ahead of the time, version 5 ahead of the newest row.
     assert len(last.periods) <= 30 + 2 + 2 * AHEAD
     assert last.periods[0].end > last.now - timedelta(days=30) - timedelta(seconds=60)
     assert last.periods[-1].start >= last.now + timedelta(days=AHEAD - 1)

