@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from sqlalchemy import text
@@ -22,14 +23,26 @@ def settings() -> dict[str, str]:
     return {one["name"]: one["value"] for one in found if one is not None}
 
 
+def unexplained(config: str) -> list[str]:
+    """Return the settings that have no comment of their own, in the line above them."""
+    return [
+        line
+        for above, line in pairwise(["", *config.splitlines()])
+        if line and not line.startswith("#") and not re.match(r"# \S", above)
+    ]
+
+
 def test_each_setting_is_one_of_postgresql_and_is_explained(server: Postgresql) -> None:
     database = connected(server.url)
     with database.read() as db:
         known = {row.name.lower() for row in db.execute(text("SELECT name FROM pg_settings"))}
     database.close()
     assert {name for name in settings() if not name.startswith("pg_partman_bgw.")} <= known
-    blocks = re.split(r"\n\n", CONFIG.read_text(encoding="utf-8"))
-    assert [block for block in blocks if not block.startswith("#")] == []
+    assert unexplained(CONFIG.read_text(encoding="utf-8")) == []
+
+
+def test_a_comment_explains_the_one_setting_below_it() -> None:
+    assert unexplained("# Memory.\n\na = 1\n# Why.\nb = 2\nc = 3\n#\nd = 4\n") == ["a = 1", "c = 3", "d = 4"]
 
 
 def test_the_server_starts_with_it_and_has_every_value() -> None:

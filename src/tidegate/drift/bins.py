@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -22,6 +22,8 @@ NUMBER_BINS = 10
 MOST_NUMBERS = 20
 #: So many levels have a bin each; of more, those that are frequent.
 MOST_LEVELS = 50
+#: Rows whose levels are counted at once, so that of a column in which each is another one no more are ever held.
+_ROWS = 1 << 16
 MISSING, UNSEEN, OTHER = "missing", "unseen", "other levels"
 
 
@@ -100,9 +102,11 @@ class LevelBins:
 
     def count(self, column: Column) -> Counts:
         """Return how many values are in which bin; see `as_levels` for numbers."""
-        levels = as_levels(column)
-        times = tally(levels)
-        return self.count_each(times, len(levels) - sum(times.values()))
+        counts = np.zeros(len(self.names), dtype=np.int64)
+        for part in _parts(as_levels(column)):
+            times = tally(part)
+            counts += self.count_each(times, len(part) - times.total())
+        return counts
 
     def count_each(self, times: Mapping[str, int], missing: int) -> Counts:
         """Do as `count` does, for levels that were counted."""
@@ -178,11 +182,23 @@ def _with_ends(inner: Any, unseen: int, missing: int) -> Counts:
     return np.concatenate([inner, [unseen, missing]]).astype(np.int64)
 
 
-def tally(column: Levels) -> dict[str, int]:
-    """Return how often each level is there; what is missing is left out."""
-    times = Counter(column.tolist())
-    times.pop(None, None)
+def tally(column: Levels, most: int | None = None) -> Counter[str]:
+    """Return how often each level is there; what is missing is left out.
+
+    Args:
+        most: no rows are counted any more once there are more levels than this; None to count all.
+    """
+    times: Counter[str] = Counter()
+    for part in _parts(column):
+        times.update(part.tolist())
+        times.pop(None, None)  # type: ignore[call-overload]
+        if most is not None and len(times) > most:
+            break
     return times
+
+
+def _parts(column: Levels) -> Iterator[Levels]:
+    return (column[start : start + _ROWS] for start in range(0, len(column), _ROWS))
 
 
 def _told_apart(numbers: Sequence[float]) -> list[str]:

@@ -45,7 +45,7 @@ def columns_of(data: Any) -> dict[str, Column]:
 
 def column_of(values: Any, name: str) -> Column:
     """Return one column; see `columns_of`."""
-    array = np.asarray(values)
+    array = np.asarray(values, dtype=object if _has_texts(values) else None)
     if array.ndim != 1:
         raise InvalidInput(
             f"column {name!r} has {array.ndim} dimensions", subject=name, expected="one value for each row"
@@ -55,6 +55,11 @@ def column_of(values: Any, name: str) -> Column:
     if array.dtype.kind in "mM":
         return _seconds(array)
     return _of_objects(array.astype(object))
+
+
+def _has_texts(values: Any) -> bool:
+    """Say whether these are Python's own texts, of which NumPy would make an array as wide as the longest of them."""
+    return isinstance(values, list | tuple) and any(issubclass(kind, str) for kind in set(map(type, values)))
 
 
 def numbers_in(column: Column) -> Numbers | None:

@@ -181,14 +181,14 @@ def _of_numbers(column: Numbers) -> ColumnReference | str:
 
 
 def _of_levels(column: Levels) -> ColumnReference | str:
-    times = tally(column)
+    times = tally(column, MOST_DIFFERENT)
     if not times:
         return "it has no values"
     if len(times) > MOST_DIFFERENT:
-        return f"it has {len(times):,} different levels: more than {MOST_DIFFERENT:,} name rows, not kinds of rows"
+        return f"it has more than {MOST_DIFFERENT:,} different levels, which name rows and not kinds of rows"
     if len(times) <= MOST_LEVELS:
         bins = LevelBins(tuple(sorted(times)))
-        return ColumnReference(bins, _unseen_once(bins, Counter(times), len(column)), None)
+        return ColumnReference(bins, _unseen_once(bins, times, len(column)), None)
     # Which levels are frequent is chosen by one half and counted in the other: those that are chosen for being frequent
     # are less so in other data, and what is unseen in a half is not in the whole.
     chosen = tally(column[::2])
