@@ -23,6 +23,7 @@ from tidegate.store.maintenance import Maintained, maintain, partitions_of
 from tidegate.store.migrations.run import statements
 from tidegate.store.schema import PARTITIONED, delivery
 from tidegate.store.schema.telemetry import outcomes, predictions
+from tidegate.store.upkeep import keep_up
 from tidegate.store.versions import bring_to_date, connected
 
 START = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -61,7 +62,8 @@ def in_default(database: Database) -> int:
 
 
 def test_every_table_is_given_to_it_and_all_partitions_belong_to_the_owner(database: Database) -> None:
-    reports = maintain(database, START)
+    partitioned = {table.name for table, _, _ in PARTITIONED}
+    reports = [one for one in maintain(database, START) if one.table in partitioned]
     assert {(one.manager, one.left) for one in reports} == {("pg_partman", ())}
     with database.read() as db:
         for table, _, _ in PARTITIONED:
@@ -96,6 +98,21 @@ def test_its_retention_is_brought_in_line_with_ours(database: Database) -> None:
         "telemetry.drift_readings": None,
         "features.feature_history": None,
     }
+
+
+def test_what_the_controller_does_leaves_another_retention_of_its_own_alone_and_says_so(database: Database) -> None:
+    put(database, [row(START - timedelta(days=at), str(at)) for at in (100, 50, 0)])
+    with database.engine.begin() as db:
+        parent = "WHERE parent_table = 'telemetry.predictions'"
+        db.execute(text(f"UPDATE partman.part_config SET retention = '365 days' {parent}"))  # noqa: S608
+    first = keep_up(database, START, lambda: None)
+    second = keep_up(database, START, lambda: None)
+    assert first.left == second.left
+    assert [one.partition(":")[0] for one in first.left] == ["telemetry.predictions, by pg_partman"]
+    assert [(one.made, one.dropped, one.deleted) for one in second.tables] == [((), (), 0)] * len(second.tables)
+    assert request_ids(database) == ["0", "100", "50"]
+    maintain(database, START, {"predictions": 365})
+    assert keep_up(database, START, lambda: None).left == ()
 
 
 def test_what_it_managed_under_another_name_is_brought_over_with_its_rows_and_retention(
@@ -175,6 +192,8 @@ def test_its_background_worker_maintains_by_itself() -> None:
             with database.engine.begin() as db:
                 db.execute(text("UPDATE partman.part_config SET premake = 20"))
             _until_partitions(database, more_than=20)
+            # It is at work each second: beside it the controller's own does no harm, and finds nothing in its way.
+            assert {keep_up(database, datetime.now(UTC), lambda: None).left for _ in range(5)} == {()}
             with database.read() as db:
                 assert {one.owner for one in partitions_of(db, predictions)} == {OWNER}
         finally:
