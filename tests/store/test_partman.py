@@ -100,21 +100,6 @@ def test_its_retention_is_brought_in_line_with_ours(database: Database) -> None:
     }
 
 
-def test_what_the_controller_does_leaves_another_retention_of_its_own_alone_and_says_so(database: Database) -> None:
-    put(database, [row(START - timedelta(days=at), str(at)) for at in (100, 50, 0)])
-    with database.engine.begin() as db:
-        parent = "WHERE parent_table = 'telemetry.predictions'"
-        db.execute(text(f"UPDATE partman.part_config SET retention = '365 days' {parent}"))  # noqa: S608
-    first = keep_up(database, START, lambda: None)
-    second = keep_up(database, START, lambda: None)
-    assert first.left == second.left
-    assert [one.partition(":")[0] for one in first.left] == ["telemetry.predictions, by pg_partman"]
-    assert [(one.made, one.dropped, one.deleted) for one in second.tables] == [((), (), 0)] * len(second.tables)
-    assert request_ids(database) == ["0", "100", "50"]
-    maintain(database, START, {"predictions": 365})
-    assert keep_up(database, START, lambda: None).left == ()
-
-
 def test_what_it_managed_under_another_name_is_brought_over_with_its_rows_and_retention(
     server: DebianPostgresql, clock: Clock
 ) -> None:
@@ -193,11 +178,15 @@ def test_its_background_worker_maintains_by_itself() -> None:
                 db.execute(text("UPDATE partman.part_config SET premake = 20"))
             _until_partitions(database, more_than=20)
             # It is at work each second: beside it the controller's own does no harm, and finds nothing in its way.
-            assert {keep_up(database, datetime.now(UTC), lambda: None).left for _ in range(5)} == {()}
+            assert {_kept_up(database) for _ in range(5)} == {()}
             with database.read() as db:
                 assert {one.owner for one in partitions_of(db, predictions)} == {OWNER}
         finally:
             database.close()
+
+
+def _kept_up(database: Database) -> tuple[str, ...]:
+    return keep_up(database, datetime.now(UTC), lambda: None).left
 
 
 def _with_schema(running: DebianPostgresql) -> None:
