@@ -179,10 +179,27 @@ def test_its_background_worker_maintains_by_itself() -> None:
             _until_partitions(database, more_than=20)
             # It is at work each second: beside it the controller's own does no harm, and finds nothing in its way.
             assert {_kept_up(database) for _ in range(5)} == {()}
+            _leaves_another_retention_of_its_own_alone(database)
             with database.read() as db:
                 assert {one.owner for one in partitions_of(db, predictions)} == {OWNER}
         finally:
             database.close()
+
+
+def _leaves_another_retention_of_its_own_alone(database: Database) -> None:
+    now = datetime.now(UTC)
+    with database.engine.begin() as db:
+        kept = "UPDATE partman.part_config SET retention = '365 days' WHERE parent_table = 'telemetry.predictions'"
+        db.execute(text(kept))
+    put(database, [row(now - timedelta(days=at), str(at)) for at in (100, 0)])
+    for _ in range(2):
+        assert [one.partition(":")[0] for one in _kept_up(database)] == ["telemetry.predictions, by pg_partman"]
+        assert request_ids(database) == ["0", "100"]
+    maintain(database, now, {"predictions": 365})
+    assert _kept_up(database) == ()
+    maintain(database, now, {"predictions": 90})
+    assert _kept_up(database) == ()
+    assert request_ids(database) == ["0"]
 
 
 def _kept_up(database: Database) -> tuple[str, ...]:
