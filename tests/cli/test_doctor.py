@@ -104,6 +104,14 @@ def test_a_clock_that_was_set_back_is_a_warning() -> None:
     assert doctor.check_clock(1300.0, 1000.0).level is Level.PASS
 
 
+def test_a_store_that_the_controller_cannot_maintain_is_a_warning_with_the_reason() -> None:
+    well = doctor.check_store({"store": "s.db", "standbys": [], "store_trouble": None})
+    assert (well.level, well.reason) == (Level.PASS, "s.db; no other controller stands by")
+    found = doctor.check_store({"store": "s.db", "standbys": [7], "store_trouble": "no room"})
+    assert (found.level, found.fix) == (Level.WARN, "tidegate db maintain")
+    assert found.reason == "s.db could not be maintained: no room; stand by: pid 7"
+
+
 def test_findings_are_lines_with_the_remedy_below() -> None:
     lines = doctor.findings_lines([Finding("disk", Level.FAIL, "0.1 GiB free", "du -sh /h/*")])
     assert [line.plain for line in lines] == [

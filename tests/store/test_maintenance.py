@@ -12,14 +12,14 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError
 
 from tests.support.postgresql import Postgresql
-from tests.support.telemetry_rows import count, put, request_ids, row
+from tests.support.telemetry_rows import count, put, put_outcomes, put_refused, refused, request_ids, row
 from tidegate.contract.errors import InvalidInput
-from tidegate.store import maintenance
 from tidegate.store.address import Address
 from tidegate.store.database import Database
 from tidegate.store.definition import AHEAD, OWNER
 from tidegate.store.maintenance import Maintained, default_of, maintain, partitions_of
-from tidegate.store.schema.telemetry import predictions, retention
+from tidegate.store.pace import DELETED_AT_ONCE, Pace
+from tidegate.store.schema.telemetry import outcomes, predictions, retention
 from tidegate.store.versions import bring_to_date, connected
 
 #: When we make partitions ourselves.
@@ -71,9 +71,20 @@ def names(db: Connection) -> list[str]:
 
 
 def test_rows_past_retention_go_and_others_stay(database: Database) -> None:
-    put(database, [row(from_today(-91), "old"), row(from_today(-89), "young"), row(from_today(0), "new")])
+    ages = {"old": from_today(-91), "young": from_today(-89), "new": from_today(0)}
+    put(database, [row(at, name) for name, at in ages.items()])
+    put_outcomes(database, [(at, name) for name, at in ages.items()])
+    put_refused(database, list(ages.values()))
     maintain(database, TODAY)
-    assert request_ids(database) == ["new", "young"]
+    assert request_ids(database) == request_ids(database, outcomes) == ["new", "young"]
+    assert refused(database) == [2, 3]
+
+
+def test_rows_of_each_deployment_go_when_they_are_too_old(database: Database) -> None:
+    ages = {"a": -100, "churn": -91, "z": -89}
+    put(database, [row(from_today(at), name, deployment=name) for name, at in ages.items()])
+    maintain(database, TODAY)
+    assert request_ids(database) == ["z"]
 
 
 def test_a_retention_that_is_set_is_kept_from_then_on(database: Database) -> None:
@@ -105,7 +116,7 @@ def test_a_wrong_retention_is_refused_and_changes_nothing(
 
 
 def test_more_rows_than_are_deleted_at_once_all_go(database: Database) -> None:
-    many = 2 * maintenance.DELETED_AT_ONCE + 7
+    many = 2 * DELETED_AT_ONCE + 7
     put(database, [*(row(from_today(-100), "old") for _ in range(many)), row(from_today(0), "new")])
     report = of_predictions(maintain(database, TODAY))
     assert report.deleted == many
@@ -116,7 +127,7 @@ def test_a_second_run_has_nothing_to_do(database: Database) -> None:
     put(database, [row(from_today(at), str(at)) for at in range(-100, 5)])
     maintain(database, TODAY)
     again = maintain(database, TODAY)
-    assert [(one.made, one.dropped, one.moved, one.deleted, one.left) for one in again] == [((), (), 0, 0, ())] * 4
+    assert [(one.made, one.dropped, one.moved, one.deleted, one.left) for one in again] == [((), (), 0, 0, ())] * 5
 
 
 def test_partitions_are_made_ahead_and_belong_to_the_owner(plain: Database) -> None:
@@ -198,17 +209,13 @@ def test_two_runs_at_once_while_rows_are_written_lose_nothing_and_make_each_part
     assert not any(one.left for report in reports for one in report)
 
 
-def test_a_table_that_somebody_reads_for_long_is_left_for_the_next_run(
-    plain: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(maintenance, "_LOCK_SECONDS", 1)
-    monkeypatch.setattr(maintenance, "_TRIES", 1)
+def test_a_table_that_somebody_reads_for_long_is_left_for_the_next_run(plain: Database) -> None:
     maintain(plain, NOW)
     put(plain, [row(NOW)])
     with plain.read() as db:
         db.execute(text("SELECT count(*) FROM telemetry.predictions_default"))
         db.execute(text("SELECT count(*) FROM telemetry.predictions_p20261129"))
-        held = of_predictions(maintain(plain, day(1)))
+        held = of_predictions(maintain(plain, day(1), pace=Pace(lock_seconds=0.5, tries=1)))
     assert held.made == ()
     assert "telemetry.predictions, the partition from 2026-12-07: another transaction held its lock" in held.left[0]
     assert of_predictions(maintain(plain, day(1))).made == ("telemetry.predictions_p20261207",)

@@ -23,6 +23,7 @@ from tidegate.store.maintenance import Maintained, maintain, partitions_of
 from tidegate.store.migrations.run import statements
 from tidegate.store.schema import PARTITIONED, delivery
 from tidegate.store.schema.telemetry import outcomes, predictions
+from tidegate.store.upkeep import keep_up
 from tidegate.store.versions import bring_to_date, connected
 
 START = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -61,7 +62,8 @@ def in_default(database: Database) -> int:
 
 
 def test_every_table_is_given_to_it_and_all_partitions_belong_to_the_owner(database: Database) -> None:
-    reports = maintain(database, START)
+    partitioned = {table.name for table, _, _ in PARTITIONED}
+    reports = [one for one in maintain(database, START) if one.table in partitioned]
     assert {(one.manager, one.left) for one in reports} == {("pg_partman", ())}
     with database.read() as db:
         for table, _, _ in PARTITIONED:
@@ -174,10 +176,33 @@ def test_its_background_worker_maintains_by_itself() -> None:
             with database.engine.begin() as db:
                 db.execute(text("UPDATE partman.part_config SET premake = 20"))
             _until_partitions(database, more_than=20)
+            # It is at work each second: beside it the controller's own does no harm, and finds nothing in its way.
+            assert {_kept_up(database) for _ in range(5)} == {()}
+            _leaves_another_retention_of_its_own_alone(database)
             with database.read() as db:
                 assert {one.owner for one in partitions_of(db, predictions)} == {OWNER}
         finally:
             database.close()
+
+
+def _leaves_another_retention_of_its_own_alone(database: Database) -> None:
+    now = datetime.now(UTC)
+    with database.engine.begin() as db:
+        kept = "UPDATE partman.part_config SET retention = '365 days' WHERE parent_table = 'telemetry.predictions'"
+        db.execute(text(kept))
+    put(database, [row(now - timedelta(days=at), str(at)) for at in (100, 0)])
+    for _ in range(2):
+        assert [one.partition(":")[0] for one in _kept_up(database)] == ["telemetry.predictions, by pg_partman"]
+        assert request_ids(database) == ["0", "100"]
+    maintain(database, now, {"predictions": 365})
+    assert _kept_up(database) == ()
+    maintain(database, now, {"predictions": 90})
+    assert _kept_up(database) == ()
+    assert request_ids(database) == ["0"]
+
+
+def _kept_up(database: Database) -> tuple[str, ...]:
+    return keep_up(database, datetime.now(UTC), lambda: None).left
 
 
 def _with_schema(running: DebianPostgresql) -> None:

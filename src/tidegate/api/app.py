@@ -130,6 +130,7 @@ def _routes(service: Service, stopping: asyncio.Event) -> APIRouter:
             "home": str(service.home.root),
             "store": service.store.where,
             "standbys": service.home.standing_by(),
+            "store_trouble": service.supervisor.upkeep.trouble,
         }
 
     @router.post("/shutdown", status_code=202, summary="End the controller, the gateway and every replica")

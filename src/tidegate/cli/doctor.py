@@ -146,9 +146,12 @@ def check_running(home: Path) -> Iterator[Finding]:
 
 
 def check_store(info: Mapping[str, Any]) -> Finding:
-    """Say where the store is, and who takes over when the controller dies."""
+    """Say where the store is, who takes over when the controller dies, and what keeps that from maintaining it."""
     standbys = info.get("standbys") or []
     waiting = f"stand by: pid {', '.join(map(str, standbys))}" if standbys else "no other controller stands by"
+    if info.get("store_trouble"):
+        reason = f"{info.get('store', 'unknown')} could not be maintained: {info['store_trouble']}"
+        return Finding("store", Level.WARN, f"{reason}; {waiting}", "tidegate db maintain")
     return Finding("store", Level.PASS, f"{info.get('store', 'unknown')}; {waiting}")
 
 

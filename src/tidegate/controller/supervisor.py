@@ -19,6 +19,7 @@ from tidegate.controller.keeper import Keeper
 from tidegate.controller.outcomes.noting import NoteTaker
 from tidegate.controller.reconcile import Reconciler, Seen
 from tidegate.controller.reserve import Reserve
+from tidegate.controller.upkeep import Upkeep
 from tidegate.controller.watching import Watching
 from tidegate.store import StaleState, Store
 from tidegate.target.base import Target
@@ -43,6 +44,7 @@ class Supervisor:
         self.reserve = Reserve(home.root)
         self.watching = Watching(target)
         self.drift = DriftWatcher(store, self.watching)
+        self.upkeep = Upkeep(store)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._reconcilers: dict[str, Reconciler] = {}
         self._wakers: dict[str, asyncio.Event] = {}
@@ -65,6 +67,7 @@ class Supervisor:
             asyncio.create_task(Keeper(self._home, self._store).run(), name="keeper"),
             asyncio.create_task(Checkpoints(self._store).run(), name="checkpoints"),
             asyncio.create_task(self.drift.run(), name="drift"),
+            asyncio.create_task(self.upkeep.run(), name="upkeep of the store"),
         ]
         for deployment in self._store.deployments():
             self.adopt(deployment.name)

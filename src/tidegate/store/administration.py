@@ -26,6 +26,7 @@ _NOT_ALLOWED = "42501"
 #: Objects that a finding names, and rows of a default partition that are counted.
 _MOST_NAMED, _MOST_COUNTED = 8, 100_000
 _MAINTAIN = "tidegate db maintain"
+_BY_ITSELF = f"where the controller's role is no member of {OWNER}"
 #: Who may do something, and what helps.
 _MEMBER = (f"a member of {ANALYST}, {CONTROLLER} or {OWNER}", f"as a superuser: GRANT {ANALYST} TO the_role")
 _SUPERUSER = (
@@ -267,14 +268,14 @@ def _extension(db: Connection) -> Finding:
         text("SELECT extversion FROM pg_extension WHERE extname = 'pg_partman'")
     ).scalar_one_or_none()
     if installed is None:
-        fix = f"run it each day, e.g. by cron: {_MAINTAIN}"
+        fix = f"{_BY_ITSELF}, run it each day, e.g. by cron: {_MAINTAIN}"
         return Finding("pg_partman", Level.PASS, "not installed; partitions are plain ones", fix)
     if not db.execute(text("SELECT has_schema_privilege('partman', 'USAGE')")).scalar_one():
         return Finding("pg_partman", Level.PASS, f"{installed}; what it manages this role may not see")
     strangers = [table.fullname for table, _, _ in PARTITIONED if not is_managed(db, table)]
     if strangers:
         reason = f"{installed}, which does not manage {', '.join(strangers)}"
-        return Finding("pg_partman", Level.WARN, reason, f"run it each day: {_MAINTAIN}")
+        return Finding("pg_partman", Level.WARN, reason, f"{_BY_ITSELF}, run it each day: {_MAINTAIN}")
     # Told to superusers and members of pg_read_all_settings alone.
     query = text("SELECT setting FROM pg_settings WHERE name = 'shared_preload_libraries'")
     loaded = db.execute(query).scalar_one_or_none()
@@ -283,7 +284,7 @@ def _extension(db: Connection) -> Finding:
         return Finding("pg_partman", Level.PASS, reason)
     if "pg_partman_bgw" in loaded:
         return Finding("pg_partman", Level.PASS, f"{installed}, with its background worker")
-    fix = f"shared_preload_libraries = 'pg_partman_bgw', or run it each day: {_MAINTAIN}"
+    fix = f"shared_preload_libraries = 'pg_partman_bgw'; or, {_BY_ITSELF}, run it each day: {_MAINTAIN}"
     return Finding("pg_partman", Level.PASS, f"{installed}, without its background worker", fix)
 
 

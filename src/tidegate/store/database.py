@@ -98,9 +98,13 @@ class Database:
                 if not self.is_sqlite:
                     lock = text("SELECT pg_advisory_xact_lock(:locks, :writing)")
                     connection.execute(lock, {"locks": LOCKS, "writing": WRITING})
-                if self._fence is not None:
-                    self._fence(connection)
+                self.refuse_outsider(connection)
                 yield connection
+
+    def refuse_outsider(self, connection: Connection) -> None:
+        """Raise, within a transaction that is to write, where this process must not: another controller leads."""
+        if self._fence is not None:
+            self._fence(connection)
 
     def insert(self, table: Table) -> Any:
         """Return an insert that knows what to do when there is such a row (`on_conflict_do_update`)."""

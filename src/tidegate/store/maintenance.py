@@ -1,8 +1,9 @@
 """Maintenance of the tables that pile up with time: partitions made ahead of their time, and rows let go of after it.
 
-pg_partman does it where it manages a table; else plain partitions are made and dropped here, and in SQLite rows are
-deleted some at a time. Each step is a transaction of its own that looks again under a lock: it may run twice at once,
-and while others write. A table that somebody is in the way of is left for the next time, and that is said.
+pg_partman does it where it manages a table; else plain partitions are made and dropped here. In SQLite, and of tables
+without partitions, rows are deleted some at a time. Each step is a transaction of its own that looks again under a
+lock: it may run twice at once, and while others write. A table that somebody is in the way of is left for the next
+time, and that is said.
 """
 
 from __future__ import annotations
@@ -16,28 +17,23 @@ from functools import partial
 from itertools import islice
 from typing import Literal
 
-from sqlalchemy import Connection, Integer, Table, delete, literal_column, select, text
+from sqlalchemy import Column, Connection, Table, delete, select, text
 from sqlalchemy.exc import ProgrammingError
 
 from tidegate.contract.errors import InvalidInput, Unavailable
 from tidegate.store.database import LOCKS, Database
 from tidegate.store.definition import AHEAD, OWNER
+from tidegate.store.expiry import delete_rows
+from tidegate.store.pace import DELETED_AT_ONCE, Pace
 from tidegate.store.partitions import Period, name_of, periods_from, to_drop, to_make
-from tidegate.store.schema import PARTITIONED, Span
+from tidegate.store.schema import EXPIRING, PARTITIONED, Span
 from tidegate.store.schema.telemetry import retention
 
 #: The second half of the advisory lock of whoever maintains.
 MAINTAINING = 0x6D61
 
-#: Rows deleted in one transaction, so that nobody waits long for them.
-DELETED_AT_ONCE = 500
-#: Rows of SQLite looked up at once; a look at all that are there may precede each.
-_FOUND_AT_ONCE = 10_000
-#: How long a step waits for a lock, and how often it tries. Who waits for it meanwhile waits no longer than that.
-_LOCK_SECONDS, _TRIES = 2, 3
-#: Moving rows out of a default partition may take longer than a statement of ours usually may.
-_STATEMENT_SECONDS = 600
 _IN_THE_WAY = ("55P03", "40P01")  # lock_not_available, deadlock_detected
+_TOO_LONG = "57014"  # query_canceled
 _NOT_ALLOWED = "42501"
 
 Manager = Literal["pg_partman", "tidegate", "sqlite"]
@@ -74,6 +70,7 @@ class Maintained:
         moved: rows taken out of the default partition into those that were made.
         deleted: rows that were past retention and in no partition that could be dropped.
         left: what could not be done and why, a sentence each.
+        is_unfinished: there are more rows to delete than the pace allows at once.
     """
 
     table: str
@@ -84,28 +81,36 @@ class Maintained:
     moved: int = 0
     deleted: int = 0
     left: tuple[str, ...] = ()
+    is_unfinished: bool = False
 
 
-def maintain(database: Database, now: datetime, keep: Mapping[str, int | None] | None = None) -> list[Maintained]:
+def maintain(
+    database: Database, now: datetime, keep: Mapping[str, int | None] | None = None, pace: Pace | None = None
+) -> list[Maintained]:
     """Make the partitions that will be needed and let go of what is past retention.
 
     Args:
         now: aware. pg_partman goes by the database's own clock.
         keep: retention in days by table, None for ever; kept in `telemetry.retention` from now on.
+        pace: None: a person waits for it.
 
     Raises:
         InvalidInput: `keep` names a table that has no retention or less than a day, or the role may not do this.
-        Unavailable: the database is away.
+        Unavailable: the database is away, or another controller leads and not this one.
+        Stopped: the pace says so.
     """
-    kept = dict(keep or {})
+    kept, pace = dict(keep or {}), pace or Pace()
     _refuse_unknown(kept)
     try:
-        with _step(database) as db:
+        with _step(database, pace) as db:
             for name, days in kept.items():
                 row = database.insert(retention).values(table_name=name, days=days)
                 db.execute(row.on_conflict_do_update(index_elements=["table_name"], set_={"days": row.excluded.days}))
             policy = days_kept(db)
-        return [_maintained(database, table, span, policy[table.name], now) for table, span, _ in PARTITIONED]
+        return [
+            *(_maintained(database, table, span, policy[table.name], now, pace=pace) for table, span, _ in PARTITIONED),
+            *(_expired(database, table, column, policy[table.name], now, pace=pace) for table, column, _ in EXPIRING),
+        ]
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) != _NOT_ALLOWED:
             raise
@@ -120,7 +125,7 @@ def maintain(database: Database, now: datetime, keep: Mapping[str, int | None] |
 def days_kept(db: Connection) -> dict[str, int | None]:
     """Return for how many days each table keeps its rows, None for ever."""
     told = {row.table_name: row.days for row in db.execute(select(retention))}
-    return {table.name: told.get(table.name, days) for table, _, days in PARTITIONED}
+    return {table.name: told.get(table.name, days) for table, _, days in (*PARTITIONED, *EXPIRING)}
 
 
 def partitions_of(db: Connection, table: Table) -> list[Partition]:
@@ -151,7 +156,7 @@ def is_managed(db: Connection, table: Table) -> bool:
 
 
 def _refuse_unknown(keep: Mapping[str, int | None]) -> None:
-    known = sorted(table.name for table, _, _ in PARTITIONED)
+    known = sorted(table.name for table, _, _ in (*PARTITIONED, *EXPIRING))
     for name, days in keep.items():
         if name not in known:
             raise InvalidInput(
@@ -166,67 +171,101 @@ def _refuse_unknown(keep: Mapping[str, int | None]) -> None:
             )
 
 
-def _maintained(database: Database, table: Table, span: Span, days: int | None, now: datetime) -> Maintained:
+def _maintained(
+    database: Database, table: Table, span: Span, days: int | None, now: datetime, *, pace: Pace
+) -> Maintained:
     if database.is_sqlite:
-        deleted = 0 if days is None else _delete_rows(database, table, now - timedelta(days=days))
-        return Maintained(table.name, "sqlite", days, deleted=deleted)
-    with _step(database) as db:
+        return _expired(database, table, table.c.at, days, now, pace=pace)
+    with _step(database, pace) as db:
         managed = is_managed(db, table)
         clock: datetime = db.execute(text("SELECT now()")).scalar_one() if managed else now
         default = default_of(partitions_of(db, table))
+        keeps_other = managed and not pace.overrules and _kept_by_partman(db, table) != _as_interval(days)
     report = Maintained(table.name, "pg_partman" if managed else "tidegate", days)
-    if default is not None and days is not None:
-        report = replace(report, deleted=_delete_strays(database, default, clock - timedelta(days=days)))
+    if default is not None and days is not None and not keeps_other:
+        report = _without_strays(database, default, clock - timedelta(days=days), report, pace)
     if managed:
-        return _by_partman(database, table, span, clock, report)
-    return _plain(database, table, span, clock, report)
+        return _by_partman(database, table, span, clock, report, pace=pace, keeps_other=keeps_other)
+    return _plain(database, table, span, clock, report, pace=pace)
+
+
+def _expired(
+    database: Database, table: Table, column: Column[datetime], days: int | None, now: datetime, *, pace: Pace
+) -> Maintained:
+    """Delete rows past retention of a table that has no partitions."""
+    report = Maintained(table.name, "sqlite" if database.is_sqlite else "tidegate", days)
+    if days is None:
+        return report
+    cutoff = now - timedelta(days=days)
+    if database.is_sqlite:
+        expired = delete_rows(database, table, column, cutoff, pace)
+        return replace(report, deleted=expired.deleted, is_unfinished=expired.is_unfinished)
+    (key,) = table.primary_key.columns
+    some = select(key).where(column < cutoff).order_by(key).limit(DELETED_AT_ONCE)
+
+    def delete_some(db: Connection) -> int:
+        return db.execute(delete(table).where(key.in_(some))).rowcount
+
+    return _deleted(database, table.fullname, delete_some, report, pace)
 
 
 # PostgreSQL
 
 
 @contextmanager
-def _step(database: Database) -> Iterator[Connection]:
+def _step(database: Database, pace: Pace) -> Iterator[Connection]:
     """One transaction, as the owner of the tables; who else maintains waits for it, and who writes the store does not.
 
     In SQLite a write.
     """
+    pace.between()
     if database.is_sqlite:
         with database.write() as db:
             yield db
         return
     with database.engine.begin() as db:
+        database.refuse_outsider(db)
         # The other one may be at a long statement: its time limit is ours, and not the one of a lock.
-        db.execute(text(f"SET LOCAL statement_timeout = '{_STATEMENT_SECONDS}s'"))
+        _limit(db, "statement_timeout", pace.statement_seconds)
         db.execute(text("SET LOCAL lock_timeout = 0"))
         db.execute(text(f"SELECT pg_advisory_xact_lock({LOCKS}, {MAINTAINING})"))
-        db.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
+        _limit(db, "lock_timeout", pace.lock_seconds)
         db.execute(text(f"SET LOCAL ROLE {OWNER}"))
         yield db
 
 
-def _tried(what: str, step: Callable[[], None]) -> tuple[str, ...]:
+def _limit(db: Connection, setting: str, seconds: float) -> None:
+    db.execute(text(f"SET LOCAL {setting} = '{round(seconds * 1000)}ms'"))
+
+
+def _tried(what: str, step: Callable[[], None], pace: Pace) -> tuple[str, ...]:
     """Do a step, again when somebody is in the way; return a sentence when it could not be done for that."""
-    for _ in range(_TRIES):
+    for _ in range(pace.tries):
         try:
             step()
         except Unavailable as error:
-            if getattr(error.__cause__, "sqlstate", None) not in _IN_THE_WAY:
+            state = getattr(error.__cause__, "sqlstate", None)
+            if state == _TOO_LONG:
+                return (f"{what}: it takes longer than a run may be in the way of others",)
+            if state not in _IN_THE_WAY:
                 raise
         else:
             return ()
-    return (f"{what}: another transaction held its lock for {_LOCK_SECONDS * _TRIES} s; the next run does it",)
+    waited = f"{pace.lock_seconds * pace.tries:g} s"
+    return (f"{what}: another transaction held its lock for {waited}; the next run does it",)
 
 
-def _plain(database: Database, table: Table, span: Span, now: datetime, report: Maintained) -> Maintained:
+def _plain(
+    database: Database, table: Table, span: Span, now: datetime, report: Maintained, *, pace: Pace
+) -> Maintained:
     made: list[str] = []
     dropped: list[str] = []
-    left: list[str] = []
+    left = list(report.left)
     moved = 0
 
     def make(period: Period) -> None:
         nonlocal moved
-        with _step(database) as db:
+        with _step(database, pace) as db:
             partitions = partitions_of(db, table)
             default = default_of(partitions)
             if period not in _lacking(db, partitions, span, now, report.days):
@@ -235,27 +274,41 @@ def _plain(database: Database, table: Table, span: Span, now: datetime, report: 
             if db.execute(text("SELECT to_regclass(:name)"), {"name": name}).scalar_one() is not None:
                 left.append(f"{name}: there is such a table, and it is no partition; rename it or attach it")
                 return
+            _limit(db, "statement_timeout", pace.blocking_seconds)
             count = _make(db, table, name, period, default)
         made.append(name)
         moved += count
 
     def drop(period: Period) -> None:
-        with _step(database) as db:
+        with _step(database, pace) as db:
             gone = next((one for one in partitions_of(db, table) if one.period == period), None)
             if gone is None:
                 return
+            _limit(db, "statement_timeout", pace.blocking_seconds)
             db.execute(text(f"ALTER TABLE {table.fullname} DETACH PARTITION {gone.name}"))
             db.execute(text(f"DROP TABLE {gone.name}"))
         dropped.append(gone.name)
 
-    with _step(database) as db:
-        partitions = partitions_of(db, table)
-        lacking = _lacking(db, partitions, span, now, report.days)
-    for period in lacking:
-        left += _tried(f"{table.fullname}, the partition from {period.start:%Y-%m-%d}", partial(make, period))
-    existing = [one.period for one in partitions if one.period is not None]
+    existing: list[Period] = []
+    lacking: list[Period] = []
+
+    def look() -> None:
+        with _step(database, pace) as db:
+            partitions = partitions_of(db, table)
+            existing[:] = [one.period for one in partitions if one.period is not None]
+            lacking[:] = _lacking(db, partitions, span, now, report.days)
+
+    left += _tried(f"{table.fullname}, what lies in its default partition", look, pace)
+    # Those to come first: what is written from then on is not in the way of moving the rows of before.
+    for period in sorted(lacking, key=lambda one: one.end <= now):
+        what = f"{table.fullname}, the partition from {period.start:%Y-%m-%d}"
+        left += _tried(what, partial(make, period), pace)
     for period in to_drop(existing, now, report.days):
-        left += _tried(f"{table.fullname}, dropping the partition from {period.start:%Y-%m-%d}", partial(drop, period))
+        what = f"{table.fullname}, dropping the partition from {period.start:%Y-%m-%d}"
+        if in_the_way := _tried(what, partial(drop, period), pace):
+            # All of them take a lock of the whole table, which others wait for meanwhile.
+            left += in_the_way
+            break
     return replace(report, made=tuple(made), dropped=tuple(dropped), moved=moved, left=tuple(left))
 
 
@@ -292,29 +345,59 @@ def _make(db: Connection, table: Table, name: str, period: Period, default: Part
     return moved
 
 
-def _delete_strays(database: Database, default: Partition, cutoff: datetime) -> int:
+def _without_strays(
+    database: Database, default: Partition, cutoff: datetime, report: Maintained, pace: Pace
+) -> Maintained:
     """Delete what is past retention in a default partition, which is never dropped."""
     query = text(
         f"DELETE FROM {default.name} WHERE at < :cutoff AND ctid = ANY("  # noqa: S608 -- a name of the catalogue
         f"ARRAY(SELECT ctid FROM {default.name} WHERE at < :cutoff LIMIT {DELETED_AT_ONCE}))"
     )
-    deleted = 0
-    while True:
-        with _step(database) as db:
-            count = db.execute(query, {"cutoff": cutoff}).rowcount
-        deleted += count
-        if not count:
-            return deleted
+
+    def delete_some(db: Connection) -> int:
+        return db.execute(query, {"cutoff": cutoff}).rowcount
+
+    return _deleted(database, default.name, delete_some, report, pace)
 
 
-def _by_partman(database: Database, table: Table, span: Span, clock: datetime, report: Maintained) -> Maintained:
+def _deleted(
+    database: Database, name: str, delete_some: Callable[[Connection], int], report: Maintained, pace: Pace
+) -> Maintained:
+    """Delete rows, some in each transaction, until none is left or the pace allows no more."""
+    deleted, last = 0, 0
+
+    def delete_once() -> None:
+        nonlocal last
+        with _step(database, pace) as db:
+            last = delete_some(db)
+
+    while pace.rows is None or deleted < pace.rows:
+        left = _tried(f"{name}, rows past retention", delete_once, pace)
+        if left:
+            return replace(report, deleted=deleted, left=(*report.left, *left))
+        if not last:
+            return replace(report, deleted=deleted)
+        deleted += last
+    return replace(report, deleted=deleted, is_unfinished=True)
+
+
+def _by_partman(
+    database: Database,
+    table: Table,
+    span: Span,
+    clock: datetime,
+    report: Maintained,
+    *,
+    pace: Pace,
+    keeps_other: bool,
+) -> Maintained:
     days = report.days
     horizon = list(islice(periods_from(clock, span), AHEAD + 2))[-1].end
     parent = {"parent": table.fullname}
     moved = 0
 
     def configure() -> None:
-        with _step(database) as db:
+        with _step(database, pace) as db:
             # Without `ignore_default_data` one row of a clock that was years ahead has a partition made for each day
             # until then; without `inherit_privileges` what its background worker makes is the worker's.
             query = text(
@@ -323,39 +406,54 @@ def _by_partman(database: Database, table: Table, span: Span, clock: datetime, r
                 " WHERE parent_table = :parent AND (retention IS DISTINCT FROM :kept OR retention_keep_table"
                 " OR NOT (infinite_time_partitions AND ignore_default_data AND inherit_privileges))"
             )
-            db.execute(query, {**parent, "kept": None if days is None else f"{days} days"})
+            db.execute(query, {**parent, "kept": _as_interval(days)})
 
     def move() -> None:
         nonlocal moved
-        with _step(database) as db:
+        with _step(database, pace) as db:
             default = default_of(partitions_of(db, table))
             strays = [] if default is None else _strays(db, default, span)
             # pg_partman takes the oldest first, one period at a time, and makes partitions without a bound.
             near = sum(one < horizon for one in strays)
             if default is None or not near:
                 return
+            _limit(db, "statement_timeout", pace.blocking_seconds)
             db.execute(text(f"LOCK TABLE {default.name} IN ACCESS EXCLUSIVE MODE"))
             query = text("SELECT partman.partition_data_time(p_parent_table := :parent, p_batch_count := :periods)")
             moved += db.execute(query, {**parent, "periods": near}).scalar_one()
 
     def run() -> None:
-        with _step(database) as db:
+        with _step(database, pace) as db:
             db.execute(text("SELECT partman.run_maintenance(p_parent_table := :parent, p_analyze := false)"), parent)
 
-    before = _names(database, table)
+    before = _names(database, table, pace)
     what = f"{table.fullname}, by pg_partman"
-    left = _tried(f"{what}, its retention", configure)
-    left += _tried(f"{what}, rows in the default partition", move)
-    left += _tried(what, run)
-    after = _names(database, table)
+    left = report.left
+    if keeps_other:
+        left += (f"{what}: it keeps rows otherwise than {_as_interval(days) or 'for ever'}; say how long with --keep",)
+    else:
+        left += _tried(f"{what}, its retention", configure, pace)
+    left += _tried(f"{what}, rows in the default partition", move, pace)
+    left += _tried(what, run, pace)
+    after = _names(database, table, pace)
     return replace(
         report, made=tuple(sorted(after - before)), dropped=tuple(sorted(before - after)), moved=moved, left=left
     )
 
 
-def _names(database: Database, table: Table) -> set[str]:
-    with _step(database) as db:
+def _names(database: Database, table: Table, pace: Pace) -> set[str]:
+    with _step(database, pace) as db:
         return {one.name for one in partitions_of(db, table)}
+
+
+def _kept_by_partman(db: Connection, table: Table) -> str | None:
+    query = text("SELECT retention FROM partman.part_config WHERE parent_table = :parent")
+    found: str | None = db.execute(query, {"parent": table.fullname}).scalar_one()
+    return found
+
+
+def _as_interval(days: int | None) -> str | None:
+    return None if days is None else f"{days} days"
 
 
 def _period(bound: str) -> Period | None:
@@ -367,23 +465,3 @@ def _period(bound: str) -> Period | None:
     except ValueError:  # beyond what Python's calendar has
         return None
     return Period(start, end)
-
-
-# SQLite
-
-
-def _delete_rows(database: Database, table: Table, cutoff: datetime) -> int:
-    """Delete rows of before `cutoff`. They are looked for outside of the writes, which are short that way."""
-    deleted = 0
-    rowid = literal_column("rowid", Integer)
-    old = table.c.at < cutoff
-    while True:
-        with database.read() as db:
-            found = list(db.execute(select(rowid).select_from(table).where(old).limit(_FOUND_AT_ONCE)).scalars())
-        for first in range(0, len(found), DELETED_AT_ONCE):
-            some = found[first : first + DELETED_AT_ONCE]
-            with database.write() as db:
-                # A number may have been given to another row meanwhile.
-                deleted += db.execute(delete(table).where(rowid.in_(some), old)).rowcount
-        if len(found) < _FOUND_AT_ONCE:
-            return deleted

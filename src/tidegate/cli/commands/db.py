@@ -134,9 +134,11 @@ def maintain(
 ) -> None:
     """Make the partitions of the next days, and drop what is older than it is kept.
 
-    The tables are predictions, outcomes, drift_readings and feature_history. Run it once a day, e.g. by cron; where
-    pg_partman's background worker runs, it need not be run at all but after a change of --keep. It may run twice at
-    once and while rows are written. A table that somebody reads for long is left for the next run, which is said.
+    The tables are predictions, outcomes, drift_readings, feature_history and feature_quarantine. The controller that
+    leads does it by itself once a day, with its own store, so it is for changes of --keep, and for what does not wait.
+    Run it once a day, e.g. by cron, for a database of predictions that no controller has, and where the controller's
+    role in PostgreSQL is no member of tidegate_owner and pg_partman's background worker does not run. It may run twice
+    at once and while rows are written. A table that somebody reads for long is left for the next run, which is said.
     Rows in SQLite are deleted some at a time.
 
     $ tidegate db maintain

@@ -1,8 +1,8 @@
 """The schema: tables, and the triggers and indexes by which the database itself refuses what must not happen."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Table
+from sqlalchemy import Column, Table
 
 from tidegate.store.schema import delivery, features, registry, telemetry
 from tidegate.store.schema.base import SCHEMAS, WITHOUT_SCHEMAS, Guard, metadata
@@ -18,8 +18,14 @@ PARTITIONED: tuple[tuple[Table, Span, int | None], ...] = (
     (telemetry.outcomes, "day", 90),
     (telemetry.drift_readings, "month", 400),
 )
+#: Tables without partitions whose rows are deleted when they are too old: when a row is of, and for how many days it is
+#: kept unless `telemetry.retention` says otherwise; None for ever.
+EXPIRING: tuple[tuple[Table, Column[Any], int | None], ...] = (
+    (features.feature_quarantine, features.feature_quarantine.c.received_at, 90),
+)
 
 __all__ = [
+    "EXPIRING",
     "GUARDS",
     "PARTITIONED",
     "SCHEMAS",
