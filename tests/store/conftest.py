@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL
 
 from tests.support.postgresql import Postgresql, postgresql
 from tidegate.store.address import Address
@@ -15,6 +16,14 @@ from tidegate.store.address import Address
 def server() -> Iterator[Postgresql]:
     with postgresql() as running:
         yield running
+
+
+@pytest.fixture
+def url(server: Postgresql) -> Iterator[URL]:
+    """Where a new database of PostgreSQL is, with today's schema."""
+    made = server.fresh()
+    yield made
+    server.drop(made)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -9,19 +9,11 @@ import pytest
 from sqlalchemy import URL, text
 
 from tests.server.processes import wait_until
-from tests.support.postgresql import Postgresql
 from tests.support.rollouts import start
 from tidegate.store import Store
 from tidegate.store.leadership import Leadership, NoLongerLeading
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def url(server: Postgresql) -> Iterator[URL]:
-    made = server.fresh()
-    yield made
-    server.drop(made)
 
 
 @pytest.fixture

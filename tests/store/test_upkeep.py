@@ -43,13 +43,6 @@ def database(address: Address) -> Iterator[Database]:
 
 
 @pytest.fixture
-def url(server: Postgresql) -> Iterator[URL]:
-    made = server.fresh()
-    yield made
-    server.drop(made)
-
-
-@pytest.fixture
 def owner(url: URL) -> Iterator[Database]:
     found = connected(url)
     yield found
