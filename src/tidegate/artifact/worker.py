@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from tidegate.artifact.check import Checked, check_artifact
 from tidegate.artifact.inspect import ArtifactLimits
 from tidegate.contract.errors import TidegateError
 from tidegate.runtime.signatures import signature_to_dict
+
+#: Attempts at removing a folder into which something still writes: it must not keep this process from ending.
+_REMOVALS = 100
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,10 +74,22 @@ def _end_with_whoever_started_this(scratch: Path) -> None:
 
     def wait() -> None:
         os.read(given, 1)
-        shutil.rmtree(scratch, ignore_errors=True)
+        _remove(scratch)
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
     threading.Thread(target=wait, name="input", daemon=True).start()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder into which this very process may be writing."""
+    # Under another name first: nothing new comes in by the old one, and what has it for its working directory is few.
+    moved = folder.with_name(f"{folder.name}-removed")
+    with suppress(OSError):
+        folder = folder.rename(moved)
+    for _ in range(_REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
 
 
 def perform(request: Mapping[str, Any]) -> dict[str, Any]:
