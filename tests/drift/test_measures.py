@@ -17,8 +17,10 @@ from tidegate.drift.measures import (
     jensen_shannon,
     kolmogorov_smirnov,
     population_stability_index,
+    rare,
     wasserstein,
 )
+from tidegate.drift.significance import exact_chance
 
 SIDES = st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 1000)), min_size=1, max_size=15)
 NUMBERS = st.lists(st.one_of(st.floats(-1e6, 1e6), st.integers(-3, 3).map(float)), min_size=1, max_size=60)
@@ -84,6 +86,29 @@ def test_rare_levels_of_few_rows_are_no_evidence() -> None:
     second = np.array([60, 0, *([1] * 2), *([0] * 38)])
     statistic, freedom = chi_square(first, second)
     assert freedom == 0 or stats.chi2.sf(statistic, freedom) > 1e-6
+
+
+@given(SIDES)
+def test_values_of_rare_levels_are_those_that_are_too_few_to_be_looked_at_by_themselves(
+    pairs: list[tuple[int, int]],
+) -> None:
+    first, second = counts(pairs)
+    smaller = min(first.sum(), second.sum()) / (first.sum() + second.sum())
+    expected = (first + second) * smaller
+    small = (expected < 5) & (expected > 0)
+    few = rare(first, second)
+    if few is None:
+        assert not small.any() or expected[small].sum() >= 5 - 1e-9 or small.sum() == (expected > 0).sum()
+    else:
+        assert few == (first[small].sum(), second[small].sum())
+        assert 0 < expected[small].sum() < 5
+
+
+@given(st.tuples(st.integers(0, 60), st.integers(0, 60)), st.tuples(st.integers(1, 10_000), st.integers(1, 10_000_000)))
+def test_the_chance_of_few_values_is_fishers_as_scipy_has_it(few: tuple[int, int], others: tuple[int, int]) -> None:
+    totals = few[0] + others[0], few[1] + others[1]
+    wanted = stats.fisher_exact([few, others]).pvalue
+    assert exact_chance(few, totals) == pytest.approx(wanted, rel=1e-4, abs=1e-300)
 
 
 @pytest.mark.filterwarnings("ignore:ks_2samp. Exact calculation unsuccessful")

@@ -79,6 +79,16 @@ def test_levels_that_the_reference_never_had_are_drift(reference: Reference) -> 
     assert reading.columns[0].unseen == pytest.approx((0.0, 0.2), abs=1e-3)
 
 
+@pytest.mark.parametrize("lost", [1.0, 0.05])
+def test_levels_that_are_gone_are_drift_however_few_the_reference_has_beside_what_is_new(lost: float) -> None:
+    """Of ten levels with 100 or 5 rows of a reference each, a million other rows have none."""
+    small, large = round(1_000 * lost), round(1_000_000 * lost)
+    before = np.array([f"level {number % 10}" for number in range(small)] + ["common"] * (1_000 - small), dtype=object)
+    now = np.array(["another"] * large + ["common"] * (1_000_000 - large), dtype=object)
+    reading = Reference.of({"x": before}).compare({"x": now})
+    assert (reading.state, reading.columns[0].chance < 1e-6) == (State.LARGE, True)
+
+
 def test_fifty_rows_are_not_enough_and_it_is_said_how_many_are(reference: Reference) -> None:
     readings = [reference.compare(some(seed, rows=50)) for seed in range(1, 41)]
     # One in a hundred may be a false alarm.
@@ -100,6 +110,9 @@ def test_a_reference_that_is_too_small_for_any_answer_says_so() -> None:
     assert next(one for one in reading.columns if one.name == "delay").rows_needed is None
 
 
+KINDS = ("normal", "whole", "rounded", "few levels", "many levels", "rare levels", "equal levels")
+
+
 def windows(kind: str, chance: np.random.Generator, rows: int) -> Any:
     match kind:
         case "normal":
@@ -112,12 +125,14 @@ def windows(kind: str, chance: np.random.Generator, rows: int) -> Any:
             return chance.choice(list("abcdefgh"), rows)
         case "many levels":
             return np.array([f"city {number}" for number in chance.zipf(1.3, rows) % 5_000])
+        case "rare levels":
+            return np.where(chance.random(rows) < 0.004, chance.choice(list("abcdefgh"), rows), "common")
         case "equal levels":
             return np.array([f"user {number}" for number in chance.integers(0, 2_000, rows)])
     raise AssertionError(kind)
 
 
-@pytest.mark.parametrize("kind", ["normal", "whole", "rounded", "few levels", "many levels", "equal levels"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("sizes", [(2_000, 300), (500, 3_000)])
 def test_chance_is_taken_for_a_difference_no_more_often_than_stated(kind: str, sizes: tuple[int, int]) -> None:
     """The thresholds are so low here that chance alone decides: a twentieth of the windows may differ, of 200."""

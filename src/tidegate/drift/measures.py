@@ -47,14 +47,11 @@ def chi_square(reference: Counts, current: Counts, *, by_reference: bool = False
     """
     first, second = _seen(reference, current)
     totals = first.sum(), second.sum()
-    expected = first / totals[0] if by_reference else (first + second) / sum(totals)
-    expected = expected * min(totals)
-    order = np.argsort(expected, kind="stable")
-    first, second, expected = first[order], second[order], expected[order]
+    shares = first / totals[0] if by_reference else (first + second) / sum(totals)
+    first, second, expected = _least_first(first, second, shares * min(totals))
     if expected[0] < _LEAST_EXPECTED:
         enough = np.cumsum(expected) >= _LEAST_EXPECTED
-        small = int((expected < _LEAST_EXPECTED).sum())
-        together = max(int(np.argmax(enough)) + 1, small) if enough.any() else len(first)
+        together = max(int(np.argmax(enough)) + 1, _small(expected)) if enough.any() else len(first)
         first = np.concatenate([[first[:together].sum()], first[together:]])
         second = np.concatenate([[second[:together].sum()], second[together:]])
     pooled = (first + second) / sum(totals)
@@ -63,6 +60,22 @@ def chi_square(reference: Counts, current: Counts, *, by_reference: bool = False
         for counts, total in ((first, totals[0]), (second, totals[1]))
     )
     return float(statistic), len(first) - 1
+
+
+def rare(reference: Counts, current: Counts) -> tuple[int, int] | None:
+    """Return how many values each side has in all the bins of which the smaller side is expected to have less than
+    five, where that is less than five in all; None where there are no such bins, or more is expected.
+
+    These are what `chi_square` puts together with a bin that is not small, in which they are lost: also if one side has
+    nothing but them.
+    """
+    first, second = _seen(reference, current)
+    totals = first.sum(), second.sum()
+    first, second, expected = _least_first(first, second, (first + second) / sum(totals) * min(totals))
+    small = _small(expected)
+    if not 0 < small < len(expected) or expected[:small].sum() >= _LEAST_EXPECTED:
+        return None
+    return int(first[:small].sum()), int(second[:small].sum())
 
 
 def kolmogorov_smirnov(reference: Numbers, current: Numbers) -> float:
@@ -108,6 +121,15 @@ def wasserstein(reference: Numbers, current: Numbers) -> float:
     first = reference[np.minimum((middle * n).astype(np.int64), n - 1)]
     second = current[np.minimum((middle * m).astype(np.int64), m - 1)]
     return float((np.abs(first - second) * (ends - starts)).sum())
+
+
+def _least_first(first: Numbers, second: Numbers, expected: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    order = np.argsort(expected, kind="stable")
+    return first[order], second[order], expected[order]
+
+
+def _small(expected: Numbers) -> int:
+    return int((expected < _LEAST_EXPECTED).sum())
 
 
 def _seen(reference: Counts, current: Counts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -9,8 +9,15 @@ from typing import Any
 
 from tidegate.contract.errors import InvalidInput
 from tidegate.drift.bins import Bins, Counts
-from tidegate.drift.measures import chi_square, jensen_shannon, population_stability_index
-from tidegate.drift.significance import area_of, chi_square_chance, holm, rows_needed, rows_needed_together
+from tidegate.drift.measures import chi_square, jensen_shannon, population_stability_index, rare
+from tidegate.drift.significance import (
+    area_of,
+    chi_square_chance,
+    exact_chance,
+    holm,
+    rows_needed,
+    rows_needed_together,
+)
 
 
 class State(StrEnum):
@@ -60,8 +67,8 @@ class ColumnReading:
         reference, current: counts in them.
         psi: the population stability index over them.
         jensen_shannon: distance, 0 to 1, over them.
-        chance: of so large a difference of the counts without drift (Pearson's χ² of homogeneity), the number of
-            columns respected (Holm).
+        chance: of so large a difference of the counts without drift (Pearson's χ² of homogeneity; of levels that are
+            too few for it, Fisher's exact test), the number of columns respected (Holm).
         kolmogorov_smirnov: distance of the distribution functions of the numbers that are there; None for levels.
         wasserstein: in the unit of the column; None for levels.
         rows_needed: of the current data, until a moderate PSI is more than chance does; None where the reference is too
@@ -204,6 +211,8 @@ class Reading:
         }
 
 
+#: What the test of few values has of the chance of a false alarm. The rest is χ²'s, by which most drift is seen.
+_FOR_THE_FEW = 0.1
 _ORDER = (State.NONE, State.INCONCLUSIVE, State.MODERATE, State.LARGE)
 
 
@@ -224,9 +233,19 @@ def read_counts(name: str, bins: Bins, reference: Counts, current: Counts) -> Co
         current=tuple(current.tolist()),
         psi=population_stability_index(reference, current),
         jensen_shannon=jensen_shannon(reference, current),
-        chance=chi_square_chance(*chi_square(reference, current, by_reference=bins.is_of_shares)),
+        chance=_chance(bins, reference, current),
         rows_needed=None,
     )
+
+
+def _chance(bins: Bins, reference: Counts, current: Counts) -> float:
+    chance = chi_square_chance(*chi_square(reference, current, by_reference=bins.is_of_shares))
+    # Bins that were made of the reference hold few of it because they were found so: that is no chance.
+    few = None if bins.is_of_shares else rare(reference, current)
+    if few is None:
+        return chance
+    exact = exact_chance(few, (int(reference.sum()), int(current.sum())))
+    return min(1.0, chance / (1 - _FOR_THE_FEW), exact / _FOR_THE_FEW)
 
 
 def judged(columns: Sequence[ColumnReading], policy: Policy) -> tuple[ColumnReading, ...]:

@@ -8,6 +8,7 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tidegate.contract.errors import InvalidInput
 from tidegate.drift.columns import Numbers
@@ -16,6 +17,31 @@ from tidegate.drift.columns import Numbers
 def chi_square_chance(statistic: float, freedom: int) -> float:
     """Return the probability of at least this statistic without drift; 1 with no degree of freedom."""
     return float(_special().chdtrc(freedom, statistic)) if freedom > 0 else 1.0
+
+
+def exact_chance(few: tuple[int, int], totals: tuple[int, int]) -> float:
+    """Return the probability that without drift a kind of value is divided among two sides no more evenly than this:
+    the exact test of R. A. Fisher, of both sides (all divisions that are no likelier than this one).
+
+    Args:
+        few: values of the kind on each side.
+        totals: all values of each side.
+    """
+    there, drawn, size = sum(few), totals[0], sum(totals)
+    possible = np.arange(max(0, there - totals[1]), min(there, drawn) + 1)
+    chances = (
+        _log_ways(there, possible) + _log_ways(size - there, drawn - possible) - _log_ways(size, np.array([drawn]))
+    )
+    # Those that are as likely differ by rounding.
+    counted = chances <= chances[few[0] - possible[0]] + 1e-5
+    return min(1.0, float(np.exp(chances[counted]).sum()))
+
+
+def _log_ways(size: int, chosen: NDArray[np.int64]) -> Numbers:
+    """Return the logarithm of how many ways there are to choose so many of a number of things."""
+    gammaln = _special().gammaln
+    found: Numbers = gammaln(size + 1) - gammaln(chosen + 1) - gammaln(size - chosen + 1)
+    return found
 
 
 def holm(chances: Sequence[float]) -> list[float]:
