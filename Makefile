@@ -30,7 +30,7 @@ demo: setup  ## real flights, a good candidate promoted, a bad one taken back
 
 test: setup  ## every test of what installs in a minute, with real Envoy and real model files
 	-@bash scripts/get_prometheus.sh > /dev/null  # without it the tests of rules and queries are skipped, and say so
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 30 tests/docs tests/e2e tests
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 30
 
 test-postgresql: setup  ## the tests that use PostgreSQL on Debian's; needs apt-get install postgresql-15-partman faketime
 	$(BIN)/python -m tests.store.on_debian -n 3 --dist loadfile --durations 10

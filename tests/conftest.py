@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A shell without job control starts a command in the background with SIGINT ignored, and every process below inherits
@@ -15,3 +16,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # No test is about time: a machine that is busy makes an example slow, and its drawing too.
 settings.register_profile("tidegate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tidegate")
+
+#: Folders of which a file takes minutes. They come first: a worker that met one at the end would be alone with it.
+_LONG = ("docs", "e2e")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order tests by when they should begin. Within a folder, and beyond the long ones, they stay in order."""
+    tests = config.rootpath / "tests"
+    items.sort(key=lambda item: not any(item.path.is_relative_to(tests / folder) for folder in _LONG))
