@@ -47,7 +47,10 @@ def sentences(total: Total) -> list[str]:
     columns = total["columns"]
     drifted = [one["column"] for one in columns if one["state"] in ("moderate", "large")]
     of = f"{len(columns)} column{'' if len(columns) == 1 else 's'}"
-    said = [f"Drift in {len(drifted)} of {of}: {', '.join(drifted)}." if drifted else f"No drift was found in {of}."]
+    said = []
+    if columns:
+        found = f"Drift in {len(drifted)} of {of}: {', '.join(drifted)}."
+        said.append(found if drifted else f"No drift was found in {of}.")
     unsure = [one for one in columns if one["state"] == "inconclusive"]
     if unsure:
         needed = [one["rowsNeeded"] for one in unsure]
@@ -64,7 +67,7 @@ def left_out(found: Mapping[str, Any]) -> list[str]:
     """Return what of a period is in no total."""
     said = [
         f"Left out: {count(one['requests'])} requests of {when(one['since'])} to {when(one['until'])} UTC, an interval "
-        "that reaches over an end of the period."
+        "that reaches over an end of the time."
         for one in found["straddling"]
     ]
     if found["uncountedUntil"] is not None:
