@@ -106,16 +106,18 @@ def history(
     else:
         what = name if column is None else f"{name} with {column}"
         why = "" if is_watched else ": its request asks for none (drift)"
-        say(f"No readings of {what} {_span_text(begins, ends)}{why}.")
+        until_when = "" if ends is None else f" until {ends:%Y-%m-%d %H:%M} UTC"
+        say(f"No readings of {what} since {begins:%Y-%m-%d %H:%M} UTC{until_when}{why}.")
 
 
 def _total(
     ctx: typer.Context, name: str, span: tuple[datetime, datetime | None], column: str | None, output: Output
 ) -> None:
-    from tidegate.cli.drift_total import heading, left_out, sentences, table
+    from tidegate.cli.drift_total import heading, left_out, sentences, table, when
 
     with connect(ctx) as client:
         found = client.drift_total(name, since=span[0], until=span[1], column=column)
+        is_watched = bool(found["totals"]) or client.status(name).get("drift") is not None
     if output is Output.JSON:
         print_json(found)
         return
@@ -124,13 +126,9 @@ def _total(
         console().print(table(one, boxed=is_terminal()))
         say("", *sentences(one), "")
     if not found["totals"]:
-        say(f"No interval of {name} lies wholly in the time {_span_text(*span)}.")
+        why = "" if is_watched else ": its request asks for no watch (drift)"
+        say(f"No interval of {name} lies wholly in {when(found['since'])} to {when(found['until'])} UTC{why}.")
     say(*left_out(found))
-
-
-def _span_text(begins: datetime, ends: datetime | None) -> str:
-    until = "" if ends is None else f" until {ends:%Y-%m-%d %H:%M} UTC"
-    return f"since {begins:%Y-%m-%d %H:%M} UTC{until}"
 
 
 def sensor(
