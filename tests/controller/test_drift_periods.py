@@ -189,6 +189,7 @@ def test_a_store_that_fails_costs_no_request_and_counts_none_twice(
     (total,) = totals(place)
     assert_is_of(total, *parts)
     assert total.seconds == 45.0
+    assert sum(one["interval"]["requests"] for one in place.readings()) == 800
 
 
 def test_each_revision_has_a_total_of_its_own_to_its_last_request(place: Place) -> None:

@@ -190,12 +190,9 @@ def taken_over(plain: Mapping[str, Any] | None, deployment_id: int, revision: in
         look: number of the last reading of this revision in the store, 0 before the first.
         at: the moment at which it begins where nothing is taken over.
     """
+    whose = (deployment_id, revision, look)
     try:
-        if plain is not None and (plain["deployment"], plain["revision"], plain["look"]) == (
-            deployment_id,
-            revision,
-            look,
-        ):
+        if plain is not None and (plain["deployment"], plain["revision"], plain["look"]) == whose:
             return Counting(look, Interval(datetime.fromisoformat(plain["since"]), Tally.from_plain(plain)))
     except (AttributeError, KeyError, TypeError, ValueError):
         pass  # nobody of ours wrote it
