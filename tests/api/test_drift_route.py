@@ -71,6 +71,33 @@ def test_any_moment_may_be_asked_for(app: FastAPI, since: str, count: int) -> No
     assert len(readings(app, since=since)) == count
 
 
+def test_readings_may_be_asked_for_until_a_moment(app: FastAPI) -> None:
+    since = rollouts.NOW.isoformat()
+    until = (rollouts.NOW + 2 * MINUTE).isoformat()
+    assert [one["at"] for one in readings(app, since=since, until=until)][-1] == until
+    assert readings(app, since=since, until="0001-01-01T00:00:00+14:00") == readings(app, since=since, until=since)
+
+
+def total(app: FastAPI, status: int = 200, **query: str) -> dict[str, Any]:
+    asked = "&".join(f"{name}={quote(value)}" for name, value in query.items())
+    answer = ask(app, "GET", f"/v1/deployments/churn/drift/total?{asked}")
+    assert answer.status_code == status, answer.text
+    return dict(answer.json())
+
+
+def test_of_readings_without_intervals_nothing_is_added_up_and_that_is_told(app: FastAPI) -> None:
+    found = total(app, since="2020-01-01T00:00:00Z")
+    assert found["totals"] == found["straddling"] == []
+    assert found["uncountedUntil"] == (rollouts.NOW + 4 * MINUTE).isoformat()
+    assert total(app, since="9999-12-31T23:59:59-14:00")["totals"] == []
+    assert total(app, until="0001-01-01T00:00:00+14:00", since="0001-01-01T00:00:00+15:00")["uncountedUntil"] is None
+
+
+def test_a_period_that_ends_before_it_begins_is_refused(app: FastAPI) -> None:
+    told = total(app, 400, since="2026-03-02T00:00:00Z", until="2026-03-01T00:00:00Z")["error"]
+    assert (told["subject"], "ends before it begins" in told["message"]) == ("until", True)
+
+
 def test_readings_of_an_earlier_deployment_of_the_name_are_not_this_ones(app: FastAPI, store: Store) -> None:
     store.delete_deployment("churn", NewEvent("deleted", "gone"), rollouts.NOW)
     store.start_rollout(
@@ -83,3 +110,4 @@ def test_readings_of_an_earlier_deployment_of_the_name_are_not_this_ones(app: Fa
         now=rollouts.NOW + 10 * MINUTE,
     )
     assert readings(app, since="2020-01-01T00:00:00Z") == []
+    assert total(app, since="2020-01-01T00:00:00Z")["uncountedUntil"] is None

@@ -20,6 +20,7 @@ from tidegate.controller import planning
 from tidegate.controller.drift import watcher as module
 from tidegate.controller.drift.readings import seen_view, view
 from tidegate.controller.drift.watcher import DriftWatcher
+from tidegate.controller.home import Home
 from tidegate.controller.watching import Watching
 from tidegate.drift import Reference
 from tidegate.gateway.base import RevisionRef
@@ -68,7 +69,8 @@ class Place:
     """A store with a deployment that asks for a watch, and its watcher."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
-        self.store = Store(folder / "tidegate.db")
+        self.home = Home(folder)
+        self.store = Store(self.home.database)
         self.clock = clock
         self.replicas = Replicas()
         content = json.dumps(Reference.of(table(0, 5_000)).without_numbers().as_plain()).encode()
@@ -79,17 +81,17 @@ class Place:
 
     def begun(self) -> DriftWatcher:
         """Return the watcher of another controller."""
-        return DriftWatcher(self.store, Watching(cast("Target", self.replicas), self.clock.monotonic))
+        return DriftWatcher(self.store, Watching(cast("Target", self.replicas), self.clock.monotonic), self.home)
 
-    def deploy(self, **fields: Any) -> None:
-        """Have the next revision serve."""
+    def deploy(self, to_revision: int | None = None, **fields: Any) -> None:
+        """Have the next revision serve, or one that there is."""
         asked = {"name": "churn", "modelArtifact": {"path": "/m.onnx"}, "servingRequirements": {}, **fields}
         row = self.store.start_rollout(
             "churn",
             digest="d" * 64,
             request=parse_request(asked).as_document(),
             plan_state=lambda _stable, _candidate: {"phase": "preparing"},
-            to_revision=None,
+            to_revision=to_revision,
             happened=NewEvent("preparing", "begun"),
             now=START,
         )

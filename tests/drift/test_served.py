@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tidegate.contract.sketch import Sketch
 from tidegate.drift import LevelBins, Policy, Reference, State
 from tidegate.drift.bins import number_bins
-from tidegate.drift.served import Served, count_sketch
+from tidegate.drift.served import Served
 from tidegate.drift.significance import alpha_of_look
+from tidegate.drift.tally import count_sketch
 from tidegate.server.recording.columns import sketch_of
 
 #: Those that a sketch counts as themselves.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,19 @@ def run(tidegate: Tidegate, capsys: pytest.CaptureFixture[str], *words: str) -> 
     with pytest.raises(SystemExit) as end:
         app(["--home", str(tidegate.home), *words], prog_name="tidegate")
     return int(end.value.code or 0), capsys.readouterr().out
+
+
+def total(tidegate: Tidegate, capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    """Return what the command says of a period in which one revision served."""
+    code, out = run(tidegate, capsys, "drift", "history", NAME, *words, "--total", "--output", "json")
+    assert code == 0
+    (found,) = json.loads(out)["totals"]
+    return dict(found)
+
+
+def requests_since(tidegate: Tidegate, since: str) -> int:
+    with tidegate.client as client:
+        return sum(one["requests"] for one in client.drift_total(NAME, since=datetime.fromisoformat(since))["totals"])
 
 
 def metrics(tidegate: Tidegate) -> dict[str, float]:
@@ -56,7 +70,7 @@ def test_traffic_that_drifts_ends_in_a_reading_an_event_a_metric_and_an_exit_cod
         told = [{"name": "oncall", "url": receiver.url, "when": ["drifted", "drift-over"]}]
         fields = {"drift": {**DRIFT, "reference": str(reference)}, "notifications": told}
         assert tidegate.ended(tidegate.deploy(NAME, good_model, **fields))["outcome"] == "promoted"
-        reference.unlink()
+        kept = reference.rename(tidegate.folder / "elsewhere.parquet")
         assert run(tidegate, capsys, "drift", "sensor", NAME) == (
             0,
             "Not due: there is no reading of what serves yet.\n",
@@ -88,6 +102,13 @@ def test_traffic_that_drifts_ends_in_a_reading_an_event_a_metric_and_an_exit_cod
         eventually("a reading of enough requests", lambda: readings(tidegate)[-1]["state"] == "large")
         assert [one["look"] for one in readings(tidegate)] == list(range(1, readings(tidegate)[-1]["look"] + 1))
 
+        # What was counted before the kill and after it adds up, the next controller's first readings included.
+        whole, told = total(tidegate, capsys), readings(tidegate)
+        assert whole["intervals"] >= last["look"] + 1
+        counted = [one["interval"]["requests"] for one in told]
+        assert sum(counted[: last["look"]]) < whole["requests"] <= sum(counted)
+        assert total(tidegate, capsys, "--until", last["at"])["requests"] == sum(counted[: last["look"]])
+
         code, out = run(tidegate, capsys, "drift", "sensor", NAME, "--at-least", "large", "--output", "json")
         assert (code, json.loads(out)["due"]) == (9, True)
         assert "hour" in json.loads(out)["columns"]
@@ -103,12 +124,44 @@ def test_traffic_that_drifts_ends_in_a_reading_an_event_a_metric_and_an_exit_cod
         eventually("its end", lambda: kinds(tidegate) == ["drifted", "drift_over"])
         eventually("everybody is told", lambda: receiver.moments() == ["drifted", "drift-over"])
         alike.stop()
+        compare_a_period_with_a_check(tidegate, capsys, kept, later.iloc[:300])
     with tidegate.client as client:
         # The document names the copy by now; what is watched otherwise is another revision.
         document = client.history(NAME)["revisions"][-1]["request"]
         assert client.deploy(document)["created"] is False
         document["drift"]["interval"] = "5s"
         assert client.preview(document)["action"] == "rollout"
+
+
+def compare_a_period_with_a_check(
+    tidegate: Tidegate, capsys: pytest.CaptureFixture[str], reference: Path, rows: pd.DataFrame
+) -> None:
+    """Send rows, and see that the total of the period says of its columns what `drift check` says of the same rows."""
+    asked = models.records(rows)
+    with tidegate.client as client:
+        for _ in range(2):  # the second one is in a later interval than all that was sent before the first
+            last = readings(tidegate)[-1]["at"]
+            client.predict(NAME, asked[:1])
+            eventually("its reading", lambda last=last: readings(tidegate)[-1]["at"] > last)
+        since = readings(tidegate)[-1]["at"]
+        for row in asked:
+            client.predict(NAME, [row])
+    eventually("all rows in readings", lambda: requests_since(tidegate, since) == len(asked))
+    found = total(tidegate, capsys, "--since", since)
+    data = tidegate.folder / "asked.parquet"
+    rows.to_parquet(data)
+    limits = ("--moderate", str(DRIFT["moderate"]), "--large", str(DRIFT["large"]))
+    names = ",".join(one["column"] for one in found["columns"])
+    _, out = run(
+        tidegate, capsys, "drift", "check", str(reference), str(data), "--columns", names, *limits, "--output", "json"
+    )
+    checked = json.loads(out)
+    # Single numbers, which these two take, are not counted.
+    assert found["columns"] == [{**one, "kolmogorovSmirnov": None, "wasserstein": None} for one in checked["columns"]]
+    assert (found["state"], found["requests"]) == (checked["state"], checked["rows"])
+    assert found["thresholds"] == checked["thresholds"]
+    code, told = run(tidegate, capsys, "drift", "history", NAME, "--since", since, "--total")
+    assert (code, "Revision 1: 300 requests of " in told, "hour" in told) == (0, True, True)
 
 
 def test_a_reference_that_the_model_has_nothing_of_refuses_the_deployment(tidegate: Tidegate, good_model: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,9 @@ from tests.support import rollouts
 from tidegate.contract.errors import NotFound
 from tidegate.store import Addressee, DriftColumn, DriftReading, NewEvent, Store
 from tidegate.store.address import Address
+from tidegate.store.drift_readings import DriftOrder
 from tidegate.store.maintenance import maintain
+from tidegate.store.schema.telemetry import drift_readings
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 MINUTE = timedelta(minutes=1)
@@ -55,6 +59,58 @@ def test_one_column_or_one_revision_is_read_alone(store: Store) -> None:
     assert [one.columns[0].psi for one in newest(store, column="kind")] == [0.1, 0.2]
     assert [one.revision for one in newest(store, revision=2)] == [2]
     assert newest(store, column="nobody") == []
+
+
+def test_readings_may_be_asked_for_until_a_moment(store: Store) -> None:
+    some = [reading(NOW + at * MINUTE) for at in range(3)]
+    for one in some:
+        store.save_drift(1, one, None)
+    assert newest(store, until=NOW + MINUTE) == some[:2]
+    assert newest(store, until=NOW - MINUTE) == []
+
+
+def test_readings_are_found_one_at_a_time_whichever_columns_they_have(store: Store) -> None:
+    some = [
+        reading(NOW, age=0.5, kind=0.1),
+        reading(NOW + MINUTE, zone=0.2),
+        reading(NOW + 2 * MINUTE, revision=2, kind=0.2, age=0.1),
+    ]
+    for one in some:
+        store.save_drift(1, one, None)
+    store.save_drift(1, reading(NOW + 3 * MINUTE), None)
+    with store.database.write() as db:
+        db.execute(drift_readings.update().where(drift_readings.c.at > some[-1].at).values(deployment="other"))
+    moments = [NOW + at * MINUTE / 2 for at in range(-1, 7)]
+    with store.drift.in_order("churn") as order:
+        for moment in moments:
+            assert order.last(moment) == next((one for one in some[::-1] if one.at <= moment), None)
+            assert order.first(moment) == next((one for one in some if one.at > moment), None)
+    with store.drift.in_order("nobody") as order:
+        assert order.last(NOW) is order.first(LONG_AGO) is None
+
+
+def test_a_reading_is_found_by_the_index_however_many_there_are(tmp_path: Path) -> None:
+    store = Store(tmp_path / "tidegate.db")
+    rows = [
+        {"at": NOW - at * MINUTE, "deployment": "churn", "revision": 1, "column": column, "rows": 1, "psi": 0.1}
+        | {"level": "none", "data": {}}
+        for at in range(3_000)
+        for column in ("age", "kind", "zone")
+    ]
+    with store.database.write() as db:
+        db.execute(drift_readings.insert(), rows)
+    steps = []
+    with store.database.read() as db:
+        driver = db.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.set_progress_handler(lambda: steps.append(100), 100)
+        found = DriftOrder(db, "churn").last(NOW - 1_500 * MINUTE)
+        driver.set_progress_handler(None, 0)
+    store.close()
+    assert found is not None
+    assert (found.at, len(found.columns)) == (NOW - 1_500 * MINUTE, 3)
+    # A look at each row takes several steps of SQLite's machine.
+    assert sum(steps) < len(rows) / 3
 
 
 def test_a_reading_and_its_event_are_stored_together_and_who_is_told_is_told(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""The route of drift: the readings that the controller made of what is served."""
+"""The routes of drift: the readings that the controller made of what is served, and what they add up to."""
 
 from __future__ import annotations
 
@@ -8,29 +8,68 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 
+from tidegate.contract.drift import Drift
+from tidegate.contract.errors import InvalidInput
+from tidegate.controller import planning
+from tidegate.controller.drift import periods
 from tidegate.controller.drift.readings import view
 from tidegate.controller.service import Service
+from tidegate.store import DeploymentRow
 
 MOST_READINGS = 1000
 _SINCE = timedelta(days=1)
 
+Since = Annotated[AwareDatetime | None, Query(description="From when on; a day ago when absent")]
+Until = Annotated[AwareDatetime | None, Query(description="Until when; now when absent")]
+
 
 def routes(service: Service) -> APIRouter:
-    """Return the route /deployments/{name}/drift."""
+    """Return the routes below /deployments/{name}/drift."""
     router = APIRouter()
 
-    # It may read much, so it is no coroutine.
+    def period(since: datetime | None, until: datetime | None, deployment: DeploymentRow) -> tuple[datetime, datetime]:
+        now = datetime.now(UTC)
+        # Of an earlier deployment of the name there may be readings, and of times to come there are none.
+        begins = max(min(since or now - _SINCE, now), deployment.created_at)
+        return begins, max(min(until or now, now), begins)
+
+    # They may read much, so they are no coroutines.
     @router.get("/deployments/{name}/drift", summary="Readings of drift of what the stable revision is asked")
     def readings(
         name: str,
-        since: Annotated[AwareDatetime | None, Query(description="From when on; a day ago when absent")] = None,
+        since: Since = None,
+        until: Until = None,
         column: Annotated[str | None, Query(max_length=256)] = None,
         limit: Annotated[int, Query(ge=1, le=MOST_READINGS, description="The newest so many")] = 300,
     ) -> dict[str, Any]:
-        deployment, now = service.store.deployment(name), datetime.now(UTC)
-        # Of an earlier deployment of the name there may be readings, and of times to come there are none.
-        begins = max(min(since or now - _SINCE, now), deployment.created_at)
-        found = service.store.drift.newest(name, since=begins, limit=limit, column=column)
+        begins, ends = period(since, until, service.store.deployment(name))
+        found = service.store.drift.newest(name, since=begins, until=ends, limit=limit, column=column)
         return {"deployment": name, "readings": [view(reading) for reading in found]}
+
+    @router.get("/deployments/{name}/drift/total", summary="Drift over a period: the intervals in it, added up")
+    def total(
+        name: str,
+        since: Since = None,
+        until: Until = None,
+        column: Annotated[str | None, Query(max_length=256)] = None,
+    ) -> dict[str, Any]:
+        deployment = service.store.deployment(name)
+        if since is not None and until is not None and since >= until:
+            raise InvalidInput(
+                "the period ends before it begins",
+                subject="until",
+                expected=f"a moment after {since.isoformat()}",
+                got=until.isoformat(),
+            )
+
+        def drift_of(revision: int) -> Drift:
+            asked = planning.request_of(service.store.revision(deployment.id, revision)).drift
+            assert asked is not None  # noqa: S101 (there are readings of it)
+            return asked
+
+        begins, ends = period(since, until, deployment)
+        with service.store.drift.in_order(name) as order:
+            found = periods.found_in(order, begins, ends)
+        return periods.view(name, begins, ends, found, periods.totals(found, drift_of, column))
 
     return router

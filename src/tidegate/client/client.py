@@ -185,12 +185,19 @@ class Client:
         return self._http.json("POST", _deployment(name, "counts"), body={"reader": reader})
 
     def drift_readings(
-        self, name: str, *, since: datetime | None = None, column: str | None = None, limit: int = 300
+        self,
+        name: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        column: str | None = None,
+        limit: int = 300,
     ) -> Records:
         """Return readings of drift that the controller made where the request has a `drift`, oldest first.
 
         Args:
             since: from when on, aware; None: of a day.
+            until: until when, aware; None: until now.
             column: with this one alone; None: with all.
             limit: the newest so many, 1,000 at most.
 
@@ -198,10 +205,39 @@ class Client:
             Each with `at`, `revision`, `state` (the worst of its columns: "none", "inconclusive", "moderate", "large"),
             `drifted` (how the data stands, which the edge of a threshold does not turn over again and again),
             `requests`, `look` (which reading of the revision's watch it is), `thresholds` (of the PSI, and `alpha`, its
-            part of the chance of a false alarm), and `columns`, the largest `psi` first.
+            part of the chance of a false alarm), `interval` (what was counted since the reading before: `since` and
+            `requests`, and in each column the counts of its bins), and `columns`, the largest `psi` first.
         """
-        chosen = {"since": None if since is None else since.isoformat(), "column": column, "limit": limit}
+        chosen = {**_period(since, until), "column": column, "limit": limit}
         return cast("Records", self._http.json("GET", _deployment(name, "drift"), params=chosen)["readings"])
+
+    def drift_total(
+        self,
+        name: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        column: str | None = None,
+    ) -> dict[str, Any]:
+        """Return the drift of a whole period: what was counted in its intervals, added up and compared.
+
+        Args:
+            since: from when on, aware; None: of a day.
+            until: until when, aware; None: until now.
+            column: this one alone; None: all.
+
+        Returns:
+            `totals`, one for each revision, since each has a reference of its own. Each has `revision`, `since` and
+            `until` of what is covered, `intervals` and the `seconds` that they took together, `requests`, and `state`,
+            `thresholds`, `columns` and `skipped` as `tidegate drift check` has them, with all of the `alpha` of the
+            request. `straddling` are the intervals that reach over an end of the period and are in no total, and
+            `uncountedUntil` when the last reading of the period was made that has no counts of its own; None mostly.
+
+        Raises:
+            InvalidInput: the period ends before it begins, no reference has the column, or one is gone.
+        """
+        chosen = {**_period(since, until), "column": column}
+        return self._http.json("GET", _deployment(name, "drift/total"), params=chosen)
 
     def drift_sensor(
         self,
@@ -442,6 +478,11 @@ class Client:
     def _decide(self, name: str, verb: str, reason: str | None, by: str | None, **more: Any) -> dict[str, Any]:
         body = {key: value for key, value in {"reason": reason, "by": by, **more}.items() if value is not None}
         return self._http.json("POST", _deployment(name, verb), body=body)
+
+
+def _period(since: datetime | None, until: datetime | None) -> dict[str, str | None]:
+    ends = {"since": since, "until": until}
+    return {name: None if moment is None else moment.isoformat() for name, moment in ends.items()}
 
 
 def _deployment(name: str, part: str | None = None) -> str:

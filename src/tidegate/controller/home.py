@@ -55,6 +55,10 @@ class Home:
         """What revisions are watched for drift by, named by the sha256 of its bytes."""
         return self.root / "references"
 
+    def counting(self, deployment: str) -> Path:
+        """What is counted of the deployment for drift and in no reading yet."""
+        return self.root / "counting" / f"{deployment}.json"
+
     @property
     def gateway(self) -> Path:
         return self.root / "gateway"

@@ -43,7 +43,7 @@ class Supervisor:
         self._target = target
         self.reserve = Reserve(home.root)
         self.watching = Watching(target)
-        self.drift = DriftWatcher(store, self.watching)
+        self.drift = DriftWatcher(store, self.watching, home)
         self.upkeep = Upkeep(store)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._reconcilers: dict[str, Reconciler] = {}
@@ -112,7 +112,7 @@ class Supervisor:
         await self._end([self._tasks.pop(name)] if name in self._tasks else [])
         self._reconcilers.pop(name, None)
         self._wakers.pop(name, None)
-        for file in (self._home.rules(name), self._home.dashboard(name)):
+        for file in (self._home.rules(name), self._home.dashboard(name), self._home.counting(name)):
             file.unlink(missing_ok=True)
         try:
             await self._target.set_split(name, {}, 30.0)

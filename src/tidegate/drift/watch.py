@@ -11,6 +11,7 @@ from tidegate.drift.reading import Policy, Reading, State
 from tidegate.drift.reference import Reference
 from tidegate.drift.served import Served
 from tidegate.drift.significance import alpha_of_look
+from tidegate.drift.tally import Tally
 
 
 class Watch:
@@ -30,9 +31,9 @@ class Watch:
         self._policy = policy
         self.look = look
 
-    def add(self, at: float, requests: int, columns: Mapping[str, Sketch]) -> None:
-        """Count what replicas counted; see `Served.add`."""
-        self._served.add(at, requests, columns)
+    def add(self, at: float, requests: int, columns: Mapping[str, Sketch]) -> Tally:
+        """Count what replicas counted, and return it in the bins of the reference; see `Served.add`."""
+        return self._served.add(at, requests, columns)
 
     def clear(self) -> None:
         """Forget all that was counted. Readings that were made stay made."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import CTE, ColumnElement, Connection, Row, func, insert, select
 
 from tidegate.store.database import Database
 from tidegate.store.schema.telemetry import drift_readings
@@ -82,18 +83,22 @@ class DriftReadings:
         *,
         since: datetime,
         limit: int,
+        until: datetime | None = None,
         column: str | None = None,
         revision: int | None = None,
     ) -> list[DriftReading]:
         """Return the newest readings of a deployment from `since` on, oldest first.
 
         Args:
+            until: the last moment; None for now.
             limit: how many at most.
             column: with this column alone, and only readings that have it; None for all.
             revision: only of this one; None for all.
         """
         table = drift_readings.c
         wanted = [table.deployment == deployment, table.at >= since]
+        if until is not None:
+            wanted.append(table.at <= until)
         if column is not None:
             wanted.append(table.column == column)
         if revision is not None:
@@ -105,6 +110,54 @@ class DriftReadings:
                 return []
             query = select(drift_readings).where(*wanted, table.at >= found[-1]).order_by(table.at, table.revision)
             return list(_readings(db.execute(query)))
+
+    @contextmanager
+    def in_order(self, deployment: str) -> Iterator[DriftOrder]:
+        """Look at readings of a deployment one at a time; all looks see one state of the store."""
+        with self._database.read() as db:
+            yield DriftOrder(db, deployment)
+
+
+class DriftOrder:
+    """Readings of one deployment in the order of time.
+
+    Each look takes some steps in the index for each column, however many readings there are.
+    """
+
+    def __init__(self, db: Connection, deployment: str) -> None:
+        self._db = db
+        self._deployment = deployment
+        names = _names(deployment)
+        self._names = list(db.execute(select(names.c.name).where(names.c.name.is_not(None))).scalars())
+
+    def last(self, until: datetime) -> DriftReading | None:
+        """Return the last reading that was made at this moment or before."""
+        return self._found(func.max, drift_readings.c.at <= until)
+
+    def first(self, after: datetime) -> DriftReading | None:
+        """Return the first reading that was made after this moment."""
+        return self._found(func.min, drift_readings.c.at > after)
+
+    def _found(self, extreme: Callable[..., Any], moments: ColumnElement[bool]) -> DriftReading | None:
+        table, names = drift_readings.c, _names(self._deployment)
+        of_column = select(extreme(table.at)).where(
+            table.deployment == self._deployment, table.column == names.c.name, moments
+        )
+        query = select(extreme(of_column.scalar_subquery())).select_from(names).where(names.c.name.is_not(None))
+        at = self._db.execute(query).scalar_one()
+        if at is None:
+            return None
+        wanted = table.deployment == self._deployment, table.column.in_(self._names), table.at == at
+        return next(iter(_readings(self._db.execute(select(drift_readings).where(*wanted)))))
+
+
+def _names(deployment: str) -> CTE:
+    """Return the columns that there are readings of, and NULL, found from one to the next in the index."""
+    table = drift_readings.c
+    smallest = select(func.min(table.column).label("name")).where(table.deployment == deployment)
+    names = smallest.cte("names", recursive=True)
+    following = select(func.min(table.column)).where(table.deployment == deployment, table.column > names.c.name)
+    return names.union_all(select(following.scalar_subquery()).where(names.c.name.is_not(None)))
 
 
 def _readings(rows: Iterable[Row[Any]]) -> Iterable[DriftReading]:

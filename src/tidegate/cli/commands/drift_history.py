@@ -38,6 +38,13 @@ def history(
     since: Annotated[
         str, typer.Option("--since", metavar="TIME", help="From when on: how long ago, or a date or time.")
     ] = "24h",
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="TIME", help="Until when, in the same forms.", show_default="now"),
+    ] = None,
+    total: Annotated[
+        bool, typer.Option("--total", help="Add up what was counted in that time, and compare it as a whole.")
+    ] = False,
     column: Annotated[
         str | None,
         typer.Option("--column", metavar="COLUMN", help="Of this one alone.", show_default="all together"),
@@ -57,14 +64,37 @@ def history(
     measure of every column. `standing` is how the data stands: drifted from the first reading that is drift, until none
     was for a whole period.
 
+    With --total there is one answer for the whole time: each reading keeps what was counted since the one before, each
+    request once, and the sum is compared with the reference as `drift check` compares rows, with all of the request's
+    `alpha`. It is one for each revision, since each has a reference of its own. Intervals that reach over an end of the
+    time are left out, and told.
+
     $ tidegate drift history churn
     $ tidegate drift history churn --column age --since 7d
     $ tidegate drift history churn --since 7d --limit 1000 --out drift.html
     $ tidegate drift history churn --since 2026-11-01 --output json
+    $ tidegate drift history churn --since 2026-11-01 --until 2026-12-01 --total
     """
-    begins = moment_or_ago(since, "--since", datetime.now(UTC))
+    now = datetime.now(UTC)
+    begins, ends = moment_or_ago(since, "--since", now), None if until is None else moment_or_ago(until, "--until", now)
+    if ends is not None and begins >= ends:
+        raise InvalidInput(
+            "--until: the time ends before it begins",
+            subject="--until",
+            expected=f"a moment after {begins:%Y-%m-%d %H:%M:%S} UTC",
+            got=f"{ends:%Y-%m-%d %H:%M:%S} UTC",
+        )
+    if total:
+        if out is not None:
+            raise InvalidInput(
+                "--out: a page is of readings, and --total is one answer",
+                subject="--out",
+                expected="one of --out and --total",
+            )
+        _total(ctx, name, (begins, ends), column, output)
+        return
     with connect(ctx) as client:
-        found = client.drift_readings(name, since=begins, column=column, limit=limit)
+        found = client.drift_readings(name, since=begins, until=ends, column=column, limit=limit)
         is_watched = bool(found) or client.status(name).get("drift") is not None
     if found and out is not None:
         _write(out, name, found)
@@ -76,7 +106,29 @@ def history(
     else:
         what = name if column is None else f"{name} with {column}"
         why = "" if is_watched else ": its request asks for none (drift)"
-        say(f"No readings of {what} since {begins:%Y-%m-%d %H:%M} UTC{why}.")
+        until_when = "" if ends is None else f" until {ends:%Y-%m-%d %H:%M} UTC"
+        say(f"No readings of {what} since {begins:%Y-%m-%d %H:%M} UTC{until_when}{why}.")
+
+
+def _total(
+    ctx: typer.Context, name: str, span: tuple[datetime, datetime | None], column: str | None, output: Output
+) -> None:
+    from tidegate.cli.drift_total import heading, left_out, sentences, table, when
+
+    with connect(ctx) as client:
+        found = client.drift_total(name, since=span[0], until=span[1], column=column)
+        is_watched = bool(found["totals"]) or client.status(name).get("drift") is not None
+    if output is Output.JSON:
+        print_json(found)
+        return
+    for one in found["totals"]:
+        say(heading(one), "")
+        console().print(table(one, boxed=is_terminal()))
+        say("", *sentences(one), "")
+    if not found["totals"]:
+        why = "" if is_watched else ": its request asks for no watch (drift)"
+        say(f"No interval of {name} lies wholly in {when(found['since'])} to {when(found['until'])} UTC{why}.")
+    say(*left_out(found))
 
 
 def sensor(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from tidegate.controller.drift import intervals
+from tidegate.controller.drift.intervals import Interval, Run
 from tidegate.drift import ColumnReading, Reading, State
 from tidegate.drift.watch import Standing
 from tidegate.store import DriftColumn, DriftReading, NewEvent
@@ -16,13 +19,23 @@ _NAMED = 5
 
 
 def stored(
-    reading: Reading, *, at: datetime, deployment: str, revision: int, look: int, standing: Standing
+    reading: Reading,
+    *,
+    at: datetime,
+    deployment: str,
+    revision: int,
+    look: int,
+    standing: Standing,
+    interval: Interval,
+    run: Run,
 ) -> DriftReading:
     """Return a reading as the store has it.
 
     Args:
         look: its number within the watch of this revision, from 1.
         standing: after it.
+        interval: what was counted since the reading before.
+        run: counters with it.
     """
     whole = {
         "state": str(reading.state),
@@ -31,16 +44,18 @@ def stored(
         "thresholds": reading.as_dict()["thresholds"],
         "drifted": standing.has_drifted,
         "drift_at": None if standing.drift_at is None else standing.drift_at.isoformat(),
+        **intervals.of_whole(interval, run),
     }
-    return DriftReading(at, deployment, revision, tuple(map(_column, reading.columns)), whole)
+    columns = tuple(_column(column, intervals.of_column(interval, run, column.name)) for column in reading.columns)
+    return DriftReading(at, deployment, revision, columns, whole)
 
 
-def _column(column: ColumnReading) -> DriftColumn:
+def _column(column: ColumnReading, counted: Mapping[str, Any]) -> DriftColumn:
     told = column.as_dict()
     data = {name: told[name] for name in ("kind", "chance", "jensenShannon", "missing", "unseen", "rowsNeeded")}
     # Names of the bins and the reference's counts are with the revision.
     data["counts"] = list(column.current)
-    return DriftColumn(column.name, sum(column.current), column.psi, str(column.state), data)
+    return DriftColumn(column.name, sum(column.current), column.psi, str(column.state), {**data, **counted})
 
 
 def standing_of(last: DriftReading | None) -> Standing:
@@ -102,8 +117,13 @@ def view(reading: DriftReading) -> dict[str, Any]:
         "requests": reading.whole["requests"],
         "look": reading.whole["look"],
         "thresholds": reading.whole["thresholds"],
+        "interval": reading.whole.get(intervals.INTERVAL),
         "columns": [
-            {"column": one.name, "state": one.state, "psi": one.psi, "rows": one.rows, **one.data}
+            {"column": one.name, "state": one.state, "psi": one.psi, "rows": one.rows, **_without_run(one.data)}
             for one in reading.columns
         ],
     }
+
+
+def _without_run(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name != intervals.RUN}

@@ -1,16 +1,24 @@
 """Watches the stable revision of each deployment whose request asks for it, beside the loops that drive rollouts.
 
 What replicas counted is put into the bins of the revision's reference and, after each interval, compared; the reading
-is stored together with the event that it makes. What was counted since the last reading is lost with the controller;
-how many readings there were, and how the data stands, is in the store.
+is stored together with the event that it makes, and with what was counted since the one before (`intervals.py`). How
+many readings there were, and how the data stands, is in the store; what is not stored yet is written to a file in the
+home, every ten seconds and when the controller ends. Whoever leads next goes on with it, unless the reading that has it
+is in the store: so each request is counted in one interval at most.
+
+What is lost, then, of what replicas count: with a controller that is killed, the last ten seconds, and all until
+another one watches (replicas stop counting ten seconds after the last question); with a replica, what it wrote since
+it was asked last, a second and a half; with the disk of the home full, or gone with its machine, up to an interval.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,8 +26,10 @@ from pathlib import Path
 from tidegate.contract.drift import Drift
 from tidegate.contract.errors import NotFound, TidegateError
 from tidegate.controller import planning
+from tidegate.controller.drift.intervals import Counting, comparable, extended, taken_over
 from tidegate.controller.drift.keeping import read_kept
 from tidegate.controller.drift.readings import happened, standing_of, stored
+from tidegate.controller.home import Home, read_json, write_atomically
 from tidegate.controller.watching import Watching, has_judge
 from tidegate.drift import Policy, Reference
 from tidegate.drift.watch import Standing, Watch
@@ -34,6 +44,8 @@ log = logging.getLogger(__name__)
 ASK_SECONDS = 1.0
 #: Between two tries to begin a watch, or to store a reading, that failed.
 RETRY_SECONDS = 10.0
+#: Between two times at which what is not stored yet is kept.
+KEEP_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -54,28 +66,35 @@ class _Watched:
     """One revision under watch.
 
     Attributes:
-        watch: None until it has begun.
+        watch, counting: None until it has begun.
         due: when something is to be done next, in seconds of the clock that only grows.
-        counted: requests since the last reading.
+        kept, keep_at: what was kept of `counting` last, and when to do it again, in seconds of that clock.
     """
 
     deployment_id: int
     ref: RevisionRef
     drift: Drift
     watch: Watch | None = None
+    counting: Counting | None = None
     standing: Standing = field(default_factory=Standing)
     last: DriftReading | None = None
     trouble: str | None = None
     due: float = 0.0
-    counted: int = 0
+    kept: Counting | None = None
+    keep_at: float = 0.0
 
 
 class DriftWatcher:
-    """Start `run` once, as a task of the controller that leads."""
+    """Start `run` once, as a task of the controller that leads.
 
-    def __init__(self, store: Store, watching: Watching) -> None:
+    Args:
+        home: where what is not stored yet is kept.
+    """
+
+    def __init__(self, store: Store, watching: Watching, home: Home) -> None:
         self._store = store
         self._watching = watching
+        self._home = home
         self._watched: dict[str, _Watched] = {}
         #: What revisions ask for, by deployment and number; those that serve.
         self._asked: dict[tuple[int, int], Drift | None] = {}
@@ -87,17 +106,24 @@ class DriftWatcher:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except Exception:  # a full disk, say
-                log.exception("nothing could be watched for drift; trying again")
-            await asyncio.sleep(ASK_SECONDS)
+        try:
+            while True:
+                try:
+                    await self.look()
+                except Exception:  # a full disk, say
+                    log.exception("nothing could be watched for drift; trying again")
+                await asyncio.sleep(ASK_SECONDS)
+        finally:
+            for one in self._watched.values():
+                self._keep(one)
 
     async def look(self) -> None:
         """Ask replicas once what they counted, and make the readings that are due."""
         wanted = await asyncio.to_thread(self._wanted)
-        self._watched = {one.ref.deployment: one for one, _ in wanted}
+        before, self._watched = self._watched, {one.ref.deployment: one for one, _ in wanted}
+        for name, one in before.items():
+            if self._watched.get(name) is not one:
+                await asyncio.to_thread(self._end, one)
         for one, is_judged in wanted:
             try:
                 await self._look_at(one, is_judged=is_judged)
@@ -139,17 +165,42 @@ class DriftWatcher:
             return
         found = await self._watching.counted(one.ref, one.ref.deployment, is_judged=is_judged, is_own=True)
         if found:
-            one.counted += sum(part.requests for part in found)
-            await asyncio.to_thread(_add, one.watch, found)
+            await asyncio.to_thread(_add, one, found)
         if now >= one.due:
-            if one.counted:
-                await asyncio.to_thread(self._read, one, one.watch)
-            one.trouble, one.due, one.counted = None, now + one.drift.interval.seconds, 0
+            await asyncio.to_thread(self._read, one)
+            one.trouble, one.due = None, now + one.drift.interval.seconds
+        if now >= one.keep_at:
+            await asyncio.to_thread(self._keep, one)
+            one.keep_at = now + KEEP_SECONDS
 
     def _begin(self, one: _Watched) -> None:
         """Go on after the last reading that was stored of the revision."""
         reference = read_kept(Path(one.drift.reference))
-        one.watch = watch_of(reference, one.drift, self._recall(one))
+        look = self._recall(one)
+        # Before replicas are asked: what another controller may still write down there is not asked for again.
+        plain = read_json(self._home.counting(one.ref.deployment))
+        one.counting = taken_over(plain, one.deployment_id, one.ref.revision, look, datetime.now(UTC))
+        one.watch = watch_of(reference, one.drift, look)
+
+    def _keep(self, one: _Watched) -> None:
+        """Keep what is not stored yet for who goes on after a kill."""
+        counting = one.counting
+        if counting is None or counting.is_empty or counting is one.kept:
+            return
+        document = counting.kept(one.deployment_id, one.ref.revision)
+        # Readings go on without; see above for what a kill costs then.
+        with suppress(OSError):
+            write_atomically(self._home.counting(one.ref.deployment), json.dumps(document))
+            one.kept = counting
+
+    def _end(self, one: _Watched) -> None:
+        """Store what was counted since the last reading of a revision that serves no more; the standing stays."""
+        try:
+            self._read(one, is_last=True)
+        except NotFound:
+            pass  # so is the deployment
+        except Exception:
+            log.exception("%s: the last reading of revision %d is lost", one.ref.deployment, one.ref.revision)
 
     def _recall(self, one: _Watched) -> int:
         """Take over how the data stands by the last reading that was stored; return its number, 0 before the first."""
@@ -162,18 +213,39 @@ class DriftWatcher:
         one.standing = standing_of(one.last)
         return int(one.last.whole["look"]) if one.last is not None else 0
 
-    def _read(self, one: _Watched, watch: Watch) -> None:
+    def _read(self, one: _Watched, *, is_last: bool = False) -> None:
+        watch, counting = one.watch, one.counting
+        if watch is None or counting is None:
+            return
         if one.trouble is not None:
             # A database that went away may have stored what it was given, and its event, and not have said so.
-            watch.look = max(watch.look, self._recall(one))
-        reading = watch.reading()
-        if reading is None:
-            return
+            look = self._recall(one)
+            watch.look = max(watch.look, look)
+            counting = one.counting = counting.settled(look, None if one.last is None else one.last.at)
         now, name, revision = datetime.now(UTC), one.ref.deployment, one.ref.revision
-        standing = one.standing.after(reading.state, now, timedelta(seconds=one.drift.period.seconds))
-        row = stored(reading, at=now, deployment=name, revision=revision, look=watch.look, standing=standing)
+        reading = None if counting.is_empty else watch.reading()
+        if reading is None:
+            one.counting = counting.quiet(now)
+            return
+        interval = comparable(counting.interval, frozenset(column.name for column in reading.columns))
+        run = extended(counting.run, interval, now)
+        standing = one.standing
+        if not is_last:
+            standing = standing.after(reading.state, now, timedelta(seconds=one.drift.period.seconds))
+        row = stored(
+            reading,
+            at=now,
+            deployment=name,
+            revision=revision,
+            look=watch.look,
+            standing=standing,
+            interval=interval,
+            run=run,
+        )
         event = happened(one.standing, standing, row, str(one.drift.period))
+        one.counting = counting.trying(now, run)
         self._store.save_drift(one.deployment_id, row, event)
+        one.counting = one.counting.stored(watch.look)
         one.standing, one.last = standing, row
         if event is not None:
             log.info("%s: %s", name, event.message)
@@ -194,7 +266,9 @@ def watch_of(reference: Reference, drift: Drift, look: int) -> Watch:
     return Watch(reference, drift.period.seconds, policy, look)
 
 
-def _add(watch: Watch, found: Sequence[Counted]) -> None:
+def _add(one: _Watched, found: Sequence[Counted]) -> None:
     at = time.monotonic()
+    if one.watch is None or one.counting is None:
+        return
     for part in found:
-        watch.add(at, part.requests, {**part.outputs, **part.inputs})
+        one.counting = one.counting.add(one.watch.add(at, part.requests, {**part.outputs, **part.inputs}))
