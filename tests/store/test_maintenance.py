@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError
 
 from tests.support.postgresql import Postgresql
 from tests.support.telemetry_rows import count, put, put_outcomes, put_refused, refused, request_ids, row
 from tidegate.contract.errors import InvalidInput
-from tidegate.store.address import Address
+from tidegate.features import FeatureStore
+from tidegate.store.address import Address, whole
 from tidegate.store.database import Database
 from tidegate.store.definition import AHEAD, OWNER
 from tidegate.store.maintenance import Maintained, default_of, maintain, partitions_of
 from tidegate.store.pace import DELETED_AT_ONCE, Pace
 from tidegate.store.schema.telemetry import outcomes, predictions, retention
 from tidegate.store.versions import bring_to_date, connected
+from tidegate.telemetry.postgresql import PostgresqlTable
+from tidegate.telemetry.rows import Row
 
 #: When we make partitions ourselves.
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -140,6 +144,15 @@ def test_partitions_are_made_ahead_and_belong_to_the_owner(plain: Database) -> N
     assert in_default(plain) == 0
 
 
+def test_a_partition_that_is_dropped_while_somebody_looks_is_gone(plain: Database) -> None:
+    maintain(plain, NOW)
+    with plain.read() as db:
+        before = names(db)
+        with plain.write() as other:
+            other.execute(text("DROP TABLE telemetry.predictions_p20261129"))
+        assert names(db) == [one for one in before if one != "p20261129"]
+
+
 def test_a_partition_has_the_indexes_and_constraints_of_its_table(plain: Database) -> None:
     maintain(plain, NOW)
     with plain.read() as db:
@@ -207,6 +220,60 @@ def test_two_runs_at_once_while_rows_are_written_lose_nothing_and_make_each_part
     assert len(made) == len(set(made)) == AHEAD + 1 + 5
     assert count(plain) == 10 + written[0] > 10
     assert not any(one.left for report in reports for one in report)
+
+
+def test_who_writes_rows_of_a_partition_that_is_just_made_waits_and_is_not_refused(plain: Database) -> None:
+    log = PostgresqlTable(whole(plain.engine.url.set(drivername="postgresql")))
+
+    def written_by_the_log(at: datetime, name: str) -> None:
+        log.put([Row(at.isoformat(), name, "churn", 1, 1, b"{}", b"{}")])
+
+    def written_after_a_look(at: datetime, name: str) -> None:
+        with plain.engine.begin() as db:
+            db.execute(select(predictions.c.at).where(predictions.c.request_id == name)).all()
+            db.execute(insert(predictions), [row(at, name)])
+
+    def loaded(at: datetime, name: str) -> None:
+        # What is true of any time may be told at any.
+        months = [at - timedelta(days=30 * ago) for ago in range(12)]
+        features.load("customers", [{"customer": name, "at": month} for month in months])
+
+    features = FeatureStore(plain.engine.url.set(drivername="postgresql"))
+    features.create("customers", "customer")
+    writers = {
+        "row": lambda at, name: put(plain, [row(at, name)]),
+        "log": written_by_the_log,
+        "look": written_after_a_look,
+        "load": loaded,
+    }
+    begun, ends = threading.Barrier(len(writers) + 1), threading.Event()
+
+    def write(kind: str) -> int:
+        number = 0
+        while not ends.is_set():
+            writers[kind](NOW, f"{kind}{number}")
+            if not number:
+                begun.wait()
+            number += 1
+        return number
+
+    with ThreadPoolExecutor(len(writers)) as pool:
+        written = {kind: pool.submit(write, kind) for kind in writers}
+        try:
+            begun.wait(60)
+            reports = maintain(plain, NOW)
+        finally:
+            ends.set()
+        counts = {kind: one.result() for kind, one in written.items()}
+    log.close()
+    held = features.holdings("customers")
+    features.close()
+    assert [one.left for one in reports if one.left] == []
+    assert of_predictions(reports).moved >= 3
+    assert in_default(plain) == 0
+    ids = [f"{kind}{number}" for kind in counts if kind != "load" for number in range(counts[kind])]
+    assert request_ids(plain) == sorted(ids)
+    assert held.vectors == 12 * counts["load"]
 
 
 def test_a_table_that_somebody_reads_for_long_is_left_for_the_next_run(plain: Database) -> None:

@@ -8,7 +8,7 @@ from itertools import islice, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.store.partitions import Period, name_of, period_of, periods_from, to_drop, to_make
+from tidegate.store.partitions import LATE, Period, is_written, name_of, period_of, periods_from, to_drop, to_make
 from tidegate.store.schema import Span
 
 moments = st.datetimes(datetime(1980, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- aware by strategy
@@ -65,6 +65,16 @@ def test_what_is_dropped_holds_nothing_that_is_to_be_kept(
     oldest = now - timedelta(days=days)
     assert all(one.end <= oldest for one in dropped)
     assert all(one.end > oldest for one in periods - set(dropped))
+
+
+@given(moments, spans, st.timedeltas(-LATE / 2, LATE / 2))
+def test_rows_that_come_late_or_of_a_clock_that_is_wrong_by_little_may_be_under_way(
+    now: datetime, span: Span, off: timedelta
+) -> None:
+    periods = list(islice(periods_from(now - timedelta(days=70), span), 120 if span == "day" else 5))
+    written = [period for period in periods if is_written(period, now)]
+    assert {period_of(now, span), period_of(now + off, span)} <= set(written)
+    assert len(written) <= 2
 
 
 def test_a_partition_of_another_span_is_not_overlapped() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Connection, delete, insert, select, text
 
 from tests.support.catalogues import facts_of
 from tests.support.debian_postgresql import PROGRAMS, Clock, DebianPostgresql, debian_postgresql, require
@@ -175,14 +175,52 @@ def test_its_background_worker_maintains_by_itself() -> None:
         try:
             with database.engine.begin() as db:
                 db.execute(text("UPDATE partman.part_config SET premake = 20"))
-            _until_partitions(database, more_than=20)
+            # What is made when the tables are is for a week.
+            last = f"telemetry.predictions_p{datetime.now(UTC) + timedelta(days=19):%Y_%m_%d}"
+            _until(database, lambda names: last in names)
             # It is at work each second: beside it the controller's own does no harm, and finds nothing in its way.
             assert {_kept_up(database) for _ in range(5)} == {()}
+            _drops_what_is_too_old(database)
             _leaves_another_retention_of_its_own_alone(database)
             with database.read() as db:
                 assert {one.owner for one in partitions_of(db, predictions)} == {OWNER}
         finally:
             database.close()
+
+
+def _drops_what_is_too_old(database: Database) -> None:
+    now = datetime.now(UTC)
+    days = {"old": -120, "young": -60}
+    made: dict[str, str] = {}
+    with database.engine.begin() as db:
+        # It looks each second, and sees nothing of this before the end of the transaction.
+        db.execute(text(f"SET LOCAL ROLE {OWNER}"))
+        make = text("SELECT partman.create_partition_time('telemetry.predictions', ARRAY[CAST(:at AS timestamptz)])")
+        for name, at in days.items():
+            before = _names(db)
+            db.execute(make, {"at": now + timedelta(days=at)})
+            (made[name],) = _names(db) - before
+        db.execute(insert(predictions), [row(now + timedelta(days=at), name) for name, at in days.items()])
+    _until(database, lambda names: made["old"] not in names)
+    with database.engine.begin() as db:
+        assert db.execute(text("SELECT to_regclass(:name)"), {"name": made["old"]}).scalar_one() is None
+        assert made["young"] in _names(db)
+        assert db.execute(delete(predictions).returning(predictions.c.request_id)).scalars().all() == ["young"]
+
+
+def _names(db: Connection) -> set[str]:
+    return {one.name for one in partitions_of(db, predictions)}
+
+
+def _until(database: Database, condition: Callable[[set[str]], bool]) -> None:
+    """Wait until the names of the partitions are as they ought to be."""
+    from tests.support.prometheus import until
+
+    def there() -> bool:
+        with database.read() as db:
+            return condition(_names(db))
+
+    until(there)
 
 
 def _leaves_another_retention_of_its_own_alone(database: Database) -> None:
@@ -211,15 +249,3 @@ def _with_schema(running: DebianPostgresql) -> None:
     with database.write() as db:
         bring_to_date(db, url)
     database.close()
-
-
-def _until_partitions(database: Database, more_than: int) -> None:
-    from tests.support.prometheus import until
-
-    def there() -> bool:
-        with database.read() as db:
-            now = db.execute(text("SELECT now()")).scalar_one()
-            periods = [one.period for one in partitions_of(db, predictions) if one.period is not None]
-        return sum(one.start > now for one in periods) >= more_than - 1
-
-    until(there)

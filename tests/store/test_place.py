@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import URL
 
 from tidegate.contract.errors import InvalidInput, Unavailable
-from tidegate.store.address import VARIABLE, parse_address, shown
+from tidegate.store.address import VARIABLE, parse_address, shown, whole
 from tidegate.store.place import FILE, place_of, remembered_form
 
 WITH_PASSWORD = "postgresql://tidegate:secret@db.example.com:5433/rollouts?sslmode=require"
@@ -31,6 +34,19 @@ def test_a_password_is_used_and_neither_remembered_nor_shown(tmp_path: Path) -> 
     assert address.password == "secret"
     assert "secret" not in shown(address)
     assert remembered_form(address) == "postgresql://tidegate@db.example.com:5433/rollouts?sslmode=require"
+
+
+names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
+
+
+@given(user=names, password=names, database=names, options=names)
+def test_a_whole_address_is_read_by_us_and_by_libpq_as_it_was_meant(
+    user: str, password: str, database: str, options: str
+) -> None:
+    address = URL.create("postgresql", user, password, "db.example.com", 5433, database, {"options": options})
+    assert parse_address(whole(address)) == address
+    told = conninfo_to_dict(whole(address))
+    assert (told["user"], told["password"], told["dbname"], told["options"]) == (user, password, database, options)
 
 
 def test_a_password_in_an_argument_is_refused_without_repeating_it(tmp_path: Path) -> None:

@@ -35,6 +35,14 @@ def kept_up(database: Database) -> Upkept:
     return keep_up(database, NOW, lambda: None)
 
 
+def managed(database: Database) -> bool:
+    """Say whether pg_partman makes and drops partitions."""
+    if database.is_sqlite:
+        return False
+    with database.read() as db:
+        return is_managed(db, predictions)
+
+
 @pytest.fixture
 def database(address: Address) -> Iterator[Database]:
     store = Store(address)
@@ -92,7 +100,9 @@ def test_of_many_rows_a_run_deletes_some_and_says_that_there_are_more(
     while not runs or runs[-1].is_unfinished:
         runs.append(kept_up(database))
         assert len(runs) < 10
-    assert len(runs) >= 3
+    assert runs[0].is_unfinished
+    # pg_partman moves what is left into a partition of its time, and drops that.
+    assert len(runs) >= (2 if managed(database) else 3)
     assert request_ids(database) == []
     assert request_ids(database, outcomes) == ["new"]
 
@@ -152,7 +162,9 @@ def test_partitions_that_nobody_made_are_made_ahead(owner: Database) -> None:
 
 def test_a_role_that_may_not_is_told_as_long_as_nobody_else_does_it(owner: Database, member: Database) -> None:
     role = member.engine.url.username
-    done = kept_up(member)
+    # There are none yet, but where pg_partman has made some.
+    assert bool(kept_up(member).left) is not managed(owner)
+    done = keep_up(member, day(400), lambda: None)
     assert done.tables == ()
     assert done.left[0].startswith("nobody makes and drops the partitions of features.feature_history, telemetry.")
     assert f"GRANT {OWNER} TO {role}" in done.left[0]
@@ -182,10 +194,10 @@ def test_while_somebody_else_maintains_it_comes_back_soon(owner: Database) -> No
 
 
 def test_what_takes_long_is_left_and_the_rest_is_done(owner: Database) -> None:
+    if managed(owner):
+        pytest.skip("pg_partman moves the rows here")
     put(owner, [row(NOW)])
     with owner.engine.begin() as db:
-        if is_managed(db, predictions):
-            pytest.skip("pg_partman moves the rows here")
         for statement in _SLOW:
             db.execute(text(statement))
     impatient = Pace(blocking_seconds=0.5)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import inspect, text
+from sqlalchemy import text
 from sqlalchemy.engine import URL
 
-from tidegate.store import catalogue
+from tidegate.store import catalogue, file_catalogue
 from tidegate.store.versions import connected
 
 
@@ -22,34 +21,12 @@ def facts_of(url: URL) -> frozenset[str]:
         database.close()
 
 
-def of_file(path: Path) -> dict[str, Any]:
-    """Return what a SQLite file has: tables with all that is of them, triggers, and what is kept for how long."""
+def of_file(path: Path) -> set[str]:
+    """Return the facts of a SQLite file, and of each table for how many days its rows are kept."""
     database = connected(path)
-    with database.read() as db:
-        inspector = inspect(db)
-        told: dict[str, Any] = {
-            table: {
-                "columns": sorted(
-                    (one["name"], str(one["type"]), one["nullable"], str(one["default"]))
-                    for one in inspector.get_columns(table)
-                ),
-                "key": inspector.get_pk_constraint(table),
-                "checks": sorted(map(str, inspector.get_check_constraints(table))),
-                "unique": sorted(map(str, inspector.get_unique_constraints(table))),
-                "references": sorted(map(str, inspector.get_foreign_keys(table))),
-                "indexes": sorted(map(_index, inspector.get_indexes(table))),
-            }
-            for table in inspector.get_table_names()
-        }
-        triggers = text(
-            "SELECT name, tbl_name, replace(sql, 'IF NOT EXISTS ', '') FROM sqlite_master WHERE type = 'trigger'"
-        )
-        told["triggers"] = sorted(map(str, db.execute(triggers)))
-        told["kept"] = sorted(map(str, db.execute(text("SELECT table_name, days FROM retention"))))
-    database.close()
-    return told
-
-
-def _index(found: Any) -> str:
-    options = {name: str(value) for name, value in (found.get("dialect_options") or {}).items()}
-    return str({**found, "dialect_options": options})
+    try:
+        with database.read() as db:
+            kept = db.execute(text("SELECT table_name || ' is kept ' || coalesce(days, 'for ever') FROM retention"))
+            return {*file_catalogue.facts(db), *kept.scalars()}
+    finally:
+        database.close()

@@ -90,11 +90,12 @@ def test_the_url_of_redis_is_handed_on_through_the_environment_to_those_that_cac
 
 def test_the_store_and_the_key_of_hashes_are_handed_on_to_those_that_need_them_and_are_nowhere_else() -> None:
     controllers = {"TIDEGATE_STORE": "postgresql://boss:secret@db/x", "TIDEGATE_PREDICTION_LOG_KEY": "secret" * 4}
+    # Another one than replicas are to have may be in the environment: what the controller leads is told with --store.
     serving = {**controllers, "TIDEGATE_SERVING_STORE": "postgresql://replica:secret@db/x"}
     for answering, given_environment, handed_on in (
         (Answering(), serving, {}),
         (Answering(prediction_sink="jsonl:/l"), serving, {}),
-        (Answering(prediction_sink="store:"), controllers, {"TIDEGATE_STORE": controllers["TIDEGATE_STORE"]}),
+        (Answering(prediction_sink="store:"), controllers, {}),
         (Answering(prediction_sink="store:"), serving, {"TIDEGATE_STORE": serving["TIDEGATE_SERVING_STORE"]}),
         (
             Answering(prediction_sink="jsonl:/l", prediction_hashed=("name",)),
@@ -112,19 +113,20 @@ def test_the_store_and_the_key_of_hashes_are_handed_on_to_those_that_need_them_a
 def test_the_store_of_features_is_told_through_the_environment_to_those_that_look_them_up() -> None:
     from tidegate.server.settings import parse_arguments
 
-    inherited = {"TIDEGATE_STORE": "postgresql://me:secret@db/store"}
+    inherited = {"TIDEGATE_SERVING_STORE": "postgresql://me:secret@db/store"}
     plain = spec_of("churn", 3)
     looking = replace(
         plain, answering=Answering(features_view="planes", features_entity="plane", features_max_age_seconds=2.5)
     )
     assert "TIDEGATE_STORE" not in environment(inherited, plain)
-    assert environment(inherited, looking)["TIDEGATE_STORE"] == inherited["TIDEGATE_STORE"]
+    store = inherited["TIDEGATE_SERVING_STORE"]
+    assert environment(inherited, looking)["TIDEGATE_STORE"] == store
     words = server_command(looking, 1, Path("/run"))
     assert "secret" not in json.dumps(spec_document(looking, 1, words))
     told = parse_arguments(words[3:]).features
     assert told is not None
     assert (told.view, told.entity, told.max_age_seconds) == ("planes", "plane", 2.5)
-    assert "secret" not in repr(replace(told, store=inherited["TIDEGATE_STORE"], cache_url="redis://:secret@db"))
+    assert "secret" not in repr(replace(told, store=store, cache_url="redis://:secret@db"))
     assert parse_arguments(server_command(plain, 1, Path("/run"))[3:]).features is None
 
 

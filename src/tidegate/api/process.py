@@ -29,9 +29,9 @@ from tidegate.controller.supervisor import Supervisor
 from tidegate.gateway.envoy import EnvoyGateway
 from tidegate.health.attempts import RealAttempts
 from tidegate.store import Store, place
-from tidegate.store.address import Address
+from tidegate.store.address import Address, whole
 from tidegate.target.local import LocalTarget
-from tidegate.target.process import SERVING_STORE_VARIABLE, STORE_VARIABLE, server_command, with_faults
+from tidegate.target.process import SERVING_STORE_VARIABLE, server_command, with_faults
 
 log = logging.getLogger(__name__)
 
@@ -89,9 +89,10 @@ async def serve(home: Home, setup: Setup) -> None:
 async def _lead(home: Home, setup: Setup, lead: Lead, listener: socket.socket) -> bool:
     """Do what a controller does; return whether it is over, False when another leads."""
     # Replicas that log to the store or look features up there have its address from here, unless there is another for
-    # them. Those of a rehearsal look them up where they are: in the store of the user's own home.
-    store = setup.store if setup.stage is None else place.place_of(setup.stage.root.parent, None, {})
-    os.environ.setdefault(SERVING_STORE_VARIABLE, os.environ.get(STORE_VARIABLE) or place.remembered_form(store))
+    # them: the store that is led, which need not be the one of TIDEGATE_STORE. Those of a rehearsal look features up
+    # where they are: in the store of the user's own home.
+    store = setup.store if setup.stage is None else place.place_of(setup.stage.root.parent)
+    os.environ[SERVING_STORE_VARIABLE] = os.environ.get(SERVING_STORE_VARIABLE) or whole(store)
     gateway = EnvoyGateway(home.gateway, host=HOST, port=setup.gateway_port, envoys=setup.envoys)
     stage = setup.stage
     command = server_command if stage is None else with_faults(server_command, stage.faults_file)

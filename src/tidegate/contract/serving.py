@@ -30,7 +30,7 @@ def _sink(value: str) -> str:
             "a path with {revision} and {replica} in it", value, hint="every replica writes a file of its own"
         )
     if name == "postgresql" and re.search(r"//[^/@]*:[^/@]*@|password=", argument):
-        hint = "use store: with the whole URL in the controller's TIDEGATE_STORE, or a file that PGPASSFILE names"
+        hint = "use store: with the whole URL in TIDEGATE_SERVING_STORE, or a file that PGPASSFILE names"
         raise problem("a URL without a password, since it is shown", f"{name}:…", hint=hint)
     return value
 
@@ -119,8 +119,8 @@ class PredictionLog(Document):
         | None
     ) = None
     """Where, as NAME:ARGUMENT; `jsonl:PATH` is a file of JSON lines. `{deployment}`, `{revision}` and `{replica}`
-    are replaced; a path must have the last two in it. The workers of a replica share its file. `store:` is the store
-    that the controller's environment names (`TIDEGATE_SERVING_STORE`, else `TIDEGATE_STORE`), else its own file;
+    are replaced; a path must have the last two in it. The workers of a replica share its file. `store:` is the
+    controller's own store, or the one that `TIDEGATE_SERVING_STORE` in its environment names;
     `postgresql://USER@HOST/DATABASE` is another database with Tidegate's tables. Nowhere when absent. No place for
     secrets: it is shown."""
 

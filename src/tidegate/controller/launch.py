@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import psutil
@@ -35,7 +36,7 @@ STOP_SECONDS = 60.0
 #: Less than this is no room: files are written whole or not at all.
 ROOM_BYTES = 64 * 1024
 POLL_SECONDS = 0.05
-_STORE = "TIDEGATE_STORE"
+_STORES = ("TIDEGATE_STORE", "TIDEGATE_SERVING_STORE")
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def _spawn(
             stderr=stream,
             start_new_session=True,
             cwd="/",
-            env={**os.environ, **({_STORE: _absolute(os.environ[_STORE])} if os.environ.get(_STORE) else {})},
+            env={**os.environ, **{name: _absolute(os.environ[name]) for name in _STORES if os.environ.get(name)}},
         )
 
 
@@ -298,7 +299,7 @@ def _refuse_others(place: Home, port: int | None, gateway_port: int | None, envo
 
 def _refuse_other_store(place: Home, asked: str | None) -> None:
     known = (read_json(place.root / "store.json") or {}).get("store", str(place.database))
-    if asked is None or _absolute(asked) == known:
+    if asked is None or _comparable(_absolute(asked)) == _comparable(known):
         return
     raise InvalidInput(
         f"the controller of {place.root} runs already, with another store",
@@ -312,6 +313,11 @@ def _refuse_other_store(place: Home, asked: str | None) -> None:
 def _absolute(store: str) -> str:
     """Return a store's address as it is understood in any folder: the controller runs in another one."""
     return store if "://" in store else str(Path(store).expanduser().absolute())
+
+
+def _comparable(store: str) -> str:
+    """Return an address in a form that does not depend on which of its characters are percent-encoded."""
+    return unquote(store) if "://" in store else store
 
 
 def _lost_race(home: Path) -> ControllerInfo | None:

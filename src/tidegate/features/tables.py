@@ -19,7 +19,8 @@ from tidegate.features.vectors import Columns, Raw, UnfitError, entity_of, momen
 
 #: Rows in memory at once.
 BATCH = 2_000
-_CSV_BLOCK = 1024 * 1024
+#: Bytes of a file that are read at once; of Parquet, of one column.
+_CSV_BLOCK, _PARQUET_BUFFER = 1024 * 1024, 256 * 1024
 LABEL_FORMS = "CSV (.csv) or Parquet (.parquet)"
 
 
@@ -40,14 +41,11 @@ def parquet_rows(path: Path, columns: Columns) -> Iterator[Raw]:
         Unavailable: the extra `features` is not installed.
     """
     pa = _arrow()
-    from pyarrow import parquet
-
     with _readable(path):
-        # A memory map would keep what was read in the address space of this process.
-        file = parquet.ParquetFile(path)
+        file = _parquet(path)
         check_header(list(file.schema_arrow.names), columns, str(path))
     with file:
-        batches = file.iter_batches(batch_size=BATCH)
+        batches = _batches(file)
         yield from _rows(pa, _guarded(path, batches), columns)
 
 
@@ -121,12 +119,12 @@ class Labels:
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Any, Iterator[Any]]]:
-        from pyarrow import csv, parquet
-
         if self.path.suffix.lower() == ".parquet":
-            with parquet.ParquetFile(self.path) as file:
-                yield file.schema_arrow, file.iter_batches(batch_size=BATCH)
+            with _parquet(self.path) as file:
+                yield file.schema_arrow, _batches(file)
             return
+        from pyarrow import csv
+
         convert = None
         read = csv.ReadOptions(block_size=_CSV_BLOCK, use_threads=False)
         if not self._typed:
@@ -246,6 +244,20 @@ def _guarded(path: Path, batches: Iterator[Any]) -> Iterator[Any]:
         if batch is None:
             return
         yield batch
+
+
+def _parquet(path: Path) -> Any:
+    """Open a file so that it is read some of a column at a time: a row group may be all of it."""
+    from pyarrow import parquet
+
+    # A memory map would keep what was read in the address space of this process, and so would reading ahead.
+    return parquet.ParquetFile(path, buffer_size=_PARQUET_BUFFER, pre_buffer=False)
+
+
+def _batches(file: Any) -> Iterator[Any]:
+    # Threads would have buffers of their own, and who takes the rows is slower than one.
+    batches: Iterator[Any] = file.iter_batches(batch_size=BATCH, use_threads=False)
+    return batches
 
 
 @contextmanager

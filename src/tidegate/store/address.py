@@ -62,6 +62,16 @@ def address_of_argument(text: str) -> Address:
     return address
 
 
+def whole(address: Address) -> str:
+    """Return the address, its password included, as `parse_address` reads it and libpq does, too."""
+    if isinstance(address, Path):
+        return str(address)
+    # SQLAlchemy leaves spaces before the @ as they are, and writes a plus for those behind the question mark. In the
+    # one place libpq refuses them, in the other it takes a plus for a plus.
+    place, mark, query = address.render_as_string(hide_password=False).partition("?")
+    return place.replace(" ", "%20") + mark + query.replace("+", "%20")
+
+
 def shown(address: Address) -> str:
     """Return the address for people: without a password."""
     return address.render_as_string(hide_password=True) if isinstance(address, URL) else str(address)

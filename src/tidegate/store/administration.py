@@ -14,10 +14,10 @@ from sqlalchemy.exc import ProgrammingError
 
 from tidegate.contract.errors import Conflict, InvalidInput, NotFound, Unavailable
 from tidegate.contract.findings import Finding, Level
-from tidegate.store import catalogue
+from tidegate.store import catalogue, file_catalogue
 from tidegate.store.address import Address, shown
-from tidegate.store.database import Database, sqlite_engine
-from tidegate.store.definition import ANALYST, CONTROLLER, OWNER, ROLES, create
+from tidegate.store.database import Database
+from tidegate.store.definition import ANALYST, CONTROLLER, OWNER, ROLES
 from tidegate.store.maintenance import default_of, is_managed, partitions_of
 from tidegate.store.schema import PARTITIONED
 from tidegate.store.versions import VERSION, bring_to_date, connected, version_of
@@ -25,6 +25,8 @@ from tidegate.store.versions import VERSION, bring_to_date, connected, version_o
 _NOT_ALLOWED = "42501"
 #: Objects that a finding names, and rows of a default partition that are counted.
 _MOST_NAMED, _MOST_COUNTED = 8, 100_000
+_MAKE, _CHANGE_BACK = "restore it, or make it as in: db init --print", "change it back, as in: db init --print"
+_RESTORE = "restore the file from a copy"
 _MAINTAIN = "tidegate db maintain"
 _BY_ITSELF = f"where the controller's role is no member of {OWNER}"
 #: Who may do something, and what helps.
@@ -132,10 +134,11 @@ def check(address: Address) -> list[Finding]:
             version = _version(db)
             if version.level is Level.FAIL:
                 return [version]
-            findings = [version, *(_file_tables(db) if database.is_sqlite else _tables(db))]
-            if not database.is_sqlite:
-                findings += [_roles(db), _extension(db), *_partitions(db)]
-        return findings
+            if database.is_sqlite:
+                compared = _compared(file_catalogue.facts(db), file_catalogue.expected(), (_RESTORE, _RESTORE))
+                return [version, *compared, _file(db)]
+            compared = _compared(catalogue.facts(db), catalogue.expected(), (_MAKE, _CHANGE_BACK))
+            return [version, *compared, _roles(db), _extension(db), *_partitions(db)]
     finally:
         database.close()
 
@@ -189,8 +192,12 @@ def _version(db: Connection) -> Finding:
     return Finding("version", Level.FAIL, reason, fix)
 
 
-def _tables(db: Connection) -> Iterator[Finding]:
-    found, expected = catalogue.facts(db), catalogue.expected()
+def _compared(found: frozenset[str], expected: frozenset[str], fixes: tuple[str, str]) -> Iterator[Finding]:
+    """Compare the facts of a database with those of today's schema.
+
+    Args:
+        fixes: of what is missing, and of what is another one.
+    """
     missing, unknown = expected - found, found - expected
     # Of an object that is there and is another one, both facts are told.
     there = {catalogue.object_of(fact) for fact in found}
@@ -198,10 +205,10 @@ def _tables(db: Connection) -> Iterator[Finding]:
     changed = [one for one in lacking if one in there]
     gone = _without_parts([one for one in lacking if one not in there])
     if gone:
-        yield Finding("tables", Level.FAIL, f"missing: {_named(gone)}", "restore it, or make it as in: db init --print")
+        yield Finding("tables", Level.FAIL, f"missing: {_named(gone)}", fixes[0])
     if changed:
         told = [f"{one} (expected: {_one_of(missing, one)}; found: {_one_of(unknown, one)})" for one in changed]
-        yield Finding("tables", Level.FAIL, f"changed: {_named(told)}", "change it back, as in: db init --print")
+        yield Finding("tables", Level.FAIL, f"changed: {_named(told)}", fixes[1])
     if not missing:
         yield Finding("tables", Level.PASS, f"as this Tidegate makes them ({len(expected)} facts compared)")
     added = sorted({catalogue.object_of(fact) for fact in unknown} - set(changed))
@@ -225,31 +232,11 @@ def _named(names: list[str]) -> str:
     return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _file_tables(db: Connection) -> Iterator[Finding]:
-    memory = sqlite_engine(Path(":memory:"))
-    with memory.connect() as scratch:
-        create(scratch)
-        expected = _file_facts(scratch)
-    memory.dispose()
-    missing = sorted(expected - _file_facts(db))
-    if missing:
-        yield Finding("tables", Level.FAIL, f"missing: {_named(missing)}", "restore the file from a copy")
-    else:
-        yield Finding("tables", Level.PASS, f"as this Tidegate makes them ({len(expected)} facts compared)")
+def _file(db: Connection) -> Finding:
     said = db.execute(text("PRAGMA quick_check(1)")).scalar_one()
     if said == "ok":
-        yield Finding("file", Level.PASS, "sound")
-    else:
-        yield Finding("file", Level.FAIL, f"damaged: {said}", "restore the file from a copy")
-
-
-def _file_facts(db: Connection) -> set[str]:
-    objects = text("SELECT type || ' ' || name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
-    columns = text(
-        "SELECT 'column ' || t.name || '.' || c.name || CASE c.\"notnull\" WHEN 1 THEN ' not null' ELSE '' END"
-        " FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
-    )
-    return {*db.execute(objects).scalars(), *db.execute(columns).scalars()}
+        return Finding("file", Level.PASS, "sound")
+    return Finding("file", Level.FAIL, f"damaged: {said}", _RESTORE)
 
 
 def _roles(db: Connection) -> Finding:

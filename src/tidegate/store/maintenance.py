@@ -9,7 +9,7 @@ time, and that is said.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -25,9 +25,9 @@ from tidegate.store.database import LOCKS, Database
 from tidegate.store.definition import AHEAD, OWNER
 from tidegate.store.expiry import delete_rows
 from tidegate.store.pace import DELETED_AT_ONCE, Pace
-from tidegate.store.partitions import Period, name_of, periods_from, to_drop, to_make
+from tidegate.store.partitions import Period, is_written, name_of, period_of, periods_from, to_drop, to_make
 from tidegate.store.schema import EXPIRING, PARTITIONED, Span
-from tidegate.store.schema.telemetry import retention
+from tidegate.store.schema.telemetry import drift_readings, outcomes, predictions, retention
 
 #: The second half of the advisory lock of whoever maintains.
 MAINTAINING = 0x6D61
@@ -35,6 +35,9 @@ MAINTAINING = 0x6D61
 _IN_THE_WAY = ("55P03", "40P01")  # lock_not_available, deadlock_detected
 _TOO_LONG = "57014"  # query_canceled
 _NOT_ALLOWED = "42501"
+
+#: Rows of these are of the moment at which they are written; those of the others are of any time.
+_OF_NOW = (predictions, outcomes, drift_readings)
 
 Manager = Literal["pg_partman", "tidegate", "sqlite"]
 
@@ -139,7 +142,9 @@ def partitions_of(db: Connection, table: Table) -> list[Partition]:
         ),
         {"parent": table.fullname},
     )
-    return [Partition(row.name, row.owner, row.bound == "DEFAULT", _period(row.bound)) for row in found]
+    # One that was dropped since the snapshot was taken is in the catalogue still, and has no bounds any more.
+    there = [row for row in found if row.bound is not None]
+    return [Partition(row.name, row.owner, row.bound == "DEFAULT", _period(row.bound)) for row in there]
 
 
 def default_of(partitions: list[Partition]) -> Partition | None:
@@ -275,6 +280,8 @@ def _plain(
                 left.append(f"{name}: there is such a table, and it is no partition; rename it or attach it")
                 return
             _limit(db, "statement_timeout", pace.blocking_seconds)
+            if default is not None:
+                _lock(db, table, default, [period], now)
             count = _make(db, table, name, period, default)
         made.append(name)
         moved += count
@@ -333,8 +340,6 @@ def _make(db: Connection, table: Table, name: str, period: Period, default: Part
     db.execute(text(f"CREATE TABLE {name} (LIKE {table.fullname} INCLUDING ALL EXCLUDING INDEXES)"))
     moved = 0
     if default is not None:
-        # Nobody may put a row of the period there any more: it could not be moved, and attaching would fail for it.
-        db.execute(text(f"LOCK TABLE {default.name} IN ACCESS EXCLUSIVE MODE"))
         query = text(
             f"WITH moved AS (DELETE FROM {default.name} WHERE at >= :start AND at < :end RETURNING *)"  # noqa: S608 -- names of the catalogue
             f" INSERT INTO {name} SELECT * FROM moved"
@@ -343,6 +348,19 @@ def _make(db: Connection, table: Table, name: str, period: Period, default: Part
     # Attached, and not made as a partition: that would wait for everybody who reads the table.
     db.execute(text(f"ALTER TABLE {table.fullname} ATTACH PARTITION {name} FOR VALUES {bounds}"))
     return moved
+
+
+def _lock(db: Connection, table: Table, default: Partition, periods: Collection[Period], now: datetime) -> None:
+    """Let nobody put a row of these periods into the default partition: it could not be moved, nor theirs be attached.
+
+    Who is on the way there already would be refused when the lock is gone: the row no longer belongs there. So where
+    rows of a period may be under way, writers wait before they are told which partition theirs is. They would wait as
+    long for the default partition, and so would readers, to whose lock writers may add theirs. Else nobody has to who
+    writes rows of today while those of a week ago are moved.
+    """
+    if table not in _OF_NOW or any(is_written(period, now) for period in periods):
+        db.execute(text(f"LOCK TABLE ONLY {table.fullname} IN ACCESS EXCLUSIVE MODE"))
+    db.execute(text(f"LOCK TABLE {default.name} IN ACCESS EXCLUSIVE MODE"))
 
 
 def _without_strays(
@@ -414,13 +432,13 @@ def _by_partman(
             default = default_of(partitions_of(db, table))
             strays = [] if default is None else _strays(db, default, span)
             # pg_partman takes the oldest first, one period at a time, and makes partitions without a bound.
-            near = sum(one < horizon for one in strays)
+            near = [period_of(one, span) for one in strays if one < horizon]
             if default is None or not near:
                 return
             _limit(db, "statement_timeout", pace.blocking_seconds)
-            db.execute(text(f"LOCK TABLE {default.name} IN ACCESS EXCLUSIVE MODE"))
+            _lock(db, table, default, near, clock)
             query = text("SELECT partman.partition_data_time(p_parent_table := :parent, p_batch_count := :periods)")
-            moved += db.execute(query, {**parent, "periods": near}).scalar_one()
+            moved += db.execute(query, {**parent, "periods": len(near)}).scalar_one()
 
     def run() -> None:
         with _step(database, pace) as db:

@@ -12,6 +12,9 @@ from itertools import islice
 
 from tidegate.store.schema import Span
 
+#: How long a row may have been on its way, and how much clocks may differ.
+LATE = timedelta(minutes=1)
+
 
 @dataclass(frozen=True, order=True)
 class Period:
@@ -79,6 +82,11 @@ def to_drop(existing: Collection[Period], now: datetime, days: int | None) -> li
         return []
     oldest = now - timedelta(days=days)
     return sorted(one for one in existing if one.end <= oldest)
+
+
+def is_written(period: Period, now: datetime) -> bool:
+    """Say whether rows of a period may come now, of a table whose rows are of the moment at which they are written."""
+    return period.start <= now + LATE and now - LATE < period.end
 
 
 def name_of(table: str, period: Period, span: Span) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tidegate.contract.errors import Unavailable
-from tidegate.store.address import VARIABLE, Address, address_of_argument, parse_address
+from tidegate.store.address import VARIABLE, Address, address_of_argument, parse_address, whole
 
 FILE, DATABASE = "store.json", "tidegate.db"
 
@@ -28,7 +28,7 @@ def place_of(home: Path, argument: str | None = None, environment: Mapping[str, 
 
 def remembered_form(address: Address) -> str:
     """Return what `place_of` reads again: without the password, which is for `PGPASSFILE` or the variable to hold."""
-    return str(address) if isinstance(address, Path) else address._replace(password=None).render_as_string()
+    return whole(address if isinstance(address, Path) else address._replace(password=None))
 
 
 def _remembered(home: Path) -> Address | None:

@@ -29,9 +29,9 @@ _THREAD_VARIABLES = (
 
 #: Where controller and replicas have the URL of Redis from.
 CACHE_URL_VARIABLE = "TIDEGATE_CACHE_URL"
-#: The sink that is the store, and where the store's address is: the controller's own, or another for replicas, which
-#: need to be allowed less. They have it as STORE_VARIABLE.
-STORE_SINK, STORE_VARIABLE, SERVING_STORE_VARIABLE = "store:", "TIDEGATE_STORE", "TIDEGATE_SERVING_STORE"
+#: The sink that is the store; where the controller has the address of the one for replicas, its own or another that
+#: allows them less; and where they have it.
+STORE_SINK, SERVING_STORE_VARIABLE, STORE_VARIABLE = "store:", "TIDEGATE_SERVING_STORE", "TIDEGATE_STORE"
 #: Where controller and replicas have the key of hashes in the prediction log from.
 KEY_VARIABLE = "TIDEGATE_PREDICTION_LOG_KEY"
 
@@ -143,7 +143,7 @@ def environment(inherited: Mapping[str, str], spec: RevisionSpec) -> dict[str, s
     if answering.prediction_hashed and answering.prediction_key_file is None:
         wanted.add(KEY_VARIABLE)
     kept = {name: value for name, value in inherited.items() if not name.startswith("TIDEGATE_") or name in wanted}
-    store = inherited.get(SERVING_STORE_VARIABLE) or inherited.get(STORE_VARIABLE)
+    store = inherited.get(SERVING_STORE_VARIABLE)
     if store and (answering.prediction_sink == STORE_SINK or answering.features_view is not None):
         kept[STORE_VARIABLE] = store
     return {**kept, **dict.fromkeys(_THREAD_VARIABLES, "1"), "PYTHONUNBUFFERED": "1"}
