@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.docs.running import Reader
-from tests.support import models
+from tests.support.quick_models import write_flights
 
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     folder = tmp_path_factory.mktemp("how-to")
     (folder / "models").mkdir()
-    models.sklearn_classifier(folder / "models" / "churn.skops")
+    write_flights(folder / "models" / "churn.onnx", from_hour=14.0)
     reader = Reader(folder, folder / "home")
     try:
         reader.type("tidegate up")

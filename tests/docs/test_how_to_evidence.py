@@ -8,7 +8,7 @@ import pytest
 
 from tests.docs.pages import HOW_TO, read
 from tests.docs.running import Reader
-from tests.support import models
+from tests.support.quick_models import write_flights
 
 pytestmark = pytest.mark.e2e
 
@@ -21,9 +21,10 @@ def test_the_page_on_outcomes_takes_the_worse_candidate_back(reader: Reader) -> 
 
 def test_the_page_on_ab_tests_runs(reader: Reader) -> None:
     reader.forget()
-    for at, name in enumerate(("churn-b", "churn-c")):
-        model = models.sklearn_classifier(reader.folder / "models" / f"{name}.skops", seed=at + 1)
-    (reader.folder / "row.json").write_text(json.dumps({"records": model.rows[:1]}))
+    for name, hour in (("churn-b", 15.0), ("churn-c", 16.0)):
+        write_flights(reader.folder / "models" / f"{name}.onnx", from_hour=hour)
+    row = {"distance": 800.0, "hour": 17, "month": 6, "carrier": "UA"}
+    (reader.folder / "row.json").write_text(json.dumps({"records": [row]}))
     reader.follow(read(HOW_TO / "run-an-ab-test.md"))
     assert "Rollout" in reader.told
     assert "promoted" in reader.told

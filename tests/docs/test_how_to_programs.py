@@ -36,7 +36,7 @@ def test_the_python_page_is_one_program_that_runs(reader: Reader) -> None:
 
 def test_the_page_on_monitoring_finds_the_metrics_that_it_names(reader: Reader) -> None:
     page = read(HOW_TO / "monitor-with-prometheus-and-grafana.md")
-    reader.type("tidegate status churn || tidegate deploy models/churn.skops")
+    reader.type("tidegate status churn || tidegate deploy models/churn.onnx")
     reader.follow(page)
     assert "tidegate_" in reader.told
     reader.type("curl -s http://127.0.0.1:8081/metrics")
