@@ -26,15 +26,17 @@ PATIENCE_SECONDS = 60.0
 SHORT = {"stepDuration": "40s", "interval": "500ms", "baseline": "1s", "minRequests": 30, "margin": "5%"}
 
 
-def eventually(what: str, condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
-    """Poll until the condition gives something true; return it."""
+def eventually(
+    what: str, condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS, *, pause_seconds: float = 0.25
+) -> Any:
+    """Poll until the condition gives something true; return it. At most `pause_seconds` lie between two looks."""
     begin = time.monotonic()
     while (waited := time.monotonic() - begin) < seconds:
         found = condition()
         if found:
             return found
         # What takes long is asked for less often: each look costs processes that are being tested their time.
-        time.sleep(min(0.25, max(0.02, waited / 10)))
+        time.sleep(min(pause_seconds, max(0.02, waited / 10)))
     raise AssertionError(f"not within {seconds:.0f} s: {what}")
 
 

@@ -49,7 +49,7 @@ def test_the_same_model_passes_and_one_that_predicts_otherwise_is_taken_back(
     tidegate: Tidegate, good_model: Path, shifted_model: Path
 ) -> None:
     assert tidegate.ended(tidegate.deploy("shifts", good_model))["outcome"] == "promoted"
-    traffic = tidegate.traffic("shifts", rate=100.0)
+    traffic = tidegate.traffic("shifts", rate=200.0)
     limits = {"tolerance": "15%", "margin": "15%"}
     healthy = tidegate.ended(tidegate.deploy("shifts", good_model, **again(good_model, **limits)))
     harmful = tidegate.ended(tidegate.deploy("shifts", shifted_model, **again(shifted_model, **limits, critical=True)))

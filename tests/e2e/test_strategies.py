@@ -204,7 +204,7 @@ def test_a_rolling_exchange_never_has_fewer_replicas_than_were_asked_for(serving
         with serving.client as client:
             return client.rollout(rollout)["ended_at"] is not None
 
-    eventually("the end of the exchange", is_over)
+    eventually("the end of the exchange", is_over, pause_seconds=0.05)
     report = serving.ended(rollout)
     records = traffic.stop()
     assert report["outcome"] == "promoted", report["reason"]
@@ -243,10 +243,11 @@ def test_an_ab_test_keeps_users_on_their_side_until_a_person_decides(serving: Ti
         modelArtifact={"path": str(good_model), "version": "other"},
     )
     status = serving.in_phase("tested", "paused")
-    url = status["url"]
+    # Connections of their own, so that each of the gateways is asked, and one client, which loads certificates once.
+    users = httpx.Client(base_url=status["url"], limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
 
     def side(user: int) -> str:
-        answer = httpx.post(f"{url}/predict", json={"records": [ROW]}, headers={"x-user-id": f"user-{user}"})
+        answer = users.post("/predict", json={"records": [ROW]}, headers={"x-user-id": f"user-{user}"})
         assert answer.status_code == 200
         return str(answer.headers["x-tidegate-revision"])
 
@@ -261,4 +262,5 @@ def test_an_ab_test_keeps_users_on_their_side_until_a_person_decides(serving: Ti
     assert arm["weight"] == 50
     assert sum(counted["requests"] for counted in arm["requests"].values()) >= 60
     assert {side(user) for user in range(20)} == {"2"}
+    users.close()
     assert serving.status(NAME)["stable"] == stable
