@@ -98,6 +98,10 @@ class Reader:
         self.told = done.stdout
         assert done.returncode == expected, f"{where}: exit code {done.returncode}\n{done.stdout}"
 
+    def forget(self) -> None:
+        """Delete the deployment `churn`, which another page may have made."""
+        self.type("tidegate delete churn --yes || true")
+
     def _stop_other(self) -> str:
         other = self.others.pop()
         other.send_signal(signal.SIGINT)

@@ -6,6 +6,7 @@ import ast
 import configparser
 import json
 import re
+from functools import cache
 from typing import Any
 
 import pytest
@@ -34,6 +35,19 @@ HOSTS = {
 GENERATED = DOCS / "reference"
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+@cache
+def commands() -> Any:
+    """Return the command `tidegate`; to build it takes long, and nearly every test asks for it."""
+    return get_command(app)
+
+
+@cache
+def options() -> frozenset[str]:
+    """Return the options of `tidegate` and of all its commands."""
+    root = commands()
+    return frozenset(_options(root).union(*(_options(command) for command in root.commands.values())))
 
 
 def blocks(*languages: str) -> list[Block]:
@@ -83,7 +97,7 @@ def test_every_page_is_reached_from_the_index() -> None:
 
 @pytest.mark.parametrize("block", blocks(*SHELLS), ids=lambda block: block.where)
 def test_every_command_in_a_block_parses(block: Block) -> None:
-    root: Any = get_command(app)
+    root = commands()
     for words in command_lines(block):
         context = root.make_context("tidegate", list(words))
         if words == ["--install-completion"]:
@@ -98,7 +112,7 @@ def test_every_command_in_a_block_parses(block: Block) -> None:
 
 @pages
 def test_every_command_and_option_in_the_text_exists(page: Page) -> None:
-    root: Any = get_command(app)
+    root = commands()
     common = _options(root)
     for code in page.inline():
         words = code.split()
@@ -124,8 +138,7 @@ def _options(command: Any) -> set[str]:
 
 @pages
 def test_every_option_alone_in_the_text_belongs_to_some_command(page: Page) -> None:
-    root: Any = get_command(app)
-    known = _options(root).union(*(_options(command) for command in root.commands.values())) | {"--help", "--no-wait"}
+    known = options() | {"--help", "--no-wait"}
     for code in page.inline():
         for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", code):
             foreign = option in {"--require-hashes", "--use-dynamic-base-id", "--check"}
@@ -135,9 +148,9 @@ def test_every_option_alone_in_the_text_belongs_to_some_command(page: Page) -> N
 
 @pages
 def test_environment_variables_that_are_named_exist(page: Page) -> None:
-    root: Any = get_command(app)
-    options = [option for command in (root, *root.commands.values()) for option in command.params]
-    known = {option.envvar for option in options if isinstance(option.envvar, str)}
+    root = commands()
+    params = [option for command in (root, *root.commands.values()) for option in command.params]
+    known = {option.envvar for option in params if isinstance(option.envvar, str)}
     known |= {CACHE_URL_VARIABLE, KEY_VARIABLE, SERVING_STORE_VARIABLE, STORE_VARIABLE, TEST_VARIABLE}
     known |= set(re.findall(r"(?:url|value)FromEnv: (TIDEGATE_[A-Z_]+)", page.text))  # these are the reader's own
     for name in re.findall(r"\bTIDEGATE_[A-Z_]+\b", page.text):
@@ -196,7 +209,8 @@ def test_fields_of_documents_that_are_named_exist(page: Page) -> None:
             assert code.split(".")[-1] in known, f"{page.name}: {code}"
 
 
-def _fields(schema: str) -> set[str]:
+@cache
+def _fields(schema: str) -> frozenset[str]:
     text = (ROOT / "src/tidegate/contract/schemas" / f"{schema}.schema.json").read_text(encoding="utf-8")
 
     def names(part: Any) -> set[str]:
@@ -207,7 +221,7 @@ def _fields(schema: str) -> set[str]:
         own = set(part.get("properties", {}))
         return own.union(*(names(inner) for inner in part.values()))
 
-    return names(json.loads(text))
+    return frozenset(names(json.loads(text)))
 
 
 # Files

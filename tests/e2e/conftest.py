@@ -17,6 +17,7 @@ import pytest
 
 from examples.flights.load import Record, read_records
 from tests.support import models
+from tests.support.quick_models import write_flights
 from tidegate.client import Client
 from tidegate.controller import launch
 
@@ -26,14 +27,17 @@ PATIENCE_SECONDS = 60.0
 SHORT = {"stepDuration": "40s", "interval": "500ms", "baseline": "1s", "minRequests": 30, "margin": "5%"}
 
 
-def eventually(what: str, condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
-    """Poll until the condition gives something true; return it."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+def eventually(
+    what: str, condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS, *, pause_seconds: float = 0.25
+) -> Any:
+    """Poll until the condition gives something true; return it. At most `pause_seconds` lie between two looks."""
+    begin = time.monotonic()
+    while (waited := time.monotonic() - begin) < seconds:
         found = condition()
         if found:
             return found
-        time.sleep(0.05)
+        # What takes long is asked for less often: each look costs processes that are being tested their time.
+        time.sleep(min(pause_seconds, max(0.02, waited / 10)))
     raise AssertionError(f"not within {seconds:.0f} s: {what}")
 
 
@@ -165,13 +169,13 @@ def tidegate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tidegate]:
 @pytest.fixture(scope="session")
 def good_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that takes missing values, and little time: the tests share two cores."""
-    return models.lightgbm_model(tmp_path_factory.mktemp("good") / "good.txt", seed=1).path
+    return write_flights(tmp_path_factory.mktemp("good") / "good.onnx", from_hour=16.0)
 
 
 @pytest.fixture(scope="session")
 def better_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Another model of the same columns, of another framework, that takes missing values."""
-    return models.xgboost_model(tmp_path_factory.mktemp("better") / "better.ubj", seed=2).path
+    """Another model of the same columns that takes missing values."""
+    return write_flights(tmp_path_factory.mktemp("better") / "better.onnx", from_hour=15.5)
 
 
 @pytest.fixture(scope="session")

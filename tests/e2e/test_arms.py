@@ -137,7 +137,7 @@ def test_four_arms_keep_their_users_through_changes_kills_and_a_harmful_arm_unti
     url = tidegate.status(name)["url"]
     assert assigned(url) == second
 
-    traffic = tidegate.traffic(name, rate=80)
+    traffic = tidegate.traffic(name, rate=160)
     eventually("c is out", lambda: split_of(tidegate, name, {stable: 60, b: 30, d: 10}), 120)
     records = traffic.stop()
     assert {record.revision for record in records if record.failed} <= {c}
@@ -179,7 +179,7 @@ def test_when_every_challenger_does_harm_stable_gets_all_users_back(
     tidegate: Tidegate, name: str, good_model: Path, fragile_model: Path
 ) -> None:
     stable = tidegate.status(name)["stable"]
-    traffic = tidegate.traffic(name, rate=80)
+    traffic = tidegate.traffic(name, rate=160)
     rollout = begin(tidegate, name, good_model, [arm("b", fragile_model, 30), arm("c", fragile_model, 30)])
     report = tidegate.ended(rollout, 120)
     traffic.stop()

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 
 from tests.e2e.conftest import SHORT, Tidegate
 from tests.support import models
+from tests.support.quick_models import write_flights
 
 pytestmark = pytest.mark.e2e
 
@@ -26,14 +26,7 @@ HALF: list[Any] = [{"weight": 50}, 100]
 @pytest.fixture(scope="module")
 def shifted_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with the columns and outputs of `good_model` that finds twice as many flights late."""
-    import lightgbm
-
-    frame = models.with_categories(models.flights(seed=1))
-    late = (np.asarray(frame["hour"]) > 9).astype(np.int64)
-    parameters = {"objective": "binary", "num_leaves": 7, "num_threads": 1, "verbose": -1}
-    path = tmp_path_factory.mktemp("shifted") / "shifted.txt"
-    lightgbm.train(parameters, lightgbm.Dataset(frame, late), num_boost_round=8).save_model(path)
-    return path
+    return write_flights(tmp_path_factory.mktemp("shifted") / "shifted.onnx", from_hour=11.0)
 
 
 def again(artifact: Path, **predictions: Any) -> dict[str, Any]:
@@ -56,7 +49,7 @@ def test_the_same_model_passes_and_one_that_predicts_otherwise_is_taken_back(
     tidegate: Tidegate, good_model: Path, shifted_model: Path
 ) -> None:
     assert tidegate.ended(tidegate.deploy("shifts", good_model))["outcome"] == "promoted"
-    traffic = tidegate.traffic("shifts", rate=100.0)
+    traffic = tidegate.traffic("shifts", rate=200.0)
     limits = {"tolerance": "15%", "margin": "15%"}
     healthy = tidegate.ended(tidegate.deploy("shifts", good_model, **again(good_model, **limits)))
     harmful = tidegate.ended(tidegate.deploy("shifts", shifted_model, **again(shifted_model, **limits, critical=True)))

@@ -81,7 +81,7 @@ def test_all_five_faults_are_taken_back_and_the_users_deployment_never_hears_of_
     traffic = serving.traffic("safe")
     # A leak of 4Mi takes the process at its 64th copy, which is when so many good copies are let out of the shadow.
     faults = ("errors", "latency", "crash", "wrong-answers", "memory-leak=16Mi")
-    settings = Settings(faults, traffic=Throughput.parse("30rps"), time_limit=Duration.parse("2m"))
+    settings = Settings(faults, traffic=Throughput.parse("60rps"), time_limit=Duration.parse("2m"))
     told = rehearse(serving.home, "safe", settings)
     records = traffic.stop()
     by_kind = {fault["kind"]: fault for fault in told["faults"]}
@@ -107,7 +107,7 @@ def test_all_five_faults_are_taken_back_and_the_users_deployment_never_hears_of_
 
 
 def test_a_net_without_eyes_for_answers_has_a_hole_and_is_told_how_to_mend_it(serving: Tidegate) -> None:
-    words = ["holey", "--fault", "wrong-answers", "--fault", "errors=50%", "--traffic", "40rps", "--output", "json"]
+    words = ["holey", "--fault", "wrong-answers", "--fault", "errors=50%", "--traffic", "100rps", "--output", "json"]
     done = subprocess.run(command(serving, *words), capture_output=True, text=True, check=False)
     assert done.returncode == 8, done.stderr
     told = json.loads(done.stdout)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Tidegate
-from tests.support import models
+from tests.support.quick_models import write_flights
 from tidegate.contract.errors import Conflict
 
 pytestmark = pytest.mark.e2e
@@ -22,7 +22,7 @@ NAME = "returned"
 def three_revisions(tidegate: Tidegate, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Revisions 1, 2 and 4 were stable, one after the other; 3 was taken back by a person."""
     folder = tmp_path_factory.mktemp("revisions")
-    paths = [models.lightgbm_model(folder / f"{seed}.txt", seed=seed).path for seed in range(1, 5)]
+    paths = [write_flights(folder / f"{hour}.onnx", from_hour=hour) for hour in (14.0, 15.0, 16.0, 17.0)]
     for number, path in enumerate(paths, start=1):
         rollout = tidegate.deploy(NAME, path, deploymentStrategy="canary", steps=[{"weight": 50}, {"weight": 100}])
         if number == 1:

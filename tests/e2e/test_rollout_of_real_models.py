@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Tidegate
+from tests.support import models
 from tidegate.contract.errors import Conflict, InvalidInput
 from tidegate.trial.recording import read
 from tidegate.trial.replay import replay
@@ -16,6 +17,17 @@ from tidegate.trial.replay import replay
 pytestmark = pytest.mark.e2e
 
 NAME = "arrivals"
+
+
+@pytest.fixture(scope="module")
+def good_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return models.lightgbm_model(tmp_path_factory.mktemp("good") / "good.txt", seed=1).path
+
+
+@pytest.fixture(scope="module")
+def better_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of the same columns, of another framework."""
+    return models.xgboost_model(tmp_path_factory.mktemp("better") / "better.ubj", seed=2).path
 
 
 @pytest.fixture(scope="module")

@@ -204,7 +204,7 @@ def test_a_rolling_exchange_never_has_fewer_replicas_than_were_asked_for(serving
         with serving.client as client:
             return client.rollout(rollout)["ended_at"] is not None
 
-    eventually("the end of the exchange", is_over)
+    eventually("the end of the exchange", is_over, pause_seconds=0.05)
     report = serving.ended(rollout)
     records = traffic.stop()
     assert report["outcome"] == "promoted", report["reason"]
@@ -243,22 +243,31 @@ def test_an_ab_test_keeps_users_on_their_side_until_a_person_decides(serving: Ti
         modelArtifact={"path": str(good_model), "version": "other"},
     )
     status = serving.in_phase("tested", "paused")
-    url = status["url"]
+    # Connections of their own, so that each of the gateways is asked, and one client, which loads certificates once.
+    users = httpx.Client(base_url=status["url"], limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
 
     def side(user: int) -> str:
-        answer = httpx.post(f"{url}/predict", json={"records": [ROW]}, headers={"x-user-id": f"user-{user}"})
+        answer = users.post("/predict", json={"records": [ROW]}, headers={"x-user-id": f"user-{user}"})
         assert answer.status_code == 200
         return str(answer.headers["x-tidegate-revision"])
 
     before = [side(user) for user in range(60)]
     assert set(before) == {"1", "2"}
     assert [side(user) for user in range(60)] == before
+
+    def counted() -> int:
+        requests = serving.status("tested")["rollout"]["requests_in_step"]
+        return sum(counts["requests"] for counts in requests.values())
+
+    # The gateways are read now and then, and a promotion ends the step with what was read.
+    eventually("all of them are counted", lambda: counted() >= 120)
     with serving.client as client:
         client.promote("tested", by="ada", reason="more of them came back")
     report = serving.ended(rollout)
     assert (report["outcome"], report["decided_by"]) == ("promoted", "ada")
     (arm,) = report["steps"]
     assert arm["weight"] == 50
-    assert sum(counted["requests"] for counted in arm["requests"].values()) >= 60
+    assert sum(counts["requests"] for counts in arm["requests"].values()) >= 120
     assert {side(user) for user in range(20)} == {"2"}
+    users.close()
     assert serving.status(NAME)["stable"] == stable

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Tidegate, eventually
-from tests.support import models
 from tidegate.contract.errors import Conflict
 
 pytestmark = pytest.mark.e2e
@@ -21,8 +20,12 @@ ONE = {"resources": {"replicas": 1}}
 
 
 @pytest.fixture(scope="module")
-def quick_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return models.onnx_model(tmp_path_factory.mktemp("quick") / "quick.onnx").path
+def bundle(tidegate: Tidegate, good_model: Path) -> Path:
+    """A model as the controller keeps it: deployed by this path it is not checked again, as a file is each time."""
+    tidegate.ended(tidegate.deploy(NAME, good_model, infrastructure=ONE))
+    with tidegate.client as client:
+        (revision,) = client.history(NAME)["revisions"]
+    return tidegate.home / "bundles" / str(revision["digest"])
 
 
 def decide(tidegate: Tidegate, both: threading.Barrier, verb: str) -> str | None:
@@ -52,19 +55,18 @@ def _is_split(tidegate: Tidegate, split: dict[str, int]) -> bool:
     return bool(tidegate.status(NAME)["split_asked"] == split)
 
 
-def test_of_a_promote_and_an_abort_at_once_one_wins_twenty_times(tidegate: Tidegate, quick_model: Path) -> None:
+def test_of_a_promote_and_an_abort_at_once_one_wins_twenty_times(tidegate: Tidegate, bundle: Path) -> None:
     """A promote waits for a look at the replicas, and until then an abort wins over it."""
-    tidegate.ended(tidegate.deploy(NAME, quick_model, infrastructure=ONE))
     winners = []
     for attempt in range(20):
         stable = tidegate.status(NAME)["stable"]
         rollout = tidegate.deploy(
             NAME,
-            quick_model,
+            bundle,
             infrastructure=ONE,
             steps=[{"weight": 50}, {"pause": "person"}, 100],
             analysis={"stepDuration": "10m", "baseline": "0s", "interval": "100ms"},
-            modelArtifact={"path": str(quick_model), "version": f"attempt-{attempt}"},
+            modelArtifact={"path": str(bundle), "version": f"attempt-{attempt}"},
         )
         candidate = tidegate.in_phase(NAME, "analyzing")["candidate"]
         both = threading.Barrier(2)
@@ -88,12 +90,10 @@ def test_of_a_promote_and_an_abort_at_once_one_wins_twenty_times(tidegate: Tideg
     assert len(winners) == 20
 
 
-def test_of_two_people_who_promote_different_arms_at_once_one_wins_five_times(
-    tidegate: Tidegate, quick_model: Path
-) -> None:
+def test_of_two_people_who_promote_different_arms_at_once_one_wins_five_times(tidegate: Tidegate, bundle: Path) -> None:
     name = "contested-arms"
-    tidegate.ended(tidegate.deploy(name, quick_model, infrastructure=ONE))
-    champion = str(quick_model)
+    tidegate.ended(tidegate.deploy(name, bundle, infrastructure=ONE))
+    champion = str(bundle)
     for attempt in range(5):
         stable = tidegate.status(name)["stable"]
         arms = [
@@ -102,7 +102,7 @@ def test_of_two_people_who_promote_different_arms_at_once_one_wins_five_times(
         ]
         rollout = tidegate.deploy(
             name,
-            quick_model,
+            bundle,
             deploymentStrategy="ab-test",
             abTest={"arms": arms},
             infrastructure=ONE,

@@ -1,0 +1,24 @@
+"""The how-to pages on what is asked before and while a model serves: gates, health checks, code of one's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.docs.pages import HOW_TO, read
+from tests.docs.running import Reader
+
+pytestmark = pytest.mark.e2e
+
+
+def test_the_page_on_gates_runs(reader: Reader) -> None:
+    reader.follow(read(HOW_TO / "gate-a-candidate.md"))
+    assert reader.told.endswith("No freezes.\n")
+
+
+def test_the_page_on_health_runs(reader: Reader) -> None:
+    reader.forget()
+    reader.follow(read(HOW_TO / "check-health.md"))
+
+
+def test_the_page_on_own_code_runs(reader: Reader) -> None:
+    reader.follow(read(HOW_TO / "serve-your-own-code.md"))
