@@ -8,8 +8,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 
+from tidegate.controller.drift.log_readings import seen_views, views
 from tidegate.controller.drift.readings import view
 from tidegate.controller.service import Service
+from tidegate.drift.aspects import Aspect
 
 MOST_READINGS = 1000
 _SINCE = timedelta(days=1)
@@ -31,6 +33,11 @@ def routes(service: Service) -> APIRouter:
         # Of an earlier deployment of the name there may be readings, and of times to come there are none.
         begins = max(min(since or now - _SINCE, now), deployment.created_at)
         found = service.store.drift.newest(name, since=begins, limit=limit, column=column)
-        return {"deployment": name, "readings": [view(reading) for reading in found]}
+        answer: dict[str, Any] = {"deployment": name, "readings": [view(reading) for reading in found]}
+        if column is not None:
+            return answer
+        told = [row for one in Aspect for row in service.store.aspects.newest(name, one, since=begins, limit=limit)]
+        seen = service.supervisor.drift_log.seen(name)
+        return {**answer, "aspects": views(told), "watched": seen_views(seen)}
 
     return router

@@ -93,7 +93,8 @@ class DriftReadings:
             revision: only of this one; None for all.
         """
         table = drift_readings.c
-        wanted = [table.deployment == deployment, table.at >= since]
+        # Those without a PSI are no readings of columns: see `aspect_readings`.
+        wanted = [table.deployment == deployment, table.at >= since, table.psi.is_not(None)]
         if column is not None:
             wanted.append(table.column == column)
         if revision is not None:
