@@ -36,7 +36,7 @@ from tidegate.controller.drift.log_readings import (
 from tidegate.controller.drift.watcher import ASK_SECONDS, RETRY_SECONDS
 from tidegate.health.subprocesses import environment
 from tidegate.store import AspectRow, DeploymentRow, Store
-from tidegate.store.address import Address
+from tidegate.store.address import whole_form
 from tidegate.store.predictions import first_at, has_news
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 _NOT_YET = "nothing was read yet"
 #: A reading that took a second is followed by so many without one.
 _PAUSE = 4.0
+#: Of the machine, for who would take them all.
+_ONE_CORE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 #: What the process may say.
 _MOST_SAID = 16 << 20
 
@@ -72,11 +74,21 @@ class _Watched:
 
 
 class LogWatcher:
-    """Start `run` once, as a task of the controller that leads."""
+    """Start `run` once, as a task of the controller that leads.
 
-    def __init__(self, store: Store, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    Args:
+        now, clock: the time, and seconds of a clock that only grows.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._now = now
+        self._clock = clock
         self._watched: dict[str, _Watched] = {}
         #: Revisions that ask for nothing.
         self._idle: set[tuple[int, int]] = set()
@@ -99,9 +111,9 @@ class LogWatcher:
         """Make the readings that are due, one deployment after the other."""
         self._watched = {one.deployment.name: one for one in await asyncio.to_thread(self._wanted)}
         for one in list(self._watched.values()):
-            if time.monotonic() < one.due:
+            began = self._clock()
+            if began < one.due:
                 continue
-            began = time.monotonic()
             try:
                 await self._look_at(one)
                 one.trouble = None
@@ -109,10 +121,10 @@ class LogWatcher:
                 continue  # it was deleted meanwhile
             except Exception as error:  # noqa: BLE001 -- one that cannot be read must not keep the others from it
                 _note(one, error)
-                one.due = time.monotonic() + RETRY_SECONDS
+                one.due = self._clock() + RETRY_SECONDS
                 continue
-            took = time.monotonic() - began
-            one.due = max(began + one.drift.interval.seconds, time.monotonic() + _PAUSE * took)
+            ended = self._clock()
+            one.due = max(began + one.drift.interval.seconds, ended + _PAUSE * (ended - began))
 
     def _wanted(self) -> list[_Watched]:
         found = []
@@ -179,7 +191,7 @@ class LogWatcher:
         }
         looks = {aspect: look_after(seen.last) for aspect, seen in one.seen.items()}
         return Job(
-            _address(self._store.address),
+            whole_form(self._store.address),
             one.deployment.name,
             one.revision,
             one.drift.as_document(),
@@ -216,10 +228,6 @@ def _note(one: _Watched, error: Exception) -> None:
     one.seen = {aspect: AspectSeen(seen.last, trouble) for aspect, seen in one.seen.items()}
 
 
-def _address(address: Address) -> str:
-    return str(address) if not hasattr(address, "render_as_string") else address.render_as_string(hide_password=False)
-
-
 async def _asked(job: Job) -> Mapping[str, Any]:
     """Return what the process found by aspect; it is gone afterwards.
 
@@ -234,7 +242,7 @@ async def _asked(job: Job) -> Mapping[str, Any]:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            env={**environment(os.environ, None), **inherited},
+            env={**environment(os.environ, None), **inherited, **_ONE_CORE},
             limit=_MOST_SAID,
         )
     except OSError as error:
