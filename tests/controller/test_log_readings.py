@@ -27,7 +27,7 @@ from tidegate.store import AspectRow
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-DAYS = Drift.model_validate({"reference": "r.json", "baseline": "48h", "quality": {"period": "24h"}})
+DAYS = Drift.model_validate({"reference": "r.json", "referencePeriod": "48h", "quality": {"period": "24h"}})
 SECONDS = st.integers(2, 1_000_000)
 
 
@@ -50,33 +50,34 @@ def reading(
     return stored(told, aspect, after, times(at), deployment="churn", revision=2, period=HOUR)
 
 
-def test_nothing_is_compared_before_the_baseline_is_over() -> None:
+def test_nothing_is_compared_before_the_reference_is_over() -> None:
     assert times_of(DAYS, FIRST, FIRST + 48 * HOUR) == (
-        "the baseline, the first 48h of logged answers, is over at 2026-03-03 00:00:00 UTC"
+        "their reference, the first 48h of the log, is over at 2026-03-03 00:00:00 UTC"
     )
 
 
 @given(SECONDS, SECONDS, SECONDS, SECONDS)
 def test_what_is_compared_never_overlaps_and_is_no_longer_than_was_asked(
-    baseline: int, quality: int, period: int, later: int
+    reference: int, quality: int, period: int, later: int
 ) -> None:
-    fields = {"baseline": timedelta(seconds=baseline), "period": timedelta(seconds=period)}
+    fields = {"reference_period": timedelta(seconds=reference), "period": timedelta(seconds=period)}
     drift = DAYS.model_copy(
         update={
-            name: type(DAYS.baseline).of_seconds(span.seconds + span.days * 86_400) for name, span in fields.items()
+            name: type(DAYS.quality.period).of_seconds(span.seconds + span.days * 86_400)
+            for name, span in fields.items()
         }
     )
     drift = drift.model_copy(
-        update={"quality": DAYS.quality.model_copy(update={"period": type(DAYS.baseline).of_seconds(quality)})}
+        update={"quality": DAYS.quality.model_copy(update={"period": type(DAYS.quality.period).of_seconds(quality)})}
     )
     now = FIRST + timedelta(seconds=later)
     found = times_of(drift, FIRST, now)
-    assert isinstance(found, str) == (later <= baseline)
+    assert isinstance(found, str) == (later <= reference)
     if isinstance(found, str):
         return
-    assert found.baseline == (FIRST, FIRST + timedelta(seconds=baseline))
+    assert found.reference == (FIRST, FIRST + timedelta(seconds=reference))
     for (since, until), longest in ((found.current, quality), (found.recent, period)):
-        assert found.baseline[1] <= since < until == now
+        assert found.reference[1] <= since < until == now
         assert until - since <= timedelta(seconds=longest)
 
 
@@ -90,7 +91,7 @@ def test_an_aspect_stands_as_drifted_until_for_a_period_it_was_not_and_either_is
     events = [happened(before, after) for before, after in zip([None, *rows], rows, strict=False)]
     assert [event.kind if event else None for event in events] == [None, "drifted", None, None, None, "drift_over"]
     assert events[1] is not None
-    assert events[1].message == ("answers are less right than in the baseline, by 336 requests: Worse: accuracy")
+    assert events[1].message == ("answers are less right than in the reference, by 336 requests: Worse: accuracy")
     assert (events[1].revision, events[1].data["aspect"]) == (2, "quality")
     assert look_after(None) == 1
 
@@ -98,8 +99,8 @@ def test_an_aspect_stands_as_drifted_until_for_a_period_it_was_not_and_either_is
 @pytest.mark.parametrize(
     ("aspect", "state", "measured"),
     [
-        ("quality", "worse", {("accuracy", "baseline"): 0.9, ("accuracy", "current"): 0.6, ("f1", "baseline"): 0.9}),
-        ("performance", "dropped", {("accuracy", "baseline"): 0.9, ("accuracy", "current"): 0.8}),
+        ("quality", "worse", {("accuracy", "reference"): 0.9, ("accuracy", "current"): 0.6, ("f1", "reference"): 0.9}),
+        ("performance", "dropped", {("accuracy", "reference"): 0.9, ("accuracy", "current"): 0.8}),
         ("together", "large", {("area", "current"): 0.7}),
     ],
 )
@@ -108,7 +109,7 @@ def test_what_was_measured_is_exported_and_shown(aspect: str, state: str, measur
     assert figures(row) == measured
     shown = view(row)
     assert (shown["aspect"], shown["state"], shown["requests"], shown["drifted"]) == (aspect, state, 336, True)
-    assert shown["current"][0] > shown["baseline"][0]
+    assert shown["current"][0] > shown["reference"][0]
     assert happened(None, row) is not None
 
 

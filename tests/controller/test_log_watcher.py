@@ -24,8 +24,8 @@ from tidegate.store.schema.telemetry import outcomes
 HOUR = timedelta(hours=1)
 #: As if it had been deployed three days ago.
 MADE = datetime.now(UTC).replace(microsecond=0) - timedelta(days=3)
-BASELINE, LATER = MADE + HOUR, MADE + 50 * HOUR
-DRIFT = {"reference": "/r.json", "baseline": "24h", "period": "24h", "quality": {"period": "24h", "drop": 0.2}}
+REFERENCE, LATER = MADE + HOUR, MADE + 50 * HOUR
+DRIFT = {"reference": "/r.json", "referencePeriod": "24h", "period": "24h", "quality": {"period": "24h", "drop": 0.2}}
 
 
 class Place:
@@ -95,7 +95,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 def test_answers_that_are_less_right_are_read_told_and_not_read_again_before_there_are_news(place: Place) -> None:
     place.deploy()
-    place.log(classified(600), BASELINE)
+    place.log(classified(600), REFERENCE)
     place.log(classified(400, 2, right=False), LATER)
     place.pass_by()
     assert not [one for one in psutil.Process().children() if one.status() != psutil.STATUS_ZOMBIE]
@@ -104,7 +104,7 @@ def test_answers_that_are_less_right_are_read_told_and_not_read_again_before_the
     assert set(place.states("performance")) <= {"kept", "inconclusive"}
     assert place.why() == {"quality": None, "performance": None}
     (event,) = [one for one in place.store.events(1) if one.kind == "drifted"]
-    assert event.message.startswith("answers are less right than in the baseline, by 400 requests: Worse")
+    assert event.message.startswith("answers are less right than in the reference, by 400 requests: Worse")
     place.pass_by(600)
     assert place.states() == ["worse"]
     # Another controller goes on where this one was.
@@ -119,7 +119,7 @@ def test_answers_that_are_less_right_are_read_told_and_not_read_again_before_the
 
 def test_numbers_have_their_quality_and_nothing_that_could_be_expected(place: Place) -> None:
     place.deploy({**DRIFT, "together": True})
-    place.log(numbers(300), BASELINE)
+    place.log(numbers(300), REFERENCE)
     place.log(numbers(300, 2, off=4.0), LATER)
     place.pass_by()
     assert place.states() == ["worse"]
@@ -130,7 +130,7 @@ def test_numbers_have_their_quality_and_nothing_that_could_be_expected(place: Pl
 
 def test_without_outcomes_it_is_said_how_many_it_takes_and_no_reading_is_made(place: Place) -> None:
     place.deploy()
-    place.log(classified(150), BASELINE)
+    place.log(classified(150), REFERENCE)
     place.log(classified(150, 2), LATER, known=False)
     place.pass_by()
     why = "what really was is known of 0 of 150 requests that were logged since then; it takes 100"
@@ -138,7 +138,7 @@ def test_without_outcomes_it_is_said_how_many_it_takes_and_no_reading_is_made(pl
     assert place.states() == []
 
 
-def test_where_nothing_is_logged_or_the_baseline_goes_on_it_is_said_without_a_process(
+def test_where_nothing_is_logged_or_the_reference_goes_on_it_is_said_without_a_process(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def never(*_words: Any, **_options: Any) -> Any:
@@ -160,7 +160,7 @@ def test_a_process_that_cannot_be_started_is_said_and_tried_again(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.deploy()
-    place.log(classified(150), BASELINE)
+    place.log(classified(150), REFERENCE)
     place.log(classified(150, 2, right=False), LATER)
     with monkeypatch.context() as broken:
         broken.setattr("sys.executable", "/nowhere/python")

@@ -50,13 +50,13 @@ def numbers(number: int, seed: int = 1, off: float = 1.0) -> list[Case]:
     ]
 
 
-def quality(baseline: list[Case], current: list[Case], choice: Choice = CHOICE) -> Read:
-    logged = len(baseline) + 50, len(current) + 50
-    return read_quality(baseline, current, logged, choice, Limits(drop=0.2, rise=0.5))
+def quality(reference: list[Case], current: list[Case], choice: Choice = CHOICE) -> Read:
+    logged = len(reference) + 50, len(current) + 50
+    return read_quality(reference, current, logged, choice, Limits(drop=0.2, rise=0.5))
 
 
-def performance(baseline: list[Case], current: list[Case]) -> Read:
-    return read_performance(baseline, current, CHOICE, 0.2, 0.01)
+def performance(reference: list[Case], current: list[Case]) -> Read:
+    return read_performance(reference, current, CHOICE, 0.2, 0.01)
 
 
 def why(found: Read) -> str:
@@ -79,11 +79,11 @@ def test_answers_as_right_as_before_are_kept_and_wrong_ones_worse() -> None:
     assert read(quality(numbers(300), numbers(300, 2, off=3.0))).state == "worse"
 
 
-@pytest.mark.parametrize(("baseline", "current", "words"), [(99, 400, "in the baseline"), (400, 99, "since then")])
+@pytest.mark.parametrize(("reference", "current", "words"), [(99, 400, "in the reference"), (400, 99, "since then")])
 def test_with_fewer_outcomes_than_it_takes_it_is_said_how_many_there_are(
-    baseline: int, current: int, words: str
+    reference: int, current: int, words: str
 ) -> None:
-    found = why(quality(classified(baseline), classified(current, 2, right=False)))
+    found = why(quality(classified(reference), classified(current, 2, right=False)))
     assert found == f"what really was is known of 99 of 149 requests that were logged {words}; it takes 100"
 
 
@@ -113,7 +113,7 @@ def test_performance_is_expected_of_rows_without_outcomes() -> None:
     ("known", "recent", "words"),
     [
         (classified(400), [], "nothing was answered"),
-        (classified(99), classified(400, 2), "known of 99 requests of the baseline; it takes 100"),
+        (classified(99), classified(400, 2), "known of 99 requests of the reference; it takes 100"),
         (numbers(400), numbers(400, 2), "answers are numbers"),
         (classified(400, scores=False), classified(400, 2, scores=False), "no scores of the classes"),
     ],
@@ -143,7 +143,7 @@ def test_inputs_that_go_together_in_another_way_are_seen_although_each_is_as_bef
 
 def test_where_inputs_cannot_be_compared_it_is_said_why() -> None:
     rows = [{"a": [1.0]}] * 30
-    assert "in the baseline" in why(read_together([], rows, (), Policy()))
+    assert "in the reference" in why(read_together([], rows, (), Policy()))
     assert "within the period" in why(read_together(rows, [{"pixels": [[0.0] * 4]}], (), Policy()))
     assert "too few rows" in why(read_together(rows, rows[:10], (), Policy()))
     assert "no column of the reference" in why(read_together(rows, [{"b": [1.0]}] * 30, (), Policy()))

@@ -22,7 +22,7 @@ NAME = "graded"
 DRIFT = {
     "interval": "2s",
     "period": "120s",
-    "baseline": "5s",
+    "referencePeriod": "5s",
     "together": True,
     "quality": {"period": "120s", "drop": 0.1},
 }
@@ -73,7 +73,9 @@ def test_answers_that_become_less_right_are_a_reason_to_retrain(
     # What a score of 0.8 says comes in four of five cases.
     tell(tidegate, "before", [bool(one) for one in chance.random(len(scores)) < scores])
 
-    eventually("the end of the baseline", lambda: "known of 0 of 0 requests that were logged since then" in sensed()[1])
+    eventually(
+        "the end of the reference", lambda: "known of 0 of 0 requests that were logged since then" in sensed()[1]
+    )
     # Evenings, of which nobody can tell, and what is answered is wrong more often than not.
     night = [row for row in rows[400:] if row["hour"] in {13, 14, 15}][:400]
     scores = ask(tidegate, night, "after")

@@ -74,7 +74,7 @@ CHURN = DeploymentMetrics(
             at=1_772_366_410.0,
             requests=300,
             drifted=True,
-            figures={("accuracy", "baseline"): 0.9, ("accuracy", "current"): 0.6},
+            figures={("accuracy", "reference"): 0.9, ("accuracy", "current"): 0.6},
         ),
         AspectMetrics("together", 1, 1_772_366_410.0, 500, drifted=False, figures={("area", "current"): 0.51}),
     ),

@@ -92,7 +92,7 @@ def test_the_last_reading_of_each_aspect_is_there_with_what_it_measured() -> Non
     assert value("tidegate_drift_aspect_drifted", revision="1", aspect="performance") is None
     assert value("tidegate_drift_aspect_requests", **quality) == 300
     assert value("tidegate_drift_aspect_last_reading_timestamp_seconds", **quality) == 1_772_366_410.0
-    for time, figure in (("baseline", 0.9), ("current", 0.6)):
+    for time, figure in (("reference", 0.9), ("current", 0.6)):
         assert value("tidegate_drift_aspect_figure", **quality, figure="accuracy", time=time) == figure
 
 

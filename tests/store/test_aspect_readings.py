@@ -72,10 +72,10 @@ def test_the_log_of_either_database_is_read_by_where_it_is_and_nothing_else(stor
     rows = [row(NOW + nth * MINUTE, str(nth), outputs={"y": [1.0]}, inputs={"age": [nth % 9]}) for nth in range(200)]
     put(store.database, rows)
     spans = [(NOW + begins * MINUTE, NOW + ends * MINUTE) for begins, ends in ((0, 120), (120, 200))]
-    baseline, current = ((since.isoformat(), until.isoformat()) for since, until in spans)
+    reference, current = ((since.isoformat(), until.isoformat()) for since, until in spans)
     drift = {"reference": "r.json"}
     looks = {"quality": 1, "performance": 1}
-    job = Job(whole_form(store.address), "churn", 1, drift, baseline, current, current, looks)
+    job = Job(whole_form(store.address), "churn", 1, drift, reference, current, current, looks)
     told = {str(name): one for name, one in read(Job.of(job.line().decode())).items()}
     assert isinstance(told["quality"], Unread)
     assert "known of 0 of 120 requests" in told["quality"].why

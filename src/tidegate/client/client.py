@@ -222,7 +222,7 @@ class Client:
 
         Returns:
             `readings`; without `column` also `aspects`: readings of the log, each with `aspect` ("quality",
-            "performance", "together"), `state`, `at`, `revision`, `requests`, `said` (sentences), `baseline` and
+            "performance", "together"), `state`, `at`, `revision`, `requests`, `said` (sentences), `reference` and
             `current` (the times that were compared), `drifted` (how it stands) and `measured`; and `watched`: what is
             known of each aspect now, with `unread`, why there is no reading of it.
         """

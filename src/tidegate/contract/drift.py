@@ -82,15 +82,15 @@ class Drift(Document):
     """The chance that anything is called drift where there is none, over all columns and all readings of a revision
     together."""
 
-    baseline: Annotated[Duration, between("2s", "2160h", Duration)] = Duration.parse("168h")
-    """The first logged answers of the revision, for so long, are what later ones are compared with by `quality` and
-    `together`."""
+    reference_period: Annotated[Duration, between("2s", "2160h", Duration)] = Duration.parse("168h")
+    """The reference of `quality` and `together` is what the revision was asked and answered at first, for so long: of
+    what is in the log of predictions still."""
 
     quality: DriftQuality = DriftQuality()
     """How right answers are, where `predictionLog` goes to the store."""
 
     together: Flag = False
-    """Whether a classifier compares all inputs of the last `period` at once with those of the baseline, where
+    """Whether a classifier compares all inputs of the last `period` at once with those of the reference period, where
     `predictionLog` goes to the store. It takes scikit-learn, and a half of `alpha`."""
 
     @field_validator("columns")

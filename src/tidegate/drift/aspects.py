@@ -39,7 +39,7 @@ class AspectReading:
 
     Attributes:
         state: of `quality.Fared`, `performance.Kept` or `reading.State`.
-        requests: of the time that was compared with the baseline.
+        requests: of the time that was compared with the reference.
         said: in words.
         data: all that was measured, in JSON form.
     """
@@ -69,20 +69,20 @@ Read = AspectReading | Unread
 
 
 def read_quality(
-    baseline: Sequence[Case], current: Sequence[Case], logged: tuple[int, int], choice: Choice, limits: Limits
+    reference: Sequence[Case], current: Sequence[Case], logged: tuple[int, int], choice: Choice, limits: Limits
 ) -> Read:
-    """Compare how right answers are with how right those of the baseline were.
+    """Compare how right answers are with how right those of the reference were.
 
     Args:
-        baseline, current: requests of which what really was is known.
+        reference, current: requests of which what really was is known.
         logged: requests of both, whether or not it is known.
     """
-    for cases, all_, words in zip((baseline, current), logged, ("in the baseline", "since then"), strict=True):
+    for cases, all_, words in zip((reference, current), logged, ("in the reference", "since then"), strict=True):
         if len(cases) < LEAST_REQUESTS:
             return Unread(_too_few(len(cases), all_, words))
     try:
-        sides = [labelled(cases, choice) for cases in (baseline, current)]
-        for side, all_, words in zip(sides, logged, ("in the baseline", "since then"), strict=True):
+        sides = [labelled(cases, choice) for cases in (reference, current)]
+        for side, all_, words in zip(sides, logged, ("in the reference", "since then"), strict=True):
             if len(side.moments) < LEAST_REQUESTS:
                 return Unread(f"{_too_few(len(side.moments), all_, words)}; {side.misfits:,} actuals fit no answer")
         before, now = rows_of(sides, choice)
@@ -90,29 +90,29 @@ def read_quality(
         return Unread(sentence(wrong))
     found = compare(before, now, limits)
     positive = _positive(before)
-    data = {**found.as_dict(), "positive": positive, "logged": {"baseline": logged[0], "current": logged[1]}}
+    data = {**found.as_dict(), "positive": positive, "logged": {"reference": logged[0], "current": logged[1]}}
     return AspectReading(str(found.state), found.requests[1], tuple(quality_sentences(found, logged, positive)), data)
 
 
 def read_performance(
-    baseline: Sequence[Case], current: Sequence[Case], choice: Choice, drop: float, alpha: float
+    reference: Sequence[Case], current: Sequence[Case], choice: Choice, drop: float, alpha: float
 ) -> Read:
     """Say how right answers are expected to be, by their scores.
 
     Args:
-        baseline: requests of which what really was is known.
+        reference: requests of which what really was is known.
         current: any, with their outputs.
         drop, alpha: see `performance.Estimator.estimate`.
     """
     if not current:
-        return Unread("nothing was answered since the baseline and within the period")
-    if len(baseline) < LEAST_REQUESTS:
+        return Unread("nothing was answered since the reference and within the period")
+    if len(reference) < LEAST_REQUESTS:
         return Unread(
-            f"what really was is known of {len(baseline):,} requests of the baseline; it takes {LEAST_REQUESTS} to "
+            f"what really was is known of {len(reference):,} requests of the reference; it takes {LEAST_REQUESTS} to "
             "tell what scores mean"
         )
     try:
-        sides: list[Labelled] = [labelled(baseline, choice), answered(current, choice)]
+        sides: list[Labelled] = [labelled(reference, choice), answered(current, choice)]
         if not all(side.answers for side in sides):
             return Unread("no answer fits what was told of it")
         before, now = rows_of(sides, choice)
@@ -127,19 +127,19 @@ def read_performance(
 
 
 def read_together(
-    baseline: Sequence[Mapping[str, Any]],
+    reference: Sequence[Mapping[str, Any]],
     current: Sequence[Mapping[str, Any]],
     columns: Sequence[str],
     policy: Policy,
 ) -> Read:
-    """Compare all inputs at once with those of the baseline, a row of each request.
+    """Compare all inputs at once with those of the reference, a row of each request.
 
     Args:
-        baseline, current: inputs of requests, columns with a value for each row.
+        reference, current: inputs of requests, columns with a value for each row.
         columns: that are compared; all when empty.
     """
-    sides = [rows_with_numbers_or_texts(side, columns) for side in (baseline, current)]
-    for side, words in zip(sides, ("in the baseline", "since then and within the period"), strict=True):
+    sides = [rows_with_numbers_or_texts(side, columns) for side in (reference, current)]
+    for side, words in zip(sides, ("in the reference", "since then and within the period"), strict=True):
         if not side:
             return Unread(f"no request that was logged {words} has inputs that are numbers or texts by name")
     try:

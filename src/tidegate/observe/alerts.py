@@ -255,7 +255,7 @@ def _aspect_drifted(deployment: str) -> AlertRule:
         hold=None,
         severity="ticket",
         summary=(
-            f"revision {{{{ $labels.revision }}}} of {deployment} is not as in its baseline: {{{{ $labels.aspect }}}}"
+            f"revision {{{{ $labels.revision }}}} of {deployment} is not as in its reference: {{{{ $labels.aspect }}}}"
         ),
         runbook=(
             f"`tidegate drift history {deployment}` says which figures and since when; `tidegate drift quality "

@@ -185,14 +185,14 @@ ASPECT_DRIFTED = Metric(
     "gauge",
     "0 or 1",
     "Whether an aspect has drifted, by the log of predictions: quality is worse, performance is expected to have "
-    "dropped, or all inputs together are not like the baseline; 1 until it was not for a whole period.",
+    "dropped, or all inputs together are not like the reference; 1 until it was not for a whole period.",
     ("deployment", "revision", "aspect"),
 )
 ASPECT_FIGURE = Metric(
     "tidegate_drift_aspect_figure",
     "gauge",
     "as the figure",
-    "What the last reading of an aspect measured, accuracy say, of the baseline and of the current time; area is that "
+    "What the last reading of an aspect measured, accuracy say, of the reference and of the current time; area is that "
     "under the ROC curve of a classifier that tells them apart.",
     ("deployment", "revision", "aspect", "figure", "time"),
 )

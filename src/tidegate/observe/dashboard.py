@@ -182,7 +182,7 @@ def panels(deployment: str) -> tuple[Panel, ...]:
         ),
         Panel(
             "All inputs together",
-            "Area under the ROC curve of a classifier that tells recent inputs from the baseline's; 0.5 is no drift.",
+            "Area under the ROC curve of a classifier that tells recent inputs from the reference's; 0.5 is no drift.",
             "none",
             ((f'{ASPECT_FIGURE.name}{{{own},aspect="together"}}', "area"),),
         ),

@@ -99,9 +99,9 @@ class AspectMetrics:
     Attributes:
         aspect: "quality", "performance" or "together".
         at: when it was made, in seconds since 1970.
-        requests: that were compared with the baseline.
+        requests: that were compared with the reference.
         drifted: how the aspect stands.
-        figures: by name and time, "baseline" or "current".
+        figures: by name and time, "reference" or "current".
     """
 
     aspect: str

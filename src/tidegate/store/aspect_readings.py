@@ -21,7 +21,7 @@ class AspectRow:
     """One reading.
 
     Attributes:
-        requests: that were compared with the baseline.
+        requests: that were compared with the reference.
         state: what is said of the aspect.
         data: all else, in JSON form.
     """

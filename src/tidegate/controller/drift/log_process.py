@@ -44,7 +44,7 @@ class Job:
     Attributes:
         store: where the log is; it may hold a password, so it is told where nobody else reads it.
         drift: the `drift` of the request document.
-        baseline, current, recent: times, each its first moment and the one behind its last: what is compared with, and
+        reference, current, recent: times, each its first moment and the one behind its last: what is compared with, and
             what quality is of, and performance and all inputs together.
         looks: by aspect, the number that its reading will have, from 1.
     """
@@ -53,7 +53,7 @@ class Job:
     deployment: str
     revision: int
     drift: dict[str, Any]
-    baseline: tuple[str, str]
+    reference: tuple[str, str]
     current: tuple[str, str]
     recent: tuple[str, str]
     looks: dict[str, int]
@@ -98,11 +98,11 @@ def read(job: Job) -> dict[Aspect, Read]:
     """
     drift = Drift.model_validate(job.drift)
     with opened_as_is(parse_address(job.store)) as database:
-        baseline, current, recent = (_wanted(job, span) for span in (job.baseline, job.current, job.recent))
-        found = _read_answers(database, job, drift, (baseline, current, recent))
+        reference, current, recent = (_wanted(job, span) for span in (job.reference, job.current, job.recent))
+        found = _read_answers(database, job, drift, (reference, current, recent))
         if drift.together:
             sides = [
-                [one.inputs for one in last(database, wanted, MOST_INPUTS, "inputs")] for wanted in (baseline, recent)
+                [one.inputs for one in last(database, wanted, MOST_INPUTS, "inputs")] for wanted in (reference, recent)
             ]
             # Columns one by one have the other half.
             alpha = alpha_of_look(drift.alpha.ratio / 2, job.looks[Aspect.TOGETHER])
@@ -121,10 +121,10 @@ def _read_answers(
         aspect: alpha_of_look(quality.alpha.ratio / 2, job.looks[aspect])
         for aspect in (Aspect.QUALITY, Aspect.PERFORMANCE)
     }
-    baseline, current, recent = times
-    known = [_cases(with_actual(database, wanted, MOST_REQUESTS)) for wanted in (baseline, current)]
+    reference, current, recent = times
+    known = [_cases(with_actual(database, wanted, MOST_REQUESTS)) for wanted in (reference, current)]
     limits = Limits(quality.drop, quality.rise.ratio, alphas[Aspect.QUALITY])
-    logged = count(database, baseline), count(database, current)
+    logged = count(database, reference), count(database, current)
     answers = _cases(last(database, recent, MOST_REQUESTS, "outputs"))
     return {
         Aspect.QUALITY: read_quality(known[0], known[1], logged, choice, limits),

@@ -23,14 +23,14 @@ _STATES = {
     "large": State.LARGE,
 }
 _OVER = {
-    "quality": "answers are as right as in the baseline again",
-    "performance": "answers are expected to be as right as in the baseline again",
-    "together": "all inputs together are like the baseline again",
+    "quality": "answers are as right as in the reference again",
+    "performance": "answers are expected to be as right as in the reference again",
+    "together": "all inputs together are like the reference again",
 }
 _BEGUN = {
-    "quality": "answers are less right than in the baseline",
-    "performance": "answers are expected to be less right than in the baseline",
-    "together": "all inputs together have drifted from the baseline",
+    "quality": "answers are less right than in the reference",
+    "performance": "answers are expected to be less right than in the reference",
+    "together": "all inputs together have drifted from the reference",
 }
 
 Span = tuple[datetime, datetime]
@@ -40,7 +40,7 @@ Span = tuple[datetime, datetime]
 class Times:
     """What is compared: the first answers of a revision, with those that quality is of, and with the recent ones."""
 
-    baseline: Span
+    reference: Span
     current: Span
     recent: Span
 
@@ -78,9 +78,11 @@ def times_of(drift: Drift, first: datetime, now: datetime) -> Times | str:
     Args:
         first: when the revision answered the first request that is logged.
     """
-    ends = first + timedelta(seconds=drift.baseline.seconds)
+    ends = first + timedelta(seconds=drift.reference_period.seconds)
     if now <= ends:
-        return f"the baseline, the first {drift.baseline} of logged answers, is over at {ends:%Y-%m-%d %H:%M:%S} UTC"
+        return (
+            f"their reference, the first {drift.reference_period} of the log, is over at {ends:%Y-%m-%d %H:%M:%S} UTC"
+        )
     quality, period = (timedelta(seconds=one.seconds) for one in (drift.quality.period, drift.period))
     return Times((first, ends), (max(ends, now - quality), now), (max(ends, now - period), now))
 
@@ -109,7 +111,7 @@ def stored(
         "measured": dict(told["data"]),
         "said": list(told["said"]),
         "look": look_after(last),
-        "baseline": [one.isoformat() for one in times.baseline],
+        "reference": [one.isoformat() for one in times.reference],
         "current": [one.isoformat() for one in current],
         "drifted": standing.has_drifted,
         "drift_at": None if standing.drift_at is None else standing.drift_at.isoformat(),
@@ -142,7 +144,7 @@ def happened(before: AspectRow | None, after: AspectRow) -> NewEvent | None:
 
 
 def figures(row: AspectRow) -> dict[tuple[str, str], float]:
-    """Return what a reading measured by name and time, "baseline" or "current"; what is not defined is left out."""
+    """Return what a reading measured by name and time, "reference" or "current"; what is not defined is left out."""
     measured = row.data["measured"]
     if row.aspect == "together":
         return {("area", "current"): measured["area"]}
@@ -152,7 +154,7 @@ def figures(row: AspectRow) -> dict[tuple[str, str], float]:
             pair = one["reference"]["value"], one["current"]["value"]
         else:
             pair = one["reference"], one["estimate"]
-        found |= {(one["figure"], "baseline"): pair[0], (one["figure"], "current"): pair[1]}
+        found |= {(one["figure"], "reference"): pair[0], (one["figure"], "current"): pair[1]}
     return {name: value for name, value in found.items() if value is not None}
 
 

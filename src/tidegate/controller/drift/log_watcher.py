@@ -187,7 +187,7 @@ class LogWatcher:
     def _job(self, one: _Watched, times: Times) -> Job:
         spans = {
             name: (span[0].isoformat(), span[1].isoformat())
-            for name, span in (("baseline", times.baseline), ("current", times.current), ("recent", times.recent))
+            for name, span in (("reference", times.reference), ("current", times.current), ("recent", times.recent))
         }
         looks = {aspect: look_after(seen.last) for aspect, seen in one.seen.items()}
         return Job(
