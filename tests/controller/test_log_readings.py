@@ -14,7 +14,6 @@ from tidegate.controller.drift.log_readings import (
     AspectSeen,
     Times,
     aspects_of,
-    figures,
     happened,
     look_after,
     seen_views,
@@ -23,6 +22,7 @@ from tidegate.controller.drift.log_readings import (
     view,
     why_not_logged,
 )
+from tidegate.drift.aspect_plots import measured as figures
 from tidegate.store import AspectRow
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
@@ -106,7 +106,7 @@ def test_an_aspect_stands_as_drifted_until_for_a_period_it_was_not_and_either_is
 )
 def test_what_was_measured_is_exported_and_shown(aspect: str, state: str, measured: dict[Any, float]) -> None:
     row = reading(state, aspect=aspect)
-    assert figures(row) == measured
+    assert figures(aspect, row.data["measured"]) == measured
     shown = view(row)
     assert (shown["aspect"], shown["state"], shown["requests"], shown["drifted"]) == (aspect, state, 336, True)
     assert shown["current"][0] > shown["reference"][0]

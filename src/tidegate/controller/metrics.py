@@ -14,11 +14,12 @@ from tidegate import __version__
 from tidegate.contract.errors import TidegateError
 from tidegate.controller import health as wellness
 from tidegate.controller import planning
-from tidegate.controller.drift.log_readings import AspectSeen, figures
+from tidegate.controller.drift.log_readings import AspectSeen
 from tidegate.controller.drift.watcher import DriftSeen
 from tidegate.controller.evidence import Measured
 from tidegate.controller.reconcile import Seen
 from tidegate.controller.service import Service
+from tidegate.drift.aspect_plots import measured
 from tidegate.gateway.base import Counts, ProcessCounts
 from tidegate.observe.exposition import (
     AspectMetrics,
@@ -95,7 +96,7 @@ def _aspects(seen: Mapping[str, AspectSeen]) -> list[AspectMetrics]:
             at=row.at.timestamp(),
             requests=row.requests,
             drifted=row.data["drifted"],
-            figures=figures(row),
+            figures=measured(row.aspect, row.data["measured"]),
         )
         for row in (one.last for one in seen.values())
         if row is not None

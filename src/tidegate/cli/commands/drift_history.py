@@ -72,7 +72,7 @@ def history(
         found, aspects = told["readings"], told.get("aspects", [])
         is_watched = bool(found) or client.status(name).get("drift") is not None
     if found and out is not None:
-        _write(out, name, found)
+        _write(out, name, found, aspects)
     if output is Output.JSON:
         print_json(told)
     elif found:
@@ -159,11 +159,11 @@ def _say_aspects(readings: Sequence[Mapping[str, Any]], watched: Sequence[Mappin
         say("", *lines)
 
 
-def _write(out: Path, name: str, readings: Sequence[Mapping[str, Any]]) -> None:
+def _write(out: Path, name: str, readings: Sequence[Mapping[str, Any]], aspects: Sequence[Mapping[str, Any]]) -> None:
     from tidegate.drift.timeline import html
 
     try:
-        out.write_text(html(name, readings, at=datetime.now(UTC)), encoding="utf-8")
+        out.write_text(html(name, readings, at=datetime.now(UTC), aspects=aspects), encoding="utf-8")
     except OSError as wrong:
         raise InvalidInput(f"{out} cannot be written: {wrong.strerror}", subject=str(out)) from wrong
 

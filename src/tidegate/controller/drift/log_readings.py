@@ -143,21 +143,6 @@ def happened(before: AspectRow | None, after: AspectRow) -> NewEvent | None:
     return NewEvent(DRIFTED, told.rstrip("."), after.revision, data)
 
 
-def figures(row: AspectRow) -> dict[tuple[str, str], float]:
-    """Return what a reading measured by name and time, "reference" or "current"; what is not defined is left out."""
-    measured = row.data["measured"]
-    if row.aspect == "together":
-        return {("area", "current"): measured["area"]}
-    found: dict[tuple[str, str], float | None] = {}
-    for one in measured["figures"]:
-        if row.aspect == "quality":
-            pair = one["reference"]["value"], one["current"]["value"]
-        else:
-            pair = one["reference"], one["estimate"]
-        found |= {(one["figure"], "reference"): pair[0], (one["figure"], "current"): pair[1]}
-    return {name: value for name, value in found.items() if value is not None}
-
-
 def seen_views(seen: Mapping[str, AspectSeen]) -> list[dict[str, Any]]:
     """Return what is known of each aspect, as the status has it."""
     return [
