@@ -126,5 +126,5 @@ def test_all_inputs_together_are_read_where_they_are_asked_for() -> None:
 def test_only_what_is_logged_to_the_store_can_be_read() -> None:
     assert why_not_logged("store:") is None
     assert why_not_logged("postgresql://me@db/tidegate") is None
-    assert why_not_logged(None) == "predictions are not logged; set predictionLog.sink to store:"
+    assert why_not_logged(None) == "predictions are not logged to the store (predictionLog.sink)"
     assert "logged to jsonl:/x, not to the store" in str(why_not_logged("jsonl:/x"))

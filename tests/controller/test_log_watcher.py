@@ -147,7 +147,7 @@ def test_where_nothing_is_logged_or_the_reference_goes_on_it_is_said_without_a_p
     monkeypatch.setattr(asyncio, "create_subprocess_exec", never)
     place.deploy(sink=None)
     place.pass_by()
-    assert set(place.why().values()) == {"predictions are not logged; set predictionLog.sink to store:"}
+    assert set(place.why().values()) == {"predictions are not logged to the store (predictionLog.sink)"}
     place.deploy()
     place.pass_by(600)
     assert set(place.why().values()) == {"the store has no logged prediction of revision 2"}

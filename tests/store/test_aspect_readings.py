@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from tests.store.test_drift_readings import newest, reading
 from tests.support import rollouts
@@ -15,7 +18,7 @@ from tidegate.controller.drift.log_process import Job, read
 from tidegate.drift.aspects import Unread
 from tidegate.store import AspectRow, NewEvent, Store
 from tidegate.store.address import Address, whole_form
-from tidegate.store.predictions import Wanted, first_at, has_news, last
+from tidegate.store.predictions import Wanted, first_at, has_news, last, with_actual
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 MINUTE = timedelta(minutes=1)
@@ -79,6 +82,19 @@ def test_the_log_of_either_database_is_read_by_where_it_is_and_nothing_else(stor
     told = {str(name): one for name, one in read(Job.of(job.line().decode())).items()}
     assert isinstance(told["quality"], Unread)
     assert "known of 0 of 120 requests" in told["quality"].why
+
+
+def test_sqlite_finds_what_was_answered_by_the_request_and_not_by_all_of_the_time_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "tidegate.db")
+    database, asked = store.database, list[Any]()
+    event.listen(database.engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+    assert with_actual(database, Wanted("churn", NOW, NOW + MINUTE, revision=1), 10) == []
+    statement, values = asked[-1]
+    with database.engine.connect() as db:
+        plan = [row[-1] for row in db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+    store.close()
+    found = [step for step in plan if step.startswith("SEARCH") and ".predictions" in step]
+    assert found == ["SEARCH main.predictions USING INDEX predictions_by_request (request_id=?)"]
 
 
 def test_of_the_log_the_first_the_last_and_whether_there_are_news_are_known(store: Store) -> None:

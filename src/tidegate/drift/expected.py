@@ -15,6 +15,8 @@ from tidegate.drift.sums import ClassRows, Places
 
 #: The share of answers that go by their scores, so that scores say how many are right. Equal scores are few.
 _AGREE = 0.99
+#: Scores of several classes that are looked at, of either side; of more every so many-th row.
+_MOST_SCORES = 200_000
 
 
 def expect(reference: ClassRows, current: ClassRows, *, drop: float, alpha: float) -> Performance:
@@ -57,6 +59,7 @@ def threshold_of(scores: Numbers, said: np.ndarray[tuple[int], np.dtype[np.bool_
 
 
 def _of_several(before: ClassRows, now: ClassRows, drop: float, alpha: float) -> Performance:
+    before, now = _some(before), _some(now)
     for rows in (before, now):
         _require_agreement(float(np.mean(_scores(rows).argmax(axis=1) == rows.answers)))
     told = [{name: _scores(rows)[:, at] for at, name in enumerate(rows.classes)} for rows in (before, now)]
@@ -76,9 +79,18 @@ def _require_agreement(share: float) -> None:
 
 def _first_of_each(rows: ClassRows) -> ClassRows:
     _, first = np.unique(rows.requests, return_index=True)
-    places: Places = np.arange(len(first), dtype=np.intp)
+    return _taken(rows, first.astype(np.intp))
+
+
+def _some(rows: ClassRows) -> ClassRows:
+    step = -(-_scores(rows).size // _MOST_SCORES)
+    return _taken(rows, np.arange(0, len(rows.answers), step, dtype=np.intp))
+
+
+def _taken(rows: ClassRows, chosen: Places) -> ClassRows:
+    places: Places = np.arange(len(chosen), dtype=np.intp)
     return ClassRows(
-        rows.classes, rows.positive, rows.answers[first], rows.actuals[first], _scores(rows)[first], places
+        rows.classes, rows.positive, rows.answers[chosen], rows.actuals[chosen], _scores(rows)[chosen], places
     )
 
 

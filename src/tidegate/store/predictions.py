@@ -99,7 +99,7 @@ def with_actual(database: Database, wanted: Wanted, limit: int) -> list[Predicti
         select(table.at, table.request_id, table.revision, table.rows, table.outputs, actual.c.actual)
         .add_columns(actual.c.happened_at)
         .select_from(predictions.join(actual, actual.c.request_id == table.request_id))
-        .where(_which(wanted))
+        .where(_which(wanted, by_request=database.is_sqlite))
         .order_by(table.at.desc(), table.request_id.desc())
         .limit(limit)
     )
@@ -174,9 +174,16 @@ def count(database: Database, wanted: Wanted) -> int:
         return int(db.execute(select(func.count()).select_from(predictions).where(_which(wanted))).scalar_one())
 
 
-def _which(wanted: Wanted) -> ColumnElement[bool]:
+def _which(wanted: Wanted, *, by_request: bool = False) -> ColumnElement[bool]:
+    """Return the condition.
+
+    Args:
+        by_request: whether rows are to be found by the index of request ids. SQLite would look through all of the time
+            for each outcome: it does not know how many there are. An expression is in no index.
+    """
     table = predictions.c
-    parts = [table.deployment == wanted.deployment, table.at >= wanted.since, table.at < wanted.until]
+    name = table.deployment.concat("") if by_request else table.deployment
+    parts = [name == wanted.deployment, table.at >= wanted.since, table.at < wanted.until]
     if wanted.revision is not None:
         parts.append(table.revision == wanted.revision)
     if wanted.request_id is not None:

@@ -29,7 +29,8 @@ from tidegate.store.administration import opened_as_is
 from tidegate.store.database import Database
 from tidegate.store.predictions import Prediction, Wanted, count, last, with_actual
 
-SECONDS = 120
+#: Of the clock: with the lowest priority little of it may be its own.
+SECONDS = 300
 _MOST_MEMORY = 4 << 30
 #: Requests of a time; of more the last are taken.
 MOST_REQUESTS, MOST_INPUTS = 20_000, 5_000

@@ -66,9 +66,9 @@ def aspects_of(drift: Drift) -> tuple[str, ...]:
 def why_not_logged(sink: str | None) -> str | None:
     """Return why there is nothing to read, by where predictions are logged; None where there may be."""
     if sink is None:
-        return "predictions are not logged; set predictionLog.sink to store:"
+        return "predictions are not logged to the store (predictionLog.sink)"
     if sink.partition(":")[0] not in ("store", "postgresql"):
-        return f"predictions are logged to {sink}, not to the store; set predictionLog.sink to store:"
+        return f"predictions are logged to {sink}, not to the store (predictionLog.sink)"
     return None
 
 
