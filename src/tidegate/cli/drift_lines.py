@@ -67,8 +67,9 @@ def aspects_table(readings: Sequence[Mapping[str, Any]]) -> Table:
         readings: as the API has them, oldest first.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("AT", "REVISION", "REQUESTS", "ASPECT", "STANDING", "STATE", "WHAT IS SAID"):
-        table.add_column(name, overflow="fold")
+    for name in ("AT", "REVISION", "REQUESTS", "ASPECT", "STANDING", "STATE"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("WHAT IS SAID", overflow="fold")
     for one in readings:
         table.add_row(
             clock(one["at"]),
