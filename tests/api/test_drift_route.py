@@ -19,7 +19,7 @@ from tidegate.controller.home import Home
 from tidegate.controller.service import Service
 from tidegate.controller.supervisor import Supervisor
 from tidegate.gateway.envoy import EnvoyGateway
-from tidegate.store import DriftColumn, DriftReading, NewEvent, Store
+from tidegate.store import AspectRow, DriftColumn, DriftReading, NewEvent, Store
 from tidegate.target.local import LocalTarget
 
 MINUTE = timedelta(minutes=1)
@@ -61,6 +61,19 @@ def test_readings_come_oldest_first_the_newest_so_many_of_one_column_or_all(app:
     assert [one["column"] for one in found[0]["columns"]] == ["age", "city"]
     assert readings(app, since=since, limit="2") == found[-2:]
     assert [one["column"] for one in readings(app, since=since, column="city")[0]["columns"]] == ["city"]
+
+
+def test_readings_of_the_log_come_beside_and_not_with_one_column(app: FastAPI, store: Store) -> None:
+    data = {"measured": {"area": 0.7}, "said": ["Large."], "look": 1, "drifted": True, "drift_at": None}
+    for at in range(3):
+        store.save_aspects(1, [AspectRow(rollouts.NOW + at * MINUTE, "churn", 1, "together", "large", 9, data)], [])
+    since = quote(rollouts.NOW.isoformat())
+    answer = ask(app, "GET", f"/v1/deployments/churn/drift?since={since}&limit=2").json()
+    assert [(one["aspect"], one["state"], one["requests"]) for one in answer["aspects"]] == [
+        ("together", "large", 9)
+    ] * 2
+    assert (len(answer["readings"]), answer["watched"]) == (2, [])
+    assert "aspects" not in ask(app, "GET", f"/v1/deployments/churn/drift?since={since}&column=age").json()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.client.sensing import sense
+from tidegate.client.sensing import REASONS, Asked, Sensed, require_reasons, sense, sense_aspects, together
 from tidegate.contract.errors import InvalidInput
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -74,3 +74,65 @@ def test_it_is_due_just_where_something_counts_and_asking_for_more_never_makes_i
     assert set(found.columns) == {name for name, state in states.items() if state in counting} or not found.columns
     if found.is_due:
         assert sense(reading(**states), NOW).is_due
+
+
+def aspect(name: str = "quality", state: str = "worse", at: datetime = NOW, requests: int = 400) -> dict[str, Any]:
+    said = [f"This is said of {name}.", "And this."]
+    return {"aspect": name, "state": state, "at": at.isoformat(), "requests": requests, "said": said}
+
+
+def by_the_log(*readings: dict[str, Any], aspects: Any = REASONS, **asked: Any) -> Sensed:
+    return sense_aspects(readings, {}, Asked(NOW, **asked), aspects)
+
+
+def test_answers_that_are_less_right_are_a_reason_and_those_that_are_kept_are_none() -> None:
+    found = by_the_log(aspect(), aspect("performance", "kept"))
+    assert (found.is_due, found.why) == (True, "quality is worse: This is said of quality")
+    assert [one["aspect"] for one in found.as_dict()["aspects"]] == ["quality"]
+    found = by_the_log(aspect(state="inconclusive"), aspect("performance", "kept"))
+    assert (found.is_due, found.why) == (False, "quality is inconclusive; performance is kept")
+
+
+def test_all_inputs_together_count_from_the_degree_on_that_was_asked() -> None:
+    moderate = aspect("together", "moderate")
+    assert by_the_log(moderate).is_due
+    assert not by_the_log(moderate, at_least="large").is_due
+    assert not by_the_log(moderate, aspects=["quality"]).is_due
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"min_requests": 401}, "is of 400 requests, and 401 are asked for"),
+        ({"max_age": HOUR, "now": NOW + 2 * HOUR}, "which is too long ago"),
+        ({"retrained_at": NOW, "cool_down": HOUR}, "until when nothing is due"),
+    ],
+)
+def test_what_speaks_against_a_reading_of_columns_speaks_against_one_of_the_log(asked: Any, words: str) -> None:
+    found = sense_aspects([aspect()], {}, Asked(**{"now": NOW, **asked}), REASONS)
+    assert (found.is_due, found.aspects) == (False, ())
+    assert f"the last reading of quality {words}" in found.why or words in found.why
+
+
+def test_of_what_nothing_is_known_it_is_said_why_and_not_that_nothing_has_drifted() -> None:
+    unread = {"quality": "nobody told", "performance": "nobody told", "together": "no rows"}
+    found = sense_aspects([], unread, Asked(NOW), REASONS)
+    assert found.why == (
+        "nothing is known of quality and performance: nobody told; nothing is known of together: no rows"
+    )
+    # What was known is, until something newer is.
+    assert sense_aspects([aspect()], unread, Asked(NOW), REASONS).is_due
+
+
+def test_one_reason_is_enough_and_only_what_counts_is_one() -> None:
+    columns, none = sense(reading(), NOW), sense(reading(age="none"), NOW)
+    assert together(columns, by_the_log(aspect(state="kept"))).why == columns.why
+    found = together(none, by_the_log(aspect()))
+    assert (found.is_due, found.why, found.reading) == (True, "quality is worse: This is said of quality", none.reading)
+    assert together(none, by_the_log(aspect(state="kept"))).why == (
+        "no column has drifted (moderate or large); quality is kept"
+    )
+    assert not together(None, by_the_log()).is_due
+    assert require_reasons([]) == REASONS
+    with pytest.raises(InvalidInput, match="no reason 'luck'"):
+        require_reasons(["luck"])

@@ -251,6 +251,9 @@ def test_unknown_fields_anywhere_are_refused(changes: dict[str, Any], told: str)
         ),
         ({"drift": {"reference": "r", "alpha": 0.01}}, 'drift.alpha: expected a share such as "99.9%", got 0.01'),
         ({"drift": {"reference": "r", "columns": ["a", "a"]}}, "drift.columns: expected each column once"),
+        ({"drift": {"reference": "r", "quality": {"drop": 1}}}, "drift.quality.drop: expected"),
+        ({"drift": {"reference": "r", "quality": {"kind": "words"}}}, "drift.quality.kind: expected"),
+        ({"drift": {"reference": "r", "referencePeriod": "1s"}}, "drift.referencePeriod: expected"),
         ({"infrastructure": {"resources": {"workers": 0}}}, "infrastructure.resources.workers: expected 1 or more"),
         ({"analysis": {"onInconclusive": "stop"}}, "expected one of pause, rollback, continue"),
         ({"description": "x" * 2001}, "description: expected at most 2000 characters"),
@@ -375,7 +378,16 @@ requests = st.fixed_dictionaries(
         ),
         "drift": st.fixed_dictionaries(
             {"reference": st.just("reference.json")},
-            optional={"period": st.just("6h"), "alpha": st.just("0.1%"), "moderate": st.floats(0.01, 0.25)},
+            optional={
+                "period": st.just("6h"),
+                "alpha": st.just("0.1%"),
+                "moderate": st.floats(0.01, 0.25),
+                "together": st.booleans(),
+                "quality": st.fixed_dictionaries(
+                    {"drop": st.floats(0, 0.9)},
+                    optional={"classes": st.just(["no", "yes"]), "kind": st.just("classes"), "rise": st.just("20%")},
+                ),
+            },
         ),
     },
 )

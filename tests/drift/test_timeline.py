@@ -25,9 +25,9 @@ def reading(minute: float, revision: int = 1, *, drifted: bool = False, **psi: f
     }
 
 
-def lines(page: str) -> list[int]:
+def lines(page: str, kind: str = "stable") -> list[int]:
     """Return the number of points of each line."""
-    return [moves.count("L") + 1 for moves in re.findall(r'class="line stable" d="M([^"]*)"', page)]
+    return [moves.count("L") + 1 for moves in re.findall(rf'class="line {kind}" d="M([^"]*)"', page)]
 
 
 def test_the_line_of_a_column_is_broken_where_another_revision_serves() -> None:
@@ -52,3 +52,28 @@ def test_any_readings_make_a_page_with_every_one_of_them(given_: list[tuple[floa
     page = html("churn", found, at=T0)
     assert "nan" not in page
     assert (lines(page) or [1]) == [len(found)]
+
+
+def told(
+    minute: float, aspect: str = "quality", revision: int = 1, **figures: tuple[float | None, float]
+) -> dict[str, Any]:
+    """Return a reading of the log: of each figure what it was in the reference, and is."""
+    values = [
+        {"figure": name, "reference": {"value": before}, "current": {"value": now}}
+        for name, (before, now) in figures.items()
+    ]
+    measured = {"area": 0.7} if aspect == "together" else {"figures": values}
+    at = (T0 + timedelta(minutes=minute)).isoformat()
+    return {"aspect": aspect, "at": at, "revision": revision, "state": "worse", "requests": 1200, "measured": measured}
+
+
+def test_each_figure_of_the_log_has_a_line_beside_that_of_its_reference() -> None:
+    found = [
+        told(at, revision=1 if at < 10 else 2, accuracy=(0.9, 0.6), bias=(None, -3.0)) for at in (0, 5, 10, 15, 20)
+    ]
+    page = html("churn", [reading(0, age=0.1)], at=T0, aspects=[*found, told(5, "together")])
+    titles = re.findall(r"<h3>(.*?)</h3>", page)
+    assert titles == ["age: none", "quality: accuracy", "quality: bias", "together: area under the ROC curve"]
+    assert lines(page, "current") == [2, 3, 2, 3]
+    assert lines(page, "reference") == [2, 3]
+    assert "worse, of 1,200 requests" in page

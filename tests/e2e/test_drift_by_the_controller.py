@@ -71,10 +71,8 @@ def test_traffic_that_drifts_ends_in_a_reading_an_event_a_metric_and_an_exit_cod
         fields = {"drift": {**DRIFT, "reference": str(reference)}, "notifications": told}
         assert tidegate.ended(tidegate.deploy(NAME, good_model, **fields))["outcome"] == "promoted"
         kept = reference.rename(tidegate.folder / "elsewhere.parquet")
-        assert run(tidegate, capsys, "drift", "sensor", NAME) == (
-            0,
-            "Not due: there is no reading of what serves yet.\n",
-        )
+        code, out = run(tidegate, capsys, "drift", "sensor", NAME)
+        assert (code, out.startswith("Not due: there is no reading of what serves yet")) == (0, True)
 
         documents = [{"records": [row]} for row in models.records(later)]
         alike = tidegate.traffic(NAME, rate=150.0, documents=documents)

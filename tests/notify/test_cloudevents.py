@@ -62,3 +62,11 @@ def test_harm_that_shows_after_the_end_says_how_to_return() -> None:
     assert title == "churn: outcomes show harm after the rollout's end"
     assert "tidegate rollback churn" in body
     assert tone == "failure"
+
+
+def test_drift_in_an_aspect_is_named_by_it_and_drift_of_columns_is_not() -> None:
+    said = {"message": "answers are less right", "revision": 4, "rollout": None}
+    quality = {**EVENT, **said, "kind": "drifted", "data": {"aspect": "quality"}}
+    assert message(quality, "drifted")[0] == "churn: quality of revision 4 has drifted"
+    assert message(quality, "drift-over")[0] == "churn: quality of revision 4 is as in its reference again"
+    assert message({**quality, "data": {}}, "drifted")[0] == "churn: what revision 4 is asked or answers has drifted"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tidegate.observe.exposition import (
+    AspectMetrics,
     ControllerMetrics,
     DeploymentMetrics,
     DriftMetrics,
@@ -65,5 +66,16 @@ CHURN = DeploymentMetrics(
         drifted=True,
         psi={"age": 0.31, "city": 0.02},
         columns={"large": 1, "none": 1},
+    ),
+    aspects=(
+        AspectMetrics(
+            aspect="quality",
+            revision=1,
+            at=1_772_366_410.0,
+            requests=300,
+            drifted=True,
+            figures={("accuracy", "reference"): 0.9, ("accuracy", "current"): 0.6},
+        ),
+        AspectMetrics("together", 1, 1_772_366_410.0, 500, drifted=False, figures={("area", "current"): 0.51}),
     ),
 )

@@ -32,6 +32,7 @@ CHECK = 'tidegate_checks_failing{deployment="churn",revision="1",check="warm"}'
 PAUSED = 'tidegate_rollout_phase{deployment="churn",phase="paused"}'
 TAKEN_BACK = 'tidegate_rollouts_total{deployment="churn",outcome="rolled_back"}'
 DRIFTED = 'tidegate_drifted{deployment="churn",revision="1"}'
+QUALITY = 'tidegate_drift_aspect_drifted{deployment="churn",revision="1",aspect="quality"}'
 UP = "tidegate_gateway_up"
 
 #: One sample a minute: 50 requests a second, all answered well and in time, for two hours.
@@ -172,6 +173,12 @@ def test_data_that_has_drifted_makes_a_ticket_until_it_is_as_before(promtool: Pr
     assert firing(promtool, tmp_path, drifted, 60) == set()
     assert firing(promtool, tmp_path, drifted, 62) == {("TidegateDrifted", "ticket")}
     assert firing(promtool, tmp_path, drifted, 92) == set()
+
+
+def test_answers_that_are_less_right_make_a_ticket(promtool: Promtool, tmp_path: Path) -> None:
+    worse = {QUALITY: "0x60 1x30"}
+    assert firing(promtool, tmp_path, worse, 60) == set()
+    assert firing(promtool, tmp_path, worse, 62) == {("TidegateAspectDrifted", "ticket")}
 
 
 def test_a_gateway_that_does_not_answer_pages_although_it_counts_nothing(promtool: Promtool, tmp_path: Path) -> None:

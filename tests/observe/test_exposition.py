@@ -85,6 +85,17 @@ def test_the_last_reading_of_drift_is_there_whole_and_nothing_where_there_is_non
     assert value("tidegate_drifted", replace(CHURN, drift=None), revision="1") is None
 
 
+def test_the_last_reading_of_each_aspect_is_there_with_what_it_measured() -> None:
+    quality = {"revision": "1", "aspect": "quality"}
+    assert value("tidegate_drift_aspect_drifted", **quality) == 1
+    assert value("tidegate_drift_aspect_drifted", revision="1", aspect="together") == 0
+    assert value("tidegate_drift_aspect_drifted", revision="1", aspect="performance") is None
+    assert value("tidegate_drift_aspect_requests", **quality) == 300
+    assert value("tidegate_drift_aspect_last_reading_timestamp_seconds", **quality) == 1_772_366_410.0
+    for time, figure in (("reference", 0.9), ("current", 0.6)):
+        assert value("tidegate_drift_aspect_figure", **quality, figure="accuracy", time=time) == figure
+
+
 def test_a_check_that_nothing_fails_counts_zero_so_that_an_alert_can_end() -> None:
     failing = {name: value("tidegate_checks_failing", revision="2", check=name) for name in ("readiness", "warm")}
     assert failing == {"readiness": 1, "warm": 0}

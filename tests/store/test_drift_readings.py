@@ -13,6 +13,7 @@ from tests.support import rollouts
 from tidegate.contract.errors import NotFound
 from tidegate.store import Addressee, DriftColumn, DriftReading, NewEvent, Store
 from tidegate.store.address import Address
+from tidegate.store.aspect_readings import AspectRow
 from tidegate.store.drift_readings import DriftOrder
 from tidegate.store.maintenance import maintain
 from tidegate.store.schema.telemetry import drift_readings
@@ -80,6 +81,11 @@ def test_readings_are_found_one_at_a_time_whichever_columns_they_have(store: Sto
     store.save_drift(1, reading(NOW + 3 * MINUTE), None)
     with store.database.write() as db:
         db.execute(drift_readings.update().where(drift_readings.c.at > some[-1].at).values(deployment="other"))
+        # What the log says stands beside them, and may be called what a column is.
+        aspects = [
+            (moment, name) for moment in (NOW, NOW + MINUTE / 2, NOW + 9 * MINUTE) for name in ("age", "quality")
+        ]
+        store.aspects.add(db, [AspectRow(at, "churn", 1, name, "worse", 10, {}) for at, name in aspects])
     moments = [NOW + at * MINUTE / 2 for at in range(-1, 7)]
     with store.drift.in_order("churn") as order:
         for moment in moments:

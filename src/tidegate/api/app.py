@@ -148,8 +148,11 @@ def _reading(service: Service) -> APIRouter:
     def status_of(name: str) -> dict[str, Any]:
         deployment = store.deployment(name)
         last = store.last_rollout(deployment.id)
-        seen, watched = service.supervisor.seen(name), service.supervisor.drift.seen(name)
-        return views.status(deployment, last, seen, service.target.url(name), watched)
+        driving = service.supervisor
+        watched, aspects = driving.drift.seen(name), driving.drift_log.seen(name)
+        return views.status(
+            deployment, last, driving.seen(name), service.target.url(name), drift=watched, aspects=aspects
+        )
 
     @router.get("/deployments", summary="Status of every deployment")
     async def list_deployments() -> dict[str, Any]:

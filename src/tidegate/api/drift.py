@@ -12,8 +12,10 @@ from tidegate.contract.drift import Drift
 from tidegate.contract.errors import InvalidInput
 from tidegate.controller import planning
 from tidegate.controller.drift import periods
+from tidegate.controller.drift.log_readings import seen_views, views
 from tidegate.controller.drift.readings import view
 from tidegate.controller.service import Service
+from tidegate.drift.aspects import Aspect
 from tidegate.store import DeploymentRow
 
 MOST_READINGS = 1000
@@ -44,7 +46,13 @@ def routes(service: Service) -> APIRouter:
     ) -> dict[str, Any]:
         begins, ends = period(since, until, service.store.deployment(name))
         found = service.store.drift.newest(name, since=begins, until=ends, limit=limit, column=column)
-        return {"deployment": name, "readings": [view(reading) for reading in found]}
+        answer: dict[str, Any] = {"deployment": name, "readings": [view(reading) for reading in found]}
+        if column is not None:
+            return answer
+        aspects = service.store.aspects
+        told = [row for one in Aspect for row in aspects.newest(name, one, since=begins, until=ends, limit=limit)]
+        seen = service.supervisor.drift_log.seen(name)
+        return {**answer, "aspects": views(told), "watched": seen_views(seen)}
 
     @router.get("/deployments/{name}/drift/total", summary="Drift over a period: the intervals in it, added up")
     def total(

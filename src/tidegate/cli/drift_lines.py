@@ -6,11 +6,20 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from rich.table import Table
 from rich.text import Text
 
-from tidegate.cli.humanize import ago, count
+from tidegate.cli.humanize import ago, clock, count
 
-STYLES = {"large": "bold red", "moderate": "yellow", "inconclusive": "dim", "none": "green"}
+STYLES = {
+    "large": "bold red",
+    "worse": "bold red",
+    "dropped": "bold red",
+    "moderate": "yellow",
+    "inconclusive": "dim",
+    "none": "green",
+    "kept": "green",
+}
 #: Columns that a line names.
 _NAMED = 3
 
@@ -45,4 +54,39 @@ def status_text(drift: Mapping[str, Any] | None, now: datetime) -> Text:
     text = state_text(drift["state"])
     text.append(f" by {columns_text(drift['columns'])}", style="")
     text.append(f"  ({count(drift['requests'])} requests, {ago(drift['at'], now)})", style="dim")
+    for one in drift.get("aspects", ()):
+        if one["drifted"]:
+            text.append(f"; {one['aspect']} ", style="").append_text(state_text(one["state"]))
     return text if not drift["drifted"] else Text("drifted: ", style="bold").append_text(text)
+
+
+def aspects_table(readings: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a line for each reading of the log of predictions.
+
+    Args:
+        readings: as the API has them, oldest first.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("AT", "REVISION", "REQUESTS", "ASPECT", "STANDING", "STATE"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("WHAT IS SAID", overflow="fold")
+    for one in readings:
+        table.add_row(
+            clock(one["at"]),
+            str(one["revision"]),
+            count(one["requests"]),
+            one["aspect"],
+            standing_text(one["drifted"]),
+            state_text(one["state"]),
+            one["said"][0],
+        )
+    return table
+
+
+def unread_lines(watched: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a sentence for each reason why nothing is known, or nothing new."""
+    found: dict[str, list[str]] = {}
+    for one in watched:
+        if one["unread"] is not None:
+            found.setdefault(one["unread"], []).append(one["aspect"])
+    return [f"Nothing is known of {' and '.join(names)} now: {why}." for why, names in found.items()]

@@ -17,7 +17,16 @@ from tidegate.client.home import ControllerAddress, home_folder, read_address
 from tidegate.client.http import Transport, fetch_json, post_json
 from tidegate.client.phases import is_terminal, is_waiting_for_person
 from tidegate.client.registry import ModelRegistry
-from tidegate.client.sensing import Degree, Sensed, sense
+from tidegate.client.sensing import (
+    Asked,
+    Degree,
+    Reason,
+    Sensed,
+    require_reasons,
+    sense_aspects,
+    sense_columns,
+    together,
+)
 from tidegate.contract.errors import Unavailable
 
 # Inside the class `list` is the method.
@@ -208,8 +217,31 @@ class Client:
             part of the chance of a false alarm), `interval` (what was counted since the reading before: `since` and
             `requests`, and in each column the counts of its bins), and `columns`, the largest `psi` first.
         """
+        return cast("Records", self.drift(name, since=since, until=until, column=column, limit=limit)["readings"])
+
+    def drift(
+        self,
+        name: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        column: str | None = None,
+        limit: int = 300,
+    ) -> dict[str, Any]:
+        """Return readings of drift, and what the log of predictions says.
+
+        Args:
+            since, until, column, limit: see `drift_readings`; `limit` is of the readings of columns, and of those of
+                each aspect.
+
+        Returns:
+            `readings`; without `column` also `aspects`: readings of the log, each with `aspect` ("quality",
+            "performance", "together"), `state`, `at`, `revision`, `requests`, `said` (sentences), `reference` and
+            `current` (the times that were compared), `drifted` (how it stands) and `measured`; and `watched`: what is
+            known of each aspect now, with `unread`, why there is no reading of it.
+        """
         chosen = {**_period(since, until), "column": column, "limit": limit}
-        return cast("Records", self._http.json("GET", _deployment(name, "drift"), params=chosen)["readings"])
+        return self._http.json("GET", _deployment(name, "drift"), params=chosen)
 
     def drift_total(
         self,
@@ -249,33 +281,33 @@ class Client:
         retrained_at: datetime | None = None,
         cool_down: timedelta = timedelta(0),
         max_age: timedelta | None = None,
+        by: Collection[Reason] = (),
     ) -> Sensed:
-        """Say whether the last reading of what serves is a reason to retrain; for a sensor of a pipeline.
+        """Say whether the last readings of what serves are a reason to retrain; for a sensor of a pipeline.
 
         Args:
-            at_least: how far a column must have drifted, "moderate" or "large".
-            min_requests: that the reading must be of.
+            at_least: how far a column, or all inputs together, must have drifted, "moderate" or "large".
+            min_requests: that a reading must be of.
             columns: that count; all when empty.
             retrained_at: when you retrained last, aware; None when never.
             cool_down: after `retrained_at`, before anything is due again.
             max_age: of the reading; None for any, of up to 400 days.
+            by: what may be a reason, "columns", "quality", "performance" or "together"; all when empty.
 
         Raises:
-            InvalidInput: a column is not in the reading.
+            InvalidInput: a column is not in the reading, or there is no such reason.
         """
+        reasons = require_reasons(by)
         now, stable = datetime.now(UTC), self.status(name)["stable"]
-        found = self.drift_readings(name, since=now - timedelta(days=400), limit=1)
-        return sense(
-            # What was read of an earlier revision is no reason to train again after the next one was promoted.
-            found[-1] if found and found[-1]["revision"] == stable else None,
-            now,
-            at_least=at_least,
-            min_requests=min_requests,
-            columns=columns,
-            retrained_at=retrained_at,
-            cool_down=cool_down,
-            max_age=max_age,
-        )
+        asked = Asked(now, at_least, min_requests, retrained_at, cool_down, max_age)
+        found = self.drift(name, since=now - timedelta(days=400), limit=1)
+        # What was read of an earlier revision is no reason to train again after the next one was promoted.
+        last = [one for one in found["readings"][-1:] if one["revision"] == stable]
+        by_columns = sense_columns(last[0] if last else None, asked, columns)
+        told = [one for one in found["aspects"] if one["revision"] == stable]
+        unread = {one["aspect"]: one["unread"] for one in found["watched"] if one["unread"] is not None}
+        by_aspects = sense_aspects(told, unread, asked, reasons)
+        return together(by_columns if "columns" in reasons else None, by_aspects)
 
     # What happens
 

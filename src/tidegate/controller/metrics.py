@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tidegate import __version__
 from tidegate.contract.errors import TidegateError
 from tidegate.controller import health as wellness
 from tidegate.controller import planning
+from tidegate.controller.drift.log_readings import AspectSeen
 from tidegate.controller.drift.watcher import DriftSeen
 from tidegate.controller.evidence import Measured
 from tidegate.controller.reconcile import Seen
 from tidegate.controller.service import Service
+from tidegate.drift.aspect_plots import measured
 from tidegate.gateway.base import Counts, ProcessCounts
 from tidegate.observe.exposition import (
+    AspectMetrics,
     ControllerMetrics,
     DeploymentMetrics,
     DriftMetrics,
@@ -66,6 +69,7 @@ async def _deployment(service: Service, deployment: DeploymentRow) -> tuple[Depl
         rollouts=store.outcomes(deployment.id),
         harm={one.signal: one.harm for one in verdict.said} if verdict is not None else {},
         drift=_drift(service.supervisor.drift.seen(deployment.name)),
+        aspects=_aspects(service.supervisor.drift_log.seen(deployment.name)),
     )
     return metrics, known
 
@@ -82,6 +86,21 @@ def _drift(seen: DriftSeen | None) -> DriftMetrics | None:
         psi={column.name: column.psi for column in last.columns},
         columns=Counter(column.state for column in last.columns),
     )
+
+
+def _aspects(seen: Mapping[str, AspectSeen]) -> list[AspectMetrics]:
+    return [
+        AspectMetrics(
+            aspect=row.aspect,
+            revision=row.revision,
+            at=row.at.timestamp(),
+            requests=row.requests,
+            drifted=row.data["drifted"],
+            figures=measured(row.aspect, row.data["measured"]),
+        )
+        for row in (one.last for one in seen.values())
+        if row is not None
+    ]
 
 
 def _revisions(

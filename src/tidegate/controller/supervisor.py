@@ -13,6 +13,7 @@ from tidegate.contract.errors import NotFound, TidegateError, Unavailable
 from tidegate.controller import trouble
 from tidegate.controller.checkpoints import Checkpoints
 from tidegate.controller.courier import Courier
+from tidegate.controller.drift.log_watcher import LogWatcher
 from tidegate.controller.drift.watcher import DriftWatcher
 from tidegate.controller.home import Home
 from tidegate.controller.keeper import Keeper
@@ -44,6 +45,7 @@ class Supervisor:
         self.reserve = Reserve(home.root)
         self.watching = Watching(target)
         self.drift = DriftWatcher(store, self.watching, home)
+        self.drift_log = LogWatcher(store)
         self.upkeep = Upkeep(store)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._reconcilers: dict[str, Reconciler] = {}
@@ -67,6 +69,7 @@ class Supervisor:
             asyncio.create_task(Keeper(self._home, self._store).run(), name="keeper"),
             asyncio.create_task(Checkpoints(self._store).run(), name="checkpoints"),
             asyncio.create_task(self.drift.run(), name="drift"),
+            asyncio.create_task(self.drift_log.run(), name="drift, by the log of predictions"),
             asyncio.create_task(self.upkeep.run(), name="upkeep of the store"),
         ]
         for deployment in self._store.deployments():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tidegate.controller.arms import arms_view, check_split
+from tidegate.controller.drift.log_readings import AspectSeen, seen_views
 from tidegate.controller.drift.readings import seen_view
 from tidegate.controller.drift.watcher import DriftSeen
 from tidegate.controller.evidence import Measured
@@ -16,13 +17,20 @@ from tidegate.target.base import CheckHealth, RevisionHealth
 
 
 def status(
-    deployment: DeploymentRow, last: RolloutRow | None, seen: Seen, url: str, drift: DriftSeen | None = None
+    deployment: DeploymentRow,
+    last: RolloutRow | None,
+    seen: Seen,
+    url: str,
+    *,
+    drift: DriftSeen | None = None,
+    aspects: Mapping[str, AspectSeen] | None = None,
 ) -> dict[str, Any]:
     """Return what a deployment is doing now.
 
     Args:
         last: its latest rollout, which may still be under way.
         drift: None where nobody asked for a watch.
+        aspects: what the log of predictions says beside.
     """
     active = last if last is not None and last.ended_at is None else None
     rollout = Rollout.from_storage(active.state) if active is not None else None
@@ -41,7 +49,9 @@ def status(
         "split_observed": Measured.from_storage(active.evidence).observed_percent() if active is not None else None,
         "replicas": {str(number): _health(health) for number, health in sorted(seen.health.items())},
         "rollout": rollout_view(last, seen if active is not None else None) if last is not None else None,
-        "drift": None if drift is None else seen_view(drift.last, drift.trouble),
+        "drift": None
+        if drift is None
+        else {**seen_view(drift.last, drift.trouble), "aspects": seen_views(aspects or {})},
         "trouble": seen.trouble,
         "created_at": deployment.created_at.isoformat(),
     }

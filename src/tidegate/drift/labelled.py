@@ -103,6 +103,27 @@ def labelled(cases: Iterable[Case], choice: Choice) -> Labelled:
     return found
 
 
+def answered(cases: Iterable[Case], choice: Choice) -> Labelled:
+    """Put answers into rows, of which nobody knows what really was: the answer itself stands in its place.
+
+    Raises:
+        InvalidInput: as `labelled`.
+    """
+    known = list(cases)
+    if not known:
+        return labelled(known, choice)
+    name = _output(known[0].outputs, choice.answer, _ANSWERS, "--answer")
+    said = ((case, case.outputs.get(name)) for case in known)
+    return labelled(
+        (
+            case._replace(rows=len(values), actual={name: values})
+            for case, values in said
+            if isinstance(values, list) and values
+        ),
+        choice,
+    )
+
+
 def part(rows: Rows, moments: Sequence[datetime], since: datetime, until: datetime) -> Rows | None:
     """Return the rows of the requests that were answered from `since` on and before `until`; None for none.
 

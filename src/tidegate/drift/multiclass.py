@@ -107,7 +107,12 @@ class MulticlassEstimator:
         return cls(classes, rows)
 
     def estimate(
-        self, scores: Mapping[str, Column], outcomes: Column | None = None, *, drop: float = 0.05
+        self,
+        scores: Mapping[str, Column],
+        outcomes: Column | None = None,
+        *,
+        drop: float = 0.05,
+        alpha: float | None = None,
     ) -> Performance:
         """Return what is to be expected of answers with these scores; see `performance.Estimator.estimate`."""
         require_drop(drop)
@@ -125,7 +130,7 @@ class MulticlassEstimator:
             realised = figures(current, _certain(current.outcomes, size))
         draws, changes = self._drawn(current)
         told = tuple(
-            judged(name, (before[at], expected[at], realised[at]), draws[:, at], changes[:, at], drop)
+            judged(name, (before[at], expected[at], realised[at]), draws[:, at], changes[:, at], drop=drop, alpha=alpha)
             for at, name in enumerate(FIGURES)
         )
         rows = len(known.scores), len(current.scores)

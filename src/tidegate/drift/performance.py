@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -186,13 +187,17 @@ class Estimator:
             )
         return cls(_Groups.of(told, came), threshold)
 
-    def estimate(self, scores: Column, outcomes: Column | None = None, *, drop: float = 0.05) -> Performance:
+    def estimate(
+        self, scores: Column, outcomes: Column | None = None, *, drop: float = 0.05, alpha: float | None = None
+    ) -> Performance:
         """Return what is to be expected of answers with these scores.
 
         Args:
             scores: as in `of`.
             outcomes: those that are known already, to hold beside; None for none.
             drop: what a figure may lose before it is called dropped, 0 to 1.
+            alpha: the chance that any figure is called dropped where none is, for who looks again and again; None:
+                what is said of each goes by its own 95 % interval.
 
         Raises:
             InvalidInput: there are no scores, or they are no probabilities.
@@ -210,7 +215,7 @@ class Estimator:
         realised = self._realised(told, outcomes)
         draws, changes = self._drawn(current)
         figures = tuple(
-            judged(name, (before[at], expected[at], realised[at]), draws[:, at], changes[:, at], drop)
+            judged(name, (before[at], expected[at], realised[at]), draws[:, at], changes[:, at], drop=drop, alpha=alpha)
             for at, name in enumerate(FIGURES)
         )
         rows = int(known.rows.sum()), int(there.sum())
@@ -255,20 +260,36 @@ def require_drop(drop: float) -> None:
         raise InvalidInput("the drop makes no sense", subject="drop", expected="0 or above, below 1", got=f"{drop:g}")
 
 
-def judged(name: str, values: tuple[float, float, float], draws: Numbers, changes: Numbers, drop: float) -> Figure:
+def judged(
+    name: str,
+    values: tuple[float, float, float],
+    draws: Numbers,
+    changes: Numbers,
+    *,
+    drop: float,
+    alpha: float | None = None,
+) -> Figure:
     """Return what is said of a figure.
 
     Args:
         values: of the reference, as expected of the current data, and as it turned out; NaN where there is none.
         draws, changes: the figure, and its change, as they may turn out.
+        alpha: see `Estimator.estimate`.
     """
     before, expected, realised = (None if np.isnan(value) else float(value) for value in values)
     if before is None or expected is None or np.isnan(draws).all() or np.isnan(changes).all():
         return Figure(name, before, expected, None, realised, Kept.INCONCLUSIVE)
     low, high = around(draws, expected)
-    least, most = around(changes, expected - before)
+    least, most = around(changes, expected - before) if alpha is None else _within(changes, expected - before, alpha)
     state = Kept.DROPPED if most < -drop else Kept.KEPT if least >= -drop else Kept.INCONCLUSIVE
     return Figure(name, before, expected, (max(0.0, low), min(1.0, high)), realised, state)
+
+
+def _within(changes: Numbers, change: float, alpha: float) -> tuple[float, float]:
+    """Return between what a change is, with each of all figures beyond either end with a share of alpha. Draws are too
+    few to have what seldom happens among them: that they are as if normally distributed is taken for granted."""
+    far = -NormalDist().inv_cdf(alpha / len(FIGURES)) * float(np.nanstd(changes))
+    return change - far, change + far
 
 
 def _figures(scores: Numbers, positive: Numbers, negative: Numbers, threshold: float) -> Numbers:

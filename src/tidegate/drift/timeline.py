@@ -10,6 +10,7 @@ from typing import Any
 
 from tidegate.drawing.axes import LEFT, RIGHT, WIDTH, Axis, across, frame, nice_top, path, svg, ticks, upward
 from tidegate.drawing.sheet import document, figure
+from tidegate.drift.aspect_plots import plots
 
 #: As documents have them: `at`, `revision`, `thresholds`, `columns` and so on.
 Readings = Sequence[Mapping[str, Any]]
@@ -17,13 +18,14 @@ Readings = Sequence[Mapping[str, Any]]
 _LEGEND = [("stable", "PSI"), ("asked rule", "moderate, large")]
 
 
-def html(name: str, readings: Readings, *, at: datetime) -> str:
+def html(name: str, readings: Readings, *, at: datetime, aspects: Readings = ()) -> str:
     """Return the page.
 
     Args:
         name: of the deployment.
         readings: oldest first, one at least.
         at: when they were asked for, in UTC.
+        aspects: what the log of predictions says, see `aspect_plots.plots`.
     """
     last, first = readings[-1], readings[0]
     tone, standing = ("bad", "drifted") if last["drifted"] else ("good", "as before")
@@ -41,6 +43,7 @@ def html(name: str, readings: Readings, *, at: datetime) -> str:
             "</dl></header>",
             '<div class="plots">',
             *(_figure(column, readings) for column in _by_size(readings)),
+            *plots(aspects),
             "</div>",
             "<footer>Written by Tidegate.</footer>",
         ],

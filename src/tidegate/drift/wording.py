@@ -40,7 +40,7 @@ def sentences(reading: Reading) -> list[str]:
     if reading.new:
         said.append(f"Not in the reference: {', '.join(reading.new)}.")
     if reading.together is not None:
-        said.append(_together(reading.together))
+        said.append(together_sentence(reading.together))
     return said
 
 
@@ -116,7 +116,8 @@ def chance(value: float) -> str:
     return "< 1e-6" if value < 1e-6 else f"{value:.2g}"
 
 
-def _together(reading: TogetherReading) -> str:
+def together_sentence(reading: TogetherReading) -> str:
+    """Return what is said of all columns at once."""
     area = f"the area under its ROC curve is {reading.area:.2f} (chance {chance(reading.chance)})"
     if not reading.is_drift:
         if reading.state is State.INCONCLUSIVE:

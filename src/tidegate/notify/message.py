@@ -21,13 +21,21 @@ _TITLES: Mapping[str, tuple[str, Tone]] = {
     "drift-over": ("what revision {revision} is asked and answers is like its reference again", "success"),
     "test": ("a test of this notification", "info"),
 }
+#: Of drift in an aspect, which is neither what is asked nor what is answered.
+_OF_ASPECTS: Mapping[str, str] = {
+    "drifted": "{aspect} of revision {revision} has drifted",
+    "drift-over": "{aspect} of revision {revision} is as in its reference again",
+}
 
 
 def message(event: Mapping[str, Any], moment: str) -> tuple[str, str, Tone]:
     """Return title, body and tone."""
     name, rollout = event["deployment"], event.get("rollout")
     title, tone = _TITLES.get(moment, (moment, "info"))
-    facts = {"revision": event.get("revision"), "weight": event.get("data", {}).get("weight", "?")}
+    data = event.get("data", {})
+    if "aspect" in data:
+        title = _OF_ASPECTS.get(moment, title)
+    facts = {"revision": event.get("revision"), "weight": data.get("weight", "?"), "aspect": data.get("aspect")}
     lines = [str(event["message"])]
     if moment == "waiting":
         lines.append(f"Decide with: tidegate promote {name}, tidegate resume {name} or tidegate abort {name}")

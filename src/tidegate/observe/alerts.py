@@ -14,6 +14,7 @@ import yaml
 
 from tidegate.contract.request import ServingRequirements
 from tidegate.observe.catalogue import (
+    ASPECT_DRIFTED,
     CHECKS_FAILING,
     DRIFTED,
     GATEWAY_UP,
@@ -80,6 +81,7 @@ def alert_rules(deployment: str, requirements: ServingRequirements) -> tuple[Ale
         *_replicas(deployment),
         *_rollout(deployment),
         _drifted(deployment),
+        _aspect_drifted(deployment),
         *_blind(deployment),
     )
 
@@ -242,6 +244,22 @@ def _drifted(deployment: str) -> AlertRule:
         runbook=(
             f"`tidegate drift history {deployment}` says which columns and since when. Where it is no fault of who "
             "asks, train a model on what is asked now and deploy it with a reference of that."
+        ),
+    )
+
+
+def _aspect_drifted(deployment: str) -> AlertRule:
+    return AlertRule(
+        name="TidegateAspectDrifted",
+        expression=f'{ASPECT_DRIFTED.name}{{deployment="{deployment}"}} == 1',
+        hold=None,
+        severity="ticket",
+        summary=(
+            f"revision {{{{ $labels.revision }}}} of {deployment} is not as in its reference: {{{{ $labels.aspect }}}}"
+        ),
+        runbook=(
+            f"`tidegate drift history {deployment}` says which figures and since when; `tidegate drift quality "
+            f"{deployment} --every 1d` shows each day. Train a model on what is asked and true now, and deploy it."
         ),
     )
 

@@ -180,6 +180,36 @@ DRIFT_LAST_READING = Metric(
     "When the last reading of drift was made, since 1970. There is none where nothing is asked.",
     ("deployment", "revision"),
 )
+ASPECT_DRIFTED = Metric(
+    "tidegate_drift_aspect_drifted",
+    "gauge",
+    "0 or 1",
+    "Whether an aspect has drifted, by the log of predictions: quality is worse, performance is expected to have "
+    "dropped, or all inputs together are not like the reference; 1 until it was not for a whole period.",
+    ("deployment", "revision", "aspect"),
+)
+ASPECT_FIGURE = Metric(
+    "tidegate_drift_aspect_figure",
+    "gauge",
+    "as the figure",
+    "What the last reading of an aspect measured, accuracy say, of the reference and of the current time; area is that "
+    "under the ROC curve of a classifier that tells them apart.",
+    ("deployment", "revision", "aspect", "figure", "time"),
+)
+ASPECT_REQUESTS = Metric(
+    "tidegate_drift_aspect_requests",
+    "gauge",
+    "requests",
+    "Requests that the last reading of an aspect is of; for quality those of which what really was is known.",
+    ("deployment", "revision", "aspect"),
+)
+ASPECT_LAST_READING = Metric(
+    "tidegate_drift_aspect_last_reading_timestamp_seconds",
+    "gauge",
+    "seconds",
+    "When the last reading of an aspect was made, since 1970. There is no new one where nothing new is logged or told.",
+    ("deployment", "revision", "aspect"),
+)
 CONTROLLER_INFO = Metric(
     "tidegate_controller_info",
     "gauge",
@@ -208,6 +238,10 @@ CATALOGUE: tuple[Metric, ...] = (
     DRIFT_COLUMNS,
     DRIFT_REQUESTS,
     DRIFT_LAST_READING,
+    ASPECT_DRIFTED,
+    ASPECT_FIGURE,
+    ASPECT_REQUESTS,
+    ASPECT_LAST_READING,
     CONTROLLER_INFO,
 )
 

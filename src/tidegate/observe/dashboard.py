@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.observe.catalogue import (
+    ASPECT_DRIFTED,
+    ASPECT_FIGURE,
+    ASPECT_LAST_READING,
+    ASPECT_REQUESTS,
     CHECKS_FAILING,
     DRIFT_COLUMNS,
     DRIFT_LAST_READING,
@@ -165,6 +169,34 @@ def panels(deployment: str) -> tuple[Panel, ...]:
             "Requests of the period that it is of.",
             "none",
             ((f"{DRIFT_REQUESTS.name}{{{own}}}", "requests"),),
+        ),
+        Panel(
+            "Quality",
+            "Figures of the answers by what really was (quality), or as their scores let expect (performance).",
+            "none",
+            (
+                (f'{ASPECT_FIGURE.name}{{{own},aspect!="together"}}', "{{aspect}}: {{figure}} ({{time}})"),
+                (f"{ASPECT_DRIFTED.name}{{{own}}}", "{{aspect}} has drifted"),
+            ),
+            dashed=("/has drifted$/",),
+        ),
+        Panel(
+            "All inputs together",
+            "Area under the ROC curve of a classifier that tells recent inputs from the reference's; 0.5 is no drift.",
+            "none",
+            ((f'{ASPECT_FIGURE.name}{{{own},aspect="together"}}', "area"),),
+        ),
+        Panel(
+            "Requests of the last readings of the log",
+            "Requests that each aspect was read of; for quality those of which what really was is known.",
+            "none",
+            ((f"{ASPECT_REQUESTS.name}{{{own}}}", "{{aspect}}"),),
+        ),
+        Panel(
+            "Last readings of the log",
+            "How old they are; there is no new one where nothing new is logged or told.",
+            "s",
+            ((f"time() - {ASPECT_LAST_READING.name}{{{own}}}", "{{aspect}}"),),
         ),
         Panel(
             "Gateway",

@@ -93,6 +93,26 @@ class DriftMetrics:
 
 
 @dataclass(frozen=True)
+class AspectMetrics:
+    """The last reading of what the log of predictions says of a revision.
+
+    Attributes:
+        aspect: "quality", "performance" or "together".
+        at: when it was made, in seconds since 1970.
+        requests: that were compared with the reference.
+        drifted: how the aspect stands.
+        figures: by name and time, "reference" or "current".
+    """
+
+    aspect: str
+    revision: int
+    at: float
+    requests: int
+    drifted: bool
+    figures: Mapping[tuple[str, str], float]
+
+
+@dataclass(frozen=True)
 class DeploymentMetrics:
     """One deployment.
 
@@ -103,6 +123,7 @@ class DeploymentMetrics:
         rollouts: ended rollouts per outcome; an outcome that is missing counts zero.
         harm: per signal, the judge's evidence against the candidate as a share of what a rollback takes (0 or more).
         drift: None where nobody watches for it, or nothing was read yet.
+        aspects: those that were read.
     """
 
     deployment: str
@@ -113,6 +134,7 @@ class DeploymentMetrics:
     rollouts: Mapping[str, int] = field(default_factory=dict)
     harm: Mapping[str, float] = field(default_factory=dict)
     drift: DriftMetrics | None = None
+    aspects: Sequence[AspectMetrics] = ()
 
 
 @dataclass(frozen=True)
@@ -211,6 +233,8 @@ def _deployment_samples(deployment: DeploymentMetrics) -> Iterator[tuple[Metric,
         yield names.JUDGE_HARM, [name, signal], harm
     if deployment.drift is not None:
         yield from _drift_samples(name, deployment.drift)
+    for aspect in deployment.aspects:
+        yield from _aspect_samples(name, aspect)
 
 
 def _drift_samples(deployment: str, drift: DriftMetrics) -> Iterator[tuple[Metric, list[str], float]]:
@@ -222,6 +246,15 @@ def _drift_samples(deployment: str, drift: DriftMetrics) -> Iterator[tuple[Metri
         yield names.DRIFT_COLUMNS, [*labels, state], drift.columns.get(state, 0)
     for column, psi in drift.psi.items():
         yield names.DRIFT_PSI, [*labels, column], psi
+
+
+def _aspect_samples(deployment: str, aspect: AspectMetrics) -> Iterator[tuple[Metric, list[str], float]]:
+    labels = [deployment, str(aspect.revision), aspect.aspect]
+    yield names.ASPECT_DRIFTED, labels, int(aspect.drifted)
+    yield names.ASPECT_REQUESTS, labels, aspect.requests
+    yield names.ASPECT_LAST_READING, labels, aspect.at
+    for (figure, time), value in aspect.figures.items():
+        yield names.ASPECT_FIGURE, [*labels, figure, time], value
 
 
 def _revision_samples(deployment: str, revision: RevisionMetrics) -> Iterator[tuple[Metric, list[str], float]]:

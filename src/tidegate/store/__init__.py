@@ -1,5 +1,6 @@
 """The store: deployments, revisions, rollouts, freezes, an append-only event log, and the model registry."""
 
+from tidegate.store.aspect_readings import AspectReadings, AspectRow
 from tidegate.store.drift_readings import DriftColumn, DriftReading, DriftReadings
 from tidegate.store.model_records import (
     AliasMove,
@@ -32,6 +33,8 @@ __all__ = [
     "ActiveRolloutExists",
     "Addressee",
     "AliasMove",
+    "AspectReadings",
+    "AspectRow",
     "AttemptRow",
     "Deployed",
     "DeploymentRow",

@@ -44,6 +44,11 @@ def parse_address(text: str, subject: str = "--store") -> Address:
     )
 
 
+def whole_form(address: Address) -> str:
+    """Return what `parse_address` reads again, with the password where there is one: for nobody else to see."""
+    return str(address) if isinstance(address, Path) else address.render_as_string(hide_password=False)
+
+
 def address_of_argument(text: str) -> Address:
     """Return where an argument of a command says that the store is; others on the machine can read arguments.
 

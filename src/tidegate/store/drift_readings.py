@@ -96,7 +96,8 @@ class DriftReadings:
             revision: only of this one; None for all.
         """
         table = drift_readings.c
-        wanted = [table.deployment == deployment, table.at >= since]
+        # Those without a PSI are no readings of columns: see `aspect_readings`.
+        wanted = [table.deployment == deployment, table.at >= since, table.psi.is_not(None)]
         if until is not None:
             wanted.append(table.at <= until)
         if column is not None:
@@ -128,7 +129,8 @@ class DriftOrder:
         self._db = db
         self._deployment = deployment
         names = _names(deployment)
-        self._names = list(db.execute(select(names.c.name).where(names.c.name.is_not(None))).scalars())
+        named = db.execute(select(names.c.name).where(names.c.name.is_not(None))).scalars()
+        self._names = [name for name in list(named) if self._is_column(name)]
 
     def last(self, until: datetime) -> DriftReading | None:
         """Return the last reading that was made at this moment or before."""
@@ -138,17 +140,23 @@ class DriftOrder:
         """Return the first reading that was made after this moment."""
         return self._found(func.min, drift_readings.c.at > after)
 
+    def _is_column(self, name: str) -> bool:
+        table = drift_readings.c
+        of_it = select(table.at).where(table.deployment == self._deployment, table.column == name)
+        return self._db.execute(of_it.where(table.psi.is_not(None)).limit(1)).first() is not None
+
     def _found(self, extreme: Callable[..., Any], moments: ColumnElement[bool]) -> DriftReading | None:
         table, names = drift_readings.c, _names(self._deployment)
         of_column = select(extreme(table.at)).where(
-            table.deployment == self._deployment, table.column == names.c.name, moments
+            table.deployment == self._deployment, table.column == names.c.name, table.psi.is_not(None), moments
         )
-        query = select(extreme(of_column.scalar_subquery())).select_from(names).where(names.c.name.is_not(None))
+        query = select(extreme(of_column.scalar_subquery())).where(names.c.name.in_(self._names))
         at = self._db.execute(query).scalar_one()
         if at is None:
             return None
         wanted = table.deployment == self._deployment, table.column.in_(self._names), table.at == at
-        return next(iter(_readings(self._db.execute(select(drift_readings).where(*wanted)))))
+        rows = self._db.execute(select(drift_readings).where(*wanted, table.psi.is_not(None)))
+        return next(iter(_readings(rows)))
 
 
 def _names(deployment: str) -> CTE:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Row, Subquery, and_, func, literal, select
 
 from tidegate.contract.actuals import Came
 from tidegate.store.database import Database
 from tidegate.store.outcome_log import holding
-from tidegate.store.schema.telemetry import predictions
+from tidegate.store.schema.telemetry import outcomes, predictions
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def with_actual(database: Database, wanted: Wanted, limit: int) -> list[Predicti
         select(table.at, table.request_id, table.revision, table.rows, table.outputs, actual.c.actual)
         .add_columns(actual.c.happened_at)
         .select_from(predictions.join(actual, actual.c.request_id == table.request_id))
-        .where(_which(wanted))
+        .where(_which(wanted, by_request=database.is_sqlite))
         .order_by(table.at.desc(), table.request_id.desc())
         .limit(limit)
     )
@@ -113,15 +113,77 @@ def with_actual(database: Database, wanted: Wanted, limit: int) -> list[Predicti
     return found[::-1]
 
 
+def last(database: Database, wanted: Wanted, limit: int, column: Literal["inputs", "outputs"]) -> list[Prediction]:
+    """Return the last logged predictions, oldest first, with their inputs or their outputs alone, whatever came of
+    them.
+
+    Args:
+        limit: how many at most.
+    """
+    table = predictions.c
+    query = (
+        select(table.at, table.request_id, table.revision, table.rows, table[column].label("told"))
+        .where(_which(wanted))
+        .order_by(table.at.desc(), table.request_id.desc())
+        .limit(limit)
+    )
+    with database.read() as db:
+        found = list(db.execute(query))[::-1]
+    parts = [(row, {column: row.told}) for row in found]
+    return [
+        Prediction(
+            row.at,
+            row.request_id,
+            row.revision,
+            row.rows,
+            told.get("inputs", {}),
+            told.get("outputs", {}),
+            None,
+            None,
+            None,
+        )
+        for row, told in parts
+    ]
+
+
+def first_at(database: Database, deployment: str, revision: int, since: datetime) -> datetime | None:
+    """Return when the first prediction of a revision was made that is still logged; None without any.
+
+    Args:
+        since: from when on they are of this revision, and of no earlier one of the number.
+    """
+    wanted = _which(Wanted(deployment, since, datetime.max.replace(tzinfo=UTC), revision))
+    query = select(predictions.c.at).where(wanted).order_by(predictions.c.at).limit(1)
+    with database.read() as db:
+        return db.execute(query).scalar_one_or_none()
+
+
+def has_news(database: Database, deployment: str, since: datetime) -> bool:
+    """Say whether a prediction was made, or an outcome told, from `since` on."""
+    with database.read() as db:
+        for table in (predictions, outcomes):
+            query = select(table.c.at).where(table.c.deployment == deployment, table.c.at >= since).limit(1)
+            if db.execute(query).first() is not None:
+                return True
+    return False
+
+
 def count(database: Database, wanted: Wanted) -> int:
     """Return how many predictions were logged, whatever came of them."""
     with database.read() as db:
         return int(db.execute(select(func.count()).select_from(predictions).where(_which(wanted))).scalar_one())
 
 
-def _which(wanted: Wanted) -> ColumnElement[bool]:
+def _which(wanted: Wanted, *, by_request: bool = False) -> ColumnElement[bool]:
+    """Return the condition.
+
+    Args:
+        by_request: whether rows are to be found by the index of request ids. SQLite would look through all of the time
+            for each outcome: it does not know how many there are. An expression is in no index.
+    """
     table = predictions.c
-    parts = [table.deployment == wanted.deployment, table.at >= wanted.since, table.at < wanted.until]
+    name = table.deployment.concat("") if by_request else table.deployment
+    parts = [name == wanted.deployment, table.at >= wanted.since, table.at < wanted.until]
     if wanted.revision is not None:
         parts.append(table.revision == wanted.revision)
     if wanted.request_id is not None:

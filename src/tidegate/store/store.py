@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tidegate.contract.errors import Conflict, NotFound
 from tidegate.store.address import Address, shown
+from tidegate.store.aspect_readings import AspectReadings, AspectRow
 from tidegate.store.database import Database, is_of
 from tidegate.store.drift_readings import DriftReading, DriftReadings
 from tidegate.store.following import follow, link
@@ -52,6 +53,7 @@ class Store:
                 today's: see `tidegate db`.
         """
         self._database = opened(address)
+        self._address = address
         self._where = shown(address)
         self._addressees = addressees
         self.outbox = Outbox(self._database)
@@ -61,6 +63,12 @@ class Store:
         self.hook_answers = HookAnswers(self._database)
         self.registry = Registry(self._database)
         self.drift = DriftReadings(self._database)
+        self.aspects = AspectReadings(self._database)
+
+    @property
+    def address(self) -> Address:
+        """Where it is, for who opens it again; a URL may hold a password."""
+        return self._address
 
     @property
     def where(self) -> str:
@@ -334,12 +342,18 @@ class Store:
             NotFound: the deployment is not there any more; nothing was stored.
         """
         with self._database.write() as db:
-            found = _living(db, reading.deployment)
-            if found is None or found.id != deployment_id:
-                raise NotFound(f"there is no deployment {reading.deployment!r}", subject=reading.deployment)
+            _require_living(db, reading.deployment, deployment_id)
             self.drift.add(db, reading)
             if happened is not None:
                 self._record(db, deployment_id, None, happened, reading.at)
+
+    def save_aspects(self, deployment_id: int, readings: Sequence[AspectRow], happened: Sequence[NewEvent]) -> None:
+        """Store readings of one deployment and time, one at least, and the events that they make; see `save_drift`."""
+        with self._database.write() as db:
+            _require_living(db, readings[0].deployment, deployment_id)
+            self.aspects.add(db, readings)
+            for one in happened:
+                self._record(db, deployment_id, None, one, readings[0].at)
 
     # Events
 
@@ -396,6 +410,12 @@ def _living(db: Connection, name: str) -> DeploymentRow | None:
     query = select(deployments).where(deployments.c.name == name, deployments.c.deleted_at.is_(None))
     row = db.execute(query).one_or_none()
     return None if row is None else _deployment(row)
+
+
+def _require_living(db: Connection, name: str, deployment_id: int) -> None:
+    found = _living(db, name)
+    if found is None or found.id != deployment_id:
+        raise NotFound(f"there is no deployment {name!r}", subject=name)
 
 
 def _guarded_update(db: Connection, read: RolloutRow, values: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -20,6 +20,8 @@ from tidegate.contract.errors import InvalidInput
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from tidegate.client.sensing import Reason
 
 _MOST_READINGS = 1000
 
@@ -62,7 +64,9 @@ def history(
 
     It makes them where the request has a `drift`, of what the stable revision is asked and answers. JSON has every
     measure of every column. `standing` is how the data stands: drifted from the first reading that is drift, until none
-    was for a whole period.
+    was for a whole period. Below stands what the log of predictions says, where it is in the store: how right answers
+    are (quality), how right their scores let expect them to be (performance), and all inputs together; or why nothing
+    is known of it.
 
     With --total there is one answer for the whole time: each reading keeps what was counted since the one before, each
     request once, and the sum is compared with the reference as `drift check` compares rows, with all of the request's
@@ -94,12 +98,13 @@ def history(
         _total(ctx, name, (begins, ends), column, output)
         return
     with connect(ctx) as client:
-        found = client.drift_readings(name, since=begins, until=ends, column=column, limit=limit)
+        told = client.drift(name, since=begins, until=ends, column=column, limit=limit)
+        found, aspects = told["readings"], told.get("aspects", [])
         is_watched = bool(found) or client.status(name).get("drift") is not None
     if found and out is not None:
-        _write(out, name, found)
+        _write(out, name, found, aspects)
     if output is Output.JSON:
-        print_json({"deployment": name, "readings": found})
+        print_json(told)
     elif found:
         console().print(_table(found) if column is None else _of_column(found))
         say(*(["", f"Written: {out}"] if out is not None else []))
@@ -108,6 +113,8 @@ def history(
         why = "" if is_watched else ": its request asks for none (drift)"
         until_when = "" if ends is None else f" until {ends:%Y-%m-%d %H:%M} UTC"
         say(f"No readings of {what} since {begins:%Y-%m-%d %H:%M} UTC{until_when}{why}.")
+    if output is Output.TEXT:
+        _say_aspects(aspects, told.get("watched", []))
 
 
 def _total(
@@ -136,8 +143,17 @@ def sensor(
     name: Name,
     *,
     at_least: Annotated[
-        AtLeast, typer.Option("--at-least", help="How far a column must have drifted.")
+        AtLeast, typer.Option("--at-least", help="How far a column, or all inputs together, must have drifted.")
     ] = AtLeast.MODERATE,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="REASONS",
+            help="What may be a reason, with commas: columns, quality, performance, together.",
+            show_default="all",
+        ),
+    ] = None,
     min_requests: Annotated[int, typer.Option("--min-requests", help="That the last reading must be of.", min=0)] = 0,
     columns: Annotated[
         str | None, typer.Option("--columns", metavar="NAMES", help="That count, with commas.", show_default="all")
@@ -154,11 +170,14 @@ def sensor(
     ] = None,
     output: OutputOption = Output.TEXT,
 ) -> int:
-    """Say whether the last reading of drift is a reason to retrain; exit code 9 when it is, else 0.
+    """Say whether the last readings of drift are a reason to retrain; exit code 9 when one is, else 0.
 
-    For a pipeline: the same as `Client.drift_sensor` in Python. When to retrain again is the caller's to remember.
+    A reason is a column that has drifted; answers that are less right by what really was (quality), or are expected to
+    be by their scores (performance); all inputs together. Of what nothing is known it is said why. For a pipeline: the
+    same as `Client.drift_sensor` in Python. When to retrain again is the caller's to remember.
 
     $ tidegate drift sensor churn --at-least large --min-requests 1000
+    $ tidegate drift sensor churn --by quality,performance
     $ tidegate drift sensor churn --retrained-at 2026-11-20T04:00 --cool-down 24h || test $? = 9
     """
     span = None if max_age is None else _span(max_age, "--max-age")
@@ -172,6 +191,7 @@ def sensor(
             retrained_at=trained,
             cool_down=_span(cool_down, "--cool-down"),
             max_age=span,
+            by=cast("list[Reason]", column_names(by)),
         )
     if output is Output.JSON:
         print_json({"deployment": name, **found.as_dict()})
@@ -180,11 +200,22 @@ def sensor(
     return ExitCode.HAS_DRIFTED if found.is_due else ExitCode.OK
 
 
-def _write(out: Path, name: str, readings: Sequence[Mapping[str, Any]]) -> None:
+def _say_aspects(readings: Sequence[Mapping[str, Any]], watched: Sequence[Mapping[str, Any]]) -> None:
+    from tidegate.cli.drift_lines import aspects_table, unread_lines
+
+    if readings:
+        say("")
+        console().print(aspects_table(readings))
+    lines = unread_lines(watched)
+    if lines:
+        say("", *lines)
+
+
+def _write(out: Path, name: str, readings: Sequence[Mapping[str, Any]], aspects: Sequence[Mapping[str, Any]]) -> None:
     from tidegate.drift.timeline import html
 
     try:
-        out.write_text(html(name, readings, at=datetime.now(UTC)), encoding="utf-8")
+        out.write_text(html(name, readings, at=datetime.now(UTC), aspects=aspects), encoding="utf-8")
     except OSError as wrong:
         raise InvalidInput(f"{out} cannot be written: {wrong.strerror}", subject=str(out)) from wrong
 

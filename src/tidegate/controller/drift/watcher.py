@@ -262,7 +262,9 @@ def _note(one: _Watched, error: Exception) -> None:
 
 def watch_of(reference: Reference, drift: Drift, look: int) -> Watch:
     """Return the watch that a request asks for; `look` is that of the last reading there was, 0 before the first."""
-    policy = Policy(drift.moderate, drift.large, drift.alpha.ratio)
+    # All inputs together have the other half: see `log_process`.
+    alpha = drift.alpha.ratio / 2 if drift.together else drift.alpha.ratio
+    policy = Policy(drift.moderate, drift.large, alpha)
     return Watch(reference, drift.period.seconds, policy, look)
 
 
