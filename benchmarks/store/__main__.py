@@ -91,7 +91,7 @@ def _measure(part: str, given: argparse.Namespace) -> Any:
         "log": lambda: of_vectors(log.measure, *((1, 1.0) if quick else (3, 6.0))),
         "containment": lambda: of_vectors(containment.measure, 1 if quick else 5),
         "partitions": lambda: partitions.measure(10 if quick else 1_000),
-        "serving": lambda: serving.measure(serving.RATES, *((2, 1.5) if quick else (12, 5.0))),
+        "serving": lambda: serving.measure(*((serving.FEW_LOADS, 1.5) if quick else (serving.LOADS, 5.0))),
         "gather": lambda: gather.measure(*((1, 1.5) if quick else (3, 4.0))),
     }
     return asked[part]()

@@ -153,19 +153,20 @@ def _partitions(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _serving(rates: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    yield from ("## Serving while everything is logged", "")
+    yield from ("## Serving while requests are logged", "")
     yield (
         "One deployment behind the gateway, one replica of a LightGBM model, open loop, `predictionLog: {sink: "
         '"store:"}`; controller, gateway, replica, users and PostgreSQL share the machine. In pairs of windows of the '
-        "same processes all requests are in the sample, or none: their ids decide. Beside them pairs in which none is "
-        "in either window say how far ratios lie from 1 by chance. "
+        "same processes a share of the requests is in the sample, or none: their ids decide. Beside them pairs in "
+        "which none is in either window say how far ratios lie from 1 by chance. "
         f"{_server(rates[0]['server'])}"
     )
-    yield from ("", "| Requests/s | p99 ms, none logged | All logged | Ratio, 95 % interval | Of nothing | Busy |")
-    yield "|---:|---:|---:|---|---|---|"
+    yield from ("", "| Requests/s | Share logged | p99 ms without | With | Ratio, 95 % interval | Of nothing | Busy |")
+    yield "|---:|---:|---:|---:|---|---|---|"
     for row in rates:
         yield (
-            f"| {row['rate']:,} | {row['median_p99_ms_without']:.2f} | {row['median_p99_ms_with']:.2f} "
+            f"| {row['rate']:,} | {row['share']:.0%} "
+            f"| {row['median_p99_ms_without']:.2f} | {row['median_p99_ms_with']:.2f} "
             f"| **{_ratio(row['ratios'])}** | {_ratio(row['ratios_of_nothing'])} "
             f"| {row['busy_percent_without']:g} %, {row['busy_percent_with']:g} % |"
         )
@@ -173,8 +174,9 @@ def _serving(rates: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for row in rates:
         records = row["records"]
         yield (
-            f"- At {row['rate']:,} requests/s {effect(row['ratios'])} ({len(row['ratios'])} pairs of windows of "
-            f"{row['window_seconds']:g} s). Of {row['requests']:,} requests {row['failed']:,} failed; "
+            f"- At {row['rate']:,} requests/s, {row['share']:.0%} logged, {effect(row['ratios'])} "
+            f"({len(row['ratios'])} pairs of windows of {row['window_seconds']:g} s). "
+            f"Of {row['requests']:,} requests {row['failed']:,} failed; "
             f"{row['logged_requests']:,} were to be logged: {records.get('written', 0):,} records written, "
             f"{records.get('dropped', 0):,} dropped, {records.get('failed', 0):,} failed, {row['rows']:,} rows in the "
             "table."

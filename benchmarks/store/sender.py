@@ -1,4 +1,4 @@
-"""Users whose requests the log takes, or takes none of, by turns: `python -m benchmarks.store.sender JOB.json`.
+"""Users of whose requests the log takes a share, or takes none, by turns: `python -m benchmarks.store.sender JOB.json`.
 
 Whether a request is in the log's sample depends on its id alone, so whoever chooses ids decides about each request of
 one and the same replica. Times of sending and notes are those of `benchmarks.swap.sender`.
@@ -32,21 +32,35 @@ def ids(*, taken: bool, seed: int) -> Iterator[str]:
             yield one
 
 
-def requests(path: str, bodies: Sequence[bytes], logged: Sequence[tuple[float, bool]]) -> Callable[[float], bytes]:
-    """Return what makes the request that is due at a time.
+def choice(logged: Sequence[tuple[float, float]]) -> Callable[[float], bool]:
+    """Return what says of each request in turn, by when it is due, whether it is in the sample: evenly spread.
 
     Args:
-        logged: from when on requests are in the sample or not, in order.
+        logged: from when on which share of the requests is in the sample, in order.
     """
-    begins, turns = [begin for begin, _ in logged], [turn for _, turn in logged]
+    begins, shares = [begin for begin, _ in logged], [share for _, share in logged]
+    owed = 0.0
+
+    def is_taken(due: float) -> bool:
+        nonlocal owed
+        owed += shares[max(0, bisect_right(begins, due) - 1)]
+        taken = owed >= 1
+        owed -= taken
+        return taken
+
+    return is_taken
+
+
+def requests(path: str, bodies: Sequence[bytes], logged: Sequence[tuple[float, float]]) -> Callable[[float], bytes]:
+    """Return what makes the request that is due at a time; `logged` as in `choice`."""
+    is_taken = choice(logged)
     of_turn = {turn: ids(taken=turn, seed=int(turn)) for turn in (False, True)}
     following = itertools.cycle(bodies)
     head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nx-request-id: "
 
     def request(due: float) -> bytes:
-        turn = turns[max(0, bisect_right(begins, due) - 1)]
         body = next(following)
-        return f"{head}{next(of_turn[turn])}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+        return f"{head}{next(of_turn[is_taken(due)])}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
 
     return request
 

@@ -1,7 +1,7 @@
-"""Does serving notice the log? The p99 of users' answers while all of their requests are logged, against none.
+"""Does serving notice the log? The p99 of users' answers while a share of their requests, or all, is logged, or none.
 
 One deployment with `predictionLog: {sink: "store:", sample: 50%}` and one replica. Which requests are in the sample
-their ids decide, and users choose ids: in windows that are logged all of them are in it, in the others none. So both
+their ids decide, and users choose ids: in windows that are logged a share is in it, in the others none. So both
 are of the same processes, users and times of sending, and differ in nothing but that each record is made, handed to
 the log's thread and copied into PostgreSQL. As many pairs in which nothing is logged in either window say what the
 method sees where there is nothing to see.
@@ -31,13 +31,15 @@ from benchmarks.delivery import models
 from benchmarks.delivery.scene import Scene, scene
 from benchmarks.serving.surroundings import busy_percent
 from benchmarks.store.place import described, server, shown
+from benchmarks.store.sender import choice
 from tidegate.store.address import parse_address
 from tidegate.store.database import Database
 from tidegate.store.versions import connected
 from tidegate.telemetry.opening import STORE_VARIABLE
 
-#: Requests a second: what was asked for, and what leaves two cores room.
-RATES = (1_000, 300)
+#: Requests a second, the share of them that is logged, and pairs of windows.
+LOADS = ((1_000, 1.0, 24), (1_000, 0.1, 24), (300, 1.0, 12))
+FEW_LOADS = ((1_000, 1.0, 2), (1_000, 0.1, 2))
 SAMPLE = "50%"
 _CONNECTIONS = 64
 _WARM_SECONDS = 4.0
@@ -46,8 +48,8 @@ _SETTLE_SECONDS = 0.3
 _COUNTER = "tidegate_server_prediction_log_records"
 
 
-def measure(rates: Sequence[int], pairs: int, window_seconds: float) -> list[dict[str, Any]]:
-    """Take pairs of windows at each rate; return the p99 of each and what became of the records."""
+def measure(loads: Sequence[tuple[int, float, int]], window_seconds: float) -> list[dict[str, Any]]:
+    """Take pairs of windows at each load; return the p99 of each and what became of the records."""
     with server() as running, _store(shown(running.fresh())) as database:
         fields = {
             "predictionLog": {"sink": "store:", "sample": SAMPLE},
@@ -55,7 +57,7 @@ def measure(rates: Sequence[int], pairs: int, window_seconds: float) -> list[dic
         }
         about = described(running)
         with tempfile.TemporaryDirectory(prefix="tidegate-store-") as folder, scene(Path(folder), **fields) as place:
-            return [{"server": about, **_at(place, database, rate, pairs, window_seconds)} for rate in rates]
+            return [{"server": about, **_at(place, database, load, window_seconds)} for load in loads]
 
 
 @contextmanager
@@ -79,12 +81,14 @@ def turns(pairs: int) -> list[bool]:
     return [turn for place in range(pairs) for turn in (place % 2 == 1, place % 2 == 0, False, False)]
 
 
-def _at(place: Scene, database: Database, rate: int, pairs: int, seconds: float) -> dict[str, Any]:
+def _at(place: Scene, database: Database, load: tuple[int, float, int], seconds: float) -> dict[str, Any]:
+    rate, share, pairs = load
     planned = turns(pairs)
     begin = time.monotonic() + 2.0
     starts = [begin + _WARM_SECONDS + number * seconds for number in range(len(planned) + 1)]
     rows_before, counted_before = _rows(database), _counted(place)
-    with _users(place, rate, begin, list(zip(starts, planned, strict=False)), starts[-1] - begin) as (users, notes):
+    logged = [(start, share if turn else 0.0) for start, turn in zip(starts, planned, strict=False)]
+    with _users(place, rate, begin, logged, starts[-1] - begin) as (users, notes):
         busy = {True: [], False: []}
         for start, turn in zip(starts, planned, strict=False):
             time.sleep(max(0.0, start - time.monotonic()))
@@ -93,14 +97,15 @@ def _at(place: Scene, database: Database, rate: int, pairs: int, seconds: float)
             busy[turn].append(busy_percent(before))
         users.wait(60)
         sent = np.load(notes)
-    asked = sum(int(((sent[:, 0] >= start) & (sent[:, 0] < start + seconds)).sum())
-                for start, turn in zip(starts, planned, strict=False) if turn)  # fmt: skip
+    is_taken = choice(_from(begin, logged))
+    asked = sum(map(is_taken, sorted(sent[:, 0])))
     counted, rows = _settled(place, database, counted_before, rows_before, asked)
     p99s = [_p99(sent, start + _SETTLE_SECONDS, start + seconds) for start in starts[:-1]]
     of_pairs = [(place, place + 1) if planned[place + 1] else (place + 1, place) for place in range(0, 4 * pairs, 4)]
     without, with_log = ([p99s[pair[side]] for pair in of_pairs] for side in (0, 1))
     return {
         "rate": rate,
+        "share": share,
         "window_seconds": seconds,
         "p99_ms_without": without,
         "p99_ms_with": with_log,
@@ -129,7 +134,7 @@ def _p99(sent: Any, begin: float, end: float) -> float:
 
 @contextmanager
 def _users(
-    place: Scene, rate: int, begin: float, logged: list[tuple[float, bool]], seconds: float
+    place: Scene, rate: int, begin: float, logged: list[tuple[float, float]], seconds: float
 ) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """Let users send from `begin` on for so long; yield their process and where it leaves its notes."""
     url = urlsplit(f"{place.status()['url']}/predict")
@@ -138,7 +143,7 @@ def _users(
         "port": url.port,
         "path": url.path,
         "bodies": [json.dumps([row]) for row in models.rows()],
-        "logged": [(begin, False), *logged],
+        "logged": _from(begin, logged),
         "rate": rate,
         "seconds": seconds,
         "connections": _CONNECTIONS,
@@ -152,6 +157,11 @@ def _users(
     finally:
         users.kill()
         users.wait()
+
+
+def _from(begin: float, logged: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the shares from the first request on; before the first window nothing is logged."""
+    return [(begin, 0.0), *logged]
 
 
 def _settled(

@@ -85,13 +85,13 @@ def test_users_whose_requests_are_logged_have_ids_of_the_sample_and_the_others_h
         found = list(itertools.islice(ids(taken=taken, seed=1), 100))
         assert len(set(found)) == 100
         assert {crc32(one.encode()) < TAKEN_BELOW for one in found} == {taken}
-    request = requests("/predict", [b"[]"], [(0.0, False), (10.0, True), (20.0, False)])
+    request = requests("/predict", [b"[]"], [(0.0, 0.0), (10.0, 1.0), (20.0, 0.0), (30.0, 0.5)])
     in_sample = []
-    for due in (1.0, 10.0, 19.9, 20.0):
+    for due in (1.0, 10.0, 19.9, 20.0, 30.0, 31.0, 32.0, 33.0):
         head = request(due).split(b"\r\n")
         (one,) = (line.partition(b": ")[2] for line in head if line.startswith(b"x-request-id"))
         in_sample.append(crc32(one) < TAKEN_BELOW)
-    assert in_sample == [False, True, True, False]
+    assert in_sample == [False, True, True, False, False, True, False, True]
 
 
 def test_half_of_the_pairs_are_logged_in_one_window_and_either_window_comes_first_as_often() -> None:
