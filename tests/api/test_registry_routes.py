@@ -13,7 +13,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from tests.support import models
+from tests.support.quick_models import write_flights, write_minutes
 from tidegate.api.app import build_app
 from tidegate.controller.home import Home
 from tidegate.controller.service import Service
@@ -37,8 +37,8 @@ class Api:
             self.home, "http://127.0.0.1:1", self.store, target, Supervisor(self.home, self.store, target)
         )
         self.app: FastAPI = build_app(service, TOKEN, asyncio.Event())
-        self.regressor = models.sklearn_regressor(folder / "amounts.skops").path
-        self.classifier = models.sklearn_classifier(folder / "churn.skops").path
+        self.regressor = write_minutes(folder / "amounts.onnx")
+        self.classifier = write_flights(folder / "churn.onnx")
 
     def ask(self, method: str, path: str, body: Any = None, **params: Any) -> httpx.Response:
         async def asked() -> httpx.Response:
@@ -71,7 +71,7 @@ def refused(answer: httpx.Response, status: int) -> str:
 
 def test_a_registered_version_is_its_bundle_with_all_that_was_told(api: Api) -> None:
     version = api.ask("GET", "models/churn/versions/1").json()
-    assert (version["reference"], version["framework"], version["created_by"]) == ("models:/churn/1", "sklearn", "ada")
+    assert (version["reference"], version["framework"], version["created_by"]) == ("models:/churn/1", "onnx", "ada")
     assert version["source"] == str(api.classifier)
     assert version["metrics"] == {"auc": 0.9, "loss": 0.3}
     assert version["signature"]["inputs"]
@@ -121,7 +121,7 @@ def test_two_versions_are_compared_side_by_side_with_what_differs(api: Api) -> N
     assert any(name.startswith("output ") for name in differing)
     environment = {row["name"]: row for row in found["environment"]}
     assert environment["python"]["left"] == environment["python"]["right"]
-    assert not environment["scikit-learn"]["differs"]
+    assert not environment["onnxruntime"]["differs"]
     assert found["clients"]["breaking"]
     same = api.ask("GET", "compare", left="churn/1", right="churn/1").json()
     assert not any(row["differs"] for part in ("metrics", "signature", "environment", "bundle") for row in same[part])
@@ -135,9 +135,9 @@ def test_two_versions_are_compared_side_by_side_with_what_differs(api: Api) -> N
         ({"lineage": {"data": [{"url": "x"}]}}, "unknown field; did you mean uri?"),
         ({"lineage": {"parent": "churn/9"}}, "no version 9"),
         ({"lineage": {"parent": "churn@champion"}}, "by its number"),
-        ({"artifact": {"path": "churn.skops"}}, "absolute paths only"),
+        ({"artifact": {"path": "churn.onnx"}}, "absolute paths only"),
         ({"artifact": {"path": "models:/churn/1"}}, "registered already"),
-        ({"artifact": {"path": "/nowhere/m.skops"}}, "no file /nowhere/m.skops"),
+        ({"artifact": {"path": "/nowhere/m.onnx"}}, "no file /nowhere/m.onnx"),
         ({"artifact": {}}, "path: required, and missing"),
         ({"description": "x" * 2001}, "at most 2000"),
         ({"colour": "red"}, "colour"),

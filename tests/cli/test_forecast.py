@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from typer.main import get_command
 from typer.testing import CliRunner
 
+from tests.support.commands import commands
 from tidegate.cli.document import FIELD_OF_FLAG
 from tidegate.cli.main import app
 
@@ -21,7 +21,7 @@ def run(*args: str) -> Any:
 
 
 def test_it_takes_every_option_that_sets_a_field_of_the_request() -> None:
-    root: Any = get_command(app)
+    root = commands()
     theirs = {parameter.opts[0] for parameter in root.commands["forecast"].params}
     assert {flag for flag in FIELD_OF_FLAG if flag.startswith("--")} <= theirs
     assert "model" in {parameter.name for parameter in root.commands["forecast"].params}

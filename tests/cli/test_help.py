@@ -8,10 +8,10 @@ import sys
 from typing import Any
 
 import pytest
-from typer.main import get_command
 from typer.testing import CliRunner
 
 from scripts.cli_page import command_named
+from tests.support.commands import commands
 from tidegate.cli.document import FIELD_OF_FLAG
 from tidegate.cli.exits import ExitCode
 from tidegate.cli.helptext import EXAMPLE
@@ -52,7 +52,7 @@ def test_each_command_has_help_with_an_example(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_example_parses_as_it_stands(name: str) -> None:
-    root: Any = get_command(app)
+    root = commands()
     command = command_named(root, name)
     examples = [line.removeprefix(EXAMPLE) for line in command.help.splitlines() if line.startswith(EXAMPLE)]
     assert examples
@@ -64,7 +64,7 @@ def test_each_example_parses_as_it_stands(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_option_says_what_it_does(name: str) -> None:
-    root: Any = get_command(app)
+    root = commands()
     for parameter in command_named(root, name).params:
         assert parameter.help, f"{name} {parameter.name}"
 
@@ -87,12 +87,12 @@ def test_each_option_says_what_it_does(name: str) -> None:
     ],
 )
 def test_each_command_that_returns_data_can_return_json(name: str) -> None:
-    root: Any = get_command(app)
+    root = commands()
     assert "output" in {parameter.name for parameter in command_named(root, name).params}
 
 
 def test_the_defaults_in_the_help_are_those_of_the_request_document() -> None:
-    root: Any = get_command(app)
+    root = commands()
     request = parse_request({"modelArtifact": {"path": "m"}, "servingRequirements": {}}).as_document()
     for parameter in root.commands["deploy"].params:
         flag = parameter.opts[0]

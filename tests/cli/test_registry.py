@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from tests.support import models
+from tests.support.quick_models import write_flights
 from tidegate.cli.main import app
 from tidegate.client import Client
 from tidegate.contract.errors import NotFound
@@ -72,15 +72,15 @@ class Registry:
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     folder = tmp_path_factory.mktemp("registry")
     command = Registry(folder / "home", folder)
-    models.xgboost_model(folder / "churn-1.ubj", seed=1)
-    models.xgboost_model(folder / "churn-2.ubj", seed=2)
+    write_flights(folder / "churn-1.onnx")
+    write_flights(folder / "churn-2.onnx", from_hour=15.0)
     try:
         command("up", "--port", "0", "--gateway-port", "0")
         (folder / "rows.csv").write_text("a,b\n1,2\n")
         told = ["--metric", "auc=0.9", "--data", str(folder / "rows.csv"), "--code", "1a2b", "--about", "who leaves"]
-        command("registry", "add", "churn", str(folder / "churn-1.ubj"), *told, "--by", "ada")
+        command("registry", "add", "churn", str(folder / "churn-1.onnx"), *told, "--by", "ada")
         more = ["--metric", "auc=0.92", "--parent", "churn/1", "--alias", "challenger", "--by", "ada"]
-        command("registry", "add", "churn", str(folder / "churn-2.ubj"), *more)
+        command("registry", "add", "churn", str(folder / "churn-2.onnx"), *more)
         yield command
     finally:
         launch.stop(command.home)
@@ -92,7 +92,7 @@ def test_what_was_registered_is_listed_shown_and_compared(registry: Registry) ->
     assert "who leaves" in shown
     assert "auc 0.92" in shown
     version = registry("registry", "show", "churn/1").out
-    for told in ("models:/churn/1", "rows.csv (sha256 ", "1a2b", "input", "xgboost", "python 3"):
+    for told in ("models:/churn/1", "rows.csv (sha256 ", "1a2b", "input", "onnx", "python 3"):
         assert told in version, version
     compared = registry("registry", "compare", "churn/1", "churn@challenger").out
     assert "+0.02" in compared
@@ -100,14 +100,14 @@ def test_what_was_registered_is_listed_shown_and_compared(registry: Registry) ->
     assert "Clients can go on with models:/churn/2." in compared
     assert registry.json("registry", "show", "churn@challenger")["lineage"]["parent"] == "models:/churn/1"
     again = registry(
-        *("registry", "add", "churn", str(registry.folder / "churn-2.ubj"), "--metric", "auc=0.92"),
+        *("registry", "add", "churn", str(registry.folder / "churn-2.onnx"), "--metric", "auc=0.92"),
         *("--parent", "churn/1"),
     )
     assert "models:/churn/2 is exactly this" in again.out
 
 
 def test_what_cannot_be_is_refused_with_the_documented_codes(registry: Registry) -> None:
-    model = str(registry.folder / "churn-1.ubj")
+    model = str(registry.folder / "churn-1.onnx")
     nan = registry("registry", "add", "churn", model, "--metric", "auc=nan", code=2)
     assert "metrics.auc: expected a finite number, got NaN" in nan.err
     assert "such as auc=0.91" in registry("registry", "add", "churn", model, "--metric", "auc", code=2).err
@@ -176,10 +176,10 @@ def test_an_archived_version_is_not_deployed(registry: Registry) -> None:
 def test_a_folder_is_imported_once_and_what_is_refused_stops_no_other(registry: Registry) -> None:
     place = registry.folder / "imported" / "leavers"
     (place / "1").mkdir(parents=True)
-    (place / "1" / "model.ubj").write_bytes((registry.folder / "churn-1.ubj").read_bytes())
+    (place / "1" / "model.onnx").write_bytes((registry.folder / "churn-1.onnx").read_bytes())
     (place / "1.version.json").write_text('{"metrics": {"auc": 0.7, "loss": NaN}, "aliases": ["champion", "latest"]}')
-    (place / "2.ubj").write_bytes(b"no model")
-    (place / "10.ubj").write_bytes((registry.folder / "churn-2.ubj").read_bytes())
+    (place / "2.onnx").write_bytes(b"no model")
+    (place / "10.onnx").write_bytes((registry.folder / "churn-2.onnx").read_bytes())
     first = registry("registry", "import", str(registry.folder / "imported"), code=2)
     assert "leavers 1: registered as models:/leavers/1" in first.out
     assert "loss is nan there, and is left out" in first.out

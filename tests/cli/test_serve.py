@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.server.processes import DEADLINE_SECONDS
-from tests.support import models
+from tests.support.quick_models import write_flights
 
 SERVE = [sys.executable, "-m", "tidegate.cli.main", "serve"]
 
@@ -36,7 +36,7 @@ def read_until(process: subprocess.Popen[str], last: str) -> list[str]:
 
 
 def test_a_file_is_served_until_ctrl_c_and_the_example_works(tmp_path: Path) -> None:
-    models.onnx_model(tmp_path / "Late flights.onnx")
+    write_flights(tmp_path / "Late flights.onnx")
     process = start("Late flights.onnx", "--port", "0", cwd=tmp_path)
     try:
         said = read_until(process, "Ctrl-C")
@@ -78,7 +78,7 @@ def test_settings_from_a_file_reach_the_runtime(tmp_path: Path) -> None:
 
 
 def test_how_requests_are_answered_can_be_said(tmp_path: Path) -> None:
-    models.onnx_model(tmp_path / "flights.onnx")
+    write_flights(tmp_path / "flights.onnx")
     options = ("--p99", "75ms", "--timeout", "5s", "--cache", "memory", "--prediction-log", "log.jsonl")
     process = start("flights.onnx", *options, "--port", "0", "--output", "json", cwd=tmp_path)
     try:
@@ -98,7 +98,7 @@ def test_how_requests_are_answered_can_be_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [("--p99", "fast"), ("--timeout", "0s")])
 def test_times_that_are_none_are_refused(tmp_path: Path, options: tuple[str, str]) -> None:
-    models.onnx_model(tmp_path / "flights.onnx")
+    write_flights(tmp_path / "flights.onnx")
     process = start("flights.onnx", *options, cwd=tmp_path)
     _, said = process.communicate(timeout=DEADLINE_SECONDS)
     assert process.returncode == 2
@@ -106,7 +106,7 @@ def test_times_that_are_none_are_refused(tmp_path: Path, options: tuple[str, str
 
 
 def test_what_it_started_ends_when_the_command_is_killed(tmp_path: Path) -> None:
-    models.onnx_model(tmp_path / "flights.onnx")
+    write_flights(tmp_path / "flights.onnx")
     process = start("flights.onnx", "--port", "0", "--output", "json", cwd=tmp_path)
     try:
         assert json.loads(read_until(process, '"serving"')[-1])["version"] == "1"

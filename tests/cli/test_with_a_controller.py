@@ -25,6 +25,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.support import models
+from tests.support.quick_models import write_flights, write_minutes
 from tidegate.cli.main import app
 from tidegate.client import Client, Event
 from tidegate.contract.errors import Conflict, InvalidInput, NotFound, Unavailable
@@ -118,12 +119,12 @@ def tidegate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return models.xgboost_model(tmp_path_factory.mktemp("models") / "arrivals.ubj", seed=1).path
+    return write_flights(tmp_path_factory.mktemp("models") / "arrivals.onnx")
 
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return models.xgboost_model(tmp_path_factory.mktemp("models") / "other.ubj", seed=2).path
+    return write_flights(tmp_path_factory.mktemp("models") / "other.onnx", from_hour=15.0)
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +189,7 @@ def test_a_port_already_taken_is_bad_input(option: str, tmp_path: Path) -> None:
 def bad_models(folder: Path, model: Path) -> dict[str, tuple[Path, str]]:
     """Return models that must be refused, and a word that the refusal must hold."""
     whole = model.read_bytes()
-    truncated, pickled = folder / "truncated.ubj", folder / "pickled.pkl"
+    truncated, pickled = folder / "truncated.onnx", folder / "pickled.pkl"
     unknown, empty = folder / "unknown.bin", folder / "empty.onnx"
     truncated.write_bytes(whole[: len(whole) // 2])
     models.write_pickled({"weights": [1, 2, 3]}, pickled, "pickle")
@@ -196,7 +197,7 @@ def bad_models(folder: Path, model: Path) -> dict[str, tuple[Path, str]]:
     unknown.write_bytes(os.urandom(4096))
     empty.write_bytes(b"")
     return {
-        "truncated": (truncated, "truncated.ubj"),
+        "truncated": (truncated, "truncated.onnx"),
         "pickle": (pickled, "--trust"),
         "unknown": (unknown, "unknown.bin"),
         "empty": (empty, "empty.onnx"),
@@ -441,7 +442,7 @@ def test_going_back_and_deleting(tidegate: CommandLine, served: Answer) -> None:
 def test_a_freeze_refuses_a_deploy_until_somebody_takes_it_upon_them(
     tidegate: CommandLine, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    model = models.sklearn_regressor(tmp_path_factory.mktemp("frozen") / "frozen.skops").path
+    model = write_flights(tmp_path_factory.mktemp("frozen") / "frozen.onnx")
     added = tidegate.json("freeze", "add", "frozen", "--reason", "year-end", "--for", "4h", "--by", "bob")
     everywhere = tidegate("freeze", "add", "--reason", "next week", "--start", "2999-01-01", "--end", "2999-01-02")
     assert "nothing is deployed to any deployment from 2999-01-01" in everywhere.out
@@ -476,8 +477,7 @@ def test_a_dry_run_tells_the_plan_and_changes_nothing(
     tidegate: CommandLine, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("planned")
-    model, other = models.sklearn_regressor(folder / "planned.skops").path, folder / "other.skops"
-    models.sklearn_classifier(other)
+    model, other = write_minutes(folder / "planned.onnx"), write_flights(folder / "other.onnx")
     bundles = sorted((tidegate.home / "bundles").iterdir())
     first = tidegate("deploy", str(model), "--dry-run")
     assert first.code == 0, first.err
@@ -506,7 +506,7 @@ def test_a_dry_run_tells_the_plan_and_changes_nothing(
 
 def test_a_dry_run_needs_no_controller_and_starts_none(tmp_path: Path) -> None:
     command = CommandLine(tmp_path / "home", tmp_path)
-    model = models.sklearn_regressor(tmp_path / "fresh.skops").path
+    model = write_flights(tmp_path / "fresh.onnx")
     answer = command("deploy", str(model), "--dry-run")
     assert answer.code == 0, answer.err
     assert "does not run yet" in answer.out

@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
-from typer.main import get_command
 
 from tests.docs.pages import DOCS, ROOT, Block, Page, all_pages, command_lines, read
+from tests.support.commands import commands
 from tests.support.postgresql import VARIABLE as TEST_VARIABLE
 from tidegate.cli.exits import ExitCode
-from tidegate.cli.main import app
 from tidegate.contract import errors
 from tidegate.contract.request import parse_request
 from tidegate.observe.catalogue import metric_names
@@ -35,12 +34,6 @@ HOSTS = {
 GENERATED = DOCS / "reference"
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-
-
-@cache
-def commands() -> Any:
-    """Return the command `tidegate`; to build it takes long, and nearly every test asks for it."""
-    return get_command(app)
 
 
 @cache

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tidegate.contract.errors import InvalidInput
 from tidegate.drift import Policy, Reference, State, compare_together
@@ -74,6 +76,28 @@ def test_what_is_infinite_or_of_another_kind_than_before_is_compared_all_the_sam
     before = {"x": np.arange(100.0), "y": ["a", None] * 50}
     now = {"x": [np.inf, -np.inf, None, "no number"] * 25, "y": np.arange(100.0)}
     assert compare_together(before, now).state is State.LARGE
+
+
+def test_small_tables_take_one_thread_and_leave_the_others_to_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[set[int]] = []
+    fit = HistGradientBoostingClassifier.fit
+
+    def counted(classifier: Any, *given: Any) -> Any:
+        threads.append(openmp_threads())
+        return fit(classifier, *given)
+
+    monkeypatch.setattr(HistGradientBoostingClassifier, "fit", counted)
+    before, now = together(1, 200, 0.8), together(2, 200, -0.8)
+    with threadpool_limits(2, user_api="openmp"):
+        alone = compare_together(before, now)
+        assert openmp_threads() == {2}
+        monkeypatch.setattr("tidegate.drift.domain._FOR_ONE_THREAD", 0)
+        assert compare_together(before, now) == alone
+    assert threads == [{1}, {1}, {2}, {2}]
+
+
+def openmp_threads() -> set[int]:
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp"}
 
 
 def test_long_texts_take_no_memory_for_each_other() -> None:

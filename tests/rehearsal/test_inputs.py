@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.support import models
+from tests.support.quick_models import write_flights
 from tidegate.artifact.build import BuildRequest, build_bundle
 from tidegate.artifact.bundle import Bundle, read_bundle
 from tidegate.contract.errors import InvalidInput
@@ -20,7 +20,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     import asyncio
 
     folder = tmp_path_factory.mktemp("bundle")
-    path = models.lightgbm_model(folder / "model.txt").path
+    path = write_flights(folder / "model.onnx")
     return read_bundle(asyncio.run(build_bundle(BuildRequest(path), folder / "bundles")).folder)
 
 

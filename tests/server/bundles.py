@@ -72,6 +72,25 @@ def slow_request(rows: int) -> dict[str, dict[str, list[float]]]:
     return {"columns": {name: [0.5] * rows for name in SLOW_COLUMNS}}
 
 
+def waiting_model(path: Path, release: Path) -> TrainedModel:
+    """Write a class that answers a number with itself and its process, one below zero once the file `release` is there.
+
+    So a request is in flight for as long as a test says, whatever else the machine does.
+    """
+    path.write_text(
+        "import os, pathlib, time\n\n"
+        "class Model:\n"
+        '    inputs = [{"name": "x"}]\n\n'
+        "    def predict(self, inputs):\n"
+        f'        while (inputs["x"] < 0).any() and not pathlib.Path({str(release)!r}).exists():\n'
+        "            time.sleep(0.005)\n"
+        '        return {"y": inputs["x"], "process": [os.getpid()] * len(inputs["x"])}\n'
+    )
+    values = np.arange(3.0)
+    rows = [{"x": value} for value in values.tolist()]
+    return TrainedModel(path, "python", {"x": values}, {"y": values}, rows)
+
+
 def echo_model(path: Path) -> TrainedModel:
     """Build a network that answers every input as it is: one tensor `[n, 2]` of each datatype, outputs `out_...`."""
     from onnx import TensorProto, checker, helper, save

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.server.bundles import slow_request
+from tests.server import bundles
 from tests.server.processes import DEADLINE_SECONDS, wait_until
 from tests.server.supervisors import Supervised, Traffic, supervised
 from tests.server.test_replica_process import in_flight
@@ -102,27 +102,29 @@ def test_a_model_is_unloaded_and_loaded_again_over_one_connection(running: Super
     assert running.post("/predict", list(quick_bundle.sample)).status_code == 200
 
 
-def test_a_request_in_flight_finishes_on_the_model_that_it_started_with(slow_bundle: Bundle, tmp_path: Path) -> None:
-    root = tmp_path / "models"
-    shutil.copytree(slow_bundle.folder, root / "flights" / "1")
-    shutil.copytree(slow_bundle.folder, root / "flights" / "2")
-    options = ("--repository", str(root), "--model-version", "1")
-    long = ("--", "--max-rows", "1000000", "--max-body-mib", "100")
-    with supervised(tmp_path / "run", *options, *long) as running:
+def test_a_request_in_flight_finishes_on_the_model_that_it_started_with(tmp_path: Path) -> None:
+    root, release = tmp_path / "models", tmp_path / "release"
+    waiting = bundles.waiting_model(tmp_path / "model.py", release)
+    bundle = bundles.write_bundle_of(waiting, tmp_path / "bundles")
+    shutil.copytree(bundle.folder, root / "flights" / "1")
+    shutil.copytree(bundle.folder, root / "flights" / "2")
+    with supervised(tmp_path / "run", "--repository", str(root), "--model-version", "1") as running:
         (old,) = running.workers()
         url, answers = running.client.base_url.join("/predict"), list[httpx.Response]()
 
         def ask() -> None:
-            answers.append(httpx.post(url, json=slow_request(60_000), timeout=DEADLINE_SECONDS))
+            answers.append(httpx.post(url, json=[{"x": -1.0}], timeout=DEADLINE_SECONDS))
 
         asking = threading.Thread(target=ask)
         asking.start()
         wait_until(lambda: in_flight(running.client.get("/metrics").text) == 1, "the request is in flight")
         assert running.load().status_code == 200
         assert running.version() == "2"
+        assert not answers
+        release.touch()
         asking.join(DEADLINE_SECONDS)
         assert [answer.status_code for answer in answers] == [200]
-        assert len(answers[0].json()["predictions"]) == 60_000
+        assert answers[0].json()["predictions"] == [{"y": -1.0, "process": old.pid}]
         old.wait(DEADLINE_SECONDS)
 
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.server.bundles import write_bundle_of
-from tests.support.models import sklearn_classifier
+from tests.support.quick_models import flights_model
 from tests.support.traffic import until
 from tests.target.conftest import Run
 from tidegate.gateway.base import RevisionRef, Trial
@@ -27,7 +27,7 @@ from tidegate.target.local import LocalTarget
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> RevisionSpec:
     folder = tmp_path_factory.mktemp("models")
-    bundle = write_bundle_of(sklearn_classifier(folder / "model.skops"), folder / "bundles")
+    bundle = write_bundle_of(flights_model(folder / "model.onnx"), folder / "bundles")
     return RevisionSpec(RevisionRef("late", 1), bundle.folder, "late", "1", latency_objective_ms=50.0, threads=1)
 
 

@@ -15,7 +15,7 @@ import pytest
 import tritonclient.grpc
 
 from tests.server.bundles import write_bundle_of
-from tests.support.models import lightgbm_model
+from tests.support.quick_models import flights_model
 from tests.support.traffic import until
 from tests.target.conftest import Run
 from tidegate.gateway.base import RevisionRef
@@ -31,7 +31,7 @@ REF = RevisionRef("late", 1)
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> RevisionSpec:
     folder = tmp_path_factory.mktemp("models")
-    bundle = write_bundle_of(lightgbm_model(folder / "model.txt"), folder / "bundles")
+    bundle = write_bundle_of(flights_model(folder / "model.onnx"), folder / "bundles")
     return RevisionSpec(REF, bundle.folder, "late", "1", latency_objective_ms=50.0, threads=1, workers=2, grpc=True)
 
 

@@ -7,7 +7,8 @@ Lopez-Paz, M. Oquab, "Revisiting classifier two-sample tests", ICLR (2017).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,9 @@ _MOST_LEVELS = 250
 #: What an infinite number is to the classifier: farther away than any other.
 _FARTHEST = 1e300
 _SEED = 20_13
+#: Values of both together up to which one thread is faster than several, which wait for each other after each of many
+#: short steps, on a busy machine for a turn at a core each time.
+_FOR_ONE_THREAD = 1_000_000
 
 Table = NDArray[np.float64]
 
@@ -68,7 +72,8 @@ def compare_together(reference: Any, current: Any, policy: Policy | None = None)
     # The rows of either side are in a random order, so that every second one is a half.
     halves = np.concatenate([np.arange(len(places)) % 2 for places in chosen])
     levels = [place for place, (_, is_levels) in enumerate(columns) if is_levels]
-    tried = [_try(table, is_current, halves == half, levels) for half in (0, 1)]
+    with _threads(table):
+        tried = [_try(table, is_current, halves == half, levels) for half in (0, 1)]
     area = sum(trial.area for trial in tried) / 2
     # Twice the mean of two chances is one, however they hang together: V. Vovk, R. Wang, "Combining p-values via
     # averaging", Biometrika 107 (2020). They do: either classifier has seen what the other is tested with.
@@ -76,7 +81,8 @@ def compare_together(reference: Any, current: Any, policy: Policy | None = None)
     reading = told_together(area, together, rows=rows, used=(len(chosen[0]), len(chosen[1])), policy=policy)
     if not reading.is_drift:
         return reading
-    return reading.by(_told_apart_by(tried, names, chance))
+    with _threads(table):
+        return reading.by(_told_apart_by(tried, names, chance))
 
 
 @dataclass(frozen=True)
@@ -132,15 +138,30 @@ def _encoded(reference: Column, current: Column) -> tuple[Numbers, bool]:
     return np.array([codes.get(level, float(_MOST_LEVELS)) for level in both.tolist()]), True
 
 
-def _classifier(levels: list[int]) -> Any:
+@contextmanager
+def _threads(table: Table) -> Iterator[None]:
+    """Let the classifier take as many threads as make it faster. What it answers is the same."""
+    _require_scikit_learn()
+    from threadpoolctl import threadpool_limits  # scikit-learn requires it
+
+    with threadpool_limits(1 if table.size <= _FOR_ONE_THREAD else None, user_api="openmp"):
+        yield
+
+
+def _require_scikit_learn() -> None:
     try:
-        from sklearn.ensemble import HistGradientBoostingClassifier
+        import sklearn.ensemble  # noqa: F401 (its threads can be limited once it is loaded)
     except ImportError as missing:
         raise InvalidInput(
             "columns are compared together by scikit-learn, which is not installed",
             subject="scikit-learn",
             hint="pip install 'tidegate[drift,sklearn]'",
         ) from missing
+
+
+def _classifier(levels: list[int]) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     # Small trees, few of them, and either side with as much weight as the other: a first look, not a contest.
     return HistGradientBoostingClassifier(
         max_iter=60,
