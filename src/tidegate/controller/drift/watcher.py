@@ -199,7 +199,7 @@ class DriftWatcher:
             self._read(one, is_last=True)
         except NotFound:
             pass  # so is the deployment
-        except Exception:
+        except Exception:  # a full disk, say: what serves now is watched all the same
             log.exception("%s: the last reading of revision %d is lost", one.ref.deployment, one.ref.revision)
 
     def _recall(self, one: _Watched) -> int:
