@@ -26,7 +26,7 @@ PAIRS = {
     "load": ("load", 1, "load", 1),
 }
 #: What is measured of ours alone, to tell what the time goes to.
-OWN = ("call", "walk", "touch")
+OWN = ("call", "walk", "walk16", "touch")
 #: Processes of either side.
 PAIRS_OF_PROCESSES = 3
 

@@ -6,9 +6,11 @@ python -m benchmarks.mojo.scoring serve MOJO CSV    answers commands, one a line
 All but "memory" take a number of calls and are answered with nanoseconds of CPU time of this thread and by the clock,
 all calls together, and the sum of what was predicted: "score0" scores a numeric row, "easy" a dict, "matrix" 10,000
 numeric rows, "threads2" does so in two threads, "columns" takes 10,000 rows as columns, "load" loads the model again.
-"read" makes the numeric row of a dict; "call" calls compiled code that does nothing with what "score0" hands over;
+"read" makes the numeric row of a dict as "easy" does, in compiled code where that does all of it; "call" calls compiled
+code that does nothing with what "score0" hands over;
 "walk" goes a thousand steps through memory of the model's size, each where the one before says, to another line of the
-cache; "touch" adds up the numbers that "matrix" reads, and "touch2" does so in two threads.
+cache, and "walk16" a hundred on each of sixteen such ways, side by side; "touch" adds up the numbers that "matrix"
+reads, and "touch2" does so in two threads.
 "steps" is answered with how many nodes of its trees a row goes through, at the mean of some rows, 0 without trees.
 "memory" is answered with the bytes by which loading the model once more makes the process grow.
 """
@@ -25,6 +27,8 @@ from typing import Any
 # NumPy and the reader come within `main`: "first" is timed from the start of the process.
 
 Row = dict[str, Any]
+#: Ways through memory that are gone side by side.
+_CHAINS = 16
 
 
 def main(mode: str, mojo: str, table: str) -> None:
@@ -61,7 +65,9 @@ class Clock:
 
         self._pool = ThreadPoolExecutor(1)
         self._nothing, self._empty = numba.njit(lambda table, row, offset, out: -1), np.empty
-        self._walk, self._lines = numba.njit(_walked), _ring(max(kept, 1 << 20))
+        self._walk, self._walk_many = numba.njit(_walked), numba.njit(_walked_by_many)
+        self._lines, self._starts = _ring(max(kept, 1 << 20))
+        self._reads = Reader(model)
 
         self._reader, self._path, self._model = reader, path, model
         names = [field.name for field in model.fields]
@@ -83,6 +89,7 @@ class Clock:
             "call": self._call,
             "load": self._load,
             "walk": lambda calls: float(sum(self._walk(self._lines, 1000) for _ in range(calls))),
+            "walk16": lambda calls: float(sum(self._walk_many(self._lines, self._starts, 100) for _ in range(calls))),
             "touch": lambda calls: sum(float(self._matrix.sum()) for _ in range(calls)),
             "touch2": self._touch_in_two,
             "matrix": lambda calls: sum(float(model.predict(self._matrix)[:, -1].sum()) for _ in range(calls)),
@@ -93,6 +100,10 @@ class Clock:
                 float(list(model.predict(self._columns).values())[-1].sum()) for _ in range(calls)
             ),
         }
+
+        # What is compiled when it is first called is not to be timed.
+        for what in ("call", "walk", "walk16"):
+            self._ways[what](1)
 
     def timed(self, what: str, calls: int) -> str:
         way = self._ways[what]
@@ -108,14 +119,16 @@ class Clock:
         return float(total)
 
     def _easy(self, calls: int) -> float:
-        predict, total = self._model.predict, 0.0
+        predict, total, last = self._model.predict, 0.0, self._model.outputs[-1]
         for row in self._turn(self._rows, calls):
-            total += _probability(predict(row))
+            total += predict(row)[last]
         return total
 
     def _read(self, calls: int) -> float:
-        quick = self._model.builder.quick
-        return float(sum(quick(row) is not None for row in self._turn(self._rows, calls)))
+        reads, total = self._reads, 0
+        for row in self._turn(self._rows, calls):
+            total += reads(row)
+        return float(total)
 
     def _call(self, calls: int) -> float:
         nothing, empty, width, words = self._nothing, self._empty, len(self._model.outputs), self._lines[:8]
@@ -153,14 +166,45 @@ class Clock:
         return (rows[start:] + rows * (1 + calls // len(rows)))[:calls]
 
 
+class Reader:
+    """Makes the numeric row of a dict as the model's own answer to it does."""
+
+    def __init__(self, model: Any) -> None:
+        import numba
+        import numpy as np
+
+        from tidegate.runtime.mojo.address_kernel import words_at
+        from tidegate.runtime.mojo.row_kernel import read_row
+
+        self._quick = model.builder.quick if model.at_once is None else None
+        if self._quick is not None:
+            return
+
+        @numba.njit
+        def read(row: int, address: int) -> bool:
+            words = words_at(address, 5)
+            plan = words_at(words[3], 3 * words[2]).reshape((words[2], 3))
+            return read_row(row, plan, words_at(words[1], 4), words[0], np.empty((1, words[4]))) > 0
+
+        self._read, self._plan = read, model.builder.plan
+        self._words = np.array([*self._plan.words(), model.builder.width], dtype=np.int64)
+        self._address = self._words.ctypes.data
+        read(id({}), self._address)
+
+    def __call__(self, row: Row) -> bool:
+        """Return whether it could be read so."""
+        return bool(self._read(id(row), self._address)) if self._quick is None else self._quick(row) is not None
+
+
 def _ring(size: int) -> Any:
-    """Return memory of so many bytes whose lines of 64 bytes each begin with the place of another: one ring of all."""
+    """Return memory of so many bytes whose lines of 64 bytes each begin with the place of another: one ring of all. And
+    sixteen places that are as far from each other on it as can be."""
     import numpy as np
 
     order = np.random.default_rng(0).permutation(size // 64)
     ring = np.zeros(8 * len(order), dtype=np.int64)
     ring[8 * order] = 8 * np.roll(order, -1)
-    return ring
+    return ring, 8 * order[:: len(order) // _CHAINS][:_CHAINS]
 
 
 def _walked(ring: Any, steps: int) -> int:
@@ -169,6 +213,13 @@ def _walked(ring: Any, steps: int) -> int:
         place = ring[place]
     ring[1] = place
     return int(place)
+
+
+def _walked_by_many(ring: Any, places: Any, steps: int) -> int:
+    for _ in range(steps):
+        for chain in range(_CHAINS):
+            places[chain] = ring[places[chain]]
+    return int(places[0])
 
 
 def _probability(answer: Row) -> float:

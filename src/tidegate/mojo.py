@@ -7,7 +7,7 @@ from tidegate.runtime.mojo.errors import MojoFormatError, MojoRowError, MojoUnsu
 from tidegate.runtime.mojo.genmodel import Compared, Verification, verify
 from tidegate.runtime.mojo.load import MojoModel, load
 from tidegate.runtime.mojo.onnx_export import to_onnx
-from tidegate.runtime.mojo.warming import compile_kernels
+from tidegate.runtime.mojo.warming import compile_kernels, compile_library
 
 __all__ = [
     "Compared",
@@ -18,6 +18,7 @@ __all__ = [
     "Verification",
     "cache_folder",
     "compile_kernels",
+    "compile_library",
     "describe",
     "load",
     "score_csv",

@@ -21,7 +21,7 @@ def model(*, row: float = 1.5, single: float = 2.5, batch: float = 5.0, threads:
         "columns": pair(batch),
         "load": pair(1.0),
         "threads": {"one": 1.0, "two": 1.0 / threads, "ratio": threads},
-        "own": {"read": 1e-6, "dict": 1e-6, "call": 1e-6, "touch": 1e-4, "walk": 25e-6},
+        "own": {"read": 1e-6, "dict": 2e-6, "call": 1e-6, "touch": 1e-4, "walk": 25e-6, "walk16": 8e-6},
         "steps": 200.0,
         "processes": 1.9,
         "bandwidth": 1.8,
@@ -70,9 +70,27 @@ def test_the_page_tells_what_was_missed() -> None:
     assert "first 200: 2.5 s with the machine code on disk, 31.0 s" in as_markdown(
         {**run, "serve": {"warm": 2.5, "cold": 31.0}}
     )
-    assert "**missed**: glm 1.20" in text
-    assert "| 200 | 25.0 | 5.00 |" in text
+    assert "**missed**: glm 1.20 | glm: reading 1.00 µs and 1.00 µs among 10,000 leave 0.60 times |" in text
+    assert "| 200 | 25.0 | 1.00 |" in text
     assert "| GBM, 300 trees of depth 6, 1,500 levels | 1.50 / 1.00 = **1.5** | 2.50 / 1.00 = **2.5** |" in text
+
+
+def floor_of_dict(own: dict[str, float], java: float) -> str:
+    found = model(single=1.2)
+    found["own"].update(own)
+    found["dict"]["java"] = java
+    (floor,) = judged({"glm": found})[1].floors
+    return floor
+
+
+def test_what_takes_longer_than_the_whole_dict_is_no_floor_of_it() -> None:
+    assert floor_of_dict({"read": 24e-6, "dict": 15e-6}, 14e-6) == (
+        "glm: none: reading 24.00 µs and 1.00 µs among 10,000 are more than the whole, 15.00 µs"
+    )
+    # Of two floors the one that is none is left out: with the reading, the steps would take 14 µs.
+    assert floor_of_dict({"read": 4e-6, "dict": 9e-6, "walk16": 8e-5}, 14e-6) == (
+        "glm: none: reading 4.00 µs and 1.00 µs among 10,000 would leave 2.80 times"
+    )
 
 
 def test_the_median_of_several_processes_is_taken_number_by_number() -> None:

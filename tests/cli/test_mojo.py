@@ -124,6 +124,12 @@ def test_compile_fails_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch
     assert (result.exit_code, "NUMBA_CACHE_DIR" in result.stderr) == (6, True)
 
 
+def test_a_library_takes_a_c_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler")
+    result = run("compile", "--library", str(tmp_path / "kernels"))
+    assert (result.exit_code, "apt-get install g++" in result.stderr) == (6, True)
+
+
 def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
     for words in (("inspect", "none.zip"), ("predict", "none.zip", "-"), ("predict", MODEL, "none.csv")):
         result = run(*words)

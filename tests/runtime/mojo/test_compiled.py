@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.runtime.mojo import compiled
-from tidegate.runtime.mojo.compiled import source_stamp
+from tidegate.runtime.mojo import compiled, jit, sources
+from tidegate.runtime.mojo.sources import source_stamp
 
 INNER = (
     "from tidegate.runtime.mojo.compiled import kernel\n\n@kernel\ndef inner(x: float) -> float:\n    return x + {}\n"
@@ -28,6 +28,10 @@ RUN = """
 from tidegate.runtime.mojo.outer_kernel import outer
 print(outer(1.0), sum(outer.stats.cache_hits.values()), sum(outer.stats.cache_misses.values()))
 """
+#: The modules that turn a function into a kernel, and those that they import.
+NEEDED = (
+    "compiled", "errors", "jit", "kernel_library", "machine_code", "signatures", "sources", "trust", "xgboost_nodes",
+)  # fmt: skip
 #: What the process of another user meets, where tests may be run by one who may write everywhere.
 MAY_NOT_WRITE = """
 from numba.core import caching
@@ -43,13 +47,15 @@ caching.IndexDataCacheFile.save = refuse
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """The package with two more kernels, the one of which calls the other."""
-    source = Path(compiled.__file__).resolve()
+    source = Path(compiled.__file__).resolve().parent
     folder = tmp_path / "tidegate" / "runtime" / "mojo"
     folder.mkdir(parents=True)
     for parent in (folder, *folder.parents[:2]):
         (parent / "__init__.py").touch()
-    shutil.copy(source, folder)
-    shutil.copy(source.with_name("machine_code.py"), folder)
+    for name in NEEDED:
+        shutil.copy(source / f"{name}.py", folder)
+    (folder.parents[1] / "contract").mkdir()
+    shutil.copy(source.parents[1] / "contract" / "errors.py", folder.parents[1] / "contract")
     (folder / "inner_kernel.py").write_text(INNER.format("1.0"))
     (folder / "outer_kernel.py").write_text(OUTER)
     return folder
@@ -88,7 +94,7 @@ def test_machine_code_in_a_folder_of_somebody_else_is_used(package: Path, tmp_pa
 
 
 def test_a_stamp_covers_what_is_imported_through_other_modules() -> None:
-    assert "tree_kernel" in compiled._reached("forest_kernel")
+    assert "tree_kernel" in sources._reached("forest_kernel")
     assert source_stamp("forest_kernel") != source_stamp("tree_kernel")
     assert source_stamp("forest_kernel") == source_stamp("forest_kernel")
 
@@ -112,7 +118,7 @@ def test_a_disk_that_cannot_be_written_to_costs_compiling_and_no_failure(
     def nowhere(function: object) -> None:
         raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr(compiled, "KernelCache", nowhere)
+    monkeypatch.setattr(jit, "KernelCache", nowhere)
 
     def double(x: float) -> float:
         return x * 2.0
@@ -127,7 +133,7 @@ def test_a_numba_that_keeps_its_stamp_elsewhere_costs_compiling_and_no_wrong_cod
         def __init__(self, function: object) -> None:
             self._cache_file = object()
 
-    monkeypatch.setattr(compiled, "KernelCache", Elsewhere)
+    monkeypatch.setattr(jit, "KernelCache", Elsewhere)
 
     def double(x: float) -> float:
         return x * 2.0
@@ -147,6 +153,6 @@ def test_a_numba_that_keeps_its_stamp_elsewhere_costs_compiling_and_no_wrong_cod
     ],
 )
 def test_every_form_of_import_counts(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    sources = {"outer": line + "\n"}
-    monkeypatch.setattr(compiled, "_source", lambda name: sources.get(name, ""))
-    assert "inner" in compiled._reached("outer")
+    texts = {"outer": line + "\n"}
+    monkeypatch.setattr(sources, "_source", lambda name: texts.get(name, ""))
+    assert "inner" in sources._reached("outer")

@@ -46,7 +46,7 @@ _CASES: dict[str, tuple[Path, tuple[str, ...]]] = {
     "rules": (SMALL / "rulefit_multi_rules_and_linear.zip", (".ini",)),
     "vector machine": (SMALL / "svm_2_true_0_5.zip", (".ini",)),
 }
-#: Of an entry with more bytes only every so manieth place is tried, so that each model takes a second or two.
+#: Of an entry with more bytes only every n-th place is tried, so that each model takes a second or two.
 _PLACES = 120
 SECONDS = 5.0
 

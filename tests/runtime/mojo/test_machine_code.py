@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.runtime.mojo.machine_code import is_trusted
+from tidegate.runtime.mojo.trust import is_trusted
 
 OWNER = os.geteuid()
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tests.runtime.mojo.matrix.kept import DATA, read_index
 from tidegate import mojo
 from tidegate.runtime.mojo.errors import MojoRowError
-from tidegate.runtime.mojo.parts import LEAST_ROWS, score_in_parts
+from tidegate.runtime.mojo.parts import LEAST_ROWS, MOST_THREADS, PARTS_EACH, _pool, score_in_parts
 
 Floats = NDArray[np.float64]
 _INDEX = {entry["name"]: entry for entry in read_index()["models"]}
@@ -41,6 +41,35 @@ def test_parts_are_scored_at_the_same_time() -> None:
 
     rows = np.arange(2.0 * LEAST_ROWS)[:, None]
     np.testing.assert_array_equal(score_in_parts(score, rows, rows[:, 0], 2), 2 * rows)
+
+
+def test_a_thread_that_does_not_begin_is_not_waited_for() -> None:
+    end = threading.Event()
+    busy = [_pool().submit(end.wait, 60) for _ in range(MOST_THREADS)]
+    try:
+        rows = np.arange(8.0 * LEAST_ROWS)[:, None]
+        np.testing.assert_array_equal(score_in_parts(_doubled, rows, None, 2), 2 * rows)
+        assert not any(one.done() for one in busy)
+    finally:
+        end.set()
+
+
+def test_a_thread_that_is_held_up_leaves_the_rest_to_others() -> None:
+    seen: list[str] = []
+    rest = threading.Event()
+
+    def score(rows: Floats, _: Floats | None) -> Floats:
+        seen.append(threading.current_thread().name)
+        if rows[0, 0] == 0.0:
+            rest.wait(60)  # until all others are scored
+        elif len(seen) == 2 * PARTS_EACH:
+            rest.set()
+        return rows
+
+    rows = np.arange(2.0 * PARTS_EACH * LEAST_ROWS)[:, None]
+    np.testing.assert_array_equal(score_in_parts(score, rows, None, 2), rows)
+    assert len(seen) == 2 * PARTS_EACH
+    assert min(map(seen.count, set(seen))) == 1
 
 
 def _doubled(rows: Floats, _: Floats | None) -> Floats:

@@ -143,6 +143,24 @@ def test_several_threads_get_each_their_own_answers(model: MojoModel, row: dict[
         assert list(pool.map(model.at_once, rows * 20)) == wanted * 20
 
 
+@pytest.mark.parametrize("name", ["gbm_tweedie_1.5", "drf_two_enum", "xgboost_dart_offset", "stacked_odd_logit"])
+def test_models_that_let_the_interpreter_go_while_they_score_answer_the_same(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = DATA / "models" / f"{name}.zip"
+    short = mojo.load(path)
+    monkeypatch.setattr("tidegate.runtime.mojo.row_plan._MANY_STEPS", 0.0)
+    long = mojo.load(path)
+    assert short.at_once is not None
+    assert long.at_once is not None
+    numbers = [field.name for field in long.fields if field.kind == "number"]
+    rows = [dict.fromkeys(numbers, place / 10.0) for place in range(100)]
+    wanted = [short.at_once(one) for one in rows]
+    assert None not in wanted
+    with ThreadPoolExecutor(4) as pool:
+        np.testing.assert_equal(list(pool.map(long.at_once, rows * 20)), wanted * 20)
+
+
 def test_nothing_of_a_row_or_an_answer_is_kept(model: MojoModel, row: dict[str, Any]) -> None:
     assert model.at_once is not None
     label = "predict"

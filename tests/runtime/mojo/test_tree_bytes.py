@@ -26,6 +26,7 @@ from tidegate.runtime.mojo.errors import MojoFormatError, MojoRowError, MojoUnsu
 from tidegate.runtime.mojo.header import read_header
 from tidegate.runtime.mojo.registry import read_model
 from tidegate.runtime.mojo.tree_bytes import read_forest
+from tidegate.runtime.mojo.tree_kernel import LANES
 
 LEAF = struct.pack("<f", 1.0)
 STUMP = struct.pack("<BHBf", 0xF0, 0, 2, 1.5) + LEAF + struct.pack("<f", 2.0)
@@ -49,6 +50,16 @@ def test_each_row_ends_where_the_rules_say(version: str, seed: int) -> None:
     np.testing.assert_array_equal([scores(entries, row[np.newaxis])[0] for row in rows[:3]], expected[:3])
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_row_alone_ends_where_it_does_among_others_in_more_trees_than_are_taken_at_once(version: str) -> None:
+    rng = random.Random(version)
+    trees = [random_tree(rng, version, rng.choice([0, 1, 5])) for _ in range(2 * LANES + 3)]
+    model, rows = read_model(regression(version, trees)), random_rows(rng, 20)
+    together = model.score(rows)
+    np.testing.assert_array_equal([model.score(row[np.newaxis])[0] for row in rows], together)
+    np.testing.assert_array_equal(model.score(rows[:3]), together[:3])
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(("1.10", "1.20", "1.40")), st.integers(0, 2**32))
 def test_codes_that_no_level_has_go_where_the_version_says(version: str, seed: int) -> None:
@@ -60,6 +71,15 @@ def test_codes_that_no_level_has_go_where_the_version_says(version: str, seed: i
     for tree in trees:
         expected += [leaf_value(tree, version, row.tolist()) for row in rows]
     np.testing.assert_array_equal(scores(regression(version, trees), rows), expected)
+
+
+def test_a_set_may_begin_with_the_last_code_that_its_node_can_name() -> None:
+    tree = struct.pack("<BHBHHB", 0xFC, 2, 2, 65535, 1, 0b101) + LEAF + struct.pack("<f", 2.0)
+    rows = np.zeros((6, len(DOMAINS)))
+    rows[:, 2] = [65534.0, 65535.0, 65536.0, 65537.0, 65542.0, 65543.0]
+    expected = [leaf_value(tree, "1.10", row.tolist()) for row in rows]
+    assert set(expected) == {1.0, 2.0}
+    assert scores(regression("1.10", [tree]), rows).tolist() == expected
 
 
 def test_a_negative_code_is_refused_in_version_1_00() -> None:
@@ -154,7 +174,12 @@ def test_damage_is_refused_or_harmless(version: str, seed: int) -> None:
         model = read_model(regression(version, [bytes(tree)]))
     except InvalidInput:
         return
-    assert model.score(random_rows(rng, 5)).shape == (5, 1)
+    rows = random_rows(rng, 5)
+    try:
+        assert model.score(rows).shape == (5, 1)
+    except MojoRowError:
+        # Damage may make a set of what was a threshold, and 1.00 has no answer to a negative code.
+        assert version == "1.00"
 
 
 @pytest.mark.parametrize(("key", "value"), [("n_trees", 2**31 - 1), ("n_trees", -1), ("n_trees_per_class", 0)])

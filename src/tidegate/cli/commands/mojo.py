@@ -196,6 +196,14 @@ def compile_kernels(
         list[str] | None,
         typer.Argument(metavar="MOJO...", help="The models.", show_default="tiny ones of the common kinds"),
     ] = None,
+    library: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Make a library of the kernels of these models in a folder, or of those of all models; it takes a C "
+            "compiler.",
+        ),
+    ] = None,
 ) -> None:
     """Compile what scores models and keep the machine code on disk, so that no later process waits for that.
 
@@ -203,12 +211,22 @@ def compile_kernels(
     user's cache. Run it when an image is built. The code is that of the processor it runs on: with
     NUMBA_CPU_NAME=generic, here and where models are scored, it is of any.
 
+    With --library it becomes one file, of code for any processor of the architecture, and where TIDEGATE_MOJO_LIBRARY
+    names its folder, models are scored without numba and LLVM, which need not even be installed. The file fits this
+    very release of Tidegate, and this Python. It is made on Linux alone.
+
     $ tidegate mojo compile
     $ tidegate mojo compile churn.zip
+    $ tidegate mojo compile --library /opt/tidegate/kernels
     """
     from tidegate import mojo
 
     begun = time.perf_counter()
+    if library is not None:
+        for name, seconds in mojo.compile_library(library, models or ()):
+            say(f"{name}: {seconds:.1f} s")
+        say(f"{time.perf_counter() - begun:.1f} s. The library is in {library}: set TIDEGATE_MOJO_LIBRARY to it.")
+        return
     for name, seconds in mojo.compile_kernels(models or ()):
         say(f"{name}: {seconds:.1f} s")
     say(f"{time.perf_counter() - begun:.1f} s. The machine code is in {mojo.cache_folder()}.")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import types
-
 from tidegate.runtime.mojo.compiled import kernel
-from tidegate.runtime.mojo.packed_kernel import carray, pointer_to
+from tidegate.runtime.mojo.numba_names import carray, types
+from tidegate.runtime.mojo.packed_kernel import pointer_to
 
 _to_int64 = pointer_to(types.int64)
 

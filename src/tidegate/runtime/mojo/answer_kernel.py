@@ -1,6 +1,7 @@
 """Answers a row with one call of compiled code: reads the dict, scores it, and writes the outputs into another dict.
 
-There is a function for each kind of program, since to compile one takes seconds. All hold the interpreter's lock.
+There is a function for each kind of program, since to compile one takes seconds. All hold the interpreter's lock while
+they look at objects, and let it go while they score where that takes long.
 """
 
 from __future__ import annotations
@@ -8,25 +9,36 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.address_kernel import table_at, words_at
 from tidegate.runtime.mojo.compiled import kernel_of_objects
 from tidegate.runtime.mojo.forest_kernel import score_packed_drf, score_packed_gbm
 from tidegate.runtime.mojo.linear_kernel import score_packed_one
+from tidegate.runtime.mojo.numba_names import types
 from tidegate.runtime.mojo.packed import BOOSTER, DRF, GBM, LINEAR, STACK
 from tidegate.runtime.mojo.row_kernel import clear_error, read_row
 from tidegate.runtime.mojo.stack_kernel import score_stack
 from tidegate.runtime.mojo.xgboost_kernel import score_packed_trees
 
 #: What the words of a model are, see `RowAnswers`.
-TYPE_AT, KNOWN, INPUTS, PLAN, WIDTH, TABLE, LENGTH, OFFSET, OUTPUTS, NAMES, LABELS, N_LABELS, WORDS = range(13)
+TYPE_AT, KNOWN, INPUTS, PLAN, WIDTH, TABLE, LENGTH, OFFSET, OUTPUTS, NAMES, LABELS, N_LABELS, LONG, WORDS = range(14)
 
 _size_of: Any = types.ExternalFunction("PyDict_Size", types.intp(types.intp))
 _set_item: Any = types.ExternalFunction("PyDict_SetItem", types.intc(types.intp, types.intp, types.intp))
 _new_float: Any = types.ExternalFunction("PyFloat_FromDouble", types.intp(types.float64))
 _release: Any = types.ExternalFunction("Py_DecRef", types.void(types.intp))
+_let_go: Any = types.ExternalFunction("PyEval_SaveThread", types.intp())
+_take_back: Any = types.ExternalFunction("PyEval_RestoreThread", types.void(types.intp))
+
+
+@kernel_of_objects
+def _room(words: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the slots of a row and, all zeros, its scores: one piece of memory, since each takes as long to get."""
+    width, outputs = words[WIDTH], words[OUTPUTS]
+    room = np.empty(width + outputs)
+    room[width:] = 0.0
+    return room[:width].reshape((1, width)), room[width:].reshape((1, outputs))
 
 
 @kernel_of_objects
@@ -75,44 +87,49 @@ def answer_gbm(row: int, answer: int, model: int) -> bool:
         False, with anything in the answer, where this row takes more than that, or cannot be scored.
     """
     words = words_at(model, WORDS)
-    slots = np.empty((1, words[WIDTH]))
+    slots, scores = _room(words)
     if not _read(row, words, slots):
         return False
-    scores = np.zeros((1, words[OUTPUTS]))
-    score_packed_gbm(table_at(words[TABLE], words[LENGTH]), slots, np.empty(0), scores)
+    state = _let_go() if words[LONG] else 0
+    score_packed_gbm(table_at(words[TABLE], words[LENGTH]), slots, slots[0, :0], scores)
+    if state:
+        _take_back(state)
     return _write(answer, words, scores)
 
 
 @kernel_of_objects
 def answer_drf(row: int, answer: int, model: int) -> bool:
     words = words_at(model, WORDS)
-    slots = np.empty((1, words[WIDTH]))
+    slots, scores = _room(words)
     if not _read(row, words, slots):
         return False
-    scores = np.zeros((1, words[OUTPUTS]))
+    state = _let_go() if words[LONG] else 0
     score_packed_drf(table_at(words[TABLE], words[LENGTH]), slots, scores)
+    if state:
+        _take_back(state)
     return _write(answer, words, scores)
 
 
 @kernel_of_objects
 def answer_booster(row: int, answer: int, model: int) -> bool:
     words = words_at(model, WORDS)
-    slots = np.empty((1, words[WIDTH]))
+    slots, scores = _room(words)
     if not _read(row, words, slots):
         return False
-    scores = np.empty((1, words[OUTPUTS]))
+    state = _let_go() if words[LONG] else 0
     score_packed_trees(table_at(words[TABLE], words[LENGTH]), slots, np.zeros(1 if words[OFFSET] else 0), scores)
+    if state:
+        _take_back(state)
     return _write(answer, words, scores)
 
 
 @kernel_of_objects
 def answer_linear(row: int, answer: int, model: int) -> bool:
     words = words_at(model, WORDS)
-    slots = np.empty((1, words[WIDTH]))
+    slots, scores = _room(words)
     if not _read(row, words, slots):
         return False
-    scores = np.empty((1, words[OUTPUTS]))
-    if score_packed_one(table_at(words[TABLE], words[LENGTH]), slots, np.empty(0), scores) >= 0:
+    if score_packed_one(table_at(words[TABLE], words[LENGTH]), slots, slots[0, :0], scores) >= 0:
         return False
     return _write(answer, words, scores)
 
@@ -120,13 +137,14 @@ def answer_linear(row: int, answer: int, model: int) -> bool:
 @kernel_of_objects
 def answer_stack(row: int, answer: int, model: int) -> bool:
     words = words_at(model, WORDS)
-    slots = np.empty((1, words[WIDTH]))
+    slots, scores = _room(words)
     if not _read(row, words, slots):
         return False
-    scores = np.empty((1, words[OUTPUTS]))
-    if not score_stack(table_at(words[TABLE], words[LENGTH]), slots, scores):
-        return False
-    return _write(answer, words, scores)
+    state = _let_go() if words[LONG] else 0
+    scored = score_stack(table_at(words[TABLE], words[LENGTH]), slots, scores)
+    if state:
+        _take_back(state)
+    return scored and _write(answer, words, scores)
 
 
 #: By kind of program.

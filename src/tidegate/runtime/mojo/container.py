@@ -23,6 +23,11 @@ MODEL_INI = "model.ini"
 class Container(Protocol):
     """Entries by exact name. A sub-model lies below a prefix (`below`) and knows no other."""
 
+    @property
+    def place(self) -> str:
+        """The folder of the artifact that the entries lie in, with a slash at its end; empty for the artifact."""
+        ...
+
     def has(self, name: str) -> bool: ...
 
     def size(self, name: str) -> int:
@@ -53,8 +58,9 @@ def open_container(path: Path) -> Container:
 class Folder:
     """A MOJO that was unpacked."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, place: str = "") -> None:
         self._root = root.resolve()
+        self.place = place
 
     def has(self, name: str) -> bool:
         path = self._path(name)
@@ -73,7 +79,7 @@ class Folder:
             raise MojoFormatError(name, f"cannot be read: {error.strerror}") from None
 
     def below(self, folder: str) -> Folder:
-        return Folder(self._root / folder)
+        return Folder(self._root / folder, _below(self.place, folder))
 
     def _path(self, name: str) -> Path | None:
         """Return where an entry lies; None for a name that leads out of the folder."""
@@ -93,13 +99,13 @@ class Folder:
 class Archive:
     """A MOJO as a zip; read through its central directory, as local headers may lack sizes."""
 
-    def __init__(self, archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], prefix: str = "") -> None:
+    def __init__(self, archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], place: str = "") -> None:
         self._archive = archive
         self._entries = entries
-        self._prefix = prefix
+        self.place = place
 
     def has(self, name: str) -> bool:
-        return self._prefix + name in self._entries
+        return self.place + name in self._entries
 
     def size(self, name: str) -> int:
         return self._entry(name).file_size
@@ -110,19 +116,23 @@ class Archive:
             with self._archive.open(entry) as stream:
                 data = stream.read(entry.file_size + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-            raise MojoFormatError(self._prefix + name, f"cannot be unpacked: {error}") from None
+            raise MojoFormatError(self.place + name, f"cannot be unpacked: {error}") from None
         if len(data) != entry.file_size:
-            raise MojoFormatError(self._prefix + name, "unpacks to another size than the archive says")
+            raise MojoFormatError(self.place + name, "unpacks to another size than the archive says")
         return data
 
     def below(self, folder: str) -> Archive:
-        return Archive(self._archive, self._entries, f"{self._prefix}{folder.rstrip('/')}/")
+        return Archive(self._archive, self._entries, _below(self.place, folder))
 
     def _entry(self, name: str) -> zipfile.ZipInfo:
-        entry = self._entries.get(self._prefix + name)
+        entry = self._entries.get(self.place + name)
         if entry is None:
-            raise MojoFormatError(self._prefix + name, "is missing")
+            raise MojoFormatError(self.place + name, "is missing")
         return entry
+
+
+def _below(place: str, folder: str) -> str:
+    return f"{place}{folder.rstrip('/')}/"
 
 
 def _zip(path: Path) -> Archive:

@@ -30,7 +30,7 @@ def score_gbm(
     roots: NDArray[np.int64],
     classes: NDArray[np.int64],
     columns: NDArray[np.int64],
-    places: NDArray[np.bool_],
+    kinds: NDArray[np.uint8],
     limits: NDArray[np.float64],
     rows: NDArray[np.float64],
     offset: NDArray[np.float64],
@@ -46,13 +46,13 @@ def score_gbm(
     """Write the outputs of boosted trees into `out`, which is all zeros.
 
     Args:
-        columns, places, limits: of `fill_slots`.
+        columns, kinds, limits: of `fill_slots`.
         offset: of each row; empty for 0.
         form: a constant above.
         start: what all trees' sums begin from.
         ratios, prior, threshold: of `finish_classes`.
     """
-    add_leaves(nodes, sets, roots, classes, columns, places, limits, rows, out, 0 if form == REGRESSION else 1)
+    add_leaves(nodes, sets, roots, classes, columns, kinds, limits, rows, out, 0 if form == REGRESSION else 1)
     finish_gbm(rows, offset, form, link, start, ratios, prior, threshold, n_classes, out)
 
 
@@ -133,7 +133,7 @@ def score_drf(
     roots: NDArray[np.int64],
     classes: NDArray[np.int64],
     columns: NDArray[np.int64],
-    places: NDArray[np.bool_],
+    kinds: NDArray[np.uint8],
     limits: NDArray[np.float64],
     rows: NDArray[np.float64],
     groups: float,
@@ -150,7 +150,7 @@ def score_drf(
         groups: of trees, over which means are taken.
         form: `TWO_CLASSES` for trees of class 0 alone, `MULTINOMIAL` for trees of each class, also of two.
     """
-    add_leaves(nodes, sets, roots, classes, columns, places, limits, rows, out, 0 if form == REGRESSION else 1)
+    add_leaves(nodes, sets, roots, classes, columns, kinds, limits, rows, out, 0 if form == REGRESSION else 1)
     finish_drf(rows, groups, form, ratios, prior, threshold, n_classes, out)
 
 
@@ -213,7 +213,7 @@ def score_isolation_forest(
     roots: NDArray[np.int64],
     classes: NDArray[np.int64],
     columns: NDArray[np.int64],
-    places: NDArray[np.bool_],
+    kinds: NDArray[np.uint8],
     limits: NDArray[np.float64],
     rows: NDArray[np.float64],
     groups: float,
@@ -226,7 +226,7 @@ def score_isolation_forest(
     """Write score and mean length into `out`, which is all zeros; with `flagged`, whether the score is above the
     threshold before them. The shortest and longest lengths are those of all trees together."""
     at = 1 if flagged else 0
-    add_leaves(nodes, sets, roots, classes, columns, places, limits, rows, out, at + 1)
+    add_leaves(nodes, sets, roots, classes, columns, kinds, limits, rows, out, at + 1)
     for index in range(len(rows)):
         length = out[index, at + 1]
         score = (longest - length) / (longest - shortest) if longest > shortest else 1.0
@@ -243,14 +243,14 @@ def score_uplift(
     roots: NDArray[np.int64],
     classes: NDArray[np.int64],
     columns: NDArray[np.int64],
-    places: NDArray[np.bool_],
+    kinds: NDArray[np.uint8],
     limits: NDArray[np.float64],
     rows: NDArray[np.float64],
     groups: float,
     out: NDArray[np.float64],
 ) -> None:
     """Write the effect of a treatment, and the probabilities with and without it, into `out`, which is all zeros."""
-    add_leaves(nodes, sets, roots, classes, columns, places, limits, rows, out, 1)
+    add_leaves(nodes, sets, roots, classes, columns, kinds, limits, rows, out, 1)
     for index in range(len(rows)):
         out[index, 1] /= groups
         out[index, 2] /= groups

@@ -14,6 +14,7 @@ from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.scorer import Rows
 from tidegate.runtime.mojo.shelf import Kind, shelved
 from tidegate.runtime.mojo.tree_bytes import MAX_GROUPS, MAX_TREES, Forest, read_forest, tree_name, trees_per_group
+from tidegate.runtime.mojo.tree_layout import PLACE
 
 #: The first arguments of the kernels: those of `Forest`, and the limit of each slot.
 Arrays = tuple[
@@ -22,7 +23,7 @@ Arrays = tuple[
     NDArray[np.int64],
     NDArray[np.int64],
     NDArray[np.int64],
-    NDArray[np.bool_],
+    NDArray[np.uint8],
     NDArray[np.float64],
 ]
 NO_OFFSET: NDArray[np.float64] = np.empty(0)
@@ -35,7 +36,7 @@ _KEPT = Kind(
         "classes": np.dtype("<i8"),
         "groups": np.dtype("<i8"),
         "columns": np.dtype("<i8"),
-        "places": np.dtype("|b1"),
+        "kinds": np.dtype("|u1"),
     },
 )
 
@@ -68,16 +69,16 @@ def read_forest_model(container: Container, header: Header) -> ForestModel:
     forest = _forest_of(container, header)
     # From version 1.20 on, a code that the column has no level for is a missing value, whatever the split.
     domains = header.feature_domains if header.version >= 1.2 else (None,) * header.n_features
-    limits = np.array([_limit(domains[column]) for column in forest.columns], dtype=np.float64)
+    limits = np.array([np.nan, *(_limit(domains[column]) for column in forest.columns[1:])], dtype=np.float64)
     limits.setflags(write=False)
-    unsigned = forest.columns[forest.places] if header.version < 1.1 else np.empty(0, dtype=np.int64)
+    unsigned = forest.columns[forest.kinds == PLACE] if header.version < 1.1 else np.empty(0, dtype=np.int64)
     arrays = (
         forest.nodes,
         forest.sets,
         forest.roots,
         forest.classes,
         forest.columns,
-        forest.places,
+        forest.kinds,
         limits,
     )
     return ForestModel(header, forest, arrays, unsigned)

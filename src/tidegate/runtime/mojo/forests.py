@@ -15,8 +15,9 @@ from tidegate.runtime.mojo.forest_model import NO_OFFSET, ForestModel, offsets_o
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.labels import LabelRule, class_outputs, no_label_rule, read_label_rule
 from tidegate.runtime.mojo.links import Link, gbm_link
-from tidegate.runtime.mojo.packed import DRF, GBM, Packed, Program
+from tidegate.runtime.mojo.packed import DRF, GBM, Packed, Program, steps_of
 from tidegate.runtime.mojo.scorer import Rows, Scorer
+from tidegate.runtime.mojo.tree_layout import WORDS
 
 #: Distributions of two classes; quasibinomial has no response domain as a rule.
 _TWO_CLASSES = frozenset({"bernoulli", "quasibinomial", "modified_huber"})
@@ -139,7 +140,9 @@ class UpliftScorer:
 def _program(kind: int, model: ForestModel, packed: Packed, classes: _Classes) -> Program | None:
     if classes.is_calibrated or len(model.unsigned):
         return None
-    return Program(kind, packed, model.header.n_features, len(classes.names))
+    forest = model.forest
+    steps = steps_of(forest.roots, len(forest.nodes) // WORDS)
+    return Program(kind, packed, model.header.n_features, len(classes.names), steps=steps)
 
 
 def read_gbm(container: Container, header: Header) -> GbmScorer:

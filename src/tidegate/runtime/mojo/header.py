@@ -102,6 +102,24 @@ class Header:
         return self.keys.find("offset_column")
 
 
+def newest_of(named: str) -> tuple[str, float]:
+    """Return our short name of an algorithm, and the newest version of its format that is read.
+
+    Raises:
+        MojoUnsupportedError: it is none that can be scored.
+    """
+    if named not in ALGORITHMS:
+        raise MojoUnsupportedError(
+            f"the algorithm {named!r} cannot be scored from a MOJO", expected=", ".join(sorted(set(ALGORITHMS)))
+        )
+    return ALGORITHMS[named]
+
+
+def is_read(version: float, newest: float) -> bool:
+    """Say whether a version of a format is read; a number is raised for what older readers must not guess at."""
+    return 0.0 < version <= newest
+
+
 def read_header(container: Container) -> Header:
     """Read `model.ini`.
 
@@ -112,13 +130,9 @@ def read_header(container: Container) -> Header:
     info = read_info(container)
     keys = info.keys
     named = keys.text("algorithm")
-    if named not in ALGORITHMS:
-        raise MojoUnsupportedError(
-            f"the algorithm {named!r} cannot be scored from a MOJO", expected=", ".join(sorted(set(ALGORITHMS)))
-        )
-    algorithm, newest = ALGORITHMS[named]
+    algorithm, newest = newest_of(named)
     version = keys.number("mojo_version")
-    if not 0.0 < version <= newest:
+    if not is_read(version, newest):
         raise MojoUnsupportedError(
             f"version {version:g} of the format of {named} is not known",
             expected=f"{newest:g} at most",

@@ -11,8 +11,9 @@ from tidegate.runtime.mojo.container import MODEL_INI, Container
 from tidegate.runtime.mojo.encodings import Field, fields_of
 from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
 from tidegate.runtime.mojo.header import Header
-from tidegate.runtime.mojo.registry import MAX_MODELS, read_model
+from tidegate.runtime.mojo.registry import read_model
 from tidegate.runtime.mojo.scorer import Rows, Scorer, TakesMore
+from tidegate.runtime.mojo.submodels import folders_of
 
 
 class Submodels:
@@ -28,16 +29,8 @@ class Submodels:
     def __init__(self, container: Container, header: Header, depth: int) -> None:
         self._container = container
         self._depth = depth
-        self._folders: dict[str, str] = {}
+        self._folders = folders_of(header.keys)
         self._read: dict[str, Scorer] = {}
-        keys = header.keys
-        taken = set()
-        for number in range(keys.integer("submodel_count", most=MAX_MODELS)):
-            folder = keys.text(f"submodel_dir_{number}").rstrip("/")
-            if not folder or any(part in ("", ".", "..") for part in folder.split("/")) or folder in taken:
-                raise MojoFormatError(MODEL_INI, f"submodel_dir_{number}: expected a folder of its own")
-            taken.add(folder)
-            self._folders[keys.text(f"submodel_key_{number}")] = folder
 
     def __getitem__(self, key: str) -> Scorer:
         """Return a model. Raises MojoFormatError where there is none, and whatever reading it raises."""

@@ -59,6 +59,7 @@ class Program:
         kind: a constant above.
         width, outputs: slots of a row, and what it is scored to.
         needs_offset: whether an offset of 0 is handed over where a row has none.
+        steps: about how many nodes of trees a row goes through.
     """
 
     kind: int
@@ -66,6 +67,7 @@ class Program:
     width: int
     outputs: int
     needs_offset: bool = False
+    steps: float = 0.0
 
 
 @runtime_checkable
@@ -76,3 +78,13 @@ class Programmed(Protocol):
     def program(self) -> Program | None:
         """None where this model does what no program does."""
         ...
+
+
+def steps_of(roots: NDArray[np.signedinteger[Any]], nodes: int) -> float:
+    """Return about how many nodes a row goes through: as in balanced trees with as many nodes.
+
+    Args:
+        roots: the first node of each tree, the trees one after the other.
+        nodes: of all trees.
+    """
+    return float(np.log2(np.diff(roots, append=nodes) + 1).sum())

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.compiled import kernel
-
-carray: Any = numba.carray  # type: ignore[attr-defined]
+from tidegate.runtime.mojo.numba_names import carray, intrinsic, types
 
 
 def pointer_to(kind: Any) -> Any:
@@ -32,6 +28,8 @@ _to_float64 = pointer_to(types.float64)
 _to_int64 = pointer_to(types.int64)
 _to_int32 = pointer_to(types.int32)
 _to_uint8 = pointer_to(types.uint8)
+_to_uint32 = pointer_to(types.uint32)
+_to_float32 = pointer_to(types.float32)
 
 
 @kernel
@@ -48,6 +46,17 @@ def int64s(table: NDArray[np.int64], place: int) -> Any:
 @kernel
 def int32s(table: NDArray[np.int64], place: int) -> Any:
     return carray(_to_int32(table[place, 0]), table[place, 1])
+
+
+@kernel
+def uint32s(table: NDArray[np.int64], place: int) -> Any:
+    return carray(_to_uint32(table[place, 0]), table[place, 1])
+
+
+@kernel
+def float32s(table: NDArray[np.int64], place: int) -> Any:
+    """Return the array at a place of the table, of any type, as one of float32."""
+    return carray(_to_float32(table[place, 0]), table[place, 1])
 
 
 @kernel

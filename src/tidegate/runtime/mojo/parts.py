@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -16,6 +17,8 @@ from tidegate.runtime.mojo.scorer import Rows
 
 #: Below this many rows a part is not worth a thread.
 LEAST_ROWS = 256
+#: Parts for each thread: of one that starts late, or has its processor taken away, others do what it has not begun.
+PARTS_EACH = 4
 
 #: Threads that are kept, of all models together: starting one takes as long as some hundred rows.
 MOST_THREADS = max(os.cpu_count() or 1, 2)
@@ -33,18 +36,38 @@ def score_in_parts(score: Scores, rows: Rows, offset: NDArray[np.float64] | None
     Raises:
         MojoRowError: as `score` raises it for all rows at once.
     """
-    parts = min(threads, len(rows) // LEAST_ROWS)
-    if parts < 2:
+    most = len(rows) // LEAST_ROWS
+    workers = min(threads, most)
+    if workers < 2:
         return score(rows, offset)
+    parts = min(PARTS_EACH * workers, most)
     edges = [len(rows) * part // parts for part in range(parts + 1)]
     pieces = [(rows[start:end], None if offset is None else offset[start:end]) for start, end in pairwise(edges)]
+    found: dict[int, NDArray[np.float64]] = {}
+    left = deque(range(parts))
+
+    def work() -> None:
+        while left:
+            try:
+                place = left.popleft()
+            except IndexError:  # another thread was faster
+                return
+            found[place] = score(*pieces[place])
+
+    others = [_pool().submit(work) for _ in range(workers - 1)]
     try:
-        others = [_pool().submit(score, *piece) for piece in pieces[1:]]
-        found = [score(*pieces[0]), *(other.result() for other in others)]
+        try:
+            work()
+            for other in others:
+                # One that has not begun by now has nothing to do.
+                if not other.cancel():
+                    other.result()
+        finally:
+            left.clear()
     except MojoRowError:
         # It names a row of the part: the first bad one of all rows is to be named.
         return score(rows, offset)
-    return np.concatenate(found)
+    return np.concatenate([found[part] for part in range(parts)])
 
 
 @cache

@@ -76,8 +76,9 @@ def samples() -> Iterator[tuple[str, Container]]:
 class _Entries:
     """A container of entries in memory."""
 
-    def __init__(self, entries: Mapping[str, bytes]) -> None:
+    def __init__(self, entries: Mapping[str, bytes], place: str = "") -> None:
         self._entries = entries
+        self.place = place
 
     def has(self, name: str) -> bool:
         return name in self._entries
@@ -92,7 +93,8 @@ class _Entries:
 
     def below(self, folder: str) -> Container:
         start = f"{folder.rstrip('/')}/"
-        return _Entries({k.removeprefix(start): data for k, data in self._entries.items() if k.startswith(start)})
+        found = {k.removeprefix(start): data for k, data in self._entries.items() if k.startswith(start)}
+        return _Entries(found, self.place + start)
 
 
 def _model(

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.arrays import fixed
-from tidegate.runtime.mojo.compiled import source_stamp
 from tidegate.runtime.mojo.container import MODEL_INI, Container
+from tidegate.runtime.mojo.sources import source_stamp
 
 #: Arrays with less in all are made as fast as their files would be opened.
 LEAST_BYTES = 1 << 18
@@ -145,8 +145,9 @@ def shelved(kind: Kind, container: Container, make: Callable[[], Arrays], entrie
 
 
 def _key(kind: Kind, container: Container, entries: Iterable[str]) -> str:
-    """Return what tells the models of one artifact apart: what their files say, and the sizes of their entries."""
-    found = hashlib.sha256(kind.module.encode() + b"\0" + container.read(MODEL_INI))
+    """Return what tells the models of one artifact apart: where they lie in it; and one artifact from another: what
+    their files say, and the sizes of their entries."""
+    found = hashlib.sha256(f"{kind.module}\0{container.place}\0".encode() + container.read(MODEL_INI))
     for name in entries:
         if container.has(name):
             found.update(f"{name}\0{container.size(name)}\0".encode())

@@ -60,19 +60,21 @@ class StackedEnsemble:
     def program(self) -> Program | None:
         """None where a model within has none, is an ensemble, or numbers levels otherwise."""
         words: list[int] = []
+        steps = 0.0
         for model in self.base_models:
             own = _words(model.scorer, model.picks, model.prediction, model.first)
             if own is None:
                 return None
-            words += own
+            words += own[0]
+            steps += own[1]
         last = _words(self.metalearner, None, slice(0, len(self.outputs)), 0)
         if last is None:
             return None
         packed = Packed(
-            np.array(words + last, dtype=np.int64), whole=(self.width, int(self.logits)),
+            np.array(words + last[0], dtype=np.int64), whole=(self.width, int(self.logits)),
             keeps=(self.base_models, self.metalearner),
         )  # fmt: skip
-        return Program(STACK, packed, self.header.n_features, len(self.outputs))
+        return Program(STACK, packed, self.header.n_features, len(self.outputs), steps=steps + last[1])
 
     @cached_property
     def _score_row(self) -> Callable[..., bool]:
@@ -98,17 +100,20 @@ class StackedEnsemble:
         return scores if scores.shape[1] == count else np.ascontiguousarray(scores[:, :count])
 
 
-def _words(scorer: Scorer, picks: Picker | Translator | None, prediction: slice, first: int) -> list[int] | None:
-    """Return what `stack_kernel` is told of a model; None for one that it cannot score."""
+def _words(
+    scorer: Scorer, picks: Picker | Translator | None, prediction: slice, first: int
+) -> tuple[list[int], float] | None:
+    """Return what `stack_kernel` is told of a model, and its steps; None for one that it cannot score."""
     program = scorer.program if isinstance(scorer, Programmed) else None
     if program is None or program.kind == STACK or isinstance(picks, Translator):
         return None
     places = None if picks is None else picks.places
     table = program.packed.table
-    return [
+    words = [
         program.kind, table.ctypes.data, len(table), program.width, program.outputs, int(program.needs_offset),
         0 if places is None else places.ctypes.data, prediction.start, prediction.stop - prediction.start, first,
     ]  # fmt: skip
+    return words, program.steps
 
 
 def read(container: Container, header: Header, depth: int) -> StackedEnsemble:

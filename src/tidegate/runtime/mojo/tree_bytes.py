@@ -14,7 +14,7 @@ from tidegate.runtime.mojo import tree_decode_kernel as kernel
 from tidegate.runtime.mojo.container import MODEL_INI, Container
 from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
 from tidegate.runtime.mojo.header import Header
-from tidegate.runtime.mojo.tree_layout import WORDS
+from tidegate.runtime.mojo.tree_layout import CONSTANT, KINDS, WORDS
 
 #: Groups of trees, and trees of all groups and classes: H2O's largest models have some ten thousand.
 MAX_GROUPS = 200_000
@@ -45,12 +45,12 @@ class Forest:
 
     Attributes:
         nodes: int32, WORDS per node, tree after tree.
-        sets: int32, the sets of levels, after a 0.
+        sets: int32, the sets of levels, after that of nodes without one.
         roots: int64 of shape (trees,): where each tree begins, ordered by group, then by class.
         classes: int64 of shape (trees,): to which class a tree's leaves are added.
         groups: int64 of shape (trees,): the group of each tree.
-        columns: int64 of shape (slots,): the column of each slot.
-        places: bool of shape (slots,): whether a slot is for sets.
+        columns: int64 of shape (slots,): the column of each slot; 0 for the one that has none.
+        kinds: uint8 of shape (slots,): the kind of each slot.
         n_groups: groups of trees, those without a tree included.
         n_classes: trees that a group has when it is complete.
     """
@@ -61,7 +61,7 @@ class Forest:
     classes: NDArray[np.int64]
     groups: NDArray[np.int64]
     columns: NDArray[np.int64]
-    places: NDArray[np.bool_]
+    kinds: NDArray[np.uint8]
     n_groups: int
     n_classes: int
 
@@ -79,13 +79,13 @@ def read_forest(container: Container, header: Header) -> Forest:
     classes = trees_per_group(header)
     if groups * classes > MAX_TREES:
         raise MojoFormatError(MODEL_INI, f"{groups:,} groups of {classes:,} trees are more than any model has")
-    slots = np.full(2 * header.n_features + 1, -1, dtype=np.int32)
-    slots[-1] = 0
+    slots = np.full(KINDS * header.n_features + 1, -1, dtype=np.int32)
+    slots[-1] = 1
     decode = partial(_decoded, header=header, slots=slots)
     nodes: list[NDArray[np.int32]] = []
-    sets: list[NDArray[np.int32]] = [np.zeros(1, dtype=np.int32)]
+    sets: list[NDArray[np.int32]] = [np.zeros(2, dtype=np.int32)]
     places: list[tuple[int, int, int]] = []
-    node_count, set_words = 0, 1
+    node_count, set_words = 0, 2
     every = ((group, index) for group in range(groups) for index in range(classes))
     found = [place for place in every if container.has(tree_name(*place))]
     names = [tree_name(*place) for place in found]
@@ -101,15 +101,15 @@ def read_forest(container: Container, header: Header) -> Forest:
     if groups and not places:
         raise MojoFormatError(tree_name(0, 0), f"is missing, as are all of {groups:,} trees")
     roots, of_class, of_group = zip(*places, strict=True) if places else ((), (), ())
-    used = np.argsort(slots[:-1], kind="stable")[len(slots) - 1 - slots[-1] :]
+    used = np.argsort(slots[:-1], kind="stable")[len(slots) - slots[-1] :]
     forest = Forest(
         np.concatenate(nodes) if nodes else np.empty(0, dtype=np.int32),
         np.concatenate(sets),
         np.array(roots, dtype=np.int64),
         np.array(of_class, dtype=np.int64),
         np.array(of_group, dtype=np.int64),
-        used >> 1,
-        used & 1 == 1,
+        np.append(0, used // KINDS),
+        np.append(CONSTANT, used % KINDS).astype(np.uint8),
         groups,
         classes,
     )

@@ -75,13 +75,13 @@ class TreeContributions:
         out = np.zeros((len(rows), scorer.header.n_features + 1), dtype=np.float32)
         if isinstance(scorer, GbmScorer):
             out[:, -1] = np.float32(scorer.start)
-        nodes, sets, roots, _, columns, places, limits = scorer.model.arrays
+        nodes, sets, roots, _, columns, kinds, limits = scorer.model.arrays
         add_contributions(
             nodes,
             sets,
             roots,
             columns,
-            places,
+            kinds,
             limits,
             self._weights,
             self._means,

@@ -7,13 +7,16 @@ from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.compiled import kernel
 from tidegate.runtime.mojo.tree_layout import (
-    BY_SET,
     FIRST_BITS,
-    INNER,
+    KINDS,
     MAX_SET_BITS,
+    MISSING_LEFT,
     MISSING_RIGHT,
+    MOST,
+    PLACE,
     WORDS,
 )
+from tidegate.runtime.mojo.tree_slots_kernel import key_of
 
 WHOLE = 0
 TRUNCATED = 1
@@ -27,7 +30,6 @@ NESTED_LEAF = 8
 NO_ROOM = 9
 
 _LEAF_TREE = 65535
-_NAN_BITS = 0x7FC00000
 
 
 @kernel
@@ -39,6 +41,13 @@ def _u16(data: NDArray[np.uint8], at: int) -> int:
 def _i32(data: NDArray[np.uint8], at: int) -> int:
     top = np.int64(data[at + 3])
     return _u16(data, at) | int(np.int64(data[at + 2]) << 16 | (top if top < 128 else top - 256) << 24)
+
+
+@kernel
+def _threshold(data: NDArray[np.uint8], at: int) -> int:
+    """Return the key of a threshold: `MOST`, which no number reaches, for NaN."""
+    number = np.int32(_i32(data, at)).view(np.float32)
+    return MOST if number != number else key_of(number)  # noqa: PLR0124 - only NaN differs from itself
 
 
 @kernel
@@ -63,16 +72,17 @@ def _copy_set(
     outside_left: bool,
     sets: NDArray[np.int32],
     used: int,
-) -> tuple[int, int]:
-    """Copy a set from its bits. Returns word 3 of its node, and how many words of `sets` are used now: more than there
-    are where the set has no room."""
+) -> int:
+    """Copy a set from its bits. Returns how many words of `sets` are used now: more than there are where the set has no
+    room."""
     begin = code + 1
     first = 0 if outside_left else begin >> 5
     count = (begin + bits - first * 32 + 31) >> 5 if bits or outside_left else 0
-    if used + 1 + count > len(sets):
-        return 0, len(sets) + 1
+    if used + 2 + count > len(sets):
+        return len(sets) + 1
     outside = -1 if missing_right and not outside_left else 0
-    sets[used : used + 1 + count] = outside
+    sets[used] = first | count << FIRST_BITS
+    sets[used + 1 : used + 2 + count] = outside
     base = used + 1 - first
     if first == 0 and count:
         sets[base] = (sets[base] & ~1) | (1 if missing_right else 0)
@@ -83,13 +93,13 @@ def _copy_set(
             sets[base + (place >> 5)] |= mask
         else:
             sets[base + (place >> 5)] &= ~mask
-    return first | count << FIRST_BITS, used + 1 + count
+    return used + 2 + count
 
 
 @kernel
-def _slot_of(slots: NDArray[np.int32], column: int, by_set: bool) -> int:
-    """Return the slot of a column; a new one at its first use. The last entry of `slots` counts them."""
-    place = 2 * column + (1 if by_set else 0)
+def _slot_of(slots: NDArray[np.int32], column: int, kind: int) -> int:
+    """Return the slot of a column and kind; a new one at its first use. The last entry of `slots` counts them."""
+    place = KINDS * column + kind
     if slots[place] < 0:
         slots[place] = slots[-1]
         slots[-1] += 1
@@ -123,7 +133,7 @@ def decode(  # noqa: PLR0915 - one pass is one loop
         byte_counts: larger sets say how many bytes they have, as in versions 1.00 and 1.10, and not how many bits.
         outside_left: codes that a set has no bit for go left, as in version 1.00, and not where missing values go.
         base: words that are used already among the forest's sets.
-        slots: of each column, compared with thresholds and looked up in sets; -1 for none yet. Last, their number.
+        slots: of each column and kind; -1 for none yet. Last, their number.
         nodes: room for len(data) // 4 + 1 nodes, flat.
         sets: room for the tree's sets: len(data) // 2 + 4 words are enough in all versions but 1.00.
 
@@ -166,32 +176,31 @@ def decode(  # noqa: PLR0915 - one pass is one loop
             return BAD_MISSING_CODE, at + 3, count, used
         # Code 0 is "undefined", and occurs in no trained model; H2O's scorer then goes right.
         missing_right = missing in (0, 1, 3, 5)
-        word = INNER | _slot_of(slots, column, bool(kind != 0))
-        value = _NAN_BITS
-        covered = 0
+        value = MOST
+        set_at = 0
         at += 4
         if kind != 0:
+            slot = _slot_of(slots, column, PLACE)
             code, bits, begin = _set_header(data, at, kind == 8, byte_counts)
             if begin + ((max(bits, 0) + 7) >> 3) > size or bits == -1:
                 return TRUNCATED, at, count, used
             if bits < 0 or bits > MAX_SET_BITS:
                 return BAD_SET, at, count, used
-            word |= BY_SET
-            value = base + used
-            covered, used = _copy_set(data, begin, code, bits, missing_right, outside_left, sets, used)
+            set_at = base + used
+            used = _copy_set(data, begin, code, bits, missing_right, outside_left, sets, used)
             if used > len(sets):
                 return NO_ROOM, at, count, used
             at = begin + ((bits + 7) >> 3)
         else:
-            word |= MISSING_RIGHT if missing_right else 0
+            slot = _slot_of(slots, column, MISSING_RIGHT if missing_right else MISSING_LEFT)
             if missing != 1:
                 if at + 4 > size:
                     return TRUNCATED, at, count, used
-                value = _i32(data, at)
+                value = _threshold(data, at)
                 at += 4
         nodes[count * WORDS] = value
-        nodes[count * WORDS + 2] = word
-        nodes[count * WORDS + 3] = covered
+        nodes[count * WORDS + 2] = slot
+        nodes[count * WORDS + 3] = set_at
         parents[waiting] = count
         then_leaf[waiting] = right != 0
         ends[waiting] = -1

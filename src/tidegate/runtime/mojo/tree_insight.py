@@ -108,9 +108,9 @@ class TreeInsight:
 
     def leaves(self, rows: Rows) -> NDArray[np.int64]:
         """Return the node of `Forest.nodes` that each row ends in, in each tree that there is."""
-        nodes, sets, roots, _, columns, places, limits = self.model.arrays
+        nodes, sets, roots, _, columns, kinds, limits = self.model.arrays
         out = np.empty((len(rows), len(roots)), dtype=np.int64)
-        find_leaves(nodes, sets, roots, columns, places, limits, self.model.prepared(rows), out)
+        find_leaves(nodes, sets, roots, columns, kinds, limits, self.model.prepared(rows), out)
         return out
 
     def staged(self, rows: Rows, offset: NDArray[np.float64] | None = None) -> NDArray[np.float64]:

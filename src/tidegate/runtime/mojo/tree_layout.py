@@ -3,37 +3,40 @@ to the next can be taken without a branch.
 
 Nodes of a tree are in pre-order: a node's left child is the next node.
 
-    word 0  a float32 (its bits): threshold of a numeric split, or value of a leaf; else where the set begins
+    word 0  of a numeric split the key of its threshold, of one by a set `MOST`; of a leaf its value (a float32's bits)
     word 1  distance to the right child; 0 in a leaf
-    word 2  slot of the row that is looked at, and the flags below
-    word 3  of a split by a set: which words of 32 places the set has, as first | count << 11; else 0
+    word 2  slot of the row that is looked at; 0 in a leaf
+    word 3  where the set begins; 0 in all but splits by a set
 
-A row is brought into the form of these splits first: it has a *slot* for each column that is compared with thresholds,
-and one for each column that is looked up in sets. The former is the value as a float32, rounded **down**: it is below a
-float32 threshold exactly when the value itself is. The latter is the *place* of the value's level: 0 for a missing
-value, else its code and 1.
+A row is brought into the form of these splits first. It has a *slot* for each column and way in which it is looked at
+(its kind, see below), and before them one that is always `MOST`.
 
-A set begins with a word for the places that it does not cover, and goes on with those of the places that it does; a bit
-is 1 where the place goes right.
+A number is looked at by its *key*, a whole number of 32 bits in the order of the numbers, and a row goes right where
+its slot is at least the threshold's. The value is taken as a float32, rounded **down**: it is below a float32 threshold
+exactly when the value itself is. A missing value has the largest key of all, `MOST`, where it goes right, and the
+smallest where it goes left. "Missing goes right, all else left" is the numeric split by `MOST`. A leaf is one that no
+row is below, and whose right child is itself.
 
-"Missing goes right, all else left" is the numeric split by NaN: no number is below, above or equal to it.
+A level is looked at by its *place*: 0 for a missing value, else its code and 1. It is below `MOST`. A set begins with a
+word that says which words of 32 places follow, as first | count << 12; after these is one more for all other places. A
+bit is 1 where the place goes right. The first two words of all sets are 0: a set without words that nothing is in,
+which is that of all nodes without one.
 """
 
 from __future__ import annotations
 
 WORDS = 4
 
-SLOT_MASK = 0xFFFFFF
-#: Missing values go right, in a numeric split.
-MISSING_RIGHT = 1 << 24
-#: The split is by a set.
-BY_SET = 1 << 25
-#: The node is no leaf.
-INNER = 1 << 26
+#: Kinds of slots: the one that is always `MOST`; a number that goes left, or right, where it is missing; a level.
+CONSTANT, MISSING_LEFT, MISSING_RIGHT, PLACE = range(4)
+#: Kinds that a column can have.
+KINDS = 4
+MOST = 2**31 - 1
+LEAST = -(2**31)
 
-FIRST_BITS = 11
+FIRST_BITS = 12
 FIRST_MASK = (1 << FIRST_BITS) - 1
-#: Bits that a set in a file may have: more than H2O has levels, and no more than word 3 can count.
-MAX_SET_BITS = 1 << 25
+#: Bits that a set in a file may have: more than H2O has levels, and no more than a set can count.
+MAX_SET_BITS = 1 << 24
 #: The place of a code that is beyond all sets.
-FAR_PLACE = 2**31 - 1
+FAR_PLACE = 2**31 - 2

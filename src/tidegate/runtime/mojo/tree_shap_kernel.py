@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.compiled import kernel
 from tidegate.runtime.mojo.shap_path_kernel import add_leaf, extend, mean_of, push, share_of, take_out
-from tidegate.runtime.mojo.tree_kernel import fill_slots, next_node
-from tidegate.runtime.mojo.tree_layout import INNER, SLOT_MASK, WORDS
+from tidegate.runtime.mojo.tree_kernel import next_node
+from tidegate.runtime.mojo.tree_layout import WORDS
+from tidegate.runtime.mojo.tree_slots_kernel import fill_slots
 
 _F32 = np.float32
 _U64 = np.uint64
@@ -48,7 +49,7 @@ def _descend(
             value = _F32(np.int32(nodes[node * WORDS]).view(np.float32))
             add_leaf(path, depth, value, out)
             continue
-        split = columns[nodes[node * WORDS + 2] & SLOT_MASK]
+        split = columns[nodes[node * WORDS + 2]]
         left = node + 1
         right = node + nodes[node * WORDS + 1]
         hot = int(np.int64(next_node(nodes, sets, slots, _U64(0), _U64(node))))
@@ -68,7 +69,7 @@ def add_contributions(
     sets: NDArray[np.int32],
     roots: NDArray[np.int64],
     columns: NDArray[np.int64],
-    places: NDArray[np.bool_],
+    kinds: NDArray[np.uint8],
     limits: NDArray[np.float64],
     weights: NDArray[np.float32],
     means: NDArray[np.float32],
@@ -84,12 +85,12 @@ def add_contributions(
         deepest: inner nodes on the longest path of any tree.
         out: of shape (rows, columns + 1).
     """
-    slots = np.zeros(max(len(columns), 1), dtype=np.int32)
+    slots = np.empty(len(columns), dtype=np.int32)
     paths = np.empty((deepest + 1, 4, deepest + 2), dtype=np.float32)
     stack = np.empty((deepest + 2, 4), dtype=np.int64)
     shares = np.empty((deepest + 2, 2), dtype=np.float32)
     for index in range(len(rows)):
-        fill_slots(columns, places, limits, rows, index, index + 1, slots)
+        fill_slots(columns, kinds, limits, rows, index, index + 1, slots)
         for tree in range(len(roots)):
             _descend(nodes, sets, columns, weights, slots, roots[tree], paths, stack, shares, out[index])
             out[index, -1] += means[tree]
@@ -119,7 +120,7 @@ def weigh(
         end = roots[tree + 1] if tree + 1 < len(roots) else total
         levels[begin] = 0
         weights[begin] = _ONE
-        if nodes[begin * WORDS + 2] & INNER:
+        if nodes[begin * WORDS + 1]:
             weights[begin] = left[ranks[begin]] + right[ranks[begin]]
         for node in range(begin, end):
             step = nodes[node * WORDS + 1]

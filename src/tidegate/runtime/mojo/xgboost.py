@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
 from tidegate.runtime.mojo.header import Header
 from tidegate.runtime.mojo.labels import LabelRule, class_outputs, no_label_rule, read_label_rule
 from tidegate.runtime.mojo.one_hot import OneHot, read_one_hot
-from tidegate.runtime.mojo.packed import BOOSTER, Packed, Program
+from tidegate.runtime.mojo.packed import BOOSTER, Packed, Program, steps_of
 from tidegate.runtime.mojo.scorer import Rows
 from tidegate.runtime.mojo.shelf import Kind, shelved
 from tidegate.runtime.mojo.xgboost_layout import MAX_SLOTS, Layout, layout_of
@@ -36,7 +35,10 @@ _TRANSFORMS = {
     "binary:logitraw": xgboost_kernel.UNCHANGED,
 }
 _NO_OFFSET: NDArray[np.float64] = np.empty(0)
-_KEPT = Kind("xgboost_layout", {"nodes": PACKED, "trees": np.dtype("<i4")})
+_KEPT = Kind(
+    "xgboost_layout",
+    {"nodes": PACKED, "trees": np.dtype("<i4"), "tests": np.dtype("<u4"), "leaves": np.dtype("<f4")},
+)
 
 
 class XgboostScorer:
@@ -45,23 +47,27 @@ class XgboostScorer:
     def __init__(
         self,
         header: Header,
-        kernel: Callable[..., None],
-        model: tuple[object, ...],
+        model: tuple[Any, ...],
+        layout: Layout | None,
         rule: LabelRule,
         calibration: Calibration | None,
     ) -> None:
+        """Take what `score_linked` does but for the arrays of the trees, which `layout` has, or, without trees, what
+        `score_weights` does."""
         self.header = header
-        self._kernel = kernel
-        self._packed = _packed(model, rule, header.n_classes) if kernel is xgboost_kernel.score_trees else None
-        self._model = (*model, rule.ratios, rule.prior, rule.threshold, header.n_classes)
+        self.layout = layout
+        self._packed = None if layout is None else _packed(model, layout, rule, header.n_classes)
+        self._model: tuple[Any, ...] = (*model, rule.ratios, rule.prior, rule.threshold, header.n_classes)
         self._takes_offset = header.keys.flag("has_offset", default=False)
         self._calibration = calibration
         names = ("predict",) if header.n_classes == 1 else class_outputs(header)
         self.outputs = names if calibration is None else names + calibrated_outputs(names)
         self.program = (
             None
-            if self._packed is None or calibration is not None
-            else Program(BOOSTER, self._packed, header.n_features, len(self.outputs), self._takes_offset)
+            if layout is None or self._packed is None or calibration is not None
+            else Program(
+                BOOSTER, self._packed, header.n_features, len(self.outputs), self._takes_offset, _steps(layout)
+            )
         )
 
     def score(self, rows: Rows, offset: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
@@ -72,7 +78,7 @@ class XgboostScorer:
             # What replaces the base margin is then 0, and not the base margin itself.
             offset = np.zeros(len(rows))
         if self._packed is None:
-            self._kernel(rows, offset, *self._model, out)
+            xgboost_kernel.score_weights(rows, offset, *(*self._model, out))
         else:
             xgboost_kernel.score_packed_trees(self._packed.table, rows, offset, out)
         if self._calibration is not None:
@@ -82,16 +88,24 @@ class XgboostScorer:
         return out
 
 
-def _packed(model: tuple[Any, ...], rule: LabelRule, classes: int) -> Packed:
-    offsets, first_level, nums, sparse, nodes, _, trees, groups, base, base_first, kind = model
+def _steps(layout: Layout) -> float:
+    if layout.depth < 0:
+        return steps_of(layout.trees[:, 0], len(layout.nodes))
+    return float(layout.depth * len(layout.trees))
+
+
+def _packed(model: tuple[Any, ...], layout: Layout, rule: LabelRule, classes: int) -> Packed:
+    offsets, first_level, nums, sparse, groups, base, base_first, kind = model
     return Packed(
         offsets,
-        nodes,
-        trees,
+        layout.nodes,
+        layout.trees,
+        layout.tests,
+        layout.leaves,
         rule.ratios,
         rule.prior,
         floats=(base, rule.threshold),
-        whole=(first_level, nums, sparse, groups, base_first, kind, classes),
+        whole=(first_level, nums, sparse, groups, base_first, kind, classes, layout.depth),
     )
 
 
@@ -120,25 +134,16 @@ def read(container: Container, header: Header) -> XgboostScorer:
         weights = _weights(booster.body, one_hot)
         dense = not sparse and not bool(np.isfinite(weights).all())
         linear = (*columns, weights, dense, base, base_first, transform)
-        return XgboostScorer(header, xgboost_kernel.score_weights, linear, rule, calibration)
+        return XgboostScorer(header, linear, None, rule, calibration)
     layout = _layout(container, booster.body, one_hot, sparse=sparse)
-    trees = (
-        *columns,
-        layout.nodes,
-        layout.nodes.view(np.float32),
-        layout.trees,
-        booster.groups,
-        base,
-        base_first,
-        transform,
-    )
-    return XgboostScorer(header, xgboost_kernel.score_trees, trees, rule, calibration)
+    trees = (*columns, booster.groups, base, base_first, transform)
+    return XgboostScorer(header, trees, layout, rule, calibration)
 
 
 def _layout(container: Container, trees: Trees, one_hot: OneHot, *, sparse: bool) -> Layout:
     """Return trees as the kernel walks them. Raises as `layout_of` does."""
     made = shelved(_KEPT, container, lambda: vars(layout_of(trees, one_hot, sparse=sparse)), (ENTRY,))
-    return Layout(nodes=made["nodes"], trees=made["trees"])
+    return Layout(**made)
 
 
 def base_margin(booster: Booster) -> float:

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.runtime.mojo.compiled import kernel
 from tidegate.runtime.mojo.label_kernel import finish_classes
+from tidegate.runtime.mojo.numba_names import carray, from_dtype, types
 from tidegate.runtime.mojo.one_hot_kernel import slot_of
-from tidegate.runtime.mojo.packed_kernel import carray, float64s, int32s, int64s, pointer_to
+from tidegate.runtime.mojo.packed_kernel import (
+    float32s,
+    float64s,
+    int32s,
+    int64s,
+    pointer_to,
+    uint32s,
+)
+from tidegate.runtime.mojo.xgboost_complete_kernel import (
+    add_complete,
+    add_complete_to_one,
+    fill_intervals,
+    width_of,
+)
 from tidegate.runtime.mojo.xgboost_layout_kernel import key_of
 from tidegate.runtime.mojo.xgboost_nodes import MISSING_KEY, PACKED
 
@@ -130,19 +143,29 @@ def add_trees_to_one(
     at = np.empty(_TREES_AT_ONCE, dtype=np.uint64)
     for begin in range(0, trees.shape[0], _TREES_AT_ONCE):
         count = min(_TREES_AT_ONCE, trees.shape[0] - begin)
-        steps = 0
+        steps = deepest = 0
         for i in range(count):
             at[i] = trees[begin + i, 0]
             steps = max(steps, trees[begin + i, 2])
+            deepest = max(deepest, trees[begin + i, 3])
         for _ in range(steps):
             for i in range(count):
                 at[i] = child_of(nodes, at[i], keys, np.uint64(0))
-        for i in range(count):
-            after = child_of(nodes, at[i], keys, np.uint64(0))
-            while after != at[i]:
-                at[i] = after
+        if steps < deepest:
+            for i in range(count):
                 after = child_of(nodes, at[i], keys, np.uint64(0))
-            margins[0, trees[begin + i, 1]] += values[np.uint64(4) * at[i]]
+                while after != at[i]:
+                    at[i] = after
+                    after = child_of(nodes, at[i], keys, np.uint64(0))
+        if margins.shape[1] == 1:
+            # Each sum waits for the one before, and longer where that has to be read from memory.
+            total = margins[0, 0]
+            for i in range(count):
+                total += values[np.uint64(4) * at[i]]
+            margins[0, 0] = total
+        else:
+            for i in range(count):
+                margins[0, trees[begin + i, 1]] += values[np.uint64(4) * at[i]]
 
 
 @kernel
@@ -213,7 +236,39 @@ def block_rows(width: int) -> int:
 
 
 @kernel
-def score_trees(
+def begin_margins(
+    offset: NDArray[np.float64], start: int, count: int, base: float, base_first: bool, margins: NDArray[np.float32]
+) -> None:
+    """Write what the leaves of `count` rows are added to."""
+    for r in range(count):
+        first = np.float32(offset[start + r]) if offset.shape[0] > 0 else np.float32(base)
+        for group in range(margins.shape[1]):
+            margins[r, group] = first if base_first else np.float32(0.0)
+
+
+@kernel
+def end_margins(
+    offset: NDArray[np.float64],
+    start: int,
+    count: int,
+    base: float,
+    base_first: bool,
+    kind: int,
+    classes: int,
+    margins: NDArray[np.float32],
+    out: NDArray[np.float64],
+) -> None:
+    """Write what the margins of `count` rows mean."""
+    for r in range(count):
+        if not base_first:
+            last = np.float32(offset[start + r]) if offset.shape[0] > 0 else np.float32(base)
+            for group in range(margins.shape[1]):
+                margins[r, group] += last
+        transform_row(kind, margins, r, classes, out[start : start + count])
+
+
+@kernel
+def score_linked(
     rows: NDArray[np.float64],
     offset: NDArray[np.float64],
     offsets: NDArray[np.int64],
@@ -227,13 +282,10 @@ def score_trees(
     base: float,
     base_first: bool,
     kind: int,
-    ratios: NDArray[np.float64],
-    prior: NDArray[np.float64],
-    threshold: float,
     classes: int,
     out: NDArray[np.float64],
 ) -> None:
-    """Score rows with trees.
+    """Score rows with linked trees, but for their labels.
 
     Args:
         offset: per row, instead of the base margin; empty without.
@@ -250,60 +302,87 @@ def score_trees(
     while start < rows.shape[0]:
         count = min(most, rows.shape[0] - start)
         fill_keys(rows, start, count, offsets, first_level, nums, sparse, keys)
-        for r in range(count):
-            first = np.float32(offset[start + r]) if offset.shape[0] > 0 else np.float32(base)
-            for group in range(group_count):
-                margins[r, group] = first if base_first else np.float32(0.0)
+        begin_margins(offset, start, count, base, base_first, margins)
         if count == 1:
             add_trees_to_one(nodes, values, trees, keys, margins)
         else:
             add_trees(nodes, values, trees, keys, count, at, margins)
-        for r in range(count):
-            if not base_first:
-                last = np.float32(offset[start + r]) if offset.shape[0] > 0 else np.float32(base)
-                for group in range(group_count):
-                    margins[r, group] += last
-            transform_row(kind, margins, r, classes, out[start : start + count])
+        end_margins(offset, start, count, base, base_first, kind, classes, margins, out)
         start += count
-    if classes > 1:
-        finish_classes(out, rows, ratios, prior, threshold, classes)
 
 
-_to_node = pointer_to(numba.from_dtype(PACKED))
-_to_float32 = pointer_to(numba.types.float32)
+@kernel
+def score_complete(
+    rows: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    first_level: int,
+    nums: int,
+    sparse: bool,
+    tests: NDArray[np.uint32],
+    leaves: NDArray[np.float32],
+    depth: int,
+    trees: NDArray[np.int32],
+    group_count: int,
+    base: float,
+    base_first: bool,
+    kind: int,
+    classes: int,
+    out: NDArray[np.float64],
+) -> None:
+    """Do as `score_linked` does, with complete trees."""
+    width = width_of(offsets, nums)
+    most = min(rows.shape[0], block_rows(width + group_count))
+    slots = np.empty(most * width, dtype=np.uint32)
+    margins = np.empty((most, group_count), dtype=np.float32)
+    at = np.empty(most, dtype=np.uint64)
+    start = 0
+    while start < rows.shape[0]:
+        count = min(most, rows.shape[0] - start)
+        fill_intervals(rows, start, count, offsets, first_level, nums, sparse, slots)
+        begin_margins(offset, start, count, base, base_first, margins)
+        if count == 1:
+            add_complete_to_one(tests, leaves, trees, depth, slots, margins)
+        else:
+            add_complete(tests, leaves, trees, depth, slots, width, count, at, margins)
+        end_margins(offset, start, count, base, base_first, kind, classes, margins, out)
+        start += count
+
+
+_to_node = pointer_to(from_dtype(PACKED))
+_to_float32 = pointer_to(types.float32)
 
 
 @kernel
 def score_packed_trees(
     table: NDArray[np.int64], rows: NDArray[np.float64], offset: NDArray[np.float64], out: NDArray[np.float64]
 ) -> None:
-    """Do as `score_trees` does.
+    """Score rows with trees, labels included.
 
-    In the table are its arrays; base and threshold; first level, numbers, sparse, groups, whether the base is first,
-    kind, classes.
+    In the table are the arrays of `score_linked` and those of `score_complete`, of which one has its own and none of
+    the other's; ratios, prior; base and threshold; first level, numbers, sparse, groups, whether the base is first,
+    kind, classes, and the depth of complete trees, which is negative where trees are linked.
     """
-    floats, whole = float64s(table, 5), int64s(table, 6)
-    trees = int32s(table, 2)
-    score_trees(
-        rows,
-        offset,
-        int64s(table, 0),
-        whole[0],
-        whole[1],
-        whole[2] != 0,
-        carray(_to_node(table[1, 0]), table[1, 1]),
-        carray(_to_float32(table[1, 0]), 4 * table[1, 1]),
-        trees.reshape((len(trees) // 4, 4)),
-        whole[3],
-        floats[0],
-        whole[4] != 0,
-        whole[5],
-        float64s(table, 3),
-        float64s(table, 4),
-        floats[1],
-        whole[6],
-        out,
-    )
+    floats, whole = float64s(table, 7), int64s(table, 8)
+    offsets, flat = int64s(table, 0), int32s(table, 2)
+    trees = flat.reshape((len(flat) // 4, 4))
+    first_level, nums, sparse, groups, base_first = whole[0], whole[1], whole[2] != 0, whole[3], whole[4] != 0
+    kind, classes, depth = whole[5], whole[6], whole[7]
+    base = floats[0]
+    if depth >= 0:
+        tests, leaves = uint32s(table, 3), float32s(table, 4)
+        score_complete(
+            rows, offset, offsets, first_level, nums, sparse, tests, leaves, depth, trees,
+            groups, base, base_first, kind, classes, out,
+        )  # fmt: skip
+    else:
+        nodes, values = carray(_to_node(table[1, 0]), table[1, 1]), carray(_to_float32(table[1, 0]), 4 * table[1, 1])
+        score_linked(
+            rows, offset, offsets, first_level, nums, sparse, nodes, values, trees,
+            groups, base, base_first, kind, classes, out,
+        )  # fmt: skip
+    if classes > 1:
+        finish_classes(out, rows, float64s(table, 5), float64s(table, 6), floats[1], classes)
 
 
 @kernel
@@ -325,7 +404,7 @@ def score_weights(
     classes: int,
     out: NDArray[np.float64],
 ) -> None:
-    """Score rows with a linear booster; arguments as those of `score_trees` and `add_weights`."""
+    """Score rows with a linear booster; arguments as those of `score_linked` and `add_weights`."""
     x = np.empty((1, offsets.shape[0] - 1 + nums), dtype=np.float32)
     margins = np.empty((1, weights.shape[1]), dtype=np.float32)
     for r in range(rows.shape[0]):

@@ -11,25 +11,36 @@ from tidegate.runtime.mojo.arrays import fixed
 from tidegate.runtime.mojo.booster_bytes import ENTRY, Trees
 from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
 from tidegate.runtime.mojo.one_hot import OneHot
-from tidegate.runtime.mojo.xgboost_layout_kernel import BEYOND, CROOKED, lay_out
-from tidegate.runtime.mojo.xgboost_nodes import PACKED
+from tidegate.runtime.mojo.xgboost_layout_kernel import BEYOND, CROOKED, complete, lay_out
+from tidegate.runtime.mojo.xgboost_nodes import LEAF_BYTES, NODE_BYTES, PACKED
 
 #: Places of levels are told from numbers that are missing; the file has them as float32.
 MAX_SLOTS = 1 << 24
+#: Trees that are deeper are not filled up.
+MAX_COMPLETE_DEPTH = 10
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Trees that can be walked.
+    """Trees that can be walked: linked ones, or complete ones where these are smaller; see `xgboost_nodes`.
 
     Attributes:
-        nodes: of all trees, of the type `PACKED`.
+        nodes: of all linked trees, of the type `PACKED`.
         trees: of shape (trees, 4): the first node; the class group that it adds to; how far rows go down side by side;
-            the depth.
+            the depth. Of complete trees only the group counts.
+        tests: uint32 of shape (trees, 2 ** depth, 2): of complete trees what a node asks for, and the slot.
+        leaves: float32 of shape (trees, 2 ** depth).
     """
 
     nodes: NDArray[np.void]
     trees: NDArray[np.int32]
+    tests: NDArray[np.uint32]
+    leaves: NDArray[np.float32]
+
+    @property
+    def depth(self) -> int:
+        """The depth of complete trees; -1 for linked ones."""
+        return self.leaves.shape[1].bit_length() - 1 if len(self.leaves) else -1
 
 
 def layout_of(trees: Trees, one_hot: OneHot, *, sparse: bool) -> Layout:
@@ -61,7 +72,16 @@ def layout_of(trees: Trees, one_hot: OneHot, *, sparse: bool) -> Layout:
     if used < 0:
         problem = {BEYOND: "a feature that the model has not", CROOKED: "children that make it no tree"}[used]
         raise MojoFormatError(ENTRY, f"a tree has {problem}")
-    nodes = np.empty(used, dtype=PACKED)
-    for name, written in (("low", low), ("span", span), ("left", left), ("column", column)):
-        nodes[name] = written[:used]
-    return Layout(fixed(nodes), fixed(table))
+    depth = int(table[:, 3].max(initial=0))
+    if depth <= MAX_COMPLETE_DEPTH and (NODE_BYTES + LEAF_BYTES) * (count << depth) <= PACKED.itemsize * used:
+        nodes = np.empty(0, dtype=PACKED)
+        tests = np.empty((count, 1 << depth, 2), dtype=np.uint32)
+        leaves = np.empty((count, 1 << depth), dtype=np.float32)
+        cats = len(one_hot.offsets) - 1
+        complete(low, span, left, column, table, cats, cats + 2 * one_hot.nums, depth, tests, leaves)
+    else:
+        nodes = np.empty(used, dtype=PACKED)
+        for name, written in (("low", low), ("span", span), ("left", left), ("column", column)):
+            nodes[name] = written[:used]
+        tests, leaves = np.empty((0, 0, 2), dtype=np.uint32), np.empty((0, 0), dtype=np.float32)
+    return Layout(fixed(nodes), fixed(table), fixed(tests), fixed(leaves))

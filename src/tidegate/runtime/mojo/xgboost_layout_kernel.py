@@ -116,3 +116,50 @@ def lay_out(
         trees[tree, 2] = min(trees[tree, 3], 2 + int(1.5 * math.log2(used - root)))
         begin += size
     return used
+
+
+@kernel
+def complete(
+    low: NDArray[np.uint32],
+    span: NDArray[np.uint32],
+    left: NDArray[np.int32],
+    column: NDArray[np.uint32],
+    trees: NDArray[np.int32],
+    cats: int,
+    nothing: int,
+    depth: int,
+    tests: NDArray[np.uint32],
+    leaves: NDArray[np.float32],
+) -> None:
+    """Fill trees up to a depth that none of them exceeds; see `xgboost_nodes`.
+
+    Args:
+        low, span, left, column, trees: what `lay_out` wrote.
+        nothing: the last slot.
+        tests: of shape (trees, 2 ** depth, 2).
+        leaves: of shape (trees, 2 ** depth).
+    """
+    values = low.view(np.float32)
+    size = 1 << depth
+    source = np.empty(2 * size, dtype=np.int64)
+    for tree in range(trees.shape[0]):
+        source[1] = trees[tree, 0]
+        tests[tree, 0, 0] = tests[tree, 0, 1] = 0
+        for place in range(1, 2 * size):
+            at = source[place]
+            # A test that all rows fail is left out.
+            while left[at] > at and span[at] == 0:
+                at = left[at] + 1
+            if place >= size:
+                leaves[tree, place - size] = values[at]
+            elif left[at] < at:
+                tests[tree, place, 0], tests[tree, place, 1] = 0, nothing
+                source[2 * place] = source[2 * place + 1] = at
+            elif column[at] < cats:
+                tests[tree, place, 0], tests[tree, place, 1] = low[at], column[at]
+                source[2 * place], source[2 * place + 1] = left[at] + 1, left[at]
+            else:
+                missing_first = np.uint32(low[at] == np.uint32(MISSING_KEY))
+                tests[tree, place, 0] = span[at] - missing_first
+                tests[tree, place, 1] = cats + 2 * (column[at] - cats) + missing_first
+                source[2 * place], source[2 * place + 1] = left[at], left[at] + 1

@@ -41,6 +41,10 @@ from tidegate.runtime.mojo import address_kernel, packed_kernel, rows, xgboost, 
 #: libFuzzer ends a case that hangs, and the run with it; interpreted kernels are slow without being at fault.
 _TIMEOUT_SECONDS = {True: 60, False: 15}
 _NOTED_EVERY_SECONDS = 2.0
+#: Types of the arrays in a table.
+_NUMBERS = (
+    ("float64", "<f8"), ("float32", "<f4"), ("int64", "<i8"), ("int32", "<i4"), ("uint32", "<u4"), ("uint8", "u1"),
+)  # fmt: skip
 
 
 def fuzz(work: Path, *, seconds: int, interpreted: bool, seed: int, state: Path) -> int:
@@ -165,9 +169,10 @@ def _make_arithmetic_javas() -> None:
 
 def _read_tables_with_numpy() -> None:
     """Let interpreted kernels find the arrays of a table by their addresses, each of its length and no longer."""
-    for name, dtype in (("float64", "<f8"), ("int64", "<i8"), ("int32", "<i4"), ("uint8", "u1")):
+    for name, dtype in _NUMBERS:
         setattr(packed_kernel, f"_to_{name}", _place_of(np.dtype(dtype)))
     xgboost_kernel._to_node = _place_of(xgboost_kernel.PACKED)  # type: ignore[attr-defined]
+    xgboost_kernel._to_float32 = _place_of(np.dtype("<f4"))
     address_kernel._to_int64 = _place_of(np.dtype("<i8"))
     packed_kernel.carray = xgboost_kernel.carray = address_kernel.carray = _array_at  # type: ignore[attr-defined]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +12,7 @@ from tidegate.runtime.mojo.onnx_export.classes import calibrated, label
 from tidegate.runtime.mojo.onnx_export.graph import Graph, Tensor
 from tidegate.runtime.mojo.onnx_export.inputs import Row
 from tidegate.runtime.mojo.xgboost import XgboostScorer
+from tidegate.runtime.mojo.xgboost_layout import Layout
 from tidegate.runtime.mojo.xgboost_nodes import MISSING_KEY
 from tidegate.runtime.trees import LESS, Forest, Tree
 
@@ -23,10 +22,11 @@ _SAME = 4
 
 def xgboost(graph: Graph, scorer: XgboostScorer, row: Row, texts: tuple[str, ...]) -> list[Tensor]:
     """Raises MojoUnsupportedError for a linear booster."""
-    if not has_trees(scorer):
+    forest = trees_of(scorer)
+    if forest is None:
         raise MojoUnsupportedError("a linear booster (gblinear) of XGBoost cannot be exported to ONNX")
-    kind, _, _, threshold, classes = _held(scorer)[10:]
-    margins = _margins(graph, scorer, row, graph.matrix(_columns(graph, scorer, row)))
+    kind, _, _, threshold, classes = scorer._model[7:]
+    margins = _margins(graph, scorer, forest, row, graph.matrix(_columns(graph, scorer, row)))
     outputs = [graph.cast(value, np.float64) for value in _transformed(graph, int(kind), margins, int(classes))]
     if classes == 1:
         return outputs
@@ -34,14 +34,9 @@ def xgboost(graph: Graph, scorer: XgboostScorer, row: Row, texts: tuple[str, ...
     return [named, *outputs, *calibrated(graph, scorer._calibration, outputs[0])]
 
 
-def _held(scorer: XgboostScorer) -> tuple[Any, ...]:
-    """Return the arguments of `score_trees` between offsets and output."""
-    return scorer._model
-
-
 def _columns(graph: Graph, scorer: XgboostScorer, row: Row) -> list[Tensor]:
     """Return what the trees look at: the place of each categorical, and the numbers."""
-    offsets, first_level, nums, sparse = _held(scorer)[:4]
+    offsets, first_level, nums, sparse = scorer._model[:4]
     cats = len(offsets) - 1
     columns = []
     for index in range(cats):
@@ -58,18 +53,18 @@ def _columns(graph: Graph, scorer: XgboostScorer, row: Row) -> list[Tensor]:
     return columns
 
 
-def _margins(graph: Graph, scorer: XgboostScorer, row: Row, x: Tensor) -> list[Tensor]:
-    trees, groups, base, base_first = _held(scorer)[6:10]
+def _margins(graph: Graph, scorer: XgboostScorer, forest: Forest, row: Row, x: Tensor) -> list[Tensor]:
+    count, base, base_first = scorer._model[4:7]
+    groups = np.zeros(0) if scorer.layout is None else scorer.layout.trees[:, 1]
     if scorer._takes_offset and row.offset is not None:
         first = graph.cast(row.offset, np.float32)
     else:
         value = 0.0 if scorer._takes_offset else base
         first = graph.cast(graph.filled(row.columns[0], value), np.float32)
-    forest = trees_of(scorer)
     leaves = graph.trees(forest, x) if forest.trees else None
     margins = []
-    for group in range(groups):
-        own = np.flatnonzero(trees[:, 1] == group)
+    for group in range(count):
+        own = np.flatnonzero(groups == group)
         if not len(own) or leaves is None:
             margins.append(first)
             continue
@@ -82,24 +77,65 @@ def _margins(graph: Graph, scorer: XgboostScorer, row: Row, x: Tensor) -> list[T
     return margins
 
 
-def has_trees(scorer: XgboostScorer) -> bool:
-    return scorer._kernel is xgboost_kernel.score_trees
-
-
-def trees_of(scorer: XgboostScorer) -> Forest:
-    """Return the trees of a scorer that has some."""
-    offsets, _, nums, _, nodes, _, trees = _held(scorer)[:7]
+def trees_of(scorer: XgboostScorer) -> Forest | None:
+    """Return the trees of a scorer; None for a linear booster."""
+    offsets, _, nums = scorer._model[:3]
     cats = len(offsets) - 1
-    return forest_of(nodes, trees, cats, cats + nums)
+    return None if scorer.layout is None else forest_of(scorer.layout, cats, cats + nums)
 
 
-def forest_of(nodes: NDArray[np.void], trees: NDArray[np.int32], cats: int, width: int) -> Forest:
+def forest_of(layout: Layout, cats: int, width: int) -> Forest:
     """Return the trees as the graph has them, each a target of its own.
 
     Args:
         cats: columns of places of categoricals, before those of numbers.
         width: columns.
     """
+    trees = _linked(layout.nodes, layout.trees, cats) if layout.depth < 0 else _complete(layout, cats, width)
+    return Forest(width, np.dtype(np.float32), trees, np.zeros(len(trees)))
+
+
+def _complete(layout: Layout, cats: int, width: int) -> list[Tree]:
+    """Return complete trees without what they were filled up with."""
+    size, nothing = 1 << layout.depth, 2 * width - cats
+    made = []
+    for target, (tests, leaves) in enumerate(zip(layout.tests, layout.leaves, strict=True)):
+        asked, slot = tests[:, 0], tests[:, 1].astype(np.int64)
+        inner = np.zeros(2 * size, dtype=np.bool_)
+        inner[1:size] = slot[1:] != nothing
+        there = np.zeros(2 * size, dtype=np.bool_)
+        there[1] = True
+        value = np.zeros(2 * size)
+        value[size:] = leaves
+        for level in range(layout.depth):
+            places = np.arange(1 << level, 2 << level)
+            there[2 * places] = there[2 * places + 1] = there[places] & inner[places]
+            # The first leaf below; of one that was filled up all are the same.
+            value[places] = leaves[(places << (layout.depth - level)) - size]
+        place = np.flatnonzero(there)
+        number = np.cumsum(there) - 1
+        own = inner[place]
+        within = np.where(own, place, 1) % size
+        column = np.where(slot[within] < cats, slot[within], cats + (slot[within] - cats) // 2)
+        is_level = own & (column < cats)
+        threshold = np.where(is_level, asked[within], numbers_of(asked[within]))
+        first, second = number[(2 * place) % (2 * size)], number[(2 * place + 1) % (2 * size)]
+        made.append(
+            Tree(
+                feature=np.where(own, column, 0),
+                threshold=np.where(own, threshold, value[place]),
+                mode=np.where(is_level, _SAME, LESS),
+                yes=np.where(own, np.where(is_level, second, first), -1),
+                no=np.where(own, np.where(is_level, first, second), -1),
+                missing_yes=own & ~is_level & ((slot[within] - cats) % 2 == 1),
+                members={},
+                target=target,
+            )
+        )
+    return made
+
+
+def _linked(nodes: NDArray[np.void], trees: NDArray[np.int32], cats: int) -> list[Tree]:
     ends = [*trees[:, 0].tolist(), len(nodes)][1:]
     made = []
     for target, (begin, end) in enumerate(zip(trees[:, 0].tolist(), ends, strict=True)):
@@ -123,7 +159,7 @@ def forest_of(nodes: NDArray[np.void], trees: NDArray[np.int32], cats: int, widt
                 target=target,
             )
         )
-    return Forest(width, np.dtype(np.float32), made, np.zeros(len(made)))
+    return made
 
 
 def numbers_of(keys: NDArray[np.uint32]) -> NDArray[np.float64]:

@@ -161,8 +161,8 @@ def thresholds(model: MojoModel) -> dict[int, NDArray[np.float64]]:
     trees: Iterable[Tree] = ()
     if isinstance(scorer, GbmScorer | DrfScorer | IsolationForestScorer):
         trees = forests.forest_of(scorer.model).trees
-    elif isinstance(scorer, XgboostScorer) and boosters.has_trees(scorer):
-        trees = boosters.trees_of(scorer).trees
+    elif isinstance(scorer, XgboostScorer) and (forest := boosters.trees_of(scorer)) is not None:
+        trees = forest.trees
     found: dict[int, list[NDArray[np.float64]]] = {}
     for tree in trees:
         compared = (tree.yes >= 0) & (tree.mode == LESS) & np.isfinite(tree.threshold)

@@ -12,7 +12,7 @@ from tidegate.runtime.mojo.forests import DrfScorer, GbmScorer, IsolationForestS
 from tidegate.runtime.mojo.onnx_export.classes import balanced, calibrated, inverse, label, normalised, softmax
 from tidegate.runtime.mojo.onnx_export.graph import Graph, Tensor
 from tidegate.runtime.mojo.onnx_export.inputs import Row
-from tidegate.runtime.mojo.tree_layout import BY_SET, FIRST_BITS, FIRST_MASK, MISSING_RIGHT, SLOT_MASK, WORDS
+from tidegate.runtime.mojo.tree_layout import FIRST_BITS, FIRST_MASK, MISSING_RIGHT, MOST, WORDS
 from tidegate.runtime.trees import AT_MOST, LESS, MEMBER, Forest, Tree
 
 #: The label's texts.
@@ -103,17 +103,17 @@ def forest_of(model: ForestModel) -> Forest:
 def _tree(model: ForestModel, nodes: NDArray[np.int32], target: int) -> Tree:
     steps = nodes[:, 1].astype(np.int64)
     inner, place = steps != 0, np.arange(len(nodes))
-    by_set = inner & (nodes[:, 2] & BY_SET != 0)
-    feature = (
-        np.where(inner, model.forest.columns[np.where(inner, nodes[:, 2] & SLOT_MASK, 0)], 0) if inner.any() else steps
-    )
-    threshold = np.ascontiguousarray(nodes[:, 0]).view(np.float32).astype(np.float64)
+    by_set = inner & (nodes[:, 3] != 0)
+    feature = np.where(inner, model.forest.columns[nodes[:, 2]], 0)
+    # The key of a number that is no NaN is made of its bits so, and these of it.
+    bits = np.where(inner, nodes[:, 0] ^ (nodes[:, 0] >> 31 & MOST), nodes[:, 0])
+    threshold = bits.astype(np.int32).view(np.float32).astype(np.float64)
     mode = np.full(len(nodes), LESS)
     # Nothing is below NaN, nor above: all numbers go left.
     everything = inner & ~by_set & np.isnan(threshold)
     mode[everything], threshold[everything] = AT_MOST, np.inf
     yes, no = np.where(inner, place + 1, -1), np.where(inner, place + steps, -1)
-    missing_yes = nodes[:, 2] & MISSING_RIGHT == 0
+    missing_yes = model.forest.kinds[nodes[:, 2]] != MISSING_RIGHT
     members: dict[int, list[float]] = {}
     for node in np.flatnonzero(by_set).tolist():
         right = _goes_right(model, nodes[node], int(feature[node]))
@@ -129,10 +129,10 @@ def _goes_right(model: ForestModel, node: NDArray[np.int32], feature: int) -> ND
     if domain is None:
         raise MojoUnsupportedError(f"numbers are looked up in a set: {model.header.features[feature]!r}")
     places = np.arange(len(domain) + 1)
-    covered = int(node[3])
-    at = (places >> 5) - (covered & FIRST_MASK)
-    inside = (at >= 0) & (at < covered >> FIRST_BITS)
-    words = model.forest.sets[int(node[0]) + np.where(inside, at + 1, 0)].astype(np.int64)
+    begin = int(node[3])
+    covered = int(model.forest.sets[begin].view(np.uint32))
+    at, count = (places >> 5) - (covered & FIRST_MASK), covered >> FIRST_BITS
+    words = model.forest.sets[begin + 1 + np.where((at >= 0) & (at < count), at, count)].astype(np.int64)
     right: NDArray[np.bool_] = (words >> (places & 31)) & 1 == 1
     return right
 
