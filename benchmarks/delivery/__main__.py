@@ -26,6 +26,9 @@ from benchmarks.delivery.scene import Scene, scene
 from benchmarks.serving.surroundings import load_average, machine
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
+#: Of requests that are copied, in percent, and how many pairs of windows of each.
+SHARES = ((shadow.DEFAULT, 56), (100.0, 4))
+QUICK_SHARES = ((shadow.DEFAULT, 2), (100.0, 2))
 PARTS = ("splits", "shadow", "switch", "faults")
 
 
@@ -55,7 +58,7 @@ def main() -> int:
 def _measure(part: str, *, quick: bool) -> Any:
     asked: dict[str, Callable[[Scene], Any]] = {
         "splits": lambda place: splits.measure(place, 5.0 if quick else 20.0),
-        "shadow": lambda place: shadow.measure(place, *((2, 3.0) if quick else (64, 14.0))),
+        "shadow": lambda place: shadow.measure(place, *((QUICK_SHARES, 3.0) if quick else (SHARES, 14.0))),
         "switch": lambda place: switch.measure(place, 1 if quick else 5),
         "faults": lambda place: _faults(place, 1 if quick else 5),
     }

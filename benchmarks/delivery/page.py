@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.delivery.cases import CASES
-from benchmarks.delivery.interval import median_interval
 
 #: What is promised: of the p99 with copies against without, and from a decision to 0 %.
 MOST_RATIO, MOST_MS = 1.05, 50.0
@@ -64,40 +63,40 @@ def _splits(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _shadow(found: dict[str, Any]) -> Iterator[str]:
-    yield from ("## A shadow of every request", "")
-    ratios, copied = found["ratios"], found.get("copies_without")
-    none = "" if copied is None else f" Copies in the windows without: {copied}."
-    if "busy_percent_with" in found:
-        none += (
-            f" Of the machine's processors {found['busy_percent_without']:g} % were in use without and "
-            f"{found['busy_percent_with']:g} % with copies: both models share them, with the gateway and the users."
-        )
-    same = (
-        "the same processes in the same rollout" if "median_p99_ms_alone" in found else "the same processes of stable"
-    )
+    yield from ("## What users notice of a shadow", "")
     yield (
-        f"p99 of users' answers at {found['rate']:g} requests/s: {found['median_p99_ms_without']:.2f} ms without, "
-        f"{found['median_p99_ms_with']:.2f} ms with a copy of each (medians of {len(ratios)} windows of "
-        f"{found['window_seconds']:g} s each, in turn, with {same}). Median of the ratios of the pairs: "
-        f"**{found['median_ratio']:.3f}**, {resolved(ratios)}; single ones from {min(ratios):.3f} to {max(ratios):.3f}."
-        f"{none} Failed: {found['failed']}."
+        f"At {found['rate']:g} requests/s, in windows of {found['window_seconds']:g} s without copies and with them, "
+        "in turn, with the same processes in the same rollout. All of it shares the machine: stable, candidate, "
+        "controller, gateway and users."
     )
-    if "median_p99_ms_alone" in found:
-        yield ""
+    yield ""
+    yield "| Copied | Pairs of windows | p50, p95, p99 without, ms | With, ms | p99, ratio | 95 % interval | Busy |"
+    yield "|---|---|---|---|---|---|---|"
+    for row in found["shares"]:
+        without, with_copies = (", ".join(f"{ms:.2f}" for ms in row[f"ms_{name}"]) for name in ("without", "with"))
+        low, high = row["interval"]
         yield (
-            f"While no rollout is under way it is {found['median_p99_ms_alone']:.2f} ms: on so few processors the tail "
-            "tells that the controller looks after a rollout, whatever its strategy."
+            f"| {row['share']:g} % | {row['pairs']} | {without} | {with_copies} | **{row['ratio']:.3f}** "
+            f"| {low:.3f} to {high:.3f} | {row['busy_percent_without']:g} %, {row['busy_percent_with']:g} % |"
         )
+    yield ""
+    yield from (f"- {row['share']:g} % copied: {kept(row)}." for row in found["shares"])
+    yield (
+        f"- Of the {sum(row['requests_with'] for row in found['shares']):,} requests in windows with copies "
+        f"{sum(row['copies_with'] for row in found['shares']):,} were copied, in those without "
+        f"{sum(row['copies_without'] for row in found['shares']):,}. Failed: {found['failed']}."
+    )
+    yield f"- While no rollout is under way the p99 is {found['p99_ms_alone']:.2f} ms."
 
 
-def resolved(ratios: Sequence[float]) -> str:
-    """Return what the ratios say of their median: it is within 5 % where all of its interval is."""
-    interval = median_interval(ratios)
-    if interval is None:
-        return "too few pairs to say how sure that is"
-    low, high = interval
-    kept = "within 5 %" if high <= MOST_RATIO else "not shown to be within 5 %"
-    return f"95 % interval by order statistics {low:.3f} to {high:.3f}: {kept}"
+def kept(row: Mapping[str, Any]) -> str:
+    """Return whether the p99 is within 5 % of that without copies, and how sure that is."""
+    high = row["interval"][1]
+    if row["ratio"] > MOST_RATIO:
+        return "the p99 is not within 5 % of that without"
+    if high > MOST_RATIO:
+        return f"the p99 is within 5 % of that without, as measured; the interval allows {100 * (high - 1):.0f} %"
+    return "the p99 is within 5 % of that without, by all of the interval"
 
 
 def _switch(found: dict[str, Any]) -> Iterator[str]:

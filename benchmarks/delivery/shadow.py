@@ -1,15 +1,17 @@
-"""Do users notice that all of their requests are copied? The p99 of their answers with a mirror against without one.
+"""Do users notice that requests are copied? The p99 of their answers with a mirror against without one.
 
 The windows of a pair are of one rollout with the same processes, which the controller watches alike, and follow each
-other in turn: without, with, with, without. What drifts meanwhile is for one pair what it is against the next. A window
-before each rollout is of stable alone: what a rollout costs that is under way, copies or none. Stable's processes, the
-users, and their times of sending are the same in all of them.
+other in turn: without, with, with, without. A window before each rollout is of stable alone: what a rollout costs that
+is under way, copies or none. Stable's processes, the users, and their times of sending are the same in all of them.
+The p99 is that of all answers of all windows of a kind, since that of one window rests on a dozen answers; its
+interval is by drawing pairs of windows again, so that what drifts from pair to pair counts.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,14 +20,19 @@ import psutil
 from benchmarks.delivery.scene import NAME, Scene
 from benchmarks.serving.surroundings import busy_percent
 from examples.flights.load import Record
+from tidegate.contract.steps import SHADOW_STEPS
 
 #: At which a machine of two cores has half of them free for the copies, which take as much as what they are copies of.
 RATE = 100.0
+#: The share that is copied where nobody says one.
+DEFAULT = float(next(step.shadow for step in SHADOW_STEPS if step.shadow is not None))
 #: From a change until it is in force everywhere and what came before it is answered.
 _SETTLE_SECONDS = 0.7
 #: Percent.
 _FEWEST = 0.01
 _PAIRS_OF_A_ROLLOUT = 8
+_DRAWS = 2_000
+_PERCENTILES = (50, 95, 99)
 
 
 class Window(NamedTuple):
@@ -36,52 +43,92 @@ class Window(NamedTuple):
     busy_percent: float
 
 
-def measure(scene: Scene, pairs: int, window_seconds: float) -> dict[str, Any]:
-    """Take pairs of windows, an even number of them; return the p99 of each and the ratio of each pair."""
+class Pair(NamedTuple):
+    """The answers of two windows, without copies and with them: how long each took, in milliseconds."""
+
+    without: np.ndarray[Any, np.dtype[np.float64]]
+    with_copies: np.ndarray[Any, np.dtype[np.float64]]
+
+
+def measure(scene: Scene, plan: Sequence[tuple[float, int]], window_seconds: float) -> dict[str, Any]:
+    """Take pairs of windows for each share of copies.
+
+    Args:
+        plan: shares in percent, and how many pairs of each, an even number.
+    """
     users = scene.users(RATE, "constant")
-    of_each = min(pairs, _PAIRS_OF_A_ROLLOUT)
-    taken = [_pairs(scene, of_each, window_seconds) for _ in range(pairs // of_each)]
+    taken = [
+        (share, [_pairs(scene, min(left, _PAIRS_OF_A_ROLLOUT), window_seconds, share) for left in _rollouts(pairs)])
+        for share, pairs in plan
+    ]
     records = users.stop()
-    windows = [
-        {"copied_percent": share, "p99_ms": _p99(records, window), "busy_percent": window.busy_percent}
-        for one in taken
-        for share, window in zip((0, 100) * of_each, one["windows"], strict=True)
-    ]
-    alone = [_p99(records, one["alone"]) for one in taken]
-    ratios = [
-        round(with_copies["p99_ms"] / without["p99_ms"], 4)
-        for without, with_copies in zip(windows[::2], windows[1::2], strict=True)
-    ]
+    alone = [_of(records, rollout["alone"]) for _, rollouts in taken for rollout in rollouts]
     return {
         "rate": RATE,
         "window_seconds": window_seconds,
-        "windows": windows,
-        "ratios": ratios,
-        "median_ratio": round(statistics.median(ratios), 4),
-        "median_p99_ms_without": round(statistics.median(window["p99_ms"] for window in windows[::2]), 3),
-        "median_p99_ms_with": round(statistics.median(window["p99_ms"] for window in windows[1::2]), 3),
-        "p99_ms_alone": alone,
-        "median_p99_ms_alone": round(statistics.median(alone), 3),
-        **{
-            f"busy_percent_{name}": round(statistics.median(window["busy_percent"] for window in windows[place::2]), 1)
-            for place, name in enumerate(("without", "with"))
-        },
-        "copies_without": sum(one["copies_without"] for one in taken),
-        "copies_with": sum(one["copies_with"] for one in taken),
-        "requests_with": sum(one["requests_with"] for one in taken),
+        "shares": [{"share": share, **_share(records, rollouts)} for share, rollouts in taken],
+        "p99_ms_alone": round(float(np.percentile(np.concatenate(alone), 99)), 3),
         "failed": sum(record.failed for record in records),
     }
 
 
-def _pairs(scene: Scene, number: int, seconds: float) -> dict[str, Any]:
+def _rollouts(pairs: int) -> list[int]:
+    """Return how many pairs are left to be taken at the beginning of each rollout."""
+    return list(range(pairs, 0, -_PAIRS_OF_A_ROLLOUT))
+
+
+def _share(records: list[Record], rollouts: list[dict[str, Any]]) -> dict[str, Any]:
+    windows = [window for rollout in rollouts for window in rollout["windows"]]
+    answers = [_of(records, window) for window in windows]
+    pairs = [Pair(*pair) for pair in zip(answers[::2], answers[1::2], strict=True)]
+    low, high = interval(pairs)
+    return {
+        "pairs": len(pairs),
+        "ratio": round(ratio(pairs), 4),
+        "interval": [round(low, 4), round(high, 4)],
+        **{
+            f"ms_{name}": [round(float(np.percentile(np.concatenate(found), one)), 3) for one in _PERCENTILES]
+            for name, found in (
+                ("without", [pair.without for pair in pairs]),
+                ("with", [pair.with_copies for pair in pairs]),
+            )
+        },
+        **{
+            f"busy_percent_{name}": round(statistics.median(window.busy_percent for window in windows[place::2]), 1)
+            for place, name in enumerate(("without", "with"))
+        },
+        **{
+            name: sum(rollout[name] for rollout in rollouts)
+            for name in ("copies_without", "copies_with", "requests_with")
+        },
+    }
+
+
+def ratio(pairs: Sequence[Pair]) -> float:
+    """Return the p99 of all answers with copies, divided by that of all answers without."""
+    return float(
+        np.percentile(np.concatenate([pair.with_copies for pair in pairs]), 99)
+        / np.percentile(np.concatenate([pair.without for pair in pairs]), 99)
+    )
+
+
+def interval(pairs: Sequence[Pair]) -> tuple[float, float]:
+    """Return the 95 % interval of the ratio by the bootstrap, pairs being what is drawn."""
+    draw = np.random.default_rng(2026)
+    found = [ratio([pairs[place] for place in draw.integers(0, len(pairs), len(pairs))]) for _ in range(_DRAWS)]
+    low, high = np.percentile(found, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def _pairs(scene: Scene, number: int, seconds: float, share: float) -> dict[str, Any]:
     """Return the windows of one rollout, without and with for each pair, and what the candidate counted in them.
 
     All of them are of pauses, which hold what the step before asked for. No step copies nothing: before the first of
     them there is no copy, in the later windows without there is one request in 10,000.
     """
     (alone,) = _windows(seconds)
-    shares = [_FEWEST if place % 2 else 100 for place in range(number)]
-    between = [({"shadow": share, "duration": "1s"}, {"pause": "person"}) for share in shares]
+    shares = [_FEWEST if place % 2 else share for place in range(number)]
+    between = [({"shadow": percent, "duration": "1s"}, {"pause": "person"}) for percent in shares]
     rollout = scene.deploy(
         scene.model(),
         deploymentStrategy="shadow",
@@ -130,6 +177,6 @@ def _windows(seconds: float, number: int = 1) -> list[Window]:
     return found
 
 
-def _p99(records: list[Record], window: Window) -> float:
+def _of(records: list[Record], window: Window) -> np.ndarray[Any, np.dtype[np.float64]]:
     found = [record.latency_ms for record in records if window.begin <= record.intended_at < window.end]
-    return round(float(np.percentile(found, 99)), 3)
+    return np.array(found, dtype=np.float64)

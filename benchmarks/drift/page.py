@@ -19,9 +19,8 @@ _HOW = """Each contender runs in a process of its own, one after the other, with
 takes before the clock starts, and after a first call with few rows. A reference is made and compared with within the
 time. What counts is CPU time: no contender uses more than one thread, and by the clock each takes longer the more else
 the machine does, which the load averages tell. Memory is the largest that the process had, and what the data took.
-Who is not in a table was not asked. Evidently's report of ten million rows and thirty features would take some ten
-minutes, by what smaller ones take. It copies the whole table for each of its figures, so that its time for a feature
-grows with the number of features. Nearly all of Tidegate's time goes into sorting.
+Who is not in a table was not asked. Evidently copies the whole table for each of its figures, so that its time for a
+feature grows with the number of features. Nearly all of Tidegate's time goes into sorting.
 """
 
 _AGREE = """\

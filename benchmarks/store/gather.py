@@ -35,11 +35,11 @@ from tidegate.telemetry.opening import STORE_VARIABLE
 
 _ROOT = Path(__file__).resolve().parents[2]
 #: Seconds; None for no log.
-SPANS = (None, 0.0, 0.01, 0.025, 0.1)
+SPANS = (None, 0.0, 0.025, 0.1, 1.0)
 RATE = 1_000
 _CONNECTIONS = 64
 _START_SECONDS = 60.0
-_QUIET_SECONDS = 0.3
+_QUIET_SECONDS = 1.3
 
 
 @dataclass(frozen=True)

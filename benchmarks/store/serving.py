@@ -38,13 +38,13 @@ from tidegate.store.versions import connected
 from tidegate.telemetry.opening import STORE_VARIABLE
 
 #: Requests a second, the share of them that is logged, and pairs of windows.
-LOADS = ((1_000, 1.0, 24), (1_000, 0.1, 24), (300, 1.0, 12))
+LOADS = ((1_000, 0.1, 36), (1_000, 1.0, 10), (300, 1.0, 6))
 FEW_LOADS = ((1_000, 1.0, 2), (1_000, 0.1, 2))
 SAMPLE = "50%"
 _CONNECTIONS = 64
 _WARM_SECONDS = 4.0
 #: Of a window's beginning: what is logged then may be of requests before it.
-_SETTLE_SECONDS = 0.3
+_SETTLE_SECONDS = 1.2
 _COUNTER = "tidegate_server_prediction_log_records"
 
 

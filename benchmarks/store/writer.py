@@ -32,8 +32,9 @@ def main() -> None:
     sys.stdin.readline()
     begun, worked = time.perf_counter(), time.process_time()
     number = failed = 0
-    while (since := time.perf_counter() - begun) < seconds:
-        due = AT_ONCE if rate == 0 else min(AT_ONCE, int(rate * since) - number)
+    while True:
+        since = time.perf_counter() - begun
+        due = AT_ONCE if rate == 0 else min(AT_ONCE, int(rate * min(since, seconds)) - number)
         if due > 0:
             head = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "deployment": "bench", "revision": 1}
             records = [
@@ -45,12 +46,19 @@ def main() -> None:
             except NotAllWritten as error:
                 failed += error.failed
             number += due
+        if since >= seconds:
+            break
         if rate:
-            time.sleep(sink.gather_seconds)
+            time.sleep(_pause(rate, number, since, seconds, sink.gather_seconds))
     taken = time.perf_counter() - begun
     sink.close()
     told = {"written": number - failed, "failed": failed, "seconds": taken, "cpu": time.process_time() - worked}
     print(json.dumps(told), flush=True)
+
+
+def _pause(rate: float, number: int, since: float, seconds: float, gather_seconds: float) -> float:
+    """Return for how long the log gathers: until there are as many as it hands over at once, or it ends."""
+    return max(0.0, min(gather_seconds, (number + AT_ONCE) / rate - since, seconds - since))
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ def noted(run_dir: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def ask(running: ReplicaProcess, bundle: Bundle, request_id: str) -> dict[str, Any]:
-    answer = running.client.post("/predict", json=list(bundle.sample[:1]), headers={"x-request-id": request_id})
+def ask(running: ReplicaProcess, bundle: Bundle, request_id: str, *, copied: bool = True) -> dict[str, Any]:
+    headers = {"x-request-id": request_id, **({"x-tidegate-copied": "1"} if copied else {})}
+    answer = running.client.post("/predict", json=list(bundle.sample[:1]), headers=headers)
     assert answer.status_code == 200
     return dict(answer.json())
 
@@ -35,6 +36,7 @@ def test_outputs_are_noted_under_the_requests_ids_while_they_are_wanted(tmp_path
         wish(tmp_path, 1.0, 60.0)
 
         def is_noted() -> bool:
+            ask(running, quick_bundle, "of no other revision's", copied=False)
             ask(running, quick_bundle, "wanted")
             return bool(noted(tmp_path))
 
@@ -45,6 +47,7 @@ def test_outputs_are_noted_under_the_requests_ids_while_they_are_wanted(tmp_path
         assert record["inputs"] == {}
         name = next(iter(record["outputs"]))
         assert record["outputs"][name][0] == prediction[name]
+        assert {one["request_id"] for one in noted(tmp_path)} <= {"wanted", "again"}
         assert stat.S_IMODE((tmp_path / "answers.jsonl").stat().st_mode) == 0o600
         assert running.client.get("/answers.jsonl").status_code == 404
         wish(tmp_path, 1.0, -1.0)

@@ -233,6 +233,19 @@ def test_records_are_gathered_for_a_sink_that_wants_that_and_none_is_kept_back_a
     assert (len(sink.records), sink.calls) == (100, 1)
 
 
+def test_records_wait_no_longer_once_there_are_as_many_as_are_written_at_once() -> None:
+    class Gathering(Kept):
+        gather_seconds = 600.0
+
+    sink = Gathering()
+    log = PredictionLog(sink, IDENTITY, share=1.0)
+    for number in range(1_200):
+        log.offer(exchange(b"%d" % number), ONE, {})
+    wait_until(lambda: len(sink.records) >= 1_000, "two times as many as at once are written")
+    log.close()
+    assert len(sink.records) == 1_200
+
+
 def test_a_record_that_cannot_be_written_costs_no_other() -> None:
     sink = Kept()
     sink.gate.clear()

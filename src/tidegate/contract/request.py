@@ -359,8 +359,8 @@ class DeploymentRequest(Document):
 
     steps: Steps | None = Field(default_factory=lambda data: default_steps(data.get("deployment_strategy", "canary")))
     """The stages of `canary` and `shadow` in order, or the name of a list of them: `cautious`, `standard`, `fast`.
-    Weights rise and end with 100. When absent, `canary` goes by `standard`, and `shadow` copies all requests until a
-    person decides; the other strategies have no steps of their own."""
+    Weights rise and end with 100. When absent, `canary` goes by `standard`, and `shadow` copies a tenth of the requests
+    until a person decides; the other strategies have no steps of their own."""
 
     blue_green: BlueGreen = BlueGreen()
     """How `blue-green` switches."""

@@ -51,7 +51,8 @@ class DeploymentConfig(Document):
     """What runs."""
 
     container_image: str | None
-    """The image that runs; null on the local platform, where replicas are processes and there is no image."""
+    """The image that runs; null on the local platform, where replicas are processes and there is no image, and as long
+    as no replica runs."""
 
     replicas: Count
     """Replicas of the revision that serves."""

@@ -157,8 +157,9 @@ PRESETS: Mapping[str, tuple[Step, ...]] = MappingProxyType(
     }
 )
 
-#: What `shadow` does when it is not told: copy everything, compare, and leave the rest to a person.
-SHADOW_STEPS = (Step(shadow=100), Step(pause="person"))
+#: What `shadow` does when it is not told: copy a share that costs users little where both models have the same
+#: processors (`benchmarks.delivery --only shadow`), compare, and leave the rest to a person.
+SHADOW_STEPS = (Step(shadow=10), Step(pause="person"))
 
 
 def _named(value: Any) -> Any:

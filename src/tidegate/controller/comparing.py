@@ -47,7 +47,8 @@ class Comparer:
         stable = RevisionRef(self._deployment, rollout.plan.stable)
         candidate = RevisionRef(self._deployment, rollout.plan.candidate)
         answered = look.growth.get(rollout.plan.stable, Totals()).requests
-        share = self._comparison.aim(answered / max(look.seconds, 0.001))
+        copied = answered * rollout.mirror / 100
+        share = self._comparison.aim(copied / max(look.seconds, 0.001))
         try:
             for ref in (stable, candidate):
                 await self._target.note_answers(ref, share)

@@ -1,8 +1,8 @@
 """Comparing what candidate and stable answered to the same requests, while requests are copied.
 
-Both revisions note a share of their answers under the requests' ids; here the two sides of each id are brought
-together. A side whose other one never comes (a copy that failed, a share that was changed in between) is forgotten
-after a while.
+Both revisions note a share of their answers to copied requests under the requests' ids; here the two sides of each id
+are brought together. A side whose other one never comes (a copy that failed, a share that was changed in between) is
+forgotten after a while.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class Comparison:
             _forget(side, now)
         return Compared(len(both), disagreed)
 
-    def aim(self, requests_per_second: float) -> float:
-        """Return the share of the answers to note so that no more are noted than are looked at."""
-        wanted = min(1.0, ANSWERS_PER_SECOND / max(requests_per_second, 1e-9))
+    def aim(self, copied_per_second: float) -> float:
+        """Return the share of the answers to copied requests to note, so that no more are noted than are looked at."""
+        wanted = min(1.0, ANSWERS_PER_SECOND / max(copied_per_second, 1e-9))
         if not self.share / _OFF <= wanted <= self.share * _OFF:
             self.share = max(round(wanted, 4), 0.0001)
         return self.share

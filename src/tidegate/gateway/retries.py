@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from tidegate.gateway import copies
+
 Resource = dict[str, Any]
 
 _TYPES = "type.googleapis.com/envoy"
@@ -20,9 +22,6 @@ _TYPES = "type.googleapis.com/envoy"
 _NOT_BEGUN = "connect-failure,refused-stream,reset-before-request"
 #: As well: a replica vanished under it. Never because of what a model answered.
 _VANISHED = f"{_NOT_BEGUN},reset"
-
-#: The part of a route's action by which Envoy copies requests.
-_COPIES = "request_mirror_policies"
 
 #: Methods of HTTP that may change something.
 _CHANGING = "POST|PUT|PATCH|DELETE"
@@ -71,9 +70,8 @@ def _careful(route: Resource) -> Resource:
         {"name": ":method", "string_match": {"safe_regex": {"regex": _CHANGING}}},
         *({"name": ":path", "string_match": found, "invert_match": True} for found in _INFERENCE),
     ]
-    once = {name: value for name, value in route["route"].items() if name != _COPIES}
-    action = {**once, "retry_policy": {**policy(), "retry_on": _NOT_BEGUN}}
-    apart = _counted_apart(route["route"]) if _COPIES in route["route"] else {}
+    action = {**copies.without(route["route"]), "retry_policy": {**policy(), "retry_on": _NOT_BEGUN}}
+    apart = _counted_apart(route["route"]) if copies.POLICIES in route["route"] else {}
     return {
         **route,
         **apart,

@@ -97,7 +97,9 @@ class PredictionLog:
         self._counts = {"written": 0, "dropped": 0, "failed": 0}
         self._gather_seconds = float(getattr(sink, "gather_seconds", 0.0))
         self._rate = RateLimit(per_second=1)
-        self._ends = threading.Event()
+        self._ends = False
+        #: Set when what is queued is not to wait for more.
+        self._enough = threading.Event()
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
         self._thread.start()
 
@@ -114,15 +116,19 @@ class PredictionLog:
         except Exception as error:  # noqa: BLE001 -- what a model answers may be anything; its neighbours are logged
             self._failed(1, error)
             return
+        is_enough = False
         with self._lock:
             fits = self._bytes + entry.size <= _QUEUED_BYTES and self._queued < _QUEUED
             if fits:
                 self._bytes += entry.size
                 self._queued += 1
+                is_enough = self._queued == _AT_ONCE
             else:
                 self._counts["dropped"] += 1
         if fits:
             self._queue.put(entry)
+        if is_enough:
+            self._enough.set()
 
     def metrics(self, names: tuple[str, ...], values: tuple[str, ...]) -> Iterator[Metric]:
         """Yield the log's metrics; see `metrics.Source`."""
@@ -135,17 +141,17 @@ class PredictionLog:
 
     def close(self, seconds: float = 5.0) -> None:
         """Write what is queued, for so long at most."""
-        self._ends.set()
+        self._ends = True
+        self._enough.set()
         self._thread.join(seconds)
 
     def _run(self) -> None:
-        while not (self._ends.is_set() and self._queue.empty()):
+        while not (self._ends and self._queue.empty()):
             try:
                 entries = [self._queue.get(timeout=_WAIT_SECONDS)]
             except Empty:
                 continue
-            if self._queue.qsize() < _AT_ONCE:
-                self._ends.wait(self._gather_seconds)
+            self._gather()
             with contextlib.suppress(Empty):
                 while len(entries) < _AT_ONCE:
                     entries.append(self._queue.get_nowait())
@@ -154,6 +160,12 @@ class PredictionLog:
                 self._queued -= len(entries)
                 self._bytes -= sum(entry.size for entry in entries)
         self._sink.close()
+
+    def _gather(self) -> None:
+        """Wait until as many wait as are written at once, for as long at most as the sink would have records wait."""
+        self._enough.clear()
+        if self._queued < _AT_ONCE and not self._ends:
+            self._enough.wait(self._gather_seconds)
 
     def _write(self, entries: Sequence[_Entry]) -> None:
         predictions = []

@@ -1,9 +1,9 @@
 """What was answered, noted for whoever compares two revisions: only while they ask for it, and for their eyes alone.
 
 Who compares writes a wish (`wish`) into the replica's folder, `compare.json`. While it holds, the outputs of that share
-of the requests go to `answers.jsonl` beside it, chosen by their ids alone, so that revisions that get the same request
-note the same ones. The folder is the owner's alone and no address leads to it: what models answered is nobody else's
-business.
+of the requests that were copied go to `answers.jsonl` beside it, chosen by their ids alone, so that revisions that get
+the same request note the same ones. The folder is the owner's alone and no address leads to it: what models answered is
+nobody else's business.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ ANSWERS_NAME = "answers.jsonl"
 
 #: Of notes; older ones were read, or nobody reads.
 _FILE_BYTES, _FILES = 4 << 20, 2
+#: Each time that notes are written a thread wakes beside those that answer users.
+_GATHER_SECONDS = 0.5
 
 log = logging.getLogger("tidegate.server")
 
@@ -48,11 +50,12 @@ class AnswerNotes:
         self._notes: PredictionLog | None = None
 
     def offer(self, answers: Iterable[tuple[Exchange, Call, Columns]]) -> None:
-        """Note these when somebody wants them."""
+        """Note those of these that another revision answers as well, when somebody wants them."""
         notes = self._wanted()
         if notes is not None:
             for exchange, call, outputs in answers:
-                notes.offer(exchange, call, outputs)
+                if exchange.is_copied:
+                    notes.offer(exchange, call, outputs)
 
     def close(self) -> None:
         with self._lock:
@@ -73,7 +76,7 @@ class AnswerNotes:
         if share == 0:
             return
         try:
-            sink = JsonlSink(str(self._folder / ANSWERS_NAME), _FILE_BYTES, _FILES)
+            sink = JsonlSink(str(self._folder / ANSWERS_NAME), _FILE_BYTES, _FILES, _GATHER_SECONDS)
         except Unavailable as error:
             log.warning("answers cannot be noted: %s", error)
             return

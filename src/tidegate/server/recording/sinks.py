@@ -12,6 +12,8 @@ from tidegate.server.recording.shared_file import SharedFile
 
 GROUP = "tidegate.prediction_sinks"
 _FILE_BYTES, _FILES = 64 << 20, 4
+#: Each call wakes a thread beside those that answer, locks the file and writes to it.
+_GATHER_SECONDS = 0.05
 
 
 class Sink(Protocol):
@@ -44,10 +46,14 @@ class JsonlSink:
         Unavailable: the file cannot be written.
     """
 
-    #: Each call wakes a thread beside those that answer, locks the file and writes to it.
-    gather_seconds = 0.05
-
-    def __init__(self, path: str, file_bytes: int = _FILE_BYTES, files: int = _FILES) -> None:
+    def __init__(
+        self,
+        path: str,
+        file_bytes: int = _FILE_BYTES,
+        files: int = _FILES,
+        gather_seconds: float = _GATHER_SECONDS,
+    ) -> None:
+        self.gather_seconds = gather_seconds
         if not path:
             raise InvalidInput(
                 "The sink jsonl needs a path.", subject="--prediction-log", expected="jsonl:PATH", got="jsonl"
