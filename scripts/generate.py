@@ -18,6 +18,7 @@ from scripts.cli_page import cli_page
 from scripts.drift_months import drift_page, drift_picture
 from scripts.measured_page import measured_page, store_measured_page
 from scripts.mojo_table import mojo_page
+from scripts.scan_page import scan_page
 from tidegate.contract.schema import SchemaName, build_schema
 from tidegate.store.script import sql
 
@@ -42,6 +43,7 @@ GENERATED: tuple[tuple[str, Callable[[], str]], ...] = (
     ("docs/reference/alerts.md", pages.alerts_page),
     ("docs/reference/errors.md", pages.errors_page),
     ("docs/reference/cli.md", cli_page),
+    ("docs/reference/scan-rules.md", scan_page),
     ("docs/reference/measured.md", measured_page),
     ("docs/reference/store-measured.md", store_measured_page),
     ("docs/how-to/score-a-mojo.md", mojo_page),

@@ -27,7 +27,7 @@ Schema = dict[str, Any]
 
 def request_page() -> str:
     full = parse_request(_SMALLEST).as_document()
-    return _page(
+    return page(
         "The request document",
         """
         What `tidegate deploy -f FILE` reads, as YAML or JSON, and what `POST /v1/deployments` takes as JSON. A
@@ -43,7 +43,7 @@ def request_page() -> str:
         *_objects("deployment-request"),
         "## Quantities",
         "A number with a unit and no space between them. Each is exact; a number has at most six decimals.",
-        _table(
+        table(
             ("Quantity", "Units", "Examples"),
             ((kind.__name__, ", ".join(kind.units), _codes(kind.examples)) for kind in _QUANTITIES),
         ),
@@ -54,7 +54,7 @@ _QUANTITIES: tuple[type[Quantity], ...] = (Duration, Throughput, Share, Memory)
 
 
 def result_page() -> str:
-    return _page(
+    return page(
         "The result document",
         """
         What `tidegate deploy --output json` prints and `GET /v1/deployments/{name}/result` answers. Every value is
@@ -83,7 +83,7 @@ _GOLDEN = {
 
 
 def golden_page() -> str:
-    return _page(
+    return page(
         "Golden requests",
         """
         The file that `gates.golden` of a [request document](request.md) or `--golden` names, as YAML or JSON: requests
@@ -102,7 +102,7 @@ def golden_page() -> str:
 
 
 def metrics_page() -> str:
-    return _page(
+    return page(
         "Metrics",
         "Prometheus metrics; all names begin with `tidegate_`.",
         "## Served by the controller",
@@ -110,7 +110,7 @@ def metrics_page() -> str:
         At `GET /metrics` for all deployments and at `GET /v1/deployments/{name}/metrics` for one. The counters of the
         gateway begin again at zero when the gateway is restarted, and a revision's series end when it is removed.
         """,
-        _table(
+        table(
             ("Metric", "Kind", "Unit", "Labels", "Meaning"),
             (
                 (f"`{metric.name}`", metric.kind, metric.unit, _codes(metric.labels), metric.help)
@@ -123,12 +123,12 @@ def metrics_page() -> str:
         All carry the labels `deployment` and `revision`, and but for those of several workers `model_version`. With
         several workers the numbers are those of all together, and what belongs to one process has a label `worker`.
         """,
-        _table(("Metric", "Kind", "Labels", "There", "Meaning"), _replica_metrics()),
+        table(("Metric", "Kind", "Labels", "There", "Meaning"), _replica_metrics()),
     )
 
 
 def alerts_page() -> str:
-    return _page(
+    return page(
         "Alerts",
         """
         Tidegate writes a Prometheus rule file for each deployment from its service level. These are the rules of a
@@ -154,7 +154,7 @@ def errors_page() -> str:
         for _, kind in inspect.getmembers(errors, inspect.isclass)
         if issubclass(kind, errors.TidegateError) and kind is not errors.TidegateError
     ]
-    return _page(
+    return page(
         "Errors and exit codes",
         "An error says what went wrong, with which object, what was expected, what was there, and what to type next.",
         "## Codes",
@@ -163,7 +163,7 @@ def errors_page() -> str:
         say nothing are left out. A request without a valid token is answered with 401 and the code `unauthorized`;
         a failure of Tidegate itself with 500, and the CLI then exits with 1.
         """,
-        _table(
+        table(
             ("Code", "HTTP status", "Exit code of the CLI", "Meaning"),
             (
                 (f"`{kind.code}`", str(status_of(kind(""))), str(int(exit_code_of(kind("")))), _first_line(kind))
@@ -171,11 +171,11 @@ def errors_page() -> str:
             ),
         ),
         "## Exit codes",
-        _table(("Exit code", "Meaning"), ((str(int(code)), code.meaning) for code in ExitCode)),
+        table(("Exit code", "Meaning"), ((str(int(code)), code.meaning) for code in ExitCode)),
     )
 
 
-def _page(title: str, *parts: str) -> str:
+def page(title: str, *parts: str) -> str:
     """Join the parts of a page; one that begins with a line break is prose, whose own line breaks mean nothing."""
     flowed = [" ".join(part.split()) if part.startswith("\n") else part for part in parts]
     return "\n\n".join([_NOTE, f"# {title}", *flowed]) + "\n"
@@ -185,7 +185,7 @@ def _yaml(document: Any) -> str:
     return f"```yaml\n{yaml.safe_dump(document, sort_keys=False).rstrip()}\n```"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
@@ -221,7 +221,7 @@ def _nested(root: Schema, schema: Schema, prefix: str) -> Iterator[str]:
 
 def _fields(root: Schema, schema: Schema) -> str:
     required = schema.get("required", [])
-    return _table(
+    return table(
         ("Field", "Type", "Default", "Meaning"),
         (
             (

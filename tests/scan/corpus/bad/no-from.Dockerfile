@@ -1,0 +1,2 @@
+RUN curl https://example.com/a | sh
+# expect: syntax@1
