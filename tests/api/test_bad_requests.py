@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from tidegate.api.app import MAX_BODY_BYTES, build_app
+from tidegate.api.stopping import Stopping
 from tidegate.controller.home import Home
 from tidegate.controller.service import Service
 from tidegate.controller.supervisor import Supervisor
@@ -29,7 +30,7 @@ def app(tmp_path: Path) -> FastAPI:
     store = Store(home.database)
     target = LocalTarget(home.root, EnvoyGateway(home.gateway))
     service = Service(home, "http://127.0.0.1:1", store, target, Supervisor(home, store, target))
-    return build_app(service, TOKEN, asyncio.Event())
+    return build_app(service, TOKEN, Stopping())
 
 
 def ask(app: FastAPI, method: str, path: str, *, token: str | None = TOKEN, **options: Any) -> httpx.Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from fastapi import FastAPI
 from tests.api.test_bad_requests import TOKEN, ask
 from tests.support import rollouts
 from tidegate.api.app import build_app
+from tidegate.api.stopping import Stopping
 from tidegate.controller.home import Home
 from tidegate.controller.service import Service
 from tidegate.controller.supervisor import Supervisor
@@ -43,7 +43,7 @@ def app(tmp_path: Path, store: Store) -> FastAPI:
     home.create()
     target = LocalTarget(home.root, EnvoyGateway(home.gateway))
     return build_app(
-        Service(home, "http://127.0.0.1:1", store, target, Supervisor(home, store, target)), TOKEN, asyncio.Event()
+        Service(home, "http://127.0.0.1:1", store, target, Supervisor(home, store, target)), TOKEN, Stopping()
     )
 
 

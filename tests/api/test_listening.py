@@ -20,7 +20,7 @@ async def _is_without_delay() -> int:
         without_delay.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
         writer.close()
 
-    listener = _listen(0)
+    listener = _listen("127.0.0.1", 0)
     async with await asyncio.start_server(answer, sock=listener):
         _, writer = await asyncio.open_connection(*listener.getsockname())
         found = await without_delay

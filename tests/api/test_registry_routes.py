@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from tests.support.quick_models import write_flights, write_minutes
 from tidegate.api.app import build_app
+from tidegate.api.stopping import Stopping
 from tidegate.controller.home import Home
 from tidegate.controller.service import Service
 from tidegate.controller.supervisor import Supervisor
@@ -36,7 +37,7 @@ class Api:
         service = Service(
             self.home, "http://127.0.0.1:1", self.store, target, Supervisor(self.home, self.store, target)
         )
-        self.app: FastAPI = build_app(service, TOKEN, asyncio.Event())
+        self.app: FastAPI = build_app(service, TOKEN, Stopping())
         self.regressor = write_minutes(folder / "amounts.onnx")
         self.classifier = write_flights(folder / "churn.onnx")
 

@@ -18,6 +18,7 @@ from tidegate.controller.planning import (
     refuse_unreachable_cache,
     refuse_unsupported,
     refuse_what_a_command_ignores,
+    refuse_what_containers_cannot,
     requests_to_pass,
     sticky,
     too_short_steps,
@@ -91,8 +92,8 @@ def test_every_strategy_has_its_steps() -> None:
         Step(33.3, 0.0, "person"),
     )
     assert trial_steps(request(deploymentStrategy="shadow"), 2) == (
-        Step(0, 300.0, mirror=100),
-        Step(0, 0.0, "person", mirror=100),
+        Step(0, 300.0, mirror=10),
+        Step(0, 0.0, "person", mirror=10),
     )
 
 
@@ -101,6 +102,47 @@ def test_a_platform_that_this_version_does_not_know_is_refused_by_name() -> None
     with pytest.raises(InvalidInput) as refused:
         refuse_unsupported(request(**fields))
     assert refused.value.subject == field
+
+
+COMPOSE: dict[str, Any] = {"infrastructure": {"platform": "compose"}}
+AGENT = {"TIDEGATE_AGENT": "/run/tidegate-agent/agent.sock"}
+POSTGRESQL = "postgresql://replica@postgres/tidegate"
+
+
+def test_containers_need_an_agent_and_processes_do_not() -> None:
+    with pytest.raises(InvalidInput, match="no agent") as refused:
+        refuse_what_containers_cannot(request(**COMPOSE), {}, POSTGRESQL)
+    assert refused.value.subject == "infrastructure.platform"
+    refuse_what_containers_cannot(request(**COMPOSE), AGENT, "")
+    refuse_what_containers_cannot(request(), {}, "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "store", "subject"),
+    [
+        ({"analysis": {"resources": {"memory": {}}}}, POSTGRESQL, "analysis.resources"),
+        ({"predictionLog": {"sink": "jsonl:/logs/{revision}.{replica}.jsonl"}}, POSTGRESQL, "predictionLog.sink"),
+        (
+            {"predictionLog": {"sink": "store:", "personal": {"hash": ["a"], "keyFile": "/k"}}},
+            POSTGRESQL,
+            "predictionLog.personal.keyFile",
+        ),
+        ({"predictionLog": {"sink": "store:"}}, "/home/tidegate.db", "predictionLog.sink"),
+        ({"features": {"view": "customers", "entity": "id"}}, "/home/tidegate.db", "features"),
+    ],
+)
+def test_what_a_container_could_not_do_is_refused_and_a_process_does_it(
+    fields: dict[str, Any], store: str, subject: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        refuse_what_containers_cannot(request(**COMPOSE, **fields), AGENT, store)
+    assert refused.value.subject == subject
+    refuse_what_containers_cannot(request(**fields), AGENT, store)
+
+
+def test_a_container_logs_to_postgresql() -> None:
+    fields = {"predictionLog": {"sink": "store:"}, "features": {"view": "customers", "entity": "id"}}
+    refuse_what_containers_cannot(request(**COMPOSE, **fields), AGENT, POSTGRESQL)
 
 
 def test_a_replica_waits_as_long_as_the_gateway() -> None:

@@ -105,7 +105,7 @@ class FakeTarget:
     def preview_url(self, deployment: str) -> str:
         return f"http://127.0.0.1:1/{deployment}@preview"
 
-    def logs(self, ref: RevisionRef, index: int, lines: int) -> list[str]:
+    async def logs(self, ref: RevisionRef, index: int, lines: int) -> list[str]:
         return [f"{ref.revision}/{index}"]
 
 
@@ -418,7 +418,7 @@ def test_the_logs_of_a_first_deployment_that_failed_are_found(root: Path) -> Non
         await place.service.command(NAME, Command.ABORT, by="ada", reason="")
         await place.until(lambda: place.store.rollout(row.id).ended_at is not None)
         assert place.store.deployment(NAME).stable is None
-        assert place.service.logs(NAME, None, None, 10)[0] == "1/0"
+        assert (await place.service.logs(NAME, None, None, 10))[0] == "1/0"
 
     asyncio.run(story())
 

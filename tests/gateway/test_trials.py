@@ -77,6 +77,28 @@ def test_a_copy_is_the_same_request(run: Run[Any], gateway: EnvoyGateway, shadow
     assert seen["before"]["path"] == "/predict?debug=1"
     assert seen["before"]["request_id"] == "the-one"
     assert "shadow" not in seen["before"]["host"]
+    assert seen["before"]["copied"] == "1"
+
+
+@pytest.mark.parametrize("percent", [0, 12.5, 100])
+def test_stable_learns_which_requests_are_copied(
+    run: Run[Any], gateway: EnvoyGateway, shadow: Shadow, percent: float
+) -> None:
+    async def observe() -> tuple[int, int]:
+        await gateway.apply(shadow(percent))
+        before = (await counts_of(gateway, CANDIDATE)).requests
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answers = [(await client.get(f"{gateway.url}/churn/x")).json() for _ in range(200)]
+        marked = sum(answer["is_copied"] for answer in answers)
+
+        async def copied() -> int:
+            return (await counts_of(gateway, CANDIDATE)).requests - before
+
+        return marked, await until(copied, lambda count: count == marked)
+
+    marked, copied = run(observe())
+    assert marked == copied
+    assert {0: marked == 0, 12.5: 0 < marked < 100, 100: marked == 200}[percent]
 
 
 def test_a_candidate_that_fails_copies_is_counted_and_harms_no_user(

@@ -91,11 +91,13 @@ class TinyReplica:
                 "served": self.served,
                 "path": path,
                 "request_id": headers.get("x-request-id"),
+                "is_copied": "x-tidegate-copied" in headers,
                 "before": self.before,
             }
         ).encode()
         if not path.startswith("/v2/health/"):
-            self.before = {"path": path, "request_id": headers.get("x-request-id"), "host": headers.get("host")}
+            known = {"request_id": "x-request-id", "host": "host", "copied": "x-tidegate-copied"}
+            self.before = {"path": path, **{name: headers.get(header) for name, header in known.items()}}
         writer.write(
             b"HTTP/1.1 %d Tiny\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(body))
             + body

@@ -56,7 +56,7 @@ def test_replicas_become_ready_and_answer_through_the_gateway(run: Run[Any], pla
         assert set(answers.names) == {"1/0", "1/1"}
         assert (await target.read("ready")).counts[1].requests == 60
         assert spec.ref in await target.running()
-        assert '"listening"' in target.logs(spec.ref, 0, 10)[-1]
+        assert '"listening"' in (await target.logs(spec.ref, 0, 10))[-1]
         assert not (await target.set_split("ready", {1: 100}, 5.0)).changed
 
     run(story())
@@ -108,7 +108,7 @@ def test_a_replica_that_keeps_dying_is_started_again_less_and_less_often(run: Ru
     health = run(story())
     assert time.monotonic() - started > 0.1 + 0.2
     assert (health.ready, health.replicas[0].last_exit) == (0, "exit code 3")
-    assert target.logs(spec.ref, 0, 100).count("ending as told") >= 3
+    assert run(target.logs(spec.ref, 0, 100)).count("ending as told") >= 3
     run(target.remove_revision(spec.ref))
 
 
@@ -139,7 +139,7 @@ def test_surplus_replicas_finish_their_requests_and_go(run: Run[Any], place: Pla
 
     run(story())
     # What a replica wrote can still be read when it is gone.
-    assert any('"listening"' in line for line in target.logs(spec.ref, 2, 100))
+    assert any('"listening"' in line for line in run(target.logs(spec.ref, 2, 100)))
 
 
 async def _left(target: LocalTarget, spec: RevisionSpec, place: Place) -> list[int]:

@@ -17,6 +17,7 @@ from tests.target.conftest import spec_of
 from tidegate.contract.request import parse_request
 from tidegate.controller.planning import answering as answering_of
 from tidegate.gateway.base import RevisionRef
+from tidegate.runtime.mojo import kernel_library
 from tidegate.target.base import Answering
 from tidegate.target.process import environment, server_command, spec_document
 from tidegate.target.slots import Slot, revisions_of, slots_of, tail
@@ -86,6 +87,13 @@ def test_the_url_of_redis_is_handed_on_through_the_environment_to_those_that_cac
         assert ("TIDEGATE_CACHE_URL" in environment(given_environment, spec)) == (store == "redis")
         words = server_command(spec, 1, Path("/run"))
         assert "secret" not in json.dumps(spec_document(spec, 1, words))
+
+
+def test_each_replica_scores_with_the_library_of_kernels_that_the_controller_has() -> None:
+    inherited = {kernel_library.VARIABLE: "/opt/kernels", "TIDEGATE_HOME": "/home"}
+    handed_on = environment(inherited, spec_of("churn", 3))
+    assert handed_on[kernel_library.VARIABLE] == "/opt/kernels"
+    assert "TIDEGATE_HOME" not in handed_on
 
 
 def test_the_store_and_the_key_of_hashes_are_handed_on_to_those_that_need_them_and_are_nowhere_else() -> None:

@@ -16,7 +16,7 @@ from tidegate.api.process import Setup, configure_logging, serve
 from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 from tidegate.controller.home import Home, no_room
 from tidegate.controller.stage import Stage
-from tidegate.gateway.base import DEFAULT_ENVOYS
+from tidegate.gateway.base import DEFAULT_ENVOYS, LOOPBACK
 from tidegate.scheduling import let_others_first
 from tidegate.store.place import place_of
 
@@ -30,7 +30,9 @@ _GC_THRESHOLD = (50_000, 20, 100)
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tidegate.api", description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--host", default=LOOPBACK)
     parser.add_argument("--port", type=int, default=8081)
+    parser.add_argument("--gateway-host", default=LOOPBACK)
     parser.add_argument("--gateway-port", type=int, default=8080)
     parser.add_argument("--envoys", type=int, default=DEFAULT_ENVOYS)
     parser.add_argument("--stage", type=Path, help="folder of the rehearsal that this controller is for")
@@ -51,7 +53,14 @@ def main() -> int:
         # A rehearsal is nobody else's: its store is its own.
         store = place_of(home.root, arguments.store) if stage is None else home.database
         setup = Setup(
-            arguments.port, arguments.gateway_port, arguments.envoys, store, stands_by=arguments.standby, stage=stage
+            arguments.port,
+            arguments.gateway_port,
+            arguments.envoys,
+            store,
+            stands_by=arguments.standby,
+            stage=stage,
+            host=arguments.host,
+            gateway_host=arguments.gateway_host,
         )
         asyncio.run(serve(home, setup))
     except TidegateError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidegate import __version__
 from tidegate.api import drift, errors, freezes, outcomes, registry
+from tidegate.api.stopping import Stopping
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.request import MOST_CHALLENGERS
 from tidegate.controller import metrics, page, report, result, views
@@ -67,7 +67,7 @@ class Watcher(BaseModel):
     reader: str = Field(min_length=1, max_length=100)
 
 
-def build_app(service: Service, token: str, stopping: asyncio.Event) -> FastAPI:
+def build_app(service: Service, token: str, stopping: Stopping) -> FastAPI:
     """Return the API of one controller.
 
     Args:
@@ -113,7 +113,7 @@ def _open_routes(service: Service) -> APIRouter:
     return router
 
 
-def _routes(service: Service, stopping: asyncio.Event) -> APIRouter:
+def _routes(service: Service, stopping: Stopping) -> APIRouter:
     router = APIRouter(prefix="/v1")
     router.include_router(_reading(service))
     router.include_router(_changing(service))
@@ -134,7 +134,10 @@ def _routes(service: Service, stopping: asyncio.Event) -> APIRouter:
         }
 
     @router.post("/shutdown", status_code=202, summary="End the controller, the gateway and every replica")
-    async def shutdown() -> dict[str, str]:
+    async def shutdown(
+        keep_containers: Annotated[bool, Query(description="Leave those that are containers running.")] = False,
+    ) -> dict[str, str]:
+        stopping.keeps_containers = keep_containers
         stopping.set()
         return {"status": "stopping"}
 
@@ -189,13 +192,13 @@ def _reading(service: Service) -> APIRouter:
         return {"notifications": service.notifications(name)}
 
     @router.get("/deployments/{name}/logs", summary="The last lines that a replica wrote")
-    def logs(
+    async def logs(
         name: str,
         revision: Annotated[int | None, Query(ge=1, le=MAX_NUMBER)] = None,
         replica: Annotated[int | None, Query(ge=0, le=63)] = None,
         lines: Annotated[int, Query(ge=1, le=10_000)] = 100,
     ) -> dict[str, Any]:
-        return {"lines": service.logs(name, revision, replica, lines)}
+        return {"lines": await service.logs(name, revision, replica, lines)}
 
     @router.get("/rollouts/{rollout_id}", summary="One rollout")
     async def rollout(rollout_id: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import logging.handlers
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from tidegate.api.app import build_app
+from tidegate.api.stopping import Stopping
 from tidegate.boot import birth_of
 from tidegate.contract.errors import InvalidInput
 from tidegate.controller.home import Home, read_json, write_atomically
@@ -26,16 +28,17 @@ from tidegate.controller.notifications import addressees
 from tidegate.controller.service import Service
 from tidegate.controller.stage import Stage
 from tidegate.controller.supervisor import Supervisor
-from tidegate.gateway.envoy import EnvoyGateway
+from tidegate.gateway.base import LOOPBACK, from_here
+from tidegate.gateway.opening import open_gateway
 from tidegate.health.attempts import RealAttempts
 from tidegate.store import Store, place
 from tidegate.store.address import Address, whole
 from tidegate.target.local import LocalTarget
+from tidegate.target.opening import open_target
 from tidegate.target.process import SERVING_STORE_VARIABLE, server_command, with_faults
 
 log = logging.getLogger(__name__)
 
-HOST = "127.0.0.1"
 LOG_BYTES = 5_000_000
 LOG_FILES = 3
 #: How often the controller of a rehearsal looks whether somebody still rehearses.
@@ -49,7 +52,8 @@ class Setup:
     """How a controller is to run.
 
     Attributes:
-        port, gateway_port: on loopback; 0 takes any free port.
+        port, gateway_port: 0 takes any free port.
+        host, gateway_host: addresses of this machine to listen on.
         envoys: of the gateway.
         store: where the store is.
         stands_by: until no other controller leads.
@@ -62,6 +66,8 @@ class Setup:
     store: Address
     stands_by: bool = False
     stage: Stage | None = None
+    host: str = LOOPBACK
+    gateway_host: str = LOOPBACK
 
 
 async def serve(home: Home, setup: Setup) -> None:
@@ -79,7 +85,7 @@ async def serve(home: Home, setup: Setup) -> None:
             with _standing_by(home) if waits else nullcontext():
                 leads = leading(home, setup.store, lambda address: Store(address, addressees), waits=waits)
                 lead = await held.enter_async_context(leads)
-            listener = await _take_over(setup.port) if waits else _listen(setup.port)
+            listener = await _take_over(setup.host, setup.port) if waits else _listen(setup.host, setup.port)
             if await _lead(home, setup, lead, listener):
                 return
         log.warning("another controller leads now: standing by")
@@ -93,14 +99,19 @@ async def _lead(home: Home, setup: Setup, lead: Lead, listener: socket.socket) -
     # where they are: in the store of the user's own home.
     store = setup.store if setup.stage is None else place.place_of(setup.stage.root.parent)
     os.environ[SERVING_STORE_VARIABLE] = os.environ.get(SERVING_STORE_VARIABLE) or whole(store)
-    gateway = EnvoyGateway(home.gateway, host=HOST, port=setup.gateway_port, envoys=setup.envoys)
     stage = setup.stage
-    command = server_command if stage is None else with_faults(server_command, stage.faults_file)
-    target = LocalTarget(home.root, gateway, command=command, attempts=RealAttempts())
+    # The gateway of a rehearsal is its own, like all that it starts, and ends with it.
+    environment = os.environ if stage is None else {}
+    gateway = open_gateway(home.gateway, environment, setup.gateway_host, setup.gateway_port, setup.envoys)
+    if stage is None:
+        target = open_target(home.root, gateway, os.environ, RealAttempts())
+    else:  # beside what serves, which has the names of the containers
+        command = with_faults(server_command, stage.faults_file)
+        target = LocalTarget(home.root, gateway, command=command, attempts=RealAttempts())
     supervisor = Supervisor(home, lead.store, target)
-    url = f"http://{HOST}:{listener.getsockname()[1]}"
+    url = f"http://{from_here(setup.host)}:{listener.getsockname()[1]}"
     service = Service(home, url, lead.store, target, supervisor)
-    stopping = asyncio.Event()
+    stopping = Stopping()
     app = build_app(service, home.token(), stopping)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3, lifespan="off")
     server = uvicorn.Server(config)
@@ -121,7 +132,7 @@ async def _lead(home: Home, setup: Setup, lead: Lead, listener: socket.socket) -
         lost.cancel()
         await supervisor.stop()
         if stopping.is_set():
-            await target.stop()
+            await target.stop(keep_containers=stopping.keeps_containers)
         else:
             await target.close()
         server.should_exit = True
@@ -150,17 +161,24 @@ async def _end_with(stage: Stage, stopping: asyncio.Event) -> None:
     stopping.set()
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     # With the protocol named, asyncio sends at once what is written (TCP_NODELAY); with none it does not know to.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((HOST, port))
+        listener.bind((host, port))
     except OSError as taken:
         listener.close()
+        if taken.errno == errno.EADDRNOTAVAIL:
+            raise InvalidInput(
+                "the controller cannot listen on an address that this machine does not have",
+                subject="--host",
+                expected="one of its addresses, or 0.0.0.0 for all of them",
+                got=host,
+            ) from taken
         raise InvalidInput(
             f"port {port} is taken, the controller cannot listen on it",
-            subject=f"{HOST}:{port}",
+            subject=f"{host}:{port}",
             expected="a free port",
             got=taken.strerror or str(taken),
             hint=f"choose another one: tidegate up --port {port + 1}",
@@ -169,15 +187,15 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-async def _take_over(port: int) -> socket.socket:
+async def _take_over(host: str, port: int) -> socket.socket:
     """Listen where the one that led has listened; where it still does, on any port: `controller.json` tells clients."""
     deadline = time.monotonic() + TAKE_OVER_SECONDS
     while time.monotonic() < deadline:
         with suppress(InvalidInput):
-            return _listen(port)
+            return _listen(host, port)
         await asyncio.sleep(STAGE_SECONDS)
     log.warning("port %d is still taken, by the controller that led: listening on another", port)
-    return _listen(0)
+    return _listen(host, 0)
 
 
 def _announce(home: Home, setup: Setup, url: str, gateway_url: str) -> None:
@@ -187,8 +205,10 @@ def _announce(home: Home, setup: Setup, url: str, gateway_url: str) -> None:
     address = {
         "pid": os.getpid(),
         "born": birth_of(os.getpid()),
+        "host": setup.host,
         "port": urlsplit(url).port,
         "url": url,
+        "gateway_host": setup.gateway_host,
         "gateway_port": urlsplit(gateway_url).port,
         "gateway_url": gateway_url,
         "envoys": setup.envoys,

@@ -28,7 +28,7 @@ from tidegate.runtime.base import ArtifactFiles, Signature
 from tidegate.runtime.settings_file import settings_of
 from tidegate.runtime.signatures import signature_from_dict
 from tidegate.store import RevisionRow
-from tidegate.target.process import CACHE_URL_VARIABLE, KEY_VARIABLE
+from tidegate.target.process import CACHE_URL_VARIABLE, KEY_VARIABLE, SERVING_STORE_VARIABLE
 
 #: Entry points of what takes logged predictions.
 SINKS = "tidegate.prediction_sinks"
@@ -68,6 +68,8 @@ def refuse_at_first_sight(request: DeploymentRequest, refusals: Refusals) -> Non
     """
     with refusals.noted():
         planning.refuse_unsupported(request)
+    with refusals.noted():
+        planning.refuse_what_containers_cannot(request, os.environ, os.environ.get(SERVING_STORE_VARIABLE, ""))
     with refusals.noted():
         planning.refuse_unreachable_cache(
             request, os.environ.get(CACHE_URL_VARIABLE), has_client=find_spec("redis") is not None

@@ -37,6 +37,11 @@ class Home:
         return self.root / "tidegate.db"
 
     @property
+    def foreground_file(self) -> Path:
+        """Who stays with the controller; see `controller.foreground`."""
+        return self.root / "foreground.json"
+
+    @property
     def standbys(self) -> Path:
         """The folder with a file for each controller that stands by, named by its pid."""
         return self.root / "standby"
@@ -130,12 +135,18 @@ class Home:
         return self.token_file.read_text(encoding="ascii").strip()
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write the file beside and rename it into place: a reader sees the old text or the new one, never half of it."""
+def write_atomically(path: Path, text: str, mode: int | None = None) -> None:
+    """Write the file beside and rename it into place: a reader sees the old text or the new one, never half of it.
+
+    Args:
+        mode: who may read and write it, whatever the umask; None: as the umask says.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         beside.write_text(text, encoding="utf-8")
+        if mode is not None:
+            beside.chmod(mode)
         beside.replace(path)
     except OSError:  # a full disk, say
         beside.unlink(missing_ok=True)

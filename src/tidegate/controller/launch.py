@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import os
 import shutil
@@ -23,12 +24,18 @@ from tidegate.boot import birth_of
 from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 from tidegate.controller.home import Home, no_room, read_json, write_atomically
 from tidegate.controller.stage import Stage
-from tidegate.gateway.base import DEFAULT_ENVOYS
+from tidegate.gateway.base import DEFAULT_ENVOYS, LOOPBACK
 from tidegate.gateway.os_process import OsProcess, find_by_argument, is_locked
 
 DEFAULT_PORT = 8081
 DEFAULT_GATEWAY_PORT = 8080
-_DEFAULTS = {"port": DEFAULT_PORT, "gateway_port": DEFAULT_GATEWAY_PORT, "envoys": DEFAULT_ENVOYS}
+_DEFAULTS: dict[str, int | str] = {
+    "host": LOOPBACK,
+    "port": DEFAULT_PORT,
+    "gateway_host": LOOPBACK,
+    "gateway_port": DEFAULT_GATEWAY_PORT,
+    "envoys": DEFAULT_ENVOYS,
+}
 #: Starting takes about two seconds; a machine under load gets much longer.
 START_SECONDS = 60.0
 #: Ending waits for replicas to drain.
@@ -58,12 +65,20 @@ def running(home: Path) -> ControllerInfo | None:
     return _info(place, address)
 
 
+def lives(home: Path) -> bool:
+    """Say whether the process of the controller of this home lives; whether it answers, `running` says."""
+    address = read_json(Home(home).address_file)
+    return address is not None and _process(address) is not None
+
+
 def ensure_running(
     home: Path,
     port: int | None,
     gateway_port: int | None,
     stage: Stage | None = None,
     *,
+    host: str | None = None,
+    gateway_host: str | None = None,
     envoys: int | None = None,
     store: str | None = None,
 ) -> ControllerInfo:
@@ -73,22 +88,27 @@ def ensure_running(
         port, gateway_port: for a controller that has to be started; None: those that it had last, else 8081 and 8080.
             0 takes any free port.
         stage: of the rehearsal that the controller is for.
+        host, gateway_host: IPv4 addresses to listen on, of a controller that has to be started; None: those that it had
+            last, else loopback.
         envoys: of the gateway of a controller that has to be started; None: as many as it had last, else 2.
         store: of a controller that has to be started, see `store.place`; None: as TIDEGATE_STORE says, else as it was.
 
     Raises:
-        InvalidInput: a port is taken, or the running controller has other ports, Envoys or another store than those
-            asked for.
+        InvalidInput: a port is taken, a host is none, or the running controller has other hosts, ports, Envoys or
+            another store than those asked for.
         Unavailable: it did not come up; the message ends with what it wrote last.
     """
     place = Home(home)
+    asked = {"host": host, "port": port, "gateway_host": gateway_host, "gateway_port": gateway_port, "envoys": envoys}
+    _refuse_no_address("--host", host)
+    _refuse_no_address("--gateway-host", gateway_host)
     found = running(home)
     if found is not None:
-        _refuse_others(place, port, gateway_port, envoys)
+        _refuse_others(place, asked)
         _refuse_other_store(place, store)
         return found
     place.create()
-    setup = _setup(place, port, gateway_port, envoys)
+    setup = _setup(place, asked)
     errors = place.logs / "controller.start.log"
     process = _spawn(place, setup, store, errors, *(("--stage", str(stage.root)) if stage is not None else ()))
     deadline = time.monotonic() + START_SECONDS
@@ -118,7 +138,7 @@ def stand_by(home: Path, store: str | None = None) -> int:
     """
     place = Home(home)
     place.create()
-    setup = _setup(place, None, None, None)
+    setup = _setup(place, {})
     errors = place.logs / "standby.start.log"
     process = _spawn(place, setup, store, errors, "--standby")
     deadline = time.monotonic() + START_SECONDS
@@ -137,15 +157,14 @@ def stand_by(home: Path, store: str | None = None) -> int:
 
 
 def _spawn(
-    place: Home, setup: Mapping[str, int], store: str | None, errors: Path, *further: str
+    place: Home, setup: Mapping[str, int | str], store: str | None, errors: Path, *further: str
 ) -> subprocess.Popen[bytes]:
     # A file, not a pipe: the controller outlives this process and must never block on what nobody reads.
     with errors.open("wb") as stream:
         return subprocess.Popen(
             [
                 *(sys.executable, "-m", "tidegate.api", "--home", str(place.root)),
-                *("--port", str(setup["port"]), "--gateway-port", str(setup["gateway_port"])),
-                *("--envoys", str(setup["envoys"])),
+                *(word for key, value in setup.items() for word in (_option(key), str(value))),
                 *(("--store", _absolute(store)) if store is not None else ()),
                 *further,
             ],
@@ -180,17 +199,23 @@ def dry_run(home: Path, request: Mapping[str, Any], override_freeze: str | None,
     return told
 
 
-def stop(home: Path) -> list[str]:
+def stop(home: Path, *, keep_containers: bool = False) -> list[str]:
     """End the controller, the gateway and every replica of this home, those of a rehearsal included.
 
     What is in the store stays.
+
+    Args:
+        keep_containers: leave replicas that have containers of their own, and a gateway that has one, to the next
+            controller.
 
     Returns:
         What was ended, for people; empty when nothing ran.
     """
     place = Home(home)
+    # First: whoever stays in the foreground would start what is ended here again.
+    place.foreground_file.unlink(missing_ok=True)
     ended = clear_stage(Stage(place.rehearsal))
-    # First: they would take over.
+    # Then these: they would take over.
     waiting = place.standing_by()
     standbys = [found for found in find_by_argument("tidegate.api", str(home)) if found.pid in waiting]
     asyncio.run(_end_all(standbys))
@@ -201,7 +226,8 @@ def stop(home: Path) -> list[str]:
         try:
             # A controller that refuses (its token file was changed) or hangs is ended by signal; what it leaves is
             # ended below.
-            process.wait(STOP_SECONDS if _asked_to_shut_down(place, address["url"]) else 0)
+            is_asked = _asked_to_shut_down(place, address["url"], keep_containers=keep_containers)
+            process.wait(STOP_SECONDS if is_asked else 0)
         except psutil.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait(5)
@@ -209,7 +235,7 @@ def stop(home: Path) -> list[str]:
     ended += [f"controller (pid {found.pid})" for found in asyncio.run(_end_silent(home))]
     place.address_file.unlink(missing_ok=True)
     if place.root.exists():
-        ended += asyncio.run(_stop_orphans(place))
+        ended += asyncio.run(_stop_orphans(place, keep_containers=keep_containers))
     return ended
 
 
@@ -231,10 +257,11 @@ def clear_stage(stage: Stage) -> list[str]:
     return ended
 
 
-def _asked_to_shut_down(place: Home, url: str) -> bool:
+def _asked_to_shut_down(place: Home, url: str, *, keep_containers: bool) -> bool:
+    query = "?keep_containers=true" if keep_containers else ""
     try:
         with _loopback() as http:
-            answer = http.post(f"{url}/v1/shutdown", headers={"Authorization": f"Bearer {place.token()}"})
+            answer = http.post(f"{url}/v1/shutdown{query}", headers={"Authorization": f"Bearer {place.token()}"})
     except httpx.HTTPError:
         return False
     return answer.is_success
@@ -251,22 +278,27 @@ async def _end_all(processes: Sequence[OsProcess]) -> None:
     await asyncio.gather(*(process.end(STOP_SECONDS) for process in processes))
 
 
-async def _stop_orphans(place: Home) -> list[str]:
+async def _stop_orphans(place: Home, *, keep_containers: bool) -> list[str]:
     """End the gateway and replicas that a killed controller left."""
-    from tidegate.gateway.envoy import EnvoyGateway
-    from tidegate.target.local import LocalTarget
+    from tidegate.gateway.opening import open_gateway
+    from tidegate.target.opening import open_target
 
     place.create()
-    target = LocalTarget(place.root, EnvoyGateway(place.gateway))
-    ended = [f"{ref.deployment} revision {ref.revision}" for ref in await target.running()]
-    await target.stop()
-    return ended
+    target = open_target(place.root, open_gateway(place.gateway, os.environ), os.environ)
+    return [f"{ref.deployment} revision {ref.revision}" for ref in await target.stop(keep_containers=keep_containers)]
 
 
-def _setup(place: Home, port: int | None, gateway_port: int | None, envoys: int | None) -> dict[str, int]:
-    asked = {"port": port, "gateway_port": gateway_port, "envoys": envoys}
+def _setup(place: Home, asked: Mapping[str, int | str | None]) -> dict[str, int | str]:
     known = read_json(_setup_file(place)) or {}
-    return {key: int(known.get(key, _DEFAULTS[key])) if value is None else value for key, value in asked.items()}
+    setup: dict[str, int | str] = {}
+    for key, default in _DEFAULTS.items():
+        value = asked.get(key)
+        setup[key] = type(default)(known.get(key, default)) if value is None else value
+    return setup
+
+
+def _option(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
 
 
 def _remember_setup(place: Home) -> None:
@@ -282,11 +314,10 @@ def _setup_file(place: Home) -> Path:
     return place.root / "ports.json"
 
 
-def _refuse_others(place: Home, port: int | None, gateway_port: int | None, envoys: int | None) -> None:
+def _refuse_others(place: Home, asked_for: Mapping[str, int | str | None]) -> None:
     address = read_json(place.address_file) or {}
-    asked_for = (("--port", port, "port"), ("--gateway-port", gateway_port, "gateway_port"))
-    for option, asked, key in (*asked_for, ("--envoys", envoys, "envoys")):
-        running = address.get(key, _DEFAULTS[key])
+    for key, default in _DEFAULTS.items():
+        asked, running, option = asked_for[key], address.get(key, default), _option(key)
         if asked is not None and asked not in (0, running):
             raise InvalidInput(
                 f"the controller of {place.root} runs already, with {option} {running}",
@@ -295,6 +326,18 @@ def _refuse_others(place: Home, port: int | None, gateway_port: int | None, envo
                 got=str(asked),
                 hint=f"to change it: tidegate down, then tidegate up {option} {asked}",
             )
+
+
+def _refuse_no_address(option: str, host: str | None) -> None:
+    try:
+        ipaddress.IPv4Address(host if host is not None else LOOPBACK)
+    except ValueError as error:
+        raise InvalidInput(
+            f"{option} is no IPv4 address",
+            subject=option,
+            expected="an address of this machine, such as 10.0.0.5, or 0.0.0.0 for all of them",
+            got=host,
+        ) from error
 
 
 def _refuse_other_store(place: Home, asked: str | None) -> None:

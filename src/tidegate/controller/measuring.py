@@ -243,7 +243,6 @@ async def _compared(metric: Metric, compared: Compared, asked: Asked) -> Measure
 
 
 async def _read(metric: Metric, counted: Counted, asked: Asked) -> _Read:
-    # The bad ones first: what comes in between is then good until the next time, not a bad event of nothing.
     places = (counted.bad, counted.total)
     candidate, stable = await asyncio.gather(
         numbers_of(metric, asked, places), numbers_of(metric, replace(asked, revision=asked.stable), places)

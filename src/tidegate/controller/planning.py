@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +17,8 @@ from tidegate.judge import shift
 from tidegate.rollout import Arm, Plan, Rollout, Step
 from tidegate.store import RevisionRow
 from tidegate.target.base import Answering, RevisionSpec
-from tidegate.target.process import CACHE_URL_VARIABLE
+from tidegate.target.opening import AGENT_VARIABLE
+from tidegate.target.process import CACHE_URL_VARIABLE, KEY_VARIABLE, STORE_SINK
 from tidegate.trial.rules import rules
 from tidegate.trial.steps import trial_steps
 
@@ -36,12 +38,57 @@ _REDIS_SCHEMES = ("redis", "rediss", "unix")
 def refuse_unsupported(request: DeploymentRequest) -> None:
     """Raise InvalidInput for what the schema knows and this version cannot do."""
     platform = request.infrastructure.platform
-    if platform != "local":
+    if platform not in ("local", "compose"):
         raise InvalidInput(
             f"this version cannot deploy to the platform {platform!r}",
             subject="infrastructure.platform",
-            expected="local",
+            expected="local or compose",
             got=platform,
+        )
+
+
+def refuse_what_containers_cannot(request: DeploymentRequest, environment: Mapping[str, str], store: str) -> None:
+    """Raise InvalidInput for what replicas that are containers could not do.
+
+    Args:
+        environment: the controller's.
+        store: the address that replicas have of the store.
+    """
+    if request.infrastructure.platform != "compose":
+        return
+    if not environment.get(AGENT_VARIABLE):
+        raise InvalidInput(
+            "this controller has no agent, which starts replicas as containers",
+            subject="infrastructure.platform",
+            expected=f"the agent's socket in the environment of the controller, as {AGENT_VARIABLE}",
+            got="compose",
+            hint="deploy to the platform local, or to the controller of stack/docker-compose.yml",
+        )
+    log, watched = request.prediction_log, request.analysis.resources
+    if watched.memory is not None or watched.cpu is not None:
+        raise InvalidInput(
+            "what containers take of memory and processor is not measured yet",
+            subject="analysis.resources",
+            expected="none, on the platform compose",
+        )
+    if log.sink is not None and log.sink.partition(":")[0] not in ("store", "postgresql"):
+        raise InvalidInput(
+            "a replica in a container has no folder of its own that outlives it",
+            subject="predictionLog.sink",
+            expected="store: or postgresql:URL, on the platform compose",
+            got=log.sink.partition(":")[0],
+        )
+    if log.personal.key_file is not None:
+        raise InvalidInput(
+            "a replica in a container does not see the controller's files",
+            subject="predictionLog.personal.keyFile",
+            expected=f"the key in the environment of the controller, as {KEY_VARIABLE}",
+        )
+    if (log.sink == STORE_SINK or request.features is not None) and not store.startswith("postgresql"):
+        raise InvalidInput(
+            "replicas in containers reach the store over the network, and this one is a file",
+            subject="features" if request.features is not None else "predictionLog.sink",
+            expected="a controller with a PostgreSQL store, see tidegate up --store",
         )
 
 
@@ -248,6 +295,7 @@ def spec(
         workers=request.infrastructure.resources.workers,
         grpc=grpc,
         checks=checks_of(request, golden),
+        platform=request.infrastructure.platform,
     )
 
 

@@ -57,7 +57,7 @@ def build(service: Service, name: str) -> dict[str, Any]:
         name=name,
         revision=number,
         deployment_config=DeploymentConfig(
-            container_image=None,
+            container_image=_image(health),
             replicas=replicas,
             resources=UsedResources(
                 replicas=replicas,
@@ -89,6 +89,10 @@ def build(service: Service, name: str) -> dict[str, Any]:
         rollout=_outcome(service, last),
     )
     return document.as_document()
+
+
+def _image(health: RevisionHealth | None) -> str | None:
+    return next((replica.image for replica in health.replicas if replica.image), None) if health is not None else None
 
 
 def _answers_grpc(health: RevisionHealth | None) -> bool:

@@ -420,7 +420,7 @@ class Service:
         attempts = await asyncio.gather(*(send_test(name, one, by) for one in found))
         return [notifications.test_view(one, attempt) for one, attempt in zip(found, attempts, strict=True)]
 
-    def logs(self, name: str, revision: int | None, replica: int | None, lines: int) -> list[str]:
+    async def logs(self, name: str, revision: int | None, replica: int | None, lines: int) -> list[str]:
         """Return the last lines that the replicas of a revision wrote, in the order of their times.
 
         Args:
@@ -440,8 +440,8 @@ class Service:
         request = planning.request_of(self.store.revision(deployment.id, revision))
         ref = RevisionRef(name, revision)
         if replica is not None:
-            return self.target.logs(ref, replica, lines)
-        every = [self.target.logs(ref, index, lines) for index in range(planning.replicas(request))]
+            return await self.target.logs(ref, replica, lines)
+        every = [await self.target.logs(ref, index, lines) for index in range(planning.replicas(request))]
         return merged(every)[-lines:]
 
     async def counted(self, name: str, reader: str) -> dict[str, Any]:

@@ -15,6 +15,14 @@ Key = TypeVar("Key")
 #: Envoys of a gateway where nobody says how many: one can be killed, and requests still get through.
 DEFAULT_ENVOYS = 2
 
+#: Where everything listens unless somebody says otherwise.
+LOOPBACK = "127.0.0.1"
+
+
+def from_here(host: str) -> str:
+    """Return the address by which this machine reaches what listens on one of its addresses, or on all of them."""
+    return LOOPBACK if host == "0.0.0.0" else host  # noqa: S104 -- a comparison
+
 
 @dataclass(frozen=True, order=True)
 class Endpoint:

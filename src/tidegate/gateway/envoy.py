@@ -25,6 +25,7 @@ from tidegate.gateway import process, resources, served_notes, stats
 from tidegate.gateway.admin import Admin
 from tidegate.gateway.base import (
     DEFAULT_ENVOYS,
+    LOOPBACK,
     Applied,
     Endpoint,
     GatewayReading,
@@ -34,10 +35,12 @@ from tidegate.gateway.base import (
     Served,
     ServedNotes,
     Snapshot,
+    from_here,
 )
 from tidegate.gateway.files import GatewayFolder, Put
 from tidegate.gateway.member import Member
 from tidegate.gateway.resources import ClusterKey, Kind
+from tidegate.gateway.starting import OwnChildren, Starter
 
 log = logging.getLogger(__name__)
 
@@ -57,22 +60,25 @@ class EnvoyGateway:
         envoys: how many share the port. Those of an earlier start that are beyond this number are ended.
         workers: threads of each Envoy that forward requests, by default half of the cores for all of them together,
             since the models need theirs.
+        starter: who is the parent of the Envoys; this process where it is None.
     """
 
     def __init__(
         self,
         folder: Path,
-        host: str = "127.0.0.1",
+        host: str = LOOPBACK,
         port: int = 8080,
         *,
         envoys: int = DEFAULT_ENVOYS,
         workers: int | None = None,
+        starter: Starter | None = None,
     ) -> None:
         self._folder = GatewayFolder(folder)
+        self._starter = starter or OwnChildren(self._folder)
         self._host = host
         self._port = port
         self._workers = workers or max(1, min(8, (os.cpu_count() or 2) // (2 * envoys)))
-        self._members = [Member(self._folder, number) for number in range(1, envoys + 1)]
+        self._members = [Member(self._folder, number, self._starter) for number in range(1, envoys + 1)]
         self._surplus = [Member(self._folder, number) for number in self._folder.members() if number > envoys]
         self._confirmed: tuple[Snapshot, Applied] | None = None
         self._starting = asyncio.Lock()
@@ -81,8 +87,9 @@ class EnvoyGateway:
 
     @property
     def url(self) -> str:
-        """Where users reach the gateway, without a slash at the end. With port 0, known once it runs or ran."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
+        """Where users on this machine reach the gateway, without a slash at the end. With port 0, known once it ran."""
+        reached = from_here(self._host)
+        host = f"[{reached}]" if ":" in reached else reached
         return f"http://{host}:{self.port}"
 
     @property
@@ -101,6 +108,11 @@ class EnvoyGateway:
 
     def _running(self) -> list[Member]:
         return [member for member in self._members if member.is_running()]
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether it is in a container of its own, which does not end with the controller's."""
+        return self._starter.is_apart
 
     def is_whole(self) -> bool:
         """See `Gateway.is_whole`."""

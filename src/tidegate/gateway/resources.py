@@ -22,7 +22,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tidegate.gateway import grpc_routes, retries, served, sticky
+from tidegate.gateway import copies, grpc_routes, retries, served, sticky
 from tidegate.gateway.base import Endpoint, RevisionRef, Snapshot
 from tidegate.gateway.shares import shares_of
 
@@ -55,10 +55,6 @@ IDLE_CONNECTION_SECONDS = 4.0
 RETRY_BUFFER_BYTES = 16 * 1024 * 1024
 
 _UNLIMITED = 100_000
-
-#: Shares in hundredths of a percent.
-_SHARE_UNITS = 100
-_SHARE_DENOMINATOR = "TEN_THOUSAND"
 
 _TYPES = "type.googleapis.com/envoy"
 ROUTE_TYPE = f"{_TYPES}.config.route.v3.RouteConfiguration"
@@ -167,7 +163,7 @@ def route_configuration(snapshot: Snapshot) -> Resource:
                 "routes": [
                     *_own_routes(),
                     *retries.refusals(),
-                    *retries.routes([*calls, *previews, *deployments]),
+                    *copies.routes(retries.routes([*calls, *previews, *deployments])),
                     _not_found(),
                 ],
             }
@@ -219,19 +215,9 @@ def _action(snapshot: Snapshot, name: str, kind: Kind = Kind.HTTP) -> Resource:
         action["hash_policy"] = sticky.hash_policy(snapshot.sticky[name])
         action["weighted_clusters"]["use_hash_policy"] = True
     if trial is not None and trial.mirror:
-        action["request_mirror_policies"] = [_mirror(RevisionRef(name, trial.revision), kind, trial.mirror)]
+        on_trial = cluster_name(ClusterKey(RevisionRef(name, trial.revision), kind))
+        action[copies.POLICIES] = copies.policies(on_trial, trial.mirror)
     return action
-
-
-def _mirror(ref: RevisionRef, kind: Kind, percent: float) -> Resource:
-    """Return the policy that copies a share of the requests to a revision: each once, however often it is retried."""
-    share = {"numerator": round(percent * _SHARE_UNITS), "denominator": _SHARE_DENOMINATOR}
-    return {
-        "cluster": cluster_name(ClusterKey(ref, kind)),
-        "runtime_fraction": {"default_value": share},
-        # A copy is to be the same request, `Host` included.
-        "disable_shadow_host_suffix_append": True,
-    }
 
 
 def _forced_actions(snapshot: Snapshot, name: str, kind: Kind) -> list[tuple[Resource, Resource]]:

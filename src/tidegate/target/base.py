@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from tidegate.contract.request import Platform
 from tidegate.contract.sketch import Sketch
 from tidegate.gateway.base import (
     Counts,
@@ -74,6 +75,7 @@ class RevisionSpec:
         workers: processes per replica that share its ports. With several, one more looks after them.
         grpc: whether they answer gRPC, too, on a port of its own.
         checks: of each of its replicas, beside what its server says of itself.
+        platform: what runs its replicas.
     """
 
     ref: RevisionRef
@@ -86,6 +88,7 @@ class RevisionSpec:
     workers: int = 1
     grpc: bool = False
     checks: tuple[Check, ...] = ()
+    platform: Platform = "local"
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ class ReplicaHealth:
         ready: whether it gets requests.
         unwell: why, by its checks, it gets none or is to be restarted; a sentence, None where they find it well.
         checks: those that were asked for.
+        image: of its container; None where it is a process.
     """
 
     index: int
@@ -126,6 +130,7 @@ class ReplicaHealth:
     grpc_address: str | None = None
     unwell: str | None = None
     checks: tuple[CheckHealth, ...] = ()
+    image: str | None = None
 
 
 @dataclass(frozen=True)
@@ -222,8 +227,12 @@ class Target(Protocol):
         """Return how many inotify instances of this user so many more revisions of one deployment take."""
         ...
 
-    async def stop(self) -> None:
-        """End every replica and the gateway, those of an earlier process included."""
+    async def stop(self, *, keep_containers: bool = False) -> list[RevisionRef]:
+        """End every replica and the gateway, those of an earlier process included; return the revisions that ended.
+
+        Args:
+            keep_containers: leave what has a container of its own: replicas, and the gateway.
+        """
         ...
 
     async def close(self) -> None:
@@ -268,9 +277,10 @@ class Target(Protocol):
         ...
 
     async def note_answers(self, ref: RevisionRef, share: float) -> None:
-        """Have the revision's replicas note a share (0 to 1) of their answers, for some seconds from now.
+        """Have the revision's replicas note a share (0 to 1) of their answers to requests that are copied.
 
-        Which requests are in the share depends on their ids alone, so that two revisions note the same ones.
+        For some seconds from now. Which requests are in the share depends on their ids alone, so that two revisions
+        note the same ones.
         """
         ...
 
@@ -310,6 +320,6 @@ class Target(Protocol):
         """Return HOST:PORT where users call every deployment over gRPC that answers it, without TLS."""
         ...
 
-    def logs(self, ref: RevisionRef, index: int, lines: int) -> list[str]:
+    async def logs(self, ref: RevisionRef, index: int, lines: int) -> list[str]:
         """Return the last `lines` lines that the replica wrote; empty when it never ran."""
         ...

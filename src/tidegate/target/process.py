@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tidegate.gateway.base import LOOPBACK, Endpoint
 from tidegate.target.base import RevisionSpec
 from tidegate.target.slots import Slot
 
@@ -34,6 +35,8 @@ CACHE_URL_VARIABLE = "TIDEGATE_CACHE_URL"
 STORE_SINK, SERVING_STORE_VARIABLE, STORE_VARIABLE = "store:", "TIDEGATE_SERVING_STORE", "TIDEGATE_STORE"
 #: Where controller and replicas have the key of hashes in the prediction log from.
 KEY_VARIABLE = "TIDEGATE_PREDICTION_LOG_KEY"
+#: Where everything that scores MOJO files has the folder of compiled kernels from (`runtime.mojo.kernel_library`).
+KERNELS_VARIABLE = "TIDEGATE_MOJO_LIBRARY"
 
 #: How long a replica goes on taking requests after SIGTERM. The gateway has let go of it by then; this is for a SIGTERM
 #: that somebody else sends, and long enough for the gateway's health check to notice.
@@ -44,14 +47,24 @@ _REQUEST_GRACE_SECONDS = 3600.0
 
 def server_command(spec: RevisionSpec, index: int, run_dir: Path) -> list[str]:
     """Return the command of Tidegate's own server: one process, or a supervisor of several."""
+    module = "tidegate.server" if spec.workers == 1 else "tidegate.server.supervisor"
+    return [sys.executable, "-m", module, *server_arguments(spec, index, run_dir, Endpoint(LOOPBACK, 0, 0))]
+
+
+def server_arguments(spec: RevisionSpec, index: int, run_dir: Path, at: Endpoint) -> list[str]:
+    """Return the arguments of the server, or of its supervisor where the revision has several workers.
+
+    Args:
+        at: where to listen; the port 0 is any that is free.
+    """
     listening = {
         "--bundle": spec.bundle,
         "--deployment": spec.ref.deployment,
         "--revision": spec.ref.revision,
         "--model-version": spec.model_version,
-        "--host": "127.0.0.1",
-        "--port": 0,
-        **({"--grpc-port": 0} if spec.grpc else {}),
+        "--host": at.host,
+        "--port": at.port,
+        **({"--grpc-port": at.grpc_port} if spec.grpc else {}),
         "--run-dir": run_dir,
         "--drain-seconds": _DRAIN_SECONDS,
         "--grace-seconds": _REQUEST_GRACE_SECONDS,
@@ -64,9 +77,9 @@ def server_command(spec: RevisionSpec, index: int, run_dir: Path) -> list[str]:
     }
     if spec.workers == 1:
         options = {**listening, "--model-name": spec.model_name, **serving}
-        return [sys.executable, "-m", "tidegate.server", *_words(options)]
+        return _words(options)
     options = {**listening, "--model": spec.model_name, "--workers": spec.workers}
-    return [sys.executable, "-m", "tidegate.server.supervisor", *_words(options), "--", *_words(serving)]
+    return [*_words(options), "--", *_words(serving)]
 
 
 def with_faults(command: Command, faults: Path) -> Command:
@@ -134,10 +147,11 @@ def environment(inherited: Mapping[str, str], spec: RevisionSpec) -> dict[str, s
 
     A process with several threads answers as many requests side by side, each on one thread. The URL of Redis is handed
     on to those that cache there, the store's to those that log there or look features up, and the key to those that
-    hash: arguments and `spec.json` are seen by others, the environment is not.
+    hash: arguments and `spec.json` are seen by others, the environment is not. Where kernels are is for each replica: a
+    model that was checked with them is served with them.
     """
     answering = spec.answering
-    wanted = set()
+    wanted = {KERNELS_VARIABLE}
     if answering.cache == "redis":
         wanted.add(CACHE_URL_VARIABLE)
     if answering.prediction_hashed and answering.prediction_key_file is None:
@@ -162,6 +176,7 @@ def spec_document(spec: RevisionSpec, index: int, command: list[str]) -> dict[st
         "threads": spec.threads,
         "workers": spec.workers,
         "grpc": spec.grpc,
+        "platform": spec.platform,
         **asdict(spec.answering),
         "command": command,
     }

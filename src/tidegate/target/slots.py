@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.boot import boot_id
+from tidegate.contract.request import Platform
 from tidegate.gateway.base import Endpoint, RevisionRef
 from tidegate.gateway.files import read_json, write_json
 from tidegate.gateway.os_process import OsProcess, is_locked
@@ -53,7 +54,7 @@ class Slot:
     def prepare(self, spec: Mapping[str, Any]) -> None:
         """Make the folder ready for a new process. Only while holding `hold`."""
         (self.folder / "state.json").unlink(missing_ok=True)
-        self.forget_worker_deaths()
+        forget_worker_deaths(self.folder)
         write_json(self.folder / "spec.json", spec)
         if self.log.exists() and self.log.stat().st_size > _LOG_BYTES:
             self.log.replace(self.folder / "log.1")
@@ -83,15 +84,10 @@ class Slot:
             Endpoint(document["host"], document["port"], document.get("grpc_port")),
         )
 
-    def worker_deaths(self) -> int:
-        """Return how many workers died under the process that lives, or under the one that was last found dead."""
-        try:
-            return int((self.folder / "worker-deaths").read_text(encoding="ascii"))
-        except (FileNotFoundError, ValueError):
-            return 0
-
-    def forget_worker_deaths(self) -> None:
-        (self.folder / "worker-deaths").unlink(missing_ok=True)
+    def platform(self) -> Platform:
+        """Return what runs it, as it was last started; the machine itself where it never was."""
+        platform: Platform = (read_json(self.folder / "spec.json") or {}).get("platform", "local")
+        return platform
 
     def record(self) -> SlotRecord:
         document = read_json(self.folder / "slot.json")
@@ -130,6 +126,22 @@ def revisions_of(home: Path) -> list[RevisionRef]:
     names = [entry.name for entry in root.iterdir() if entry.is_dir()] if root.exists() else []
     found = [RevisionRef(name, number) for name in names for number in _numbers(root / name)]
     return sorted(ref for ref in found if slots_of(home, ref))
+
+
+def worker_deaths(folder: Path) -> int:
+    """Return how many workers died under the copy that lives, or under the one that was last found dead.
+
+    Args:
+        folder: in which the replica writes.
+    """
+    try:
+        return int((folder / "worker-deaths").read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def forget_worker_deaths(folder: Path) -> None:
+    (folder / "worker-deaths").unlink(missing_ok=True)
 
 
 def _numbers(folder: Path) -> Iterator[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from tidegate.gateway.base import Endpoint
 from tidegate.health.base import LIVENESS, Attempts, Check, Replica
@@ -14,7 +15,8 @@ from tidegate.target import lifecycle
 from tidegate.target.base import CheckHealth, RevisionSpec
 from tidegate.target.lifecycle import SlotRecord
 from tidegate.target.probes import Prober
-from tidegate.target.slots import ReplicaState, Slot
+from tidegate.target.runner import Listening
+from tidegate.target.slots import Slot
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,17 @@ class Watcher:
         self._silent_seconds = silent_seconds
         self._clock = clock
         self._prober = Prober()
+        self._asked: dict[Path, Listening] = {}
         self._checker = None if attempts is None else Checker(attempts, clock)
 
-    def look(self, slot: Slot, record: SlotRecord, spec: RevisionSpec) -> Watched:
-        """Return how a replica is whose process lives and is wanted."""
-        state = slot.state()
+    def look(self, slot: Slot, record: SlotRecord, spec: RevisionSpec, state: Listening | None) -> Watched:
+        """Return how a replica is that lives and is wanted.
+
+        Args:
+            state: where it listens; None before it does.
+        """
         if state is not None:
+            self._asked[slot.folder] = state
             self._prober.ask(state, state.endpoint)
         says_ready = self.says_ready(state)
         replica = None
@@ -102,13 +109,13 @@ class Watcher:
             ),
         )
 
-    def says_ready(self, state: ReplicaState | None) -> bool:
+    def says_ready(self, state: Listening | None) -> bool:
         """Return whether the server said at its last answer that it takes requests."""
         return state is not None and self._prober.last(state).ready
 
     def forget(self, slot: Slot) -> None:
-        """Forget a process that is gone."""
-        state = slot.state()
+        """Forget a copy that is gone."""
+        state = self._asked.pop(slot.folder, None)
         if state is not None:
             self._prober.forget(state)
         if self._checker is not None:
@@ -120,7 +127,7 @@ class Watcher:
             await self._checker.close()
 
     def _not_started(
-        self, condition: Condition, record: SlotRecord, state: ReplicaState | None, spec: RevisionSpec
+        self, condition: Condition, record: SlotRecord, state: Listening | None, spec: RevisionSpec
     ) -> str | None:
         if condition.not_started is not None or any(check.affects == "startup" for check in spec.checks):
             return condition.not_started
@@ -129,7 +136,7 @@ class Watcher:
             return f"it did not listen within {lifecycle.START_SECONDS:.0f} s"
         return None
 
-    def _silent(self, state: ReplicaState | None, spec: RevisionSpec) -> str | None:
+    def _silent(self, state: Listening | None, spec: RevisionSpec) -> str | None:
         if state is None or any(check.name == LIVENESS for check in spec.checks):
             return None
         is_silent = self._prober.last(state).silent_seconds(time.monotonic()) > self._silent_seconds
