@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from tidegate.cli import doctor
 from tidegate.cli.main import app
 from tidegate.contract.findings import Finding, Level
+from tidegate.runtime.mojo import kernel_library
 
 GIB = 1024**3
 
@@ -92,6 +93,23 @@ def test_either_distribution_of_a_framework_will_do() -> None:
 
     finding = doctor.check_runtime("xgboost", ("xgboost-cpu|xgboost",), only_full)
     assert (finding.level, finding.reason) == (Level.PASS, "xgboost 3.0")
+
+
+def test_what_scores_mojo_files_is_numba_or_the_library_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(kernel_library.VARIABLE, raising=False)
+    plain = doctor.check_mojo()
+    assert (plain.level, plain.reason.partition(" ")[0]) == (Level.PASS, "numba")
+    monkeypatch.setenv(kernel_library.VARIABLE, str(tmp_path))
+    kernel_library.used.cache_clear()
+    try:
+        without = doctor.check_mojo()
+    finally:
+        kernel_library.used.cache_clear()
+    assert (without.level, f"{tmp_path} has no library" in without.reason) == (Level.WARN, True)
+    assert without.fix is not None
+    assert f"tidegate mojo compile --library {tmp_path}" in without.fix
 
 
 def test_few_descriptors_are_a_warning() -> None:

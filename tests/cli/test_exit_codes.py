@@ -30,5 +30,5 @@ def test_every_terminal_phase_has_a_code() -> None:
 
 
 def test_every_code_says_what_it_means() -> None:
-    assert {code.value for code in ExitCode} == {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 130}
+    assert {code.value for code in ExitCode} == {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 130}
     assert all(code.meaning for code in ExitCode)

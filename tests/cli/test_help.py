@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from scripts.cli_page import command_named
 from tests.support.commands import commands
+from tidegate import __version__
 from tidegate.cli.document import FIELD_OF_FLAG
 from tidegate.cli.exits import ExitCode
 from tidegate.cli.helptext import EXAMPLE
@@ -119,3 +120,9 @@ def test_printing_help_loads_only_what_draws_it() -> None:
     assert "rich.console" in loaded
     assert not {module for module in HEAVY if module != "rich.console"} & set(loaded)
     assert len(loaded) < 450
+
+
+def test_the_version_is_told_by_the_option_that_people_try_first() -> None:
+    asked = CliRunner().invoke(app, ["--version"])
+    assert (asked.exit_code, asked.stdout) == (0, f"tidegate {__version__}\n")
+    assert CliRunner().invoke(app, ["version"]).stdout == asked.stdout

@@ -134,7 +134,7 @@ def test_a_canary_with_a_shadow_a_pause_and_a_bake_tells_what_each_step_is_and_h
 
 def test_a_shadow_copies_and_waits_for_a_person() -> None:
     assert steps(planned(deploymentStrategy="shadow")) == [
-        ["none", "100 % of the requests are copied to it", "the judge's pass", "at most 5 min"],
+        ["none", "10 % of the requests are copied to it", "the judge's pass", "at most 5 min"],
         ["none", "everything stays as it is", "tidegate resume", "until you say so"],
     ]
 

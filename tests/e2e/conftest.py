@@ -17,6 +17,7 @@ import pytest
 
 from examples.flights.load import Record, read_records
 from tests.support import models
+from tests.support.ports import kept_port
 from tests.support.quick_models import write_flights
 from tidegate.client import Client
 from tidegate.controller import launch
@@ -152,7 +153,7 @@ def belonging_to(home: Path) -> list[psutil.Process]:
 def up(folder: Path, store: str | None = None) -> Iterator[Tidegate]:
     """Run a whole one in this folder, with the store that `--store` names, and end all of it."""
     running = Tidegate(folder / "home", folder)
-    launch.ensure_running(running.home, 0, 0, store=store)
+    launch.ensure_running(running.home, 0, kept_port(), store=store)
     try:
         yield running
     finally:

@@ -17,6 +17,8 @@ pytestmark = pytest.mark.e2e
 NAME = "arrivals"
 ROW = {"distance": 800.0, "hour": 17, "month": 6, "carrier": "UA"}
 QUICK = {**SHORT, "stepDuration": "20s"}
+#: With the tenth that `shadow` copies when no steps are given, a verdict takes ten times the traffic.
+ALL_COPIED = [{"shadow": 100}, {"pause": "person"}]
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +133,7 @@ def test_a_blue_green_whose_golden_requests_fail_never_switches_and_users_notice
 def test_a_shadow_finds_a_bad_candidate_and_no_user_meets_it(serving: Tidegate, fragile_model: Path) -> None:
     stable = serving.status(NAME)["stable"]
     traffic = serving.traffic(NAME)
-    report = serving.ended(deploy(serving, fragile_model, "shadow", steps=[{"shadow": 100}, {"pause": "person"}]))
+    report = serving.ended(deploy(serving, fragile_model, "shadow", steps=ALL_COPIED))
     records = traffic.stop()
     assert report["outcome"] == "rolled_back", report["reason"]
     assert "rejected" in report["reason"]
@@ -145,7 +147,7 @@ def test_a_shadow_takes_a_candidate_back_that_answers_otherwise_than_was_allowed
     stable = serving.status(NAME)["stable"]
     traffic = serving.traffic(NAME)
     analysis = {**QUICK, "disagreement": "1%", "tolerance": {"absolute": 1e-6, "relative": 1e-4}}
-    report = serving.ended(deploy(serving, good_model, "shadow", analysis=analysis))
+    report = serving.ended(deploy(serving, good_model, "shadow", analysis=analysis, steps=ALL_COPIED))
     records = traffic.stop()
     assert report["outcome"] == "rolled_back", report["reason"]
     assert "were answered otherwise than by stable" in report["reason"]
@@ -162,7 +164,8 @@ def test_a_shadow_of_the_same_model_agrees_and_waits_for_a_person(serving: Tideg
     path = next(revision["artifact"] for revision in revisions if revision["number"] == stable)
     traffic = serving.traffic(NAME)
     again = {"path": path, "version": "again"}
-    rollout = deploy(serving, Path(path), "shadow", analysis={**QUICK, "disagreement": "1%"}, modelArtifact=again)
+    analysis = {**QUICK, "disagreement": "1%"}
+    rollout = deploy(serving, Path(path), "shadow", analysis=analysis, modelArtifact=again, steps=ALL_COPIED)
     status = serving.in_phase(NAME, "paused")
     assert "waits for a person" in status["rollout"]["reason"], status["rollout"]["reason"]
     with serving.client as client:

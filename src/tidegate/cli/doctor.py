@@ -40,7 +40,6 @@ RUNTIMES = {
     "xgboost": ("xgboost-cpu|xgboost",),
     "lightgbm": ("lightgbm",),
     "onnx": ("onnxruntime",),
-    "mojo": ("numba",),
 }
 
 
@@ -54,6 +53,7 @@ def examine(home: Path) -> list[Finding]:
         *check_running(home),
         *check_rehearsal(home),
         *(check_runtime(name, distributions) for name, distributions in RUNTIMES.items()),
+        check_mojo(),
         check_promtool(),
         check_descriptors(*resource.getrlimit(resource.RLIMIT_NOFILE)),
         check_clock(time.time(), newest_change(home)),
@@ -255,6 +255,24 @@ def check_runtime(
         fix = f"{sys.executable} -m pip install 'tidegate[{name}]'"
         return Finding(f"runtime {name}", Level.WARN, f"{', '.join(missing)} not installed", fix)
     return Finding(f"runtime {name}", Level.PASS, ", ".join(found))
+
+
+def check_mojo() -> Finding:
+    """Say what scores MOJO files: the library of kernels that is named, else numba."""
+    from tidegate.runtime.mojo import kernel_library
+
+    folder = os.environ.get(kernel_library.VARIABLE)
+    if not folder:
+        return check_runtime("mojo", ("numba",))
+    fix = f"{sys.executable} -m pip install 'tidegate[mojo]' && tidegate mojo compile --library {folder}"
+    try:
+        library = kernel_library.used()
+    except TidegateError as error:
+        return Finding("runtime mojo", Level.FAIL, error.message, fix)
+    if library is None:
+        found = check_runtime("mojo", ("numba",)).reason
+        return Finding("runtime mojo", Level.WARN, f"{found}, since {folder} has no library for this Tidegate", fix)
+    return Finding("runtime mojo", Level.PASS, str(library.path))
 
 
 def _first_installed(names: list[str], version_of: Callable[[str], str]) -> str | None:

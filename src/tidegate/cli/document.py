@@ -32,6 +32,7 @@ FIELD_OF_FLAG: dict[str, str] = {
     "--allow-breaking": "gates.allowBreaking",
     "--vulnerabilities": "gates.vulnerabilities.database",
     "--alias": "registry.alias",
+    "--target": "infrastructure.platform",
     "--replicas": "infrastructure.resources.replicas",
     "--workers": "infrastructure.resources.workers",
     "--threads": "infrastructure.resources.threads",

@@ -26,16 +26,20 @@ class ExitCode(IntEnum):
         2,
         "what you handed over is wrong; nothing was changed (commands that send or load many take what is right)",
     )
-    TAKEN_BACK = 3, "the rollout was rolled back, aborted or failed; stable serves as before"
+    TAKEN_BACK = (
+        3,
+        "the rollout was rolled back, aborted or failed, or a retrained model was not better; stable serves as before",
+    )
     CONFLICT = 4, "the deployment's state does not allow this now"
     NOT_FOUND = (
         5,
         "what was named does not exist: a deployment, rollout, model, version, feature view, entity, store",
     )
-    UNAVAILABLE = 6, "the controller, the gateway or something they need does not answer"
+    UNAVAILABLE = 6, "the controller, the gateway or something they need does not answer; `pack`: Docker did not build"
     WAITS_FOR_PERSON = 7, "the rollout is paused until you promote, resume or abort it"
     HAS_A_HOLE = 8, "a rehearsal found a fault that was not taken back, or that harmed stable"
     HAS_DRIFTED = 9, "`drift` found that data has drifted from its reference, or that a figure of quality has dropped"
+    HAS_FINDINGS = 10, "`scan` found something as severe as --fail-on says"
     INTERRUPTED = 130, "interrupted from the keyboard; what was begun goes on"
 
 

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from tidegate import __version__
 from tidegate.cli.commands import (
     db,
     decide,
     deploy,
+    doctor_versions,
     drift,
     drift_history,
     drift_performance,
@@ -24,10 +26,13 @@ from tidegate.cli.commands import (
     notify,
     observe,
     outcomes,
+    pack,
     predictions,
     registry,
     rehearse,
     rejudge,
+    retrain,
+    scan,
     serve,
     standalone,
     steps,
@@ -44,8 +49,10 @@ ITSELF = "Tidegate itself"
 
 EXIT_CODES = "\n".join(["Exit codes:", *(f"{code.value:>4}  {code.meaning}" for code in ExitCode)])
 
+Command = Callable[..., int | None]
+
 #: Every command, in the order of the help. A name of two words is a command of the group that the first one names.
-COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
+COMMANDS: tuple[tuple[str, str, Command], ...] = (
     ("deploy", DAILY, deploy.deploy),
     ("status", DAILY, observe.status),
     ("list", DAILY, observe.list_),
@@ -77,6 +84,7 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("registry stage", MODELS, registry.stage),
     ("registry archive", MODELS, registry.archive),
     ("registry import", MODELS, registry.import_),
+    ("retrain", MODELS, retrain.retrain),
     ("steps explain", ALONE, steps.explain),
     ("forecast", ALONE, foresee.forecast),
     ("judge replay", ALONE, rejudge.replay),
@@ -101,10 +109,13 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int | None]], ...] = (
     ("mojo verify", ALONE, mojo.verify),
     ("mojo to-onnx", ALONE, mojo.to_onnx),
     ("mojo compile", ALONE, mojo.compile_kernels),
+    ("scan", ALONE, scan.scan),
     ("serve", ALONE, standalone.serve),
+    ("pack", ALONE, pack.pack),
     ("up", ITSELF, serve.up),
     ("down", ITSELF, serve.down),
     ("doctor", ITSELF, serve.doctor),
+    ("doctor versions", ITSELF, doctor_versions.versions),
     ("db init", ITSELF, db.init),
     ("db upgrade", ITSELF, db.upgrade),
     ("db check", ITSELF, db.check),
@@ -123,6 +134,12 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tidegate {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     ctx: typer.Context,
@@ -136,6 +153,10 @@ def root(
             show_default="the user's data folder",
         ),
     ] = None,
+    version: Annotated[
+        bool,
+        typer.Option("--version", metavar="", help="Print the version.", is_eager=True, callback=_print_version),
+    ] = False,
 ) -> None:
     """Put a trained model into production step by step, and take it back by itself when it misbehaves.
 
@@ -162,25 +183,31 @@ GROUPS = {
 }
 
 
-def _group(name: str, panel: str) -> typer.Typer:
-    group = typer.Typer(help=GROUPS[name], rich_markup_mode="rich", invoke_without_command=True)
+def _group(name: str, panel: str, own: Command | None) -> typer.Typer:
+    """Return a group of commands. With a command of its own name, that is what the name alone does."""
+    told = GROUPS[name] if own is None else help_of(own)
+    group = typer.Typer(help=told, rich_markup_mode="rich", invoke_without_command=True)
 
-    @group.callback()
     def alone(ctx: typer.Context) -> None:
         if ctx.invoked_subcommand is None:
             typer.echo(ctx.get_help())
 
-    app.add_typer(group, name=name, rich_help_panel=panel, help=GROUPS[name])
+    group.callback()(own or alone)
+    app.add_typer(group, name=name, rich_help_panel=panel, help=told)
     return group
 
 
+_alone = {name: command for name, _, command in COMMANDS if " " not in name}
+_grouped = {name.partition(" ")[0] for name, _, _ in COMMANDS if " " in name}
 _groups: dict[str, typer.Typer] = {}
 for _name, _panel, _command in COMMANDS:
     _first, _, _second = _name.partition(" ")
-    if _second and _first not in _groups:
-        _groups[_first] = _group(_first, _panel)
-    _home = _groups[_first] if _second else app
-    _home.command(_second or _first, rich_help_panel=None if _second else _panel, help=help_of(_command))(_command)
+    if _first in _grouped and _first not in _groups:
+        _groups[_first] = _group(_first, _panel, _alone.get(_first))
+    if _second:
+        _groups[_first].command(_second, help=help_of(_command))(_command)
+    elif _first not in _grouped:
+        app.command(_first, rich_help_panel=_panel, help=help_of(_command))(_command)
 
 
 def main() -> None:

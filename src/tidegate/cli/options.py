@@ -52,6 +52,28 @@ GatewayPort = Annotated[
         metavar="PORT",
     ),
 ]
+Host = Annotated[
+    str | None,
+    typer.Option(
+        "--host",
+        envvar="TIDEGATE_HOST",
+        help="Address of the controller's API; 0.0.0.0 for all of this machine. The token is not encrypted and metrics "
+        "need none: beyond loopback it is for a network of your own.",
+        show_default="127.0.0.1",
+        metavar="ADDRESS",
+    ),
+]
+GatewayHost = Annotated[
+    str | None,
+    typer.Option(
+        "--gateway-host",
+        envvar="TIDEGATE_GATEWAY_HOST",
+        help="Address at which users reach the models; 0.0.0.0 for all of this machine. Put a proxy with TLS before "
+        "it.",
+        show_default="127.0.0.1",
+        metavar="ADDRESS",
+    ),
+]
 Envoys = Annotated[
     int | None,
     typer.Option(
@@ -78,6 +100,14 @@ Standby = Annotated[
     bool,
     typer.Option("--standby", help="Start a further controller, which takes over when the one that leads dies."),
 ]
+Foreground = Annotated[
+    bool,
+    typer.Option(
+        "--foreground",
+        help="Stay, for a container or a service manager: show the controller's log, start it again when it dies, and "
+        "stop everything on SIGTERM.",
+    ),
+]
 Framework = Annotated[
     str | None,
     typer.Option(
@@ -93,6 +123,16 @@ Sample = Annotated[
         "--sample",
         metavar="FILE",
         help="Rows of typical input, JSON or CSV, for a model that does not say what it takes.",
+        show_default=False,
+        rich_help_panel=MODEL,
+    ),
+]
+Settings = Annotated[
+    str | None,
+    typer.Option(
+        "--settings",
+        metavar="FILE",
+        help="A JSON object with what its runtime alone needs to know, such as labels.",
         show_default=False,
         rich_help_panel=MODEL,
     ),

@@ -67,6 +67,22 @@ async def answer(
         raise CallError(f"the call failed ({type(error).__name__})") from None
 
 
+async def body_of(response: httpx.Response, most_bytes: int) -> bytes:
+    """Return the body of an answer to a call that asked for `accept-encoding: identity`.
+
+    Raises:
+        CallError: it is larger, or packed: nobody knows how large it would become.
+    """
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise CallError("answered in a content encoding that was not asked for")
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > most_bytes:
+            raise CallError(f"answered with more than {most_bytes >> 20} MiB")
+    return bytes(body)
+
+
 def _headers(given: Mapping[str, str]) -> dict[str, str]:
     return {"user-agent": f"tidegate/{__version__}", **given}
 

@@ -192,6 +192,16 @@ def deploy(
         ),
     ] = None,
     by: By = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            metavar="local|compose",
+            help="What runs the replicas: processes beside the controller, or containers of its Compose project.",
+            show_default="local",
+            rich_help_panel=RUNNING,
+        ),
+    ] = None,
     replicas: Annotated[
         int | None,
         typer.Option(
@@ -267,6 +277,7 @@ def deploy(
         "--golden": golden,
         "--allow-breaking": allow_breaking,
         "--vulnerabilities": vulnerabilities,
+        "--target": target,
         "--replicas": replicas,
         "--workers": workers,
         "--threads": threads,

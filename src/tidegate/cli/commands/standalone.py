@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tidegate.cli.exits import ExitCode
-from tidegate.cli.options import MODEL, TRUST, Framework, Sample
+from tidegate.cli.options import MODEL, TRUST, Framework, Sample, Settings
 from tidegate.cli.output import Output, note, say
 from tidegate.contract.errors import InvalidInput, TidegateError, Unavailable
 
@@ -70,16 +70,7 @@ def serve(
     ] = None,
     framework: Framework = None,
     sample: Sample = None,
-    settings: Annotated[
-        str | None,
-        typer.Option(
-            "--settings",
-            metavar="FILE",
-            help="A JSON object with what its runtime alone needs to know, such as labels.",
-            show_default=False,
-            rich_help_panel=MODEL,
-        ),
-    ] = None,
+    settings: Settings = None,
     trust: Annotated[bool, TRUST] = False,
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.", rich_help_panel=RUNNING)
