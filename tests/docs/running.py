@@ -48,7 +48,7 @@ class Reader:
 
     def _do(self, block: Block) -> None:
         text = self._here(block.text)
-        if block.language in {"python", "yaml", "json"} and block.words:
+        if block.language in {"python", "yaml", "json", "dockerfile"} and block.words:
             (self.folder / block.words[0]).write_text(text, encoding="utf-8")
         elif block.language == "bash" and "second-terminal" in block.words:
             self.others.append(self._start(text))

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
 from tests.docs.pages import DOCS, ROOT, Block, Page, all_pages, command_lines, read
@@ -18,9 +19,14 @@ from tests.support.postgresql import VARIABLE as TEST_VARIABLE
 from tidegate.cli.exits import ExitCode
 from tidegate.contract import errors
 from tidegate.contract.request import parse_request
+from tidegate.gateway.process import PARENT_VARIABLE
 from tidegate.observe.catalogue import metric_names
+from tidegate.runtime.mojo.kernel_library import VARIABLE as LIBRARY_VARIABLE
 from tidegate.store.definition import ROLES
 from tidegate.target.process import CACHE_URL_VARIABLE, KEY_VARIABLE, SERVING_STORE_VARIABLE, STORE_VARIABLE
+from tidegate_pipeline.__main__ import TOKEN_FILE, app
+from tidegate_pipeline.calling import PLACES, PYTHON
+from tidegate_pipeline.outcomes import Outcome
 
 PAGES = all_pages()
 #: What a block of shell is called. In `console` the lines that were typed begin with "$ ".
@@ -28,7 +34,7 @@ SHELLS = ("bash", "console")
 #: Whom the pages may send a reader to, beside this machine.
 HOSTS = {
     *("127.0.0.1", "arxiv.org", "doi.org", "docs.astral.sh", "github.com", "keepachangelog.com", "semver.org"),
-    *("json-schema.org", "grafana.com", "kubernetes.io", "prometheus.io", "www.envoyproxy.io"),
+    *("example.com", "json-schema.org", "grafana.com", "kubernetes.io", "prometheus.io", "www.envoyproxy.io"),
 }
 #: Written from the code by scripts/generate.py, whose own check compares them.
 GENERATED = DOCS / "reference"
@@ -98,8 +104,9 @@ def test_every_command_in_a_block_parses(block: Block) -> None:
         name, command, rest = root.resolve_command(context, [*context._protected_args, *context.args])
         assert command is not None, words
         inner = command.make_context(name, rest, parent=context)
-        if hasattr(command, "commands"):
-            name, command, rest = command.resolve_command(inner, [*inner._protected_args, *inner.args])
+        words_within = [*inner._protected_args, *inner.args]
+        if hasattr(command, "commands") and words_within:  # alone it shows its help, or does what its name says
+            name, command, rest = command.resolve_command(inner, words_within)
             command.make_context(name, rest, parent=inner)
 
 
@@ -134,7 +141,13 @@ def test_every_option_alone_in_the_text_belongs_to_some_command(page: Page) -> N
     known = options() | {"--help", "--no-wait"}
     for code in page.inline():
         for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", code):
-            foreign = option in {"--require-hashes", "--use-dynamic-base-id", "--check"}
+            foreign = option in {
+                "--require-hashes",
+                "--use-dynamic-base-id",
+                "--check",
+                "--checksum",
+                "--no-install-recommends",
+            }
             is_ours = code.startswith(("tidegate", "--"))
             assert foreign or not is_ours or option in known, f"{page.name}: {code}"
 
@@ -145,9 +158,16 @@ def test_environment_variables_that_are_named_exist(page: Page) -> None:
     params = [option for command in (root, *root.commands.values()) for option in command.params]
     known = {option.envvar for option in params if isinstance(option.envvar, str)}
     known |= {CACHE_URL_VARIABLE, KEY_VARIABLE, SERVING_STORE_VARIABLE, STORE_VARIABLE, TEST_VARIABLE}
+    known |= {PARENT_VARIABLE, LIBRARY_VARIABLE, PYTHON, PLACES, *_variables_of_the_pipeline()}
     known |= set(re.findall(r"(?:url|value)FromEnv: (TIDEGATE_[A-Z_]+)", page.text))  # these are the reader's own
     for name in re.findall(r"\bTIDEGATE_[A-Z_]+\b", page.text):
         assert name in known, f"{page.name}: {name}"
+
+
+def _variables_of_the_pipeline() -> set[str]:
+    commands_of_it = typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]
+    named = {option.envvar for command in commands_of_it for option in command.params}
+    return {TOKEN_FILE, *(name for name in named if isinstance(name, str))}
 
 
 # Documents and programs
@@ -186,11 +206,15 @@ def test_error_codes_and_metrics_that_are_named_exist(page: Page) -> None:
     server = set(re.findall(r"`(tidegate_server_\w+)`", read(GENERATED / "metrics.md").text))
     for name in re.findall(r"\btidegate_[a-z_]+[a-z]\b", page.text):
         base = re.sub(r"_(bucket|sum|count)$", "", name)
-        assert base in series | server or name in {*ROLES, "tidegate_gateway", "tidegate_server", "tidegate_version"}, (
-            f"{page.name}: {name}"
-        )
+        assert base in series | server or name in {
+            *ROLES,
+            "tidegate_gateway",
+            "tidegate_server",
+            "tidegate_version",
+            "tidegate_pipeline",
+        }, f"{page.name}: {name}"
     for name in re.findall(r"`((?:invalid|not)_[a-z]+)`", page.text):
-        assert name in codes, f"{page.name}: {name}"
+        assert name in codes or name in set(Outcome), f"{page.name}: {name}"
 
 
 @pages

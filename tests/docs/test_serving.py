@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, read
+from tests.docs.pages import DOCS, HOW_TO, read
 from tests.docs.running import Reader
 
 pytestmark = pytest.mark.e2e
+
+MOJO = Path(__file__).resolve().parents[2] / "examples/flights/mojos/arrivals-v1.zip"
 
 
 @pytest.fixture
@@ -32,3 +35,11 @@ def test_the_page_on_protocols_is_true_of_a_real_server(reader: Reader) -> None:
 
 def test_the_page_on_runtimes_is_true_of_pickle_and_skops(reader: Reader) -> None:
     reader.follow(read(DOCS / "reference" / "runtimes.md"))
+
+
+def test_the_page_on_images_writes_a_folder_that_one_is_built_of(reader: Reader) -> None:
+    shutil.copy(MOJO, reader.folder / "churn.zip")
+    reader.follow(read(HOW_TO / "pack-a-model.md"))
+    assert {"Dockerfile", "model", "requirements.txt"} <= {
+        one.name for one in (reader.folder / "churn-image").iterdir()
+    }

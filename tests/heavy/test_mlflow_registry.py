@@ -23,6 +23,7 @@ import httpx  # noqa: E402
 from mlflow.models import infer_signature  # noqa: E402
 
 from tidegate.api.app import build_app  # noqa: E402
+from tidegate.api.stopping import Stopping  # noqa: E402
 from tidegate.client.home import ControllerAddress  # noqa: E402
 from tidegate.client.http import Transport  # noqa: E402
 from tidegate.client.registry import ModelRegistry  # noqa: E402
@@ -68,7 +69,7 @@ def registry(tmp_path: Path) -> Iterator[ModelRegistry]:
     store = Store(home.database)
     target = LocalTarget(home.root, EnvoyGateway(home.gateway))
     service = Service(home, "http://127.0.0.1:1", store, target, Supervisor(home, store, target))
-    yield ModelRegistry(Direct(build_app(service, TOKEN, asyncio.Event())))
+    yield ModelRegistry(Direct(build_app(service, TOKEN, Stopping())))
     store.close()
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support.documents import documents
@@ -55,7 +57,38 @@ def test_counters_are_two_queries(address: str) -> None:
     fields = {"name": "m", "prometheus": {"address": address}}
     fields["counted"] = {"bad": places[0], "total": places[1], "objective": "1%"}
     one = Metric.model_validate(fields, by_alias=True, by_name=False)
-    assert asyncio.run(numbers_of(one, ASKED, places)) == [[3.0], [40.0]]
+    until(lambda: asyncio.run(numbers_of(one, ASKED, places)) == [[3.0], [40.0]])
+
+
+def test_counters_are_of_one_moment_though_prometheus_scrapes_between_the_queries(tmp_path: Path) -> None:
+    scraped = 0
+
+    def exposed(_: str) -> tuple[int, bytes]:
+        nonlocal scraped
+        scraped += 1
+        label = '{revision="7"}'
+        return 200, f"bad_total{label} {scraped}\nall_total{label} {scraped}\n".encode()
+
+    with documents(exposed) as served, prometheus(tmp_path, [f"127.0.0.1:{served.port}"]) as address:
+        served.headers["content-type"] = "text/plain; version=0.0.4"
+
+        def forwarded(path: str) -> tuple[int, Any]:
+            asked_for = between.asked[-1]
+            answer = httpx.post(
+                f"{address}{path}", content=asked_for.body, headers={"content-type": asked_for.headers["content-type"]}
+            )
+            before = scraped
+            until(lambda: scraped > before + 1)  # by then the scrape before is kept
+            return answer.status_code, answer.json()
+
+        places = ('bad_total{revision="{{revision}}"}', 'all_total{revision="{{revision}}"}')
+        with documents(forwarded) as between:
+            fields: dict[str, Any] = {"name": "m", "prometheus": {"address": between.url, "timeout": "9s"}}
+            fields["counted"] = {"bad": places[0], "total": places[1], "objective": "1%"}
+            one = Metric.model_validate(fields, by_alias=True, by_name=False)
+            until(lambda: asyncio.run(numbers_of(one, ASKED, places))[0] != [])
+            bad, total = asyncio.run(numbers_of(one, ASKED, places))
+    assert bad == total != []
 
 
 @pytest.mark.parametrize(

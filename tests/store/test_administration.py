@@ -32,7 +32,7 @@ from tidegate.store.database import Database
 from tidegate.store.definition import AHEAD
 from tidegate.store.file_catalogue import tokens
 from tidegate.store.maintenance import maintain
-from tidegate.store.schema import PARTITIONED
+from tidegate.store.schema import PARTITIONED, SCHEMAS
 from tidegate.store.versions import VERSION, connected
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -252,6 +252,11 @@ def test_each_change_is_seen(fresh: URL, change: str, told: str) -> None:
     assert run("check", "--store", said(fresh)).exit_code == 1
 
 
+def test_a_path_to_the_schemas_such_as_a_login_of_their_name_has_is_no_difference(fresh: URL) -> None:
+    execute(fresh, f"ALTER DATABASE {fresh.database} SET search_path TO {', '.join(SCHEMAS)}")
+    assert failures(fresh) == []
+
+
 def test_what_somebody_added_is_told_and_no_failure(fresh: URL) -> None:
     execute(fresh, "CREATE INDEX mine ON delivery.rollouts (started_at)")
     warned = [str(one) for one in check(fresh) if one.level is Level.WARN]
@@ -359,3 +364,15 @@ def test_how_a_statement_is_written_is_no_difference(spaces: list[str], shouting
     assert " ".join(words[12:]) == "check ( by in ( 'A b' , 'it''s' ) or at <> '(' ) )"
     written = "".join(word + space for word, space in zip(words, cycle(spaces), strict=False))
     assert tokens(written.replace("varchar", "VarChar") if shouting else written) == words
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_keep_every_text_is_refused(server: Postgresql, empty: URL, encoding: str) -> None:
+    url = empty.set(database=f"in_{encoding.lower()}")
+    server.run(f"CREATE DATABASE {url.database} ENCODING '{encoding}' TEMPLATE template0 LOCALE 'C'")
+    try:
+        done = run("init", "--store", said(url))
+        assert done.exit_code == 2
+        assert all(word in done.stderr for word in ("the encoding UTF8", encoding, "createdb"))
+    finally:
+        server.drop(url)

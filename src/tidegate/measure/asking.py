@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from tidegate.measure.function import call, source_of
 from tidegate.measure.place import at
 from tidegate.measure.prometheus import query
 from tidegate.measure.web import fetch
+
+#: Counters in Prometheus are read as they stood so long ago: what was scraped before that is there by now.
+_SETTLED_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,15 @@ async def ask(metric: Metric, asked: Asked, environ: Mapping[str, str] = os.envi
 async def numbers_of(
     metric: Metric, asked: Asked, places: tuple[str, ...], environ: Mapping[str, str] = os.environ
 ) -> list[Any]:
-    """Return the values at several places: for Prometheus of as many queries, else out of one answer.
+    """Return the values at several places, of one moment: for Prometheus of as many queries, else out of one answer.
 
     Raises:
         UnmeasurableError: one of them is not to be had.
     """
     if metric.prometheus is not None:
-        return [await _query(metric.prometheus, place, asked, environ) for place in places]
+        # A scrape between two queries would count bad events of which the total knows nothing, or the other way round.
+        moment = time.time() - _SETTLED_SECONDS
+        return [await _query(metric.prometheus, place, asked, environ, moment) for place in places]
     if metric.http is not None:
         document = await _fetch(metric.http, asked, environ)
         document = document if metric.http.path is None else at(document, metric.http.path)
@@ -75,10 +81,13 @@ async def numbers_of(
     return [at(document, place) for place in places]
 
 
-async def _query(provider: PrometheusProvider, text: str, asked: Asked, environ: Mapping[str, str]) -> Any:
+async def _query(
+    provider: PrometheusProvider, text: str, asked: Asked, environ: Mapping[str, str], moment: float | None = None
+) -> Any:
     values = asked.values()
     headers = _headers(provider.headers, environ)
-    return await query(filled(provider.address, values), filled(text, values), headers, provider.timeout.seconds)
+    address = filled(provider.address, values)
+    return await query(address, filled(text, values), headers, provider.timeout.seconds, moment)
 
 
 async def _fetch(provider: HttpProvider, asked: Asked, environ: Mapping[str, str]) -> Any:

@@ -9,13 +9,20 @@ from tidegate.measure.errors import UnmeasurableError
 from tidegate.measure.web import fetch
 
 
-async def query(address: str, text: str, headers: Mapping[str, str], timeout_seconds: float) -> list[float] | float:
+async def query(
+    address: str, text: str, headers: Mapping[str, str], timeout_seconds: float, moment: float | None = None
+) -> list[float] | float:
     """Return the values that a query finds, one a series, or the number of a scalar.
+
+    Args:
+        moment: for which it is evaluated, in seconds since 1970; None: for when the server gets it.
 
     Raises:
         UnmeasurableError: the server does not answer, refuses the query, or the query finds what are no single values.
     """
     form = {"query": text, "timeout": f"{timeout_seconds:g}s"}
+    if moment is not None:
+        form["time"] = f"{moment:.3f}"
     url = f"{address.rstrip('/')}/api/v1/query"
     document = await fetch("POST", url, headers, timeout_seconds, form=form, is_told=True)
     if not isinstance(document, dict):

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
 import orjson
 
 from tidegate.measure.errors import UnmeasurableError
-from tidegate.outgoing import CallError, answer
+from tidegate.outgoing import CallError, answer, body_of
 
 MOST_BYTES = 1 << 20
 
@@ -41,7 +40,7 @@ async def fetch(
         async with answer(
             method, url, timeout_seconds, headers={**sent, **headers}, content=content, form=form
         ) as response:
-            status, body = response.status_code, await _bounded(response)
+            status, body = response.status_code, await body_of(response, MOST_BYTES)
     except CallError as error:
         raise UnmeasurableError(str(error)) from None
     if not 200 <= status < 300 and not is_told:
@@ -50,15 +49,3 @@ async def fetch(
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         raise UnmeasurableError(f"answered {status} with what is no JSON document") from None
-
-
-async def _bounded(answer: httpx.Response) -> bytes:
-    if answer.headers.get("content-encoding", "identity").lower() != "identity":
-        # Nobody knows how large it would become.
-        raise UnmeasurableError("answered in a content encoding that was not asked for")
-    body = bytearray()
-    async for chunk in answer.aiter_raw():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise UnmeasurableError(f"answered with more than {MOST_BYTES >> 20} MiB")
-    return bytes(body)

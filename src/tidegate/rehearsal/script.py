@@ -43,6 +43,7 @@ def copy_of(request: DeploymentRequest, bundle: PurePath, take: int) -> Deployme
             "prediction_log": PredictionLog(),
             "drift": None,
             "cache": Cache(),
+            "infrastructure": request.infrastructure.model_copy(update={"platform": "local"}),
             "registry": Registry(),
             "ab_test": AbTest(weight=request.ab_test.challengers_weight) if request.ab_test.arms else request.ab_test,
             "analysis": request.analysis.model_copy(update={"metrics": (), "outcomes": None}),
@@ -64,6 +65,8 @@ def left_out(request: DeploymentRequest) -> tuple[str, ...]:
         found.append("predictions are not logged")
     if request.drift is not None:
         found.append("nobody watches for drift")
+    if request.infrastructure.platform != "local":
+        found.append("replicas are processes: containers have the names of those that serve")
     if request.ab_test.arms:
         found.append("one challenger has the weight of all")
     if request.cache.store != "off":

@@ -46,6 +46,7 @@ class Head:
 
     Attributes:
         request_id: the client's, or one made here when there is none that may be echoed.
+        is_copied: whether the gateway sent the same request to another revision as well.
         length: of the body in bytes as declared; 0 when it is not.
         says_connection: whether there is a `Connection` header.
         timeout_seconds: how long the client waits; infinite when it does not say.
@@ -55,6 +56,7 @@ class Head:
         "accept",
         "content_encoding",
         "content_type",
+        "is_copied",
         "json_length",
         "length",
         "request_id",
@@ -64,12 +66,12 @@ class Head:
         "tracestate",
     )
 
-    def __init__(self, headers: Headers) -> None:
+    def __init__(self, headers: Headers) -> None:  # noqa: PLR0912 -- one branch for each header, and no other
         self.content_type = self.content_encoding = self.accept = b""
         self.traceparent = self.tracestate = request_id = b""
         self.json_length: int | None = None
         self.length = 0
-        self.says_connection = False
+        self.is_copied = self.says_connection = False
         self.timeout_seconds = inf
         for name, value in headers:
             match name.lower():
@@ -93,6 +95,8 @@ class Head:
                     self.json_length = int(value)
                 case b"content-encoding":
                     self.content_encoding = value
+                case b"x-tidegate-copied":  # see `gateway.copies`
+                    self.is_copied = True
         if not request_id or len(request_id) > _LONGEST_REQUEST_ID or not request_id.decode("latin-1").isprintable():
             request_id = _PROCESS + b"%012x" % next(_numbers)
         self.request_id = request_id
@@ -143,6 +147,7 @@ class InferenceEndpoint:
             deadline=deadline,
             request_id=head.request_id,
             traceparent=head.traceparent,
+            is_copied=head.is_copied,
         )
 
     def cancel(self, exchange: Exchange) -> None:

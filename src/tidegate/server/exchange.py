@@ -40,6 +40,7 @@ class Exchange:
         arrived: when the request was whole, seconds of `time.perf_counter`.
         deadline: when its client stops waiting, on the same clock; infinite when it never does.
         request_id: as echoed to the client.
+        is_copied: another revision got the same request, so that their answers can be compared.
         finished: its outcome was handed over to `done`; set on the loop's thread.
         done: called on the loop's thread, once, with this exchange; either `answer` or `error` is set then.
     """
@@ -53,6 +54,7 @@ class Exchange:
         "done",
         "error",
         "finished",
+        "is_copied",
         "message",
         "request_id",
         "size",
@@ -69,6 +71,7 @@ class Exchange:
         deadline: float = inf,
         request_id: bytes = b"",
         traceparent: bytes = b"",
+        is_copied: bool = False,
     ) -> None:
         self.codec = codec
         self.message: Message | None = message
@@ -78,6 +81,7 @@ class Exchange:
         self.deadline = deadline
         self.request_id = request_id
         self.traceparent = traceparent
+        self.is_copied = is_copied
         self.cancelled = False
         self.finished = False
         self.answer: Answer | None = None

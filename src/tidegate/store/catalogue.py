@@ -86,6 +86,8 @@ def facts(db: Connection) -> frozenset[str]:
         # What the owner may do is not written down in the same way by all versions of PostgreSQL.
         "granted": [role for role in ROLES if role != OWNER],
     }
+    # PostgreSQL leaves the schema away of what is on the path, and by default that of the login's own name is.
+    db.execute(text("SELECT set_config('search_path', '', true)"))
     found: set[str] = set()
     for query in _FACTS:
         statement = text(_OURS + query)

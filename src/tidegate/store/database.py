@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, ExceptionContext, Row, Select, Table, create_engine, event, text
+from sqlalchemy import Connection, Dialect, Engine, ExceptionContext, Row, Select, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError
 
-from tidegate.contract.errors import Unavailable
+from tidegate.contract.errors import InvalidInput, Unavailable
 from tidegate.store.schema import WITHOUT_SCHEMAS
 
 #: What serialises the writers of one PostgreSQL database: the first half of our advisory locks, and which one it is.
@@ -30,6 +30,8 @@ _REFUSALS = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN"
 #: resources, intervention by an operator, the system's errors, and transactions that were rolled back for others.
 _STATES = ("08", "53", "57", "58", "40", "25006", "55P03")
 _SECONDS_TO_CONNECT = 3
+#: Of a database: in others names and values cannot be kept, or come back as bytes.
+_ENCODING = "UTF8"
 _SESSION = {
     "statement_timeout": "30s",
     "lock_timeout": "10s",
@@ -184,6 +186,21 @@ def _engine(url: URL, settings: Mapping[str, str], **further: Any) -> Engine:
         pool_timeout=10,
         **further,
     )
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(dialect: Dialect, _record: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        connection: Any = dialect.connect(*arguments, **named)
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != _ENCODING:
+            connection.close()
+            raise InvalidInput(
+                "the database cannot keep every text",
+                subject=url.render_as_string(hide_password=True),
+                expected=f"the encoding {_ENCODING}",
+                got=encoding,
+                hint=f"make another: createdb --encoding={_ENCODING} --template=template0 --locale=C NAME",
+            )
+        return connection
 
     @event.listens_for(engine, "handle_error")
     def _refused(context: ExceptionContext) -> None:
