@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -274,6 +275,24 @@ def test_exit_codes_are_passed_on(tmp_path: Path) -> None:
     assert eventually(process.exit_code, "it ends") == 3
     process.kill()
     assert process.end(1.0) == 3
+
+
+def test_a_command_runs_under_a_process_that_has_more_than_a_thousand_files_open(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as opened:
+        for _ in range(1100):
+            opened.enter_context(Path(os.devnull).open("rb"))
+        process = run(tmp_path, "sh", "-c", "echo said; exit 3", log=tmp_path / "log")
+        assert eventually(process.exit_code, "it ends") == 3
+        process.end(1.0)
+    assert (tmp_path / "log").read_text() == "said\n"
+
+
+def test_what_a_command_leaves_behind_may_write_without_end_and_it_ends_all_the_same(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = run(tmp_path, "sh", "-c", "setsid yes & sleep 0.2; exit 3", log=log)
+    assert eventually(process.exit_code, "it ends") == 3
+    process.end(1.0)
+    assert log.stat().st_size < 1 << 20
 
 
 def test_a_flood_of_lines_is_held_back_and_counted(tmp_path: Path) -> None:

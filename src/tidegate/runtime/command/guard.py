@@ -27,6 +27,8 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 BURST_LINES, LINES_PER_SECOND = 500, 20
 _LONGEST_LINE = 8192
 _CHUNK = 65536
+#: A pipe holds 64 KiB, unless somebody made it larger; root may make it as large as this.
+_LAST_CHUNKS = 16
 
 #: The command could not be started; what a shell says for a program that is not there.
 EXIT_NOT_STARTED = 127
@@ -112,21 +114,26 @@ def main(control: int, command: list[str]) -> int:
 
 def _watch(child: subprocess.Popen[bytes], control: int, said: int, woken: int) -> int:
     pump = Pump(2)
-    watched = [control, said, woken]
+    # Not select(2): the control pipe keeps its number from the process that started us, where it may be above 1,023.
+    watched = select.poll()
+    for descriptor in (control, said, woken):
+        watched.register(descriptor, select.POLLIN)
+    silent = False
     while True:
-        ready, _, _ = select.select(watched, [], [], 1.0)
+        ready = {descriptor for descriptor, _ in watched.poll(1000)}
         if said in ready:
             data = os.read(said, _CHUNK)
             if data:
                 pump.take(data)
             else:
-                watched.remove(said)
+                silent = True
+                watched.unregister(said)
         if control in ready:
             if os.read(control, 1):
                 _signal_group(child.pid, signal.SIGTERM)
             else:
                 _signal_group(child.pid, signal.SIGKILL)
-                watched.remove(control)
+                watched.unregister(control)
         if woken in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(woken, 512)
@@ -134,13 +141,21 @@ def _watch(child: subprocess.Popen[bytes], control: int, said: int, woken: int) 
         if code is None:
             _reap_strangers(child.pid)
             continue
-        while said in watched and select.select([said], [], [], 0)[0]:
+        if not silent:
+            _take_the_rest(said, pump)
+        pump.finish()
+        return code if code >= 0 else 128 - code
+
+
+def _take_the_rest(said: int, pump: Pump) -> None:
+    """Take what is already in the pipe; what the command left behind may keep it open, and write to it without end."""
+    os.set_blocking(said, False)
+    with contextlib.suppress(BlockingIOError):
+        for _ in range(_LAST_CHUNKS):
             data = os.read(said, _CHUNK)
             if not data:
                 break
             pump.take(data)
-        pump.finish()
-        return code if code >= 0 else 128 - code
 
 
 def _signal_group(group: int, number: int) -> None:
