@@ -3,7 +3,9 @@
 python -m benchmarks.mojo    all models, seven rounds: about 10 minutes, and 5 more to train them once
 
 Needs a JDK 17 (`java` and `javac`) and H2O, of which an environment is made from requirements.txt unless `--h2o` names
-one.
+one. With `--image`, the start of a container is timed, too. The image is made, once the models are, by
+
+tidegate pack .bench/mojo/models/gbm-small.zip --tag gbm-small:1
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import Any
 from benchmarks.mojo.goals import judged
 from benchmarks.mojo.measure import Commands, measured, started
 from benchmarks.mojo.page import TITLES, as_markdown
-from benchmarks.mojo.serving import served
+from benchmarks.mojo.serving import contained, served
 from benchmarks.serving.environments import made
 from benchmarks.serving.surroundings import load_average, machine
 
@@ -44,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     models = _BASE / "models"
     subprocess.run([python, _HERE / "train.py", models], check=True)
     commands = Commands(_java(python), (sys.executable, "-m", "benchmarks.mojo.scoring"), _ROOT)
+    row = _row(models)
     before, begun = load_average(), time.perf_counter()
     found: dict[str, Any] = {}
     for name in names:
@@ -52,10 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found[name] = measured(commands, *files, rounds)
         found[name]["start"] = started(commands, *files, rounds)
         found[name]["features"] = _features(files[0])
+    print("starting servers …", flush=True)
+    serve = served(models / "gbm-small.zip", row, rounds)
+    container = contained(given.image, row, rounds) if given.image else None
     run = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": "python -m benchmarks.mojo"
-        + "".join(f" --{name} {getattr(given, name)}" for name in ("models", "rounds") if getattr(given, name)),
+        + "".join(
+            f" --{name} {getattr(given, name)}" for name in ("models", "rounds", "image") if getattr(given, name)
+        ),
         "revision": _revision(),
         "seconds": time.perf_counter() - begun,
         "rounds": rounds,
@@ -64,8 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "h2o": "3.46.0.11",
         "numba": version("numba"),
         "load_average": {"before": before, "after": load_average()},
-        "serve": _serve(models, rounds),
-        "goals": [asdict(goal) for goal in judged(found)],
+        "serve": serve,
+        "container": container,
+        "goals": [asdict(goal) for goal in judged(found, container)],
         "models": found,
     }
     text = as_markdown(run)
@@ -83,22 +92,21 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--results", default=str(_RESULTS), help="folder for mojo.json and mojo.md")
     parser.add_argument("--models", help=f"models, with commas: {', '.join(TITLES)}")
     parser.add_argument("--h2o", metavar="PYTHON", help="the interpreter of an environment that has H2O")
+    parser.add_argument("--image", help="an image that `tidegate pack` made of gbm-small")
     return parser.parse_args(arguments)
 
 
-def _serve(models: Path, rounds: int) -> dict[str, float]:
-    """Return how long a server of the small model takes to its first answer; see `serving.served`."""
-    print("starting servers …", flush=True)
+def _row(models: Path) -> dict[str, Any]:
+    """Return a row that the small model is asked."""
     with (models / "events.csv").open(encoding="utf-8", newline="") as stream:
         cells = next(csv.DictReader(stream))
     from tidegate import mojo
 
-    model = models / "gbm-small.zip"
     row = {
         spec.name: cells.get(spec.name) or None if spec.datatype == "BYTES" else float(cells.get(spec.name) or "nan")
-        for spec in mojo.load(model).signature.inputs
+        for spec in mojo.load(models / "gbm-small.zip").signature.inputs
     }
-    return served(model, {name: None if value != value else value for name, value in row.items()}, rounds)  # noqa: PLR0124
+    return {name: None if value != value else value for name, value in row.items()}  # noqa: PLR0124
 
 
 def _java(python: Path) -> tuple[str, ...]:

@@ -85,6 +85,7 @@ def as_markdown(run: Mapping[str, Any]) -> str:
             f"{start['java']['bytes'] / 1e6:.0f} / {start['ours']['bytes'] / 1e6:.0f} |"
         )
     lines += _serving(run.get("serve"))
+    lines += _contained(run.get("container"))
     lines += ["", *_floors(models)]
     return "\n".join(lines) + "\n"
 
@@ -96,6 +97,14 @@ def _serving(found: Mapping[str, float] | None) -> list[str]:
         f"{found['warm']:.1f} s with the machine code on disk, {found['cold']:.1f} s where it must be compiled first"
     )
     return ["", f"`tidegate serve` of the small GBM, from the start of the command to the first 200: {times}."]
+
+
+def _contained(found: Mapping[str, float] | None) -> list[str]:
+    if found is None:
+        return []
+    times = f"**{found['seconds']:.2f} s**, of which Docker takes {found['empty']:.2f} s for one that runs nothing"
+    what = "A container of an image that `tidegate pack` made of it, from the start of `docker run` to the first 200"
+    return ["", f"{what}: {times}."]
 
 
 def _floors(models: Mapping[str, Any]) -> list[str]:

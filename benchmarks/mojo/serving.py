@@ -1,4 +1,5 @@
-"""How long `tidegate serve MODEL` takes from its start to the first answer, with machine code at hand and without."""
+"""How long a server takes from its start to the first answer: `tidegate serve MODEL`, with machine code at hand and
+without, and a container of an image that `tidegate pack` made of the model."""
 
 from __future__ import annotations
 
@@ -39,9 +40,45 @@ def served(model: Path, row: Mapping[str, Any], rounds: int) -> dict[str, float]
     return {"warm": statistics.median(warm), "cold": cold}
 
 
-def _start(model: Path, row: Mapping[str, Any], home: Path, kept: Path) -> float:
+def contained(image: str, row: Mapping[str, Any], rounds: int) -> dict[str, float]:
+    """Return seconds from the start of `docker run` to the first answer: the median of some starts, and how much of it
+    Docker takes for a container of the image that runs nothing."""
+    _empty(image)
+    seconds, empty = [], []
+    for _ in range(rounds):
+        empty.append(_empty(image))
+        seconds.append(_contained(image, row))
+    return {"seconds": statistics.median(seconds), "empty": statistics.median(empty)}
+
+
+def _empty(image: str) -> float:
+    begun = time.perf_counter()
+    subprocess.run(["docker", "run", "--rm", "--entrypoint", "true", image], check=True)
+    return time.perf_counter() - begun
+
+
+def _contained(image: str, row: Mapping[str, Any]) -> float:
+    port = _free_port()
+    command = ["docker", "run", "--detach", "--rm", "--publish", f"127.0.0.1:{port}:8080", image]
+    begun = time.perf_counter()
+    container = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        while not _answers(port, row):
+            if time.perf_counter() - begun > _PATIENCE:
+                raise NoAnswerError(" ".join(command))
+            time.sleep(_PAUSE)
+        return time.perf_counter() - begun
+    finally:
+        subprocess.run(["docker", "rm", "--force", container], check=True, stdout=subprocess.DEVNULL)
+
+
+def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+def _start(model: Path, row: Mapping[str, Any], home: Path, kept: Path) -> float:
+    port = _free_port()
     command = [str(Path(sys.executable).with_name("tidegate")), "serve", str(model), "--port", str(port)]
     environment = {**os.environ, "TIDEGATE_HOME": str(home), "NUMBA_CACHE_DIR": str(kept)}
     begun = time.perf_counter()

@@ -54,6 +54,12 @@ def test_a_start_that_takes_too_long_is_named() -> None:
     assert missed(a=slow, b=model())[5] == ("a",)
 
 
+def test_a_container_that_takes_too_long_is_named_and_what_docker_takes_of_it() -> None:
+    assert [goal.missed for goal in judged({"a": model()}, {"seconds": 1.5, "empty": 0.4})][6] == ()
+    (*_, slow) = judged({"a": model()}, {"seconds": 1.51, "empty": 0.4})
+    assert (slow.missed, slow.floors) == (("gbm-small",), ("gbm-small: a container that runs nothing takes 0.40 s",))
+
+
 def test_the_page_tells_what_was_missed() -> None:
     from dataclasses import asdict
 
@@ -69,6 +75,9 @@ def test_the_page_tells_what_was_missed() -> None:
     assert "first 200" not in text
     assert "first 200: 2.5 s with the machine code on disk, 31.0 s" in as_markdown(
         {**run, "serve": {"warm": 2.5, "cold": 31.0}}
+    )
+    assert "to the first 200: **1.10 s**, of which Docker takes 0.40 s for one that runs nothing." in as_markdown(
+        {**run, "container": {"seconds": 1.1, "empty": 0.4}}
     )
     assert "**missed**: glm 1.20 | glm: reading 1.00 µs and 1.00 µs among 10,000 leave 0.60 times |" in text
     assert "| 200 | 25.0 | 1.00 |" in text
