@@ -178,6 +178,30 @@ def test_a_controllers_container_that_is_replaced_finds_its_replicas(stack: Stac
     assert replicas(stack) == before
 
 
+def test_a_gateways_container_that_ends_comes_back_and_the_controllers_with_it(
+    stack: Stack, users: Callable[..., Users], rows: list[dict[str, Any]]
+) -> None:
+    """Whichever of the two the engine tries to start first: the agent starts the controller's where that failed."""
+    before = {service: _started(stack, service) for service in ("gateway", "tidegate")}
+    # The first process of the container, which others of it may not kill with SIGKILL.
+    stack.try_compose("exec", "-T", "gateway", "python", "-c", "import os; os.kill(1, 15)")
+    for service, at in before.items():
+        eventually(f"another start of {service}", lambda service=service, at=at: _started(stack, service) > at)
+        eventually(f"{service} is well", lambda service=service: _is_well(stack, service))
+    eventually("both ready", lambda: _ready(stack) == 2)
+    with users(rows) as sent:
+        sent.answered(50)
+    assert sent.failed() == []
+
+
+def _started(stack: Stack, service: str) -> str:
+    return str(stack.inspect(service)["State"]["StartedAt"])
+
+
+def _is_well(stack: Stack, service: str) -> bool:
+    return bool(stack.inspect(service)["State"]["Health"]["Status"] == "healthy")
+
+
 def test_a_deployment_that_is_deleted_leaves_no_container(stack: Stack) -> None:
     stack.run("tidegate", "tidegate", "delete", NAME, "--yes")
     eventually("the end of all", lambda: replicas(stack, everything=True) == {})

@@ -16,6 +16,7 @@ from tidegate.agent.app import build_app
 from tidegate.agent.check import SOCKET
 from tidegate.agent.client import KEPT_SECONDS
 from tidegate.agent.engine import Engine
+from tidegate.agent.keeper import Keeper
 from tidegate.agent.service import Agent
 from tidegate.agent.specification import Limits
 from tidegate.contract.errors import TidegateError
@@ -58,7 +59,9 @@ async def _serve(at: Path, engine_socket: Path, own: str, network: str, limits: 
         config = uvicorn.Config(
             build_app(agent), log_config=None, access_log=False, lifespan="off", timeout_keep_alive=kept
         )
+        keeping = asyncio.create_task(Keeper(engine, agent.project).run())
         await uvicorn.Server(config).serve(sockets=[listener])
+        keeping.cancel()
 
 
 def _listen(at: Path) -> socket.socket:

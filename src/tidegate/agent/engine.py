@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 
 import httpx
 
+from tidegate.agent.place import COMPOSE_PROJECT
 from tidegate.agent.specification import PROJECT_LABEL
 from tidegate.contract.errors import Conflict, NotFound, TidegateError, Unavailable
 
@@ -51,8 +52,11 @@ class Engine:
 
     async def containers(self, project: str) -> list[dict[str, Any]]:
         """Return those with the label of this project, whether they run or not."""
-        filters = json.dumps({"label": [f"{PROJECT_LABEL}={project}"]})
-        return list(await self._json("GET", "/containers/json", all="true", filters=filters))
+        return await self._labelled(f"{PROJECT_LABEL}={project}")
+
+    async def of_compose(self, project: str) -> list[dict[str, Any]]:
+        """Return all that Compose started for its project of this name, whether they run or not."""
+        return await self._labelled(f"{COMPOSE_PROJECT}={project}")
 
     async def networks(self, label: str) -> list[dict[str, Any]]:
         return list(await self._json("GET", "/networks", filters=json.dumps({"label": [label]})))
@@ -76,6 +80,10 @@ class Engine:
     async def log(self, container: str, lines: int) -> list[str]:
         answer = await self._ask("GET", f"/containers/{container}/logs", stdout="1", stderr="1", tail=str(lines))
         return unframed(answer.content).decode(errors="replace").splitlines()
+
+    async def _labelled(self, label: str) -> list[dict[str, Any]]:
+        filters = json.dumps({"label": [label]})
+        return list(await self._json("GET", "/containers/json", all="true", filters=filters))
 
     async def _json(self, method: str, path: str, **query: str) -> Any:
         return (await self._ask(method, path, **query)).json()

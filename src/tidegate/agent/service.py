@@ -80,9 +80,14 @@ class Agent:
         networks = await self._engine.networks(f"{COMPOSE_PROJECT}={project_of(own)}")
         self._place = place_of(own, networks, self._network)
 
+    @property
+    def project(self) -> str:
+        """The Compose project that the agent is of."""
+        return self._at.project
+
     async def health(self) -> dict[str, Any]:
         await self._engine.ping()
-        return {"project": self._at.project, "image": self._at.image}
+        return {"project": self.project, "image": self._at.image}
 
     async def replicas(self) -> list[Found]:
         """Return every replica's container of this project."""
