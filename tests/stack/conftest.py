@@ -91,6 +91,13 @@ class Stack:
     def address(self, service: str, network: str) -> str:
         return str(self.inspect(service)["NetworkSettings"]["Networks"][f"{self.project}_{network}"]["IPAddress"])
 
+    def cloud(self, host: str = "h2o") -> dict[str, Any]:
+        """What a node of H2O on the backend network says of its cluster, asked from the controller's container."""
+        program = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=5).read().decode())"
+        said = self.run("tidegate", "python", "-c", program, f"http://{host}:54321/3/Cloud?skip_ticks=true")
+        found: dict[str, Any] = json.loads(said)
+        return found
+
     @property
     def training(self) -> Path:
         return Path(self.environment["TRAINING_DIR"])

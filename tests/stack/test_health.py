@@ -37,8 +37,9 @@ def test_the_root_of_the_server_of_models_is_read_only_indeed(stack: Stack) -> N
 
 def test_prometheus_scrapes_the_controller_and_has_the_rules_of_a_new_deployment(stack: Stack, arrivals: str) -> None:
     def ask(path: str) -> dict[str, object]:
-        answer: dict[str, object] = json.loads(stack.run("prometheus", "curl", "-fsS", f"http://127.0.0.1:9090{path}"))
-        return answer
+        answer = httpx.get(f"http://127.0.0.1:{stack.environment['PROMETHEUS_PORT']}{path}", trust_env=False)
+        found: dict[str, object] = answer.raise_for_status().json()
+        return found
 
     def groups() -> set[str]:
         return {group["name"] for group in ask("/api/v1/rules")["data"]["groups"]}  # type: ignore[index]

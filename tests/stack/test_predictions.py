@@ -44,6 +44,36 @@ def test_a_mojo_predicts_over_https_what_it_does_in_python(
     assert answer.headers["strict-transport-security"] == "max-age=63072000"
 
 
+@pytest.mark.parametrize(
+    ("version", "spoken"),
+    [(ssl.TLSVersion.TLSv1_1, None), (ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")],
+)
+def test_tls_is_spoken_from_1_2_on(stack: Stack, version: ssl.TLSVersion, spoken: str | None) -> None:
+    context = ssl.create_default_context(cafile=str(stack.secrets / "tls" / "tls.crt"))
+    # So that it is the server who refuses what is too old.
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = version
+    with socket.create_connection(("127.0.0.1", stack.https_port), 10) as plain:
+        if spoken is None:
+            with pytest.raises(ssl.SSLError, match=r"(?i)alert protocol version"):
+                context.wrap_socket(plain, server_hostname="localhost")
+            return
+        with context.wrap_socket(plain, server_hostname="localhost") as secure:
+            assert secure.version() == spoken
+
+
+def test_who_begins_a_request_and_says_no_more_is_hung_up_on(stack: Stack) -> None:
+    context = ssl.create_default_context(cafile=str(stack.secrets / "tls" / "tls.crt"))
+    with (
+        socket.create_connection(("127.0.0.1", stack.https_port), 60) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as secure,
+    ):
+        secure.sendall(b"POST /arrivals/predict HTTP/1.1\r\nhost: localhost\r\n")
+        # It waits for 10 s for the rest of the head; without a limit this ends with the socket's timeout.
+        said = secure.recv(1000)
+        assert said == b"" or said.startswith(b"HTTP/1.1 408"), said
+
+
 def test_the_edge_of_this_server_predicts_the_same_without_tls(
     stack: Stack, arrivals: str, rows: list[dict[str, Any]]
 ) -> None:

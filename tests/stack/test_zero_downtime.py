@@ -14,7 +14,7 @@ import pytest
 from examples.flights import data
 from examples.flights.mojos import recipes
 from tests.stack.conftest import Stack, docker, eventually
-from tests.support.open_loop import Answer, OpenLoop
+from tests.support.open_loop import CONNECTIONS, Answer, OpenLoop
 from tidegate import mojo
 
 NAME = "steady"
@@ -74,6 +74,8 @@ def nothing_failed(request: pytest.FixtureRequest, users: OpenLoop, expected: di
     seconds = time.monotonic() - begun
     slowest = max(answer.seconds for answer in answers)
     resent = sum(answer.was_resent for answer in answers)
+    closes = request.node.get_closest_marker("closes_connections") is not None
+    assert resent <= (CONNECTIONS if closes else 0), f"{resent} sent twice, since their connections had been closed"
     told = f"{len(answers)} answers in {seconds:.0f} s, slowest {slowest:.2f} s, sent twice {resent}"
     print(f"\n{request.node.name}: {told}")
     wrong = [answer for answer in answers if not is_right(answer, expected)]
@@ -126,6 +128,7 @@ def _revisions(users: OpenLoop, since: int) -> set[str]:
     return {answer.headers.get("x-tidegate-revision", "") for answer in users.answers[since:]}
 
 
+@pytest.mark.closes_connections
 @pytest.mark.usefixtures("nothing_failed")
 def test_nginx_reads_its_files_anew(stack: Stack) -> None:
     workers = _workers(stack)
@@ -208,6 +211,18 @@ def test_postgresql_answers_nobody_for_a_while(stack: Stack) -> None:
         time.sleep(AWAY_SECONDS)
     finally:
         stack.compose("unpause", "postgres")
+    eventually("the controller answers again", lambda: are_ready(stack))
+
+
+@pytest.mark.usefixtures("nothing_failed")
+def test_postgresql_is_down_for_a_while(stack: Stack) -> None:
+    before = started(stack, "postgres")
+    stack.compose("stop", "postgres")
+    try:
+        time.sleep(AWAY_SECONDS)
+    finally:
+        stack.compose("start", "postgres")
+    assert started(stack, "postgres") != before
     eventually("the controller answers again", lambda: are_ready(stack))
 
 
