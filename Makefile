@@ -76,7 +76,7 @@ check: setup  ## lint, format check, strict types, import layers, no model on th
 	$(BIN)/lint-imports
 	$(BIN)/python -m scripts.check_loop
 	$(BIN)/python -m scripts.generate --check
-	$(BIN)/tidegate scan stack src/tidegate/packing
+	$(BIN)/tidegate scan stack src/tidegate/packing --hadolint require
 	$(BIN)/tidegate doctor versions stack
 
 dist: setup  ## the source distribution and the wheel in dist/, by the hatchling of the lock

@@ -19,6 +19,8 @@ WIDENED = {
     "images": {"contents": "read", "packages": "write", "id-token": "write", "attestations": "write"},
     "publish": {"id-token": "write", "attestations": "write"},
 }
+#: What a pinned action, of which only GitHub knows the outputs, says that it sets.
+OUTPUTS_OF = {"docker/build-push-action": {"digest", "imageid", "metadata"}}
 RELEASED = "github.event_name == 'push' && startsWith(github.ref, 'refs/tags/v')"
 
 
@@ -58,12 +60,70 @@ def is_safe(file: Path) -> subprocess.CompletedProcess[str]:
     return found_by("zizmor", "--offline", "--no-progress", "--quiet", "--no-config", file)
 
 
+def is_sound(file: Path) -> subprocess.CompletedProcess[str]:
+    """Look for what actionlint does: jobs, expressions, inputs of actions, and with shellcheck each script."""
+    shellcheck = Path(sysconfig.get_path("scripts")) / "shellcheck"
+    words = ("--profile", "correctness", "--strict-exit", "--no-online", "--pyflakes=")
+    return found_by("jactionlint", *words, f"--shellcheck={shellcheck}", "--oneline", file)
+
+
+def outputs_nobody_sets(text: str) -> set[str]:
+    """Return each `steps.ID.outputs.NAME` for which no step of that job with that id sets that output."""
+    unset = set()
+    for job in yaml.safe_load(text)["jobs"].values():
+        outputs: dict[str, set[str]] = {}
+        for step in job["steps"]:
+            written = set(re.findall(r'echo "?(\w+)=.*>> "?\$GITHUB_OUTPUT', step.get("run", "")))
+            outputs[step.get("id", "")] = written | OUTPUTS_OF.get(step.get("uses", "").partition("@")[0], set())
+        for found in re.finditer(r"steps\.([\w-]+)\.outputs\.([\w-]+)", yaml.safe_dump(job, width=1000)):
+            if found[2] not in outputs.get(found[1], set()):
+                unset.add(found[0])
+    return unset
+
+
 each = pytest.mark.parametrize("job", list(jobs()))
 
 
 def test_the_workflow_is_of_the_schema_and_nothing_unsafe_is_found_in_it() -> None:
-    for done in (is_of_the_schema(WORKFLOW), is_safe(WORKFLOW)):
+    for done in (is_of_the_schema(WORKFLOW), is_safe(WORKFLOW), is_sound(WORKFLOW)):
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "rule"),
+    [
+        ("needs: [images, build]", "needs: [images, builds]", "undefined-job-needs"),
+        ("needs: [images, build]", "needs: [images, publish]", "cyclic-job-needs"),
+        ("steps.push.outputs.digest", "steps.pushed.outputs.digest", "undefined-property"),
+        ("IMAGE: ${{ matrix.image }}", "IMAGE: ${{ matrix.imag }}", "undefined-property"),
+        ("TAG: ${{ github.ref_name }}", "TAG: ${{ github.refname }}", "undefined-property"),
+        ("if: startsWith(", "if: beginsWith(", "undefined-function"),
+        ("name: image ${{ matrix.image }}", "name: image ${{ matrix.image }", "expression-syntax"),
+        ('cron: "17 3 * * 1"', 'cron: "17 25 * * 1"', "invalid-cron"),
+        ("if-no-files-found: error", "if-no-file-found: error", "unknown-action-input"),
+        ('tidegate-${IMAGE}" >> "$GITHUB_OUTPUT"', 'tidegate-${IMAGE}" >> "$GITHUB_OUTPUT', "shellcheck"),
+        ('${GITHUB_REF_NAME#v}" >> "$GITHUB_OUTPUT"', '${GITHUB_REF_NAME#v}" >> $GITHUB_OUTPUT', "shellcheck"),
+    ],
+)
+def test_what_would_fail_only_on_github_is_found_here(tmp_path: Path, right: str, wrong: str, rule: str) -> None:
+    text = WORKFLOW.read_text(encoding="utf-8")
+    assert right in text
+    broken = tmp_path / "ci.yml"
+    broken.write_text(text.replace(right, wrong, 1))
+    done = is_sound(broken)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"[{rule}]" in done.stdout
+
+
+def test_each_output_that_a_step_is_asked_for_is_one_that_it_sets() -> None:
+    text = WORKFLOW.read_text(encoding="utf-8")
+    assert outputs_nobody_sets(text) == set()
+    for right, wrong in (
+        ("steps.push.outputs.digest", "steps.push.outputs.digst"),
+        ("steps.name.outputs.version", "steps.name.outputs.versoin"),
+        ("steps.name.outputs.image", "steps.push.outputs.image"),
+    ):
+        assert outputs_nobody_sets(text.replace(right, wrong, 1)) == {wrong}
 
 
 def test_a_key_that_there_is_not_is_found(tmp_path: Path) -> None:

@@ -53,6 +53,12 @@ def blocks(*languages: str) -> list[Block]:
     return [block for page in PAGES for block in page.blocks(*languages)]
 
 
+def test_no_message_of_a_diagram_is_ended_by_a_semicolon_in_its_words() -> None:
+    diagrams = [block.text for block in blocks("mermaid") if block.text.lstrip().startswith("sequenceDiagram")]
+    assert diagrams
+    assert [line for text in diagrams for line in text.splitlines() if ";" in line] == []
+
+
 @pages
 def test_links_between_pages_lead_somewhere(page: Page) -> None:
     for link in page.links():

@@ -31,8 +31,8 @@ def test_its_rules_are_told_with_ours_and_nothing_twice(tmp_path: Path) -> None:
     assert report.hadolint.version[0].isdigit()
     # DL3020 says of ADD what add-for-copy does, and is left out.
     found = {rule for _, rule in rules(report)}
-    assert {"DL3003", "DL3004", "SC2086", "add-for-copy"} <= found
-    assert not found & {"DL3020", "DL3066"}
+    assert {"DL3004", "SC2086", "add-for-copy"} <= found
+    assert not found & {"DL3003", "DL3020", "DL3066"}
     assert {one.tool for one in report.findings} == {"hadolint", "tidegate"}
 
 
@@ -41,10 +41,42 @@ def test_well_made_files_have_no_finding_of_it_either() -> None:
     assert report.findings == ()
 
 
+IMAGE = "debian:12@sha256:" + "d" * 64
+
+
+@pytest.mark.parametrize(
+    ("rule", "true", "untrue"),
+    [
+        ("SC2086", "RUN ls $x", 'SHELL ["powershell"]\nRUN ls $x'),
+        ("DL3019", "RUN apk add gosu", "RUN apk add --no-network --virtual .needed gosu"),
+        ("DL3021", "COPY a b /srv", "COPY a b ."),
+        ("DL3042", "RUN pip install x==1", f"RUN pip install x==1\nFROM {IMAGE}"),
+        ("DL3042", "RUN pip install x==1; rm x", "RUN pip install x==1; rm -rf /root/.cache/pip"),
+        ("DL3046", "ARG ID_OF_IT=1234567\nRUN useradd -u $ID_OF_IT a", "ARG ID_OF_IT=999\nRUN useradd -u $ID_OF_IT a"),
+        ("DL3046", "RUN useradd -u 1234567 a", "RUN useradd -l -u 1234567 a"),
+        ("DL3067", f"RUN make\nFROM {IMAGE}\nCOPY --from=a / /", f"FROM {IMAGE}\nCOPY --from=a / /"),
+        ("DL4006", "RUN ls | sh x", "RUN echo 1 x | sha256sum -c -"),
+        ("DL4006", "RUN echo 1 | sort && ls | sh x", "RUN printf 1 | sort && echo 1 | sort"),
+        ("DL4006", "RUN { echo 1; ls; } | sort", "RUN { echo '$(x)'; echo $x; } | sort; echo 1 || echo 2 | sort"),
+        (
+            "DL4006",
+            "RUN case $x in a|b) (ls | sort) ;; esac",
+            "RUN case $x in a | b|c-d) echo 1 ;; esac; echo 1 | sort",
+        ),
+        ("DL4006", "RUN echo 1 | sh x | sort", "RUN echo 1 x | sudo tee /x"),
+    ],
+)
+def test_what_it_says_is_told_where_it_is_so_and_only_there(tmp_path: Path, rule: str, true: str, untrue: str) -> None:
+    for text, is_told in ((true, True), (untrue, False)):
+        path = write(tmp_path, f"FROM {IMAGE} AS a\n{text}\nUSER a\n")
+        found = {told for _, told in rules(scan([path], with_hadolint=WithHadolint.REQUIRE))}
+        assert (rule in found) is is_told, text
+
+
 def test_an_ignore_with_a_reason_silences_its_rules_too(tmp_path: Path) -> None:
-    text = FAULTY.replace("RUN", "# tidegate: ignore=DL3003,DL3004,SC2086 to show it\nRUN")
+    text = FAULTY.replace("RUN", "# tidegate: ignore=DL3004,SC2086 to show it\nRUN")
     report = scan([write(tmp_path, text)], with_hadolint=WithHadolint.REQUIRE)
-    assert [one.finding.rule for one in report.ignored] == ["DL3003", "DL3004", "SC2086"]
+    assert [one.finding.rule for one in report.ignored] == ["DL3004", "SC2086"]
 
 
 def test_names_and_texts_beyond_ascii_are_no_trouble(tmp_path: Path) -> None:

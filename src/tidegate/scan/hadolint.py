@@ -17,13 +17,16 @@ from tidegate.scan.records import Finding, Severity
 INSTALL: Final = "pip install 'tidegate[scan]'"
 #: Rules that are not told, each with the reason.
 LEFT_OUT: Final = {
+    "DL3003": "a `cd` ends with its RUN, and what is built and removed in one layer needs one",
     "DL3008": "a Debian mirror keeps one version, and a pinned one is gone with the next update; pin the image",
     "DL3018": "an Alpine mirror keeps one version, and a pinned one is gone with the next update; pin the image",
     "DL3033": "a pinned version of yum's is gone with the next update; pin the image",
     "DL3037": "a pinned version of zypper's is gone with the next update; pin the image",
     "DL3041": "a pinned version of dnf's is gone with the next update; pin the image",
+    "DL3047": "how much wget writes into the log of a build is a matter of taste",
     "DL3059": "whether two RUNs should be one is a matter of caching",
     "DL3066": "a user with a name is no worse than a number, but where Kubernetes has to tell that it is not root",
+    "SC2016": "single quotes are how a `$` is written that is to stay one",
 }
 #: That it cannot read a file.
 UNREADABLE: Final = "DL1000"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tidegate.contract.errors import InvalidInput, Unavailable
 from tidegate.dockerfile.model import Dockerfile, read_dockerfile
-from tidegate.scan import files, hadolint, ignores
+from tidegate.scan import doubts, files, hadolint, ignores
 from tidegate.scan.compose.services import Built, ComposeFile, read_compose
 from tidegate.scan.compose.values import Unreadable
 from tidegate.scan.ignores import Ignore
@@ -33,6 +33,7 @@ class _Scanned:
     findings: list[Finding] = field(default_factory=list)
     ignores: list[Ignore] = field(default_factory=list)
     is_read: bool = True
+    dockerfile: Dockerfile | None = None
 
 
 def scan(paths: Sequence[Path], *, with_hadolint: WithHadolint = WithHadolint.AUTO) -> Report:
@@ -87,7 +88,9 @@ def _with_hadolints(run: hadolint.Run, scanned: dict[str, _Scanned]) -> Hadolint
             # Of a file that is wrong Tidegate says so itself.
             if file.is_read:
                 unread.append((finding.path, f"line {finding.line}: {finding.message}"))
-        elif finding.rule not in COVERED and finding.rule not in hadolint.LEFT_OUT:
+        elif finding.rule in COVERED or finding.rule in hadolint.LEFT_OUT:
+            continue
+        elif file.dockerfile is None or doubts.holds(finding, file.dockerfile):
             file.findings.append(finding)
     return HadolintRun(version, unread=tuple(unread))
 
@@ -99,7 +102,9 @@ def _scan_file(path: Path, kind: files.Kind) -> _Scanned:
         if kind is files.Kind.DOCKERFILE:
             dockerfile = read_dockerfile(text)
             found = _findings(name, hits_in_dockerfile(dockerfile))
-            return _Scanned(found, ignores.in_dockerfile(dockerfile), is_read=not dockerfile.problems)
+            return _Scanned(
+                found, ignores.in_dockerfile(dockerfile), is_read=not dockerfile.problems, dockerfile=dockerfile
+            )
         compose = _with_builds(read_compose(text), path.parent)
         return _Scanned(_findings(name, hits_in_compose(compose)), ignores.in_lines(text))
     except files.Unfit as wrong:

@@ -14,6 +14,7 @@ from tidegate.contract.errors import InvalidInput, NotFound, TidegateError, Unav
 from tidegate_pipeline import data
 from tidegate_pipeline.evaluation import Evaluation, Paired, Policy, Verdict, evaluate
 from tidegate_pipeline.outcomes import Outcome
+from tidegate_pipeline.registering import move_alias
 from tidegate_pipeline.scoring import same, scores
 from tidegate_pipeline.state import PipelineState
 from tidegate_pipeline.training_setup import TrainingSetup, parse_setup
@@ -81,6 +82,9 @@ class Evaluator:
             raise
         except TidegateError as error:
             outcome, reason = Outcome.FAILED, f"it could not be compared with {deployment}: {error.message}"
+        if outcome is Outcome.PASSED:
+            # Before that is on record: a process that is killed in between does it again.
+            move_alias(self.client, setup, self.run, version["model"], version["version"])
         self.progress(f"{reference}: {outcome.said}: {reason}")
         values = {"reference": reference, "deployment": deployment, "state": outcome.value, "reason": reason}
         self.state.compared(self.run, version["training"], evaluation=document, **values)

@@ -31,8 +31,8 @@ def _registered(client: Client, setup: TrainingSetup, best: Ended, run: str) -> 
         by="mage",
     )
     version = answer["version"]
-    if setup.alias is not None:
-        client.registry.move_alias(name, setup.alias, version["version"], reason=f"run {run}", by="mage")
+    if setup.deployment is None:
+        move_alias(client, setup, run, name, version["version"])
     return {
         "model": name,
         "version": version["version"],
@@ -40,3 +40,9 @@ def _registered(client: Client, setup: TrainingSetup, best: Ended, run: str) -> 
         "training": best.name,
         "created": answer["created"],
     }
+
+
+def move_alias(client: Client, setup: TrainingSetup, run: str, model: str, version: int) -> None:
+    """Move the alias of the setup, if it has one, to a version that may be tried."""
+    if setup.alias is not None:
+        client.registry.move_alias(model, setup.alias, version, reason=f"run {run}", by="mage")

@@ -117,7 +117,8 @@ class TrainingSetup(Document):
 
     cluster: Cluster = Cluster()
     alias: Name | None = "challenger"
-    """Moved to each version that is registered; null for none."""
+    """Moved to each version that is better than what serves, or that is registered where there is no `deployment`; null
+    for none."""
 
     deployment: Text | None = None
     """Where the best model is tried, if it is better than what serves there; with segments, what their names begin

@@ -1,0 +1,6 @@
+# escape=`
+FROM mcr.microsoft.com/windows/servercore:ltsc2022@sha256:a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1
+COPY service.exe C:\app\
+USER ContainerAdministrator
+ENTRYPOINT ["C:\\app\\service.exe"]
+# expect: root-user@4
