@@ -71,10 +71,10 @@ class Postgresql:
     def drop(self, url: URL) -> None:
         self.run(f"DROP DATABASE IF EXISTS {url.database} WITH (FORCE)")
 
-    def kill(self) -> None:
-        """End all its processes with SIGKILL, as when a machine fails."""
+    def kill(self, *others: psutil.Process) -> None:
+        """End all its processes with SIGKILL, and others with them, as when a machine fails."""
         postmaster = psutil.Process(self._pid())
-        processes = [postmaster, *postmaster.children(recursive=True)]
+        processes = [*others, postmaster, *postmaster.children(recursive=True)]
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
