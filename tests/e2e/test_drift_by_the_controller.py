@@ -14,12 +14,17 @@ import pytest
 from tests.e2e.conftest import Tidegate, eventually
 from tests.e2e.test_kills import kill
 from tests.support import models
+from tests.support.quick_models import with_answers
 from tests.support.receiver import receiving
 from tidegate.cli.main import app
 
 pytestmark = pytest.mark.e2e
 
 NAME = "watched"
+#: What the model answers, as replicas count it.
+OUTPUTS = ("prediction", "probabilities of 1")
+#: What is otherwise when flights are at night.
+DRIFTING = ("hour", *OUTPUTS)
 DRIFT = {"reference": "", "interval": "2s", "period": "6s", "moderate": 0.2, "large": 0.5}
 
 
@@ -54,6 +59,15 @@ def readings(tidegate: Tidegate) -> list[dict[str, Any]]:
         return client.drift_readings(NAME)
 
 
+def states(reading: dict[str, Any]) -> dict[str, str]:
+    """Return how the data of a reading stands, by column."""
+    return {one["column"]: one["state"] for one in reading["columns"]}
+
+
+def all_large(reading: dict[str, Any]) -> bool:
+    return {states(reading)[name] for name in DRIFTING} == {"large"}
+
+
 def kinds(tidegate: Tidegate) -> list[str]:
     with tidegate.client as client:
         return [event["kind"] for event in client.events(NAME) if event["kind"].startswith("drift")]
@@ -64,7 +78,7 @@ def test_traffic_that_drifts_ends_in_a_reading_an_event_a_metric_and_an_exit_cod
 ) -> None:
     rows = models.flights(6_000, seed=9)
     reference = tidegate.folder / "reference.parquet"
-    pd.DataFrame(rows.iloc[:3_000]).to_parquet(reference)
+    pd.DataFrame(with_answers(good_model, rows.iloc[:3_000])).to_parquet(reference)
     later = rows.iloc[3_000:]
     with receiving() as receiver:
         told = [{"name": "oncall", "url": receiver.url, "when": ["drifted", "drift-over"]}]
@@ -78,13 +92,18 @@ def test_traffic_that_drifts_ends_in_a_reading_an_event_a_metric_and_an_exit_cod
         alike = tidegate.traffic(NAME, rate=150.0, documents=documents)
         eventually("a reading without drift", lambda: any(one["state"] == "none" for one in readings(tidegate)))
         assert metrics(tidegate)[f'tidegate_drifted{{deployment="{NAME}",revision="1"}}'] == 0
+        calm = next(one for one in readings(tidegate) if one["state"] == "none")
+        assert states(calm).keys() == {*rows.columns, *OUTPUTS}
         alike.stop()
 
         night = [{"records": [row]} for row in models.records(later[later["hour"] > 17])]
         other = tidegate.traffic(NAME, rate=150.0, documents=night)
         eventually("the event", lambda: kinds(tidegate) == ["drifted"])
         eventually("somebody is told", lambda: receiver.moments() == ["drifted"])
-        assert receiver.got[0].body["data"]["columns"]["hour"]["psi"] > 0.2
+        columns = receiver.got[0].body["data"]["columns"]
+        assert columns.keys() == {*rows.columns, *OUTPUTS}
+        assert max(columns[name]["psi"] for name in DRIFTING) > 0.2
+        eventually("a reading of enough requests", lambda: all_large(readings(tidegate)[-1]))
         assert tidegate.status(NAME)["drift"]["drifted"]
 
         kill(tidegate.controller())
@@ -97,8 +116,11 @@ def test_traffic_that_drifts_ends_in_a_reading_an_event_a_metric_and_an_exit_cod
         last = readings(tidegate)[-1]
         eventually("a reading of the next controller", lambda: readings(tidegate)[-1]["look"] > last["look"])
         # Its first ones are of the few requests that it has seen.
-        eventually("a reading of enough requests", lambda: readings(tidegate)[-1]["state"] == "large")
+        eventually("a reading of enough requests", lambda: all_large(readings(tidegate)[-1]))
         assert [one["look"] for one in readings(tidegate)] == list(range(1, readings(tidegate)[-1]["look"] + 1))
+        assert states(readings(tidegate)[-1])["month"] != "large"
+        for name in DRIFTING:
+            assert metrics(tidegate)[f'tidegate_drift_psi{{column="{name}",deployment="{NAME}",revision="1"}}'] > 0.5
 
         # What was counted before the kill and after it adds up, the next controller's first readings included.
         whole, told = total(tidegate, capsys), readings(tidegate)
@@ -109,20 +131,21 @@ def test_traffic_that_drifts_ends_in_a_reading_an_event_a_metric_and_an_exit_cod
 
         code, out = run(tidegate, capsys, "drift", "sensor", NAME, "--at-least", "large", "--output", "json")
         assert (code, json.loads(out)["due"]) == (9, True)
-        assert "hour" in json.loads(out)["columns"]
+        assert set(DRIFTING) <= set(json.loads(out)["columns"])
         code, out = run(tidegate, capsys, "drift", "history", NAME)
         assert (code, "drifted" in out, "hour" in out) == (0, True, True)
         code, out = run(tidegate, capsys, "drift", "history", NAME, "--column", "hour", "--output", "json")
         (found,) = json.loads(out)["readings"][-1]["columns"]
         assert (found["column"], found["state"]) == ("hour", "large")
-        assert "drifted: large by hour" in run(tidegate, capsys, "status", NAME)[1]
+        out = run(tidegate, capsys, "status", NAME)[1]
+        assert all(words in out for words in ("drifted: large by ", *DRIFTING))
         other.stop()
 
         alike = tidegate.traffic(NAME, rate=150.0, documents=documents)
         eventually("its end", lambda: kinds(tidegate) == ["drifted", "drift_over"])
         eventually("everybody is told", lambda: receiver.moments() == ["drifted", "drift-over"])
         alike.stop()
-        compare_a_period_with_a_check(tidegate, capsys, kept, later.iloc[:300])
+        compare_a_period_with_a_check(tidegate, capsys, kept, with_answers(good_model, later.iloc[:300]))
     with tidegate.client as client:
         # The document names the copy by now; what is watched otherwise is another revision.
         document = client.history(NAME)["revisions"][-1]["request"]
@@ -134,8 +157,12 @@ def test_traffic_that_drifts_ends_in_a_reading_an_event_a_metric_and_an_exit_cod
 def compare_a_period_with_a_check(
     tidegate: Tidegate, capsys: pytest.CaptureFixture[str], reference: Path, rows: pd.DataFrame
 ) -> None:
-    """Send rows, and see that the total of the period says of its columns what `drift check` says of the same rows."""
-    asked = models.records(rows)
+    """Send rows, and see that the total of the period says of its columns what `drift check` says of the same rows.
+
+    Args:
+        rows: with what the model answers to them.
+    """
+    asked = models.records(rows.drop(columns=[*OUTPUTS]))
     with tidegate.client as client:
         for _ in range(2):  # the second one is in a later interval than all that was sent before the first
             last = readings(tidegate)[-1]["at"]

@@ -273,9 +273,64 @@ def test_another_controller_takes_over_within_ten_seconds_and_nothing_is_lost_or
     eventually("every answer in the log", lambda: logged(url, NAME, since=begun) >= answered)
 
 
-def test_a_leader_that_sleeps_is_succeeded_and_ended(serving: Tidegate, url: URL, better_model: Path) -> None:
+def test_a_database_and_a_leader_that_are_killed_together_cost_no_request_and_nothing_that_was_acknowledged(
+    serving: Tidegate, server: Postgresql, url: URL, better_model: Path
+) -> None:
+    if not server.is_ours:
+        pytest.skip("the server is not of the tests, which do not kill it")
     standby = launch.stand_by(serving.home)
-    rollout = deploy(serving, better_model)
+    begun, written = datetime.now(UTC), Written()
+    # What the log had not on disk when the database was killed before.
+    lost = written.look(serving.status(NAME)) - logged(url, NAME)
+    traffic = serving.traffic(NAME)
+    with Telling(serving) as telling:
+        rollout = deploy(serving, better_model)
+        status = in_the_middle(serving, url)
+        stable, candidate = status["stable"], status["candidate"]
+        replicas = serving.pids(NAME, stable) | serving.pids(NAME, candidate)
+        before = kinds(url)
+        leader = serving.controller()
+        assert leader.pid != standby
+        counted = written.look(status)
+        telling.tell()
+        server.kill(leader)
+        killed_at, seen, refused = datetime.now(UTC), len(traffic.records()), telling.refused
+        eventually("traffic with neither of them", lambda: len(traffic.records()) > seen + 40)
+        eventually("outcomes that are not taken", lambda: telling.refused > refused)
+        assert launch.running(serving.home) is None, "nobody leads without the database"
+        # See above: it does not wait for the disk.
+        at_risk = written.look(status) - counted
+        started_at = datetime.now(UTC)
+        server.start()
+        back = time.monotonic()
+        eventually("the other one leads", lambda: leads(serving, standby))
+        assert time.monotonic() - back < SUCCESSION_SECONDS
+        written.look(status)
+        acknowledged = len(telling.acknowledged)
+        report = serving.ended(rollout)
+        assert len(telling.acknowledged) > acknowledged
+    assert report["outcome"] == "promoted", report["reason"]
+    assert datetime.fromisoformat(report["ended_at"]) > started_at
+    assert serving.pids(NAME, candidate) <= replicas
+    happened = kinds(url)
+    assert happened[: len(before)] == before
+    latest = [one for one in happened if one[0] == max(number or 0 for number, _, _ in happened)]
+    assert [kind for _, kind, _ in latest].count("promoted") == 1
+    assert len(latest) == len(set(latest))
+    records = traffic.stop()
+    assert [record for record in records if record.failed] == []
+    assert told(url).items() >= telling.acknowledged.items()
+    counted = written.look(serving.status(NAME))
+    assert logged(url, NAME) + lost + at_risk >= counted
+    # Those of the time without a database waited for it.
+    assert logged(url, NAME, since=killed_at, until=started_at)[candidate]
+    answered = Counter(record.revision for record in records)
+    eventually("every answer in the log", lambda: logged(url, NAME, since=begun) + at_risk >= answered)
+
+
+def test_a_leader_that_sleeps_is_succeeded_and_ended(serving: Tidegate, url: URL, good_model: Path) -> None:
+    standby = launch.stand_by(serving.home)
+    rollout = deploy(serving, good_model)
     serving.in_phase(NAME, "analyzing")
     traffic = serving.traffic(NAME)
     leader = serving.controller()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from tidegate.contract.lineage import MOST_METRICS, parse_lineage
 from tidegate.contract.models import ModelReference, parse_reference
 from tidegate.store import NewEvent, Store, VersionRow
 from tidegate.store.address import Address
+from tidegate.store.schema import delivery
 from tidegate.store.schema import registry as tables
+from tidegate.store.schema.base import Guard
 
 
 @pytest.fixture
@@ -301,6 +304,59 @@ def test_a_promotion_that_is_refused_moves_no_alias(store: Store) -> None:
         finish(store, row)
     with pytest.raises(NotFound):
         version(store, "churn@champion")
+
+
+#: What of the end of a rollout the database is made to refuse: the record of the move, and the event that comes last.
+REFUSED = (
+    Guard(tables.alias_moves, "no_move", "INSERT", "not today"),
+    Guard(delivery.events, "no_end", "INSERT", "not today", when="NEW.kind IN ('promoted', 'rolled_back')"),
+)
+
+
+@contextmanager
+def refusing(store: Store, guard: Guard) -> Iterator[None]:
+    """Have the database itself refuse something."""
+    database = store.database
+    with database.write() as db:
+        db.exec_driver_sql(guard.statement(database.engine.dialect.name))
+    yield
+    where = "" if database.is_sqlite else f" ON {guard.table.fullname}"
+    with database.write() as db:
+        db.exec_driver_sql(f"DROP TRIGGER {guard.name}{where}")
+
+
+@pytest.mark.parametrize("guard", REFUSED, ids=lambda guard: str(guard.table.name))
+@pytest.mark.parametrize("end", ["promotion", "return", "rollback"])
+def test_the_end_of_a_rollout_and_the_move_of_its_alias_are_both_there_or_neither(
+    store: Store, end: str, guard: Guard
+) -> None:
+    for letter in "abc":
+        add(store, letter)
+    finish(store, begin(store, "a", link(1)))
+    finish(store, begin(store, "b", link(2)))
+    if end == "rollback":
+        move(store, "champion", 3)  # ahead of its candidate, with which it goes back
+    row = begin(store, "a", to_revision=1) if end == "return" else begin(store, "c", link(3))
+    phase = "rolled_back" if end == "rollback" else "promoted"
+
+    def told() -> tuple[object, ...]:
+        return (
+            store.rollout(row.id),
+            store.deployment("shop").stable,
+            version(store, "churn@champion").number,
+            store.registry.alias_moves("churn"),
+            store.events(row.deployment_id),
+        )
+
+    before = told()
+    with refusing(store, guard):
+        with pytest.raises(IntegrityError, match="not today"):
+            finish(store, row, phase)
+        assert told() == before
+    finish(store, row, phase)
+    stable, number = {"promotion": (3, 3), "return": (1, 1), "rollback": (2, 2)}[end]
+    assert store.rollout(row.id).phase == phase
+    assert (store.deployment("shop").stable, version(store, "churn@champion").number) == (stable, number)
 
 
 def test_a_return_moves_the_alias_back_also_to_a_revision_that_asked_for_none(store: Store) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from sqlalchemy import URL
@@ -82,8 +83,8 @@ class DebianPostgresql(Postgresql):
         self._process = process = self._begin()
         until(lambda: _answers(self.url, process, self._log))
 
-    def kill(self) -> None:
-        super().kill()
+    def kill(self, *others: psutil.Process) -> None:
+        super().kill(*others)
         assert self._process is not None
         self._process.wait()
 

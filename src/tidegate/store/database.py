@@ -30,6 +30,8 @@ _REFUSALS = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN"
 #: resources, intervention by an operator, the system's errors, and transactions that were rolled back for others.
 _STATES = ("08", "53", "57", "58", "40", "25006", "55P03")
 _SECONDS_TO_CONNECT = 3
+#: When a connection ends whose other end is gone and could not say so: else a query waits for a quarter of an hour.
+_TO_NOTICE = {"keepalives_idle": 2, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 6000}
 #: Of a database: in others names and values cannot be kept, or come back as bytes.
 _ENCODING = "UTF8"
 _SESSION = {
@@ -176,7 +178,7 @@ def _engine(url: URL, settings: Mapping[str, str], **further: Any) -> Engine:
     session = " ".join(f"-c {name}={value}" for name, value in settings.items())
     given = url.query.get("options", "")
     options = f"{session} {given if isinstance(given, str) else ' '.join(given)}".strip()
-    defaults = {"connect_timeout": _SECONDS_TO_CONNECT, "application_name": "tidegate"}
+    defaults = {"connect_timeout": _SECONDS_TO_CONNECT, "application_name": "tidegate", **_TO_NOTICE}
     engine = create_engine(
         url.set(drivername="postgresql+psycopg").difference_update_query(["options"]),
         connect_args={**{name: value for name, value in defaults.items() if name not in url.query}, "options": options},

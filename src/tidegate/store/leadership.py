@@ -19,7 +19,8 @@ from tidegate.store.schema.delivery import leadership
 
 #: Which of our advisory locks this is; see `database.WRITING`.
 LEADING = 2
-#: Of the connection that holds the lock: a machine that is gone is noticed within six seconds, by either side.
+#: Of the connection that holds the lock: a machine that is gone is noticed by the server within six seconds; our side
+#: notices as `database` says.
 _KEEPALIVES = {"idle": 2, "interval": 2, "count": 2}
 _USER_TIMEOUT_MS = 6000
 

@@ -35,9 +35,9 @@ class Guard:
     """A trigger by which the database itself refuses a change, whoever asks for it: an integrity error.
 
     Attributes:
-        change: "UPDATE" or "DELETE".
+        change: "INSERT", "UPDATE" or "DELETE".
         why: what the error says; without quotes.
-        when: a condition on OLD (and NEW); None for each row.
+        when: a condition on OLD and NEW, where the change has them; None for each row.
     """
 
     table: Table
