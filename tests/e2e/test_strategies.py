@@ -101,6 +101,32 @@ def test_blue_green_promotes_by_itself_after_its_bake_time(serving: Tidegate, be
     assert [step["weight"] for step in report["steps"]] == [100]
 
 
+def test_a_guard_that_no_step_measures_is_told_when_it_is_deployed_and_not_counted_on(
+    serving: Tidegate, better_model: Path
+) -> None:
+    document = {
+        "name": NAME,
+        "modelArtifact": {"path": str(better_model), "version": "unguarded"},
+        "servingRequirements": {"latencyP99": "250ms", "availability": "99%"},
+        "deploymentStrategy": "blue-green",
+        "blueGreen": {"preview": "0s", "bake": "1s"},
+        "analysis": {**QUICK, "predictions": {"tolerance": "10%", "critical": True}},
+    }
+    with serving.client as client:
+        planned, accepted = client.preview(document), client.deploy(document)
+    (told,) = [warning for warning in planned["warnings"] if "no step measures it" in warning]
+    assert told.startswith("analysis.predictions is set, and no step measures it: blue-green has none here")
+    assert planned["judge"]["shifts"] == []
+    assert told in accepted["warnings"]
+    report = serving.ended(accepted["rollout"])
+    assert report["outcome"] == "promoted", report["reason"]
+    assert told in report["warnings"]
+    assert "for errors, latency and rejections together" in report["promise"]
+    with serving.client as client:
+        triggers = client.result(NAME)["trafficConfig"]["rollbackTriggers"]
+    assert "predictions" not in [trigger["signal"] for trigger in triggers]
+
+
 def test_a_blue_green_whose_golden_requests_fail_never_switches_and_users_notice_nothing(
     serving: Tidegate, fragile_model: Path, tmp_path: Path
 ) -> None:

@@ -175,7 +175,9 @@ class Service:
         paths = ", ".join(one.request.model_artifact.path for one in admitted)
         message = "first revision" if stable is None else "revisions on trial" if others else "revision on trial"
         message += f": {paths}"
-        short = planning.too_short_steps(request) if stable is not None else ()
+        short: tuple[str, ...] = ()
+        if stable is not None:
+            short = (*planning.never_measured_limits(request, stable, needed), *planning.too_short_steps(request))
         sized = sizing.warnings(request, stable, needed, [one.info.manifest for one in admitted])
         told = [told for comparison in comparisons for told in admission.told_of(comparison)]
         heard = [warning for one in admitted for warning in one.info.warnings]
