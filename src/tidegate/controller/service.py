@@ -307,8 +307,11 @@ class Service:
         for _ in range(COMMAND_TRIES):
             row = self.store.active_rollout(deployment.id)
             if row is None:
+                last = self.store.last_rollout(deployment.id)
                 raise Conflict(
-                    f"no rollout of {name!r} is under way", subject=name, hint=f"`tidegate status {name}` shows it"
+                    f"no rollout of {name!r} is under way" + (_ended(last) if last is not None else ""),
+                    subject=name,
+                    hint=f"`tidegate status {name}` shows it",
                 )
             clock = Clock()
             now = clock.now()
@@ -501,6 +504,11 @@ class Service:
         if not earlier:
             raise Conflict(f"{name!r} has had no other stable revision to return to", subject=name)
         return earlier[-1]
+
+
+def _ended(row: RolloutRow) -> str:
+    """Return how a rollout ended, for who came too late to decide it."""
+    return f"; the last one is {row.phase.replace('_', ' ')}: {Rollout.from_storage(row.state).reason}"
 
 
 def _hint_of(name: str, rollout: Rollout) -> str | None:
