@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import SHORT, Tidegate, eventually
+from tests.support.quick_models import write_minutes
 
 pytestmark = pytest.mark.e2e
 
@@ -201,6 +202,37 @@ def test_a_shadow_of_the_same_model_agrees_and_waits_for_a_person(serving: Tideg
     compared = report["steps"][0]["requests"][str(report["to_revision"])]["further"]["disagreement"]
     assert compared["requests"] >= 30
     assert compared["bad"] == 0
+
+
+def test_a_shadow_of_a_regression_agrees_within_the_tolerance_of_its_output_and_is_taken_back_beyond_it(
+    tidegate: Tidegate, tmp_path: Path
+) -> None:
+    name = "minutes"
+    assert tidegate.ended(tidegate.deploy(name, write_minutes(tmp_path / "minutes.onnx")))["outcome"] == "promoted"
+    traffic = tidegate.traffic(name)
+    # Of all numbers next to nothing is tolerated, of this output a twentieth.
+    tolerated = {"tolerance": {"relative": 1e-6}, "tolerances": {"prediction": {"relative": 0.05}}}
+    fields = {"analysis": {**QUICK, "disagreement": "1%", **tolerated}, "steps": ALL_COPIED}
+    near = write_minutes(tmp_path / "near.onnx", an_hour=2.55)
+    rollout = tidegate.deploy(name, near, deploymentStrategy="shadow", **fields)
+    status = tidegate.in_phase(name, "paused")
+    assert "waits for a person" in status["rollout"]["reason"], status["rollout"]["reason"]
+    with tidegate.client as client:
+        client.abort(name, by="ada", reason="seen enough")
+    report = tidegate.ended(rollout)
+    compared = report["steps"][0]["requests"][str(report["to_revision"])]["further"]["disagreement"]
+    assert compared["requests"] >= 30
+    assert compared["bad"] == 0
+    far = write_minutes(tmp_path / "far.onnx", an_hour=2.7)
+    report = tidegate.ended(tidegate.deploy(name, far, deploymentStrategy="shadow", **fields))
+    records = traffic.stop()
+    assert report["outcome"] == "rolled_back", report["reason"]
+    assert "were answered otherwise than by stable" in report["reason"]
+    shown = report["disagreements"][0]
+    assert shown["output"].startswith("prediction")
+    assert abs(shown["candidate"] / shown["stable"] - 1.08) < 1e-3
+    assert {record.revision for record in records} == {1}
+    assert [record for record in records if record.failed] == []
 
 
 def test_a_shadow_leads_to_a_canary_and_a_bake(serving: Tidegate, good_model: Path) -> None:
