@@ -239,10 +239,24 @@ def test_a_shadow_leads_to_a_canary_and_a_bake(serving: Tidegate, good_model: Pa
     stable = serving.status(NAME)["stable"]
     traffic = serving.traffic(NAME)
     steps = [{"shadow": 100, "replicas": 1}, {"weight": 50, "replicas": 1}, 100, {"bake": "1s"}]
-    report = serving.ended(deploy(serving, good_model, "canary", steps=steps))
+    rollout = deploy(serving, good_model, "canary", steps=steps)
+    candidate = str(serving.status(NAME)["candidate"])
+    seen: dict[int, set[int]] = {}
+
+    def is_over() -> bool:
+        status = serving.status(NAME)
+        if status["phase"] == "analyzing":
+            replicas = status["replicas"][candidate]
+            seen.setdefault(status["rollout"]["step_index"], set()).add(len(replicas["replicas"]))
+        with serving.client as client:
+            return client.rollout(rollout)["ended_at"] is not None
+
+    eventually("the end of the rollout", is_over, pause_seconds=0.05)
+    report = serving.ended(rollout)
     records = traffic.stop()
     assert report["outcome"] == "promoted", report["reason"]
     assert [step["weight"] for step in report["steps"]] == [0, 50, 100, 100]
+    assert (seen[0], seen[1], seen[2]) == ({1}, {1}, {2}), "each step has the replicas that it says, or all of them"
     assert [record for record in records if record.failed] == []
     assert {record.revision for record in records} == {stable, report["to_revision"]}
     assert len(serving.pids(NAME, report["to_revision"])) == 2
