@@ -47,7 +47,7 @@ PREVIEW: dict[str, Any] = {
     "readiness": [{"check": "memory", "level": "pass", "reason": "enough"}],
     "freezes": [],
     "plan": plan_view(request(infrastructure={"resources": {"workers": 2}}), STABLE),
-    "judge": judge_view(request()),
+    "judge": judge_view(request(), STABLE),
     "warnings": ["a step is short"],
     "refusals": [],
 }
@@ -60,7 +60,7 @@ def told(**changes: Any) -> str:
 def planned(stable: RevisionRow = STABLE, **fields: Any) -> str:
     """Return what is said of the plan and the judge of a request, as it comes out of JSON."""
     asked = request(**fields)
-    document = {"plan": plan_view(asked, stable), "judge": judge_view(asked)}
+    document = {"plan": plan_view(asked, stable), "judge": judge_view(asked, stable)}
     return told(**json.loads(json.dumps(document)))
 
 
@@ -196,7 +196,7 @@ def test_what_follows_from_harm_is_told_of_each_signal(settings: dict[str, Any],
     text = planned(analysis={"signals": {"errors": settings}})
     (line,) = [line for line in text.splitlines() if " errors: " in line]
     assert then in line
-    (signal,) = judge_view(request(analysis={"signals": {"errors": settings}}))["signals"][:1]
+    (signal,) = judge_view(request(analysis={"signals": {"errors": settings}}), STABLE)["signals"][:1]
     assert (signal["critical"], signal["dry_run"], signal["weight"]) == (
         settings.get("critical", True),
         settings.get("dryRun", False),

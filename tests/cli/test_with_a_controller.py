@@ -504,6 +504,43 @@ def test_a_dry_run_tells_the_plan_and_changes_nothing(
     assert "model      was refused, see below" in refused.out
 
 
+def test_a_known_vulnerability_refuses_a_deployment_where_the_request_says_so_and_else_warns(
+    tidegate: CommandLine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("vulnerable")
+    ranges = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1000"}]}]
+    affected = [{"package": {"name": "onnxruntime", "ecosystem": "PyPI"}, "ranges": ranges}]
+    record = {"id": "PYSEC-1", "aliases": ["CVE-2026-1"], "summary": "leaks tokens", "affected": affected}
+    (folder / "osv.json").write_text(json.dumps(record))
+    write_minutes(folder / "minutes.onnx")
+    request = folder / "request.json"
+
+    def asked(**gate: Any) -> str:
+        document = {
+            "name": "vulnerable",
+            "modelArtifact": {"path": "minutes.onnx"},
+            "servingRequirements": {},
+            "gates": {"vulnerabilities": {"database": "osv.json", **gate}},
+        }
+        request.write_text(json.dumps(document))
+        return str(request)
+
+    refused = tidegate("deploy", "-f", asked(onFound="refuse"), "--output", "json")
+    error = refused.document["error"]
+    assert (refused.code, error["code"]) == (4, "not_ready")
+    assert "leaks tokens; mended in 1000" in error["message"]
+    assert "gates.vulnerabilities.ignore" in error["hint"]
+    assert "vulnerable" not in [status["name"] for status in tidegate.json("list")["deployments"]]
+    planned = tidegate("deploy", "-f", str(request), "--dry-run", "--output", "json")
+    assert (planned.code, planned.document["error"]["code"]) == (4, "not_ready")
+    warned = tidegate.json("deploy", "-f", asked(), "--dry-run")
+    assert [warning for warning in warned["warnings"] if "CVE-2026-1" in warning]
+    assert warned["refusals"] == []
+    looked_at = asked(onFound="refuse", ignore=["CVE-2026-1"])
+    assert tidegate("deploy", "-f", looked_at).code == 0
+    assert "vulnerable" in [status["name"] for status in tidegate.json("list")["deployments"]]
+
+
 def test_a_dry_run_needs_no_controller_and_starts_none(tmp_path: Path) -> None:
     command = CommandLine(tmp_path / "home", tmp_path)
     model = write_flights(tmp_path / "fresh.onnx")

@@ -13,6 +13,7 @@ from tidegate.controller.planning import (
     answering,
     arms,
     forced,
+    never_measured_limits,
     plan_trial,
     refuse_one_port_for_several,
     refuse_unreachable_cache,
@@ -57,6 +58,79 @@ def test_predictions_that_are_limited_take_more_requests_and_those_that_are_show
     assert requests_to_pass(request(analysis={"predictions": {**limited, "dryRun": True}})) == requests_to_pass(
         request()
     )
+
+
+def warned(**fields: Any) -> tuple[str, ...]:
+    """Return what is said of guards that are not measured in a rollout from a revision with two replicas."""
+    return never_measured_limits(request(**fields), RevisionRow(1, 3, "a" * 64, request().as_document(), NOW))
+
+
+LIMITED: dict[str, Any] = {"predictions": {"tolerance": "10%", "critical": True}}
+TOLD: dict[str, Any] = {"outcomes": {"bad": "5%", "window": "10s"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "names", "way"),
+    [
+        ({"analysis": {"disagreement": "1%"}}, ["disagreement"], "add a step {shadow: 20} before the first weight"),
+        ({"deploymentStrategy": "blue-green", "analysis": LIMITED}, ["predictions"], "blue-green has none here"),
+        ({"steps": [100], "analysis": LIMITED}, ["predictions"], "add a step with a weight between 0 and 100"),
+        ({"deploymentStrategy": "shadow", "analysis": LIMITED}, ["predictions"], "add a step with a weight between"),
+        ({"deploymentStrategy": "shadow", "analysis": TOLD}, ["outcomes"], "add a step with a weight"),
+        ({"steps": [100], "analysis": {"inputs": {"tolerance": "1%"}}}, ["inputs"], "between 0 and 100"),
+        (
+            {"deploymentStrategy": "ab-test", "analysis": {**LIMITED, "disagreement": "1%"}},
+            ["disagreement"],
+            "deploymentStrategy canary can have a step {shadow: 20}",
+        ),
+        (
+            {
+                "deploymentStrategy": "rolling",
+                "infrastructure": {"resources": {"replicas": 1}},
+                "analysis": {**LIMITED, "disagreement": "1%"},
+            },
+            ["disagreement", "predictions"],
+            "rolling has none here",
+        ),
+    ],
+)
+def test_a_guard_that_no_step_measures_is_warned_of_with_what_measures_it(
+    fields: dict[str, Any], names: list[str], way: str
+) -> None:
+    warnings = warned(**fields)
+    assert [warning.partition(" ")[0] for warning in warnings] == [f"analysis.{name}" for name in names]
+    assert all("is set, and no step measures it" in warning and way in warning for warning in warnings[:1])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"analysis": {**LIMITED, **TOLD, "stepDuration": "1m"}},
+        {"steps": [{"shadow": 20}, 5, 100], "analysis": {**LIMITED, "disagreement": "1%"}},
+        {"deploymentStrategy": "shadow", "analysis": {"disagreement": "1%"}},
+        {"deploymentStrategy": "rolling", "analysis": LIMITED},
+        {"deploymentStrategy": "ab-test", "analysis": LIMITED},
+        {"deploymentStrategy": "blue-green", "analysis": TOLD},
+        {"deploymentStrategy": "blue-green", "analysis": {"predictions": {"critical": True}}},
+        {"deploymentStrategy": "blue-green", "analysis": {"inputs": {"compare": False}}},
+    ],
+)
+def test_a_guard_that_a_step_measures_is_not_warned_of_nor_one_that_nobody_asked_for(fields: dict[str, Any]) -> None:
+    assert warned(**fields) == ()
+
+
+def test_settings_of_a_signal_that_is_not_judged_are_warned_of() -> None:
+    signals = {"signals": {"disagreement": {"objective": "1%"}, "outcomes": {"critical": False}}}
+    (one, other) = warned(analysis=signals)
+    assert "analysis.signals.disagreement is set, and disagreement is not judged without analysis.disagreement" in one
+    assert "not judged without analysis.outcomes" in other
+    assert warned(steps=[{"shadow": 20}, 5, 100], analysis={**signals, **TOLD, "disagreement": "2%"}) == ()
+
+
+def test_what_no_step_measures_asks_for_no_requests() -> None:
+    limited = {"predictions": {"tolerance": "5%", "margin": "5%"}}
+    assert requests_to_pass(request(steps=[100], analysis=limited)) == requests_to_pass(request())
 
 
 def test_a_first_revision_has_no_trial() -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidegate.contract.request import parse_request
 from tidegate.controller.promise import promise
+from tidegate.trial.steps import trial_steps
 
 METRIC = {"http": {"url": "http://127.0.0.1:9/queue"}, "failureCondition": "result > 100"}
 
 
 def said(analysis: dict[str, Any] | None = None, **fields: Any) -> str:
     document = {"modelArtifact": {"path": "m"}, "servingRequirements": {}, **fields, "analysis": analysis or {}}
-    return promise(document)
+    return promise(document, trial_steps(parse_request(document), 2))
 
 
 def test_the_signals_that_are_counted_are_covered_together() -> None:
@@ -35,6 +37,17 @@ def test_predictions_are_covered_where_they_can_take_a_candidate_back() -> None:
     told = said({"predictions": {"tolerance": "10%", "critical": True}})
     assert "errors, latency, rejections and predictions together" in told
     assert "Not in it" not in told
+
+
+def test_a_signal_that_no_step_measures_is_neither_covered_nor_listed() -> None:
+    limited = {"predictions": {"tolerance": "10%", "critical": True}, "disagreement": "1%"}
+    switched = said(limited, deploymentStrategy="blue-green")
+    assert "for errors, latency and rejections together" in switched
+    assert "predictions" not in switched
+    shadowed = said({**limited, "outcomes": {"bad": "1%", "window": "1m"}}, deploymentStrategy="shadow")
+    assert "for errors, latency, rejections and disagreement together" in shadowed
+    both = said(limited, steps=[{"shadow": 20}, 5, 100])
+    assert "for errors, latency, rejections, disagreement and predictions together" in both
 
 
 def test_thresholds_are_not_covered_and_counters_of_a_metric_are() -> None:
@@ -61,4 +74,4 @@ def test_where_nothing_that_is_counted_takes_anybody_back_nothing_is_promised() 
 
 
 def test_of_a_document_that_is_not_read_any_more_nothing_is_said() -> None:
-    assert promise({"modelArtifact": {"path": "m"}, "servedBy": "an older version"}) == ""
+    assert promise({"modelArtifact": {"path": "m"}, "servedBy": "an older version"}, ()) == ""

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import SHORT, Tidegate, eventually
+from tests.support.quick_models import write_minutes
 
 pytestmark = pytest.mark.e2e
 
@@ -101,6 +102,32 @@ def test_blue_green_promotes_by_itself_after_its_bake_time(serving: Tidegate, be
     assert [step["weight"] for step in report["steps"]] == [100]
 
 
+def test_a_guard_that_no_step_measures_is_told_when_it_is_deployed_and_not_counted_on(
+    serving: Tidegate, better_model: Path
+) -> None:
+    document = {
+        "name": NAME,
+        "modelArtifact": {"path": str(better_model), "version": "unguarded"},
+        "servingRequirements": {"latencyP99": "250ms", "availability": "99%"},
+        "deploymentStrategy": "blue-green",
+        "blueGreen": {"preview": "0s", "bake": "1s"},
+        "analysis": {**QUICK, "predictions": {"tolerance": "10%", "critical": True}},
+    }
+    with serving.client as client:
+        planned, accepted = client.preview(document), client.deploy(document)
+    (told,) = [warning for warning in planned["warnings"] if "no step measures it" in warning]
+    assert told.startswith("analysis.predictions is set, and no step measures it: blue-green has none here")
+    assert planned["judge"]["shifts"] == []
+    assert told in accepted["warnings"]
+    report = serving.ended(accepted["rollout"])
+    assert report["outcome"] == "promoted", report["reason"]
+    assert told in report["warnings"]
+    assert "for errors, latency and rejections together" in report["promise"]
+    with serving.client as client:
+        triggers = client.result(NAME)["trafficConfig"]["rollbackTriggers"]
+    assert "predictions" not in [trigger["signal"] for trigger in triggers]
+
+
 def test_a_blue_green_whose_golden_requests_fail_never_switches_and_users_notice_nothing(
     serving: Tidegate, fragile_model: Path, tmp_path: Path
 ) -> None:
@@ -177,14 +204,59 @@ def test_a_shadow_of_the_same_model_agrees_and_waits_for_a_person(serving: Tideg
     assert compared["bad"] == 0
 
 
+def test_a_shadow_of_a_regression_agrees_within_the_tolerance_of_its_output_and_is_taken_back_beyond_it(
+    tidegate: Tidegate, tmp_path: Path
+) -> None:
+    name = "minutes"
+    assert tidegate.ended(tidegate.deploy(name, write_minutes(tmp_path / "minutes.onnx")))["outcome"] == "promoted"
+    traffic = tidegate.traffic(name)
+    # Of all numbers next to nothing is tolerated, of this output a twentieth.
+    tolerated = {"tolerance": {"relative": 1e-6}, "tolerances": {"prediction": {"relative": 0.05}}}
+    fields = {"analysis": {**QUICK, "disagreement": "1%", **tolerated}, "steps": ALL_COPIED}
+    near = write_minutes(tmp_path / "near.onnx", an_hour=2.55)
+    rollout = tidegate.deploy(name, near, deploymentStrategy="shadow", **fields)
+    status = tidegate.in_phase(name, "paused")
+    assert "waits for a person" in status["rollout"]["reason"], status["rollout"]["reason"]
+    with tidegate.client as client:
+        client.abort(name, by="ada", reason="seen enough")
+    report = tidegate.ended(rollout)
+    compared = report["steps"][0]["requests"][str(report["to_revision"])]["further"]["disagreement"]
+    assert compared["requests"] >= 30
+    assert compared["bad"] == 0
+    far = write_minutes(tmp_path / "far.onnx", an_hour=2.7)
+    report = tidegate.ended(tidegate.deploy(name, far, deploymentStrategy="shadow", **fields))
+    records = traffic.stop()
+    assert report["outcome"] == "rolled_back", report["reason"]
+    assert "were answered otherwise than by stable" in report["reason"]
+    shown = report["disagreements"][0]
+    assert shown["output"].startswith("prediction")
+    assert abs(shown["candidate"] / shown["stable"] - 1.08) < 1e-3
+    assert {record.revision for record in records} == {1}
+    assert [record for record in records if record.failed] == []
+
+
 def test_a_shadow_leads_to_a_canary_and_a_bake(serving: Tidegate, good_model: Path) -> None:
     stable = serving.status(NAME)["stable"]
     traffic = serving.traffic(NAME)
     steps = [{"shadow": 100, "replicas": 1}, {"weight": 50, "replicas": 1}, 100, {"bake": "1s"}]
-    report = serving.ended(deploy(serving, good_model, "canary", steps=steps))
+    rollout = deploy(serving, good_model, "canary", steps=steps)
+    candidate = str(serving.status(NAME)["candidate"])
+    seen: dict[int, set[int]] = {}
+
+    def is_over() -> bool:
+        status = serving.status(NAME)
+        if status["phase"] == "analyzing":
+            replicas = status["replicas"][candidate]
+            seen.setdefault(status["rollout"]["step_index"], set()).add(len(replicas["replicas"]))
+        with serving.client as client:
+            return client.rollout(rollout)["ended_at"] is not None
+
+    eventually("the end of the rollout", is_over, pause_seconds=0.05)
+    report = serving.ended(rollout)
     records = traffic.stop()
     assert report["outcome"] == "promoted", report["reason"]
     assert [step["weight"] for step in report["steps"]] == [0, 50, 100, 100]
+    assert (seen[0], seen[1], seen[2]) == ({1}, {1}, {2}), "each step has the replicas that it says, or all of them"
     assert [record for record in records if record.failed] == []
     assert {record.revision for record in records} == {stable, report["to_revision"]}
     assert len(serving.pids(NAME, report["to_revision"])) == 2

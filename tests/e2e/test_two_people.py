@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,16 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Tidegate, eventually
+from tidegate.cli.progress import outcome_error
+from tidegate.client import follow, is_terminal
 from tidegate.contract.errors import Conflict
 
 pytestmark = pytest.mark.e2e
 
 NAME = "contested"
 ONE = {"resources": {"replicas": 1}}
+#: By how much one of two who decide may be later than the other: some looks at the replicas.
+LONGEST_LAG_SECONDS = 0.5
 
 
 @pytest.fixture(scope="module")
@@ -28,16 +34,35 @@ def bundle(tidegate: Tidegate, good_model: Path) -> Path:
     return tidegate.home / "bundles" / str(revision["digest"])
 
 
-def decide(tidegate: Tidegate, both: threading.Barrier, verb: str) -> str | None:
-    """Ask for it at the same moment as the other one; return the refusal, None when it was done."""
+@dataclass(frozen=True)
+class Told:
+    """What one of the two was told.
+
+    Attributes:
+        refusal: None when it was accepted.
+        answer: the rollout as it was then; None when it was refused.
+        outcome: what who waits for the end is told, as by `--wait`.
+    """
+
+    refusal: str | None = None
+    answer: dict[str, Any] | None = None
+    outcome: str | None = None
+
+
+def decide(tidegate: Tidegate, both: threading.Barrier, verb: str, lag_seconds: float) -> Told:
+    """Ask for it at the same moment as the other one, or so much later, and wait for what comes of it."""
     with tidegate.client as client:
         ask: Any = getattr(client, verb)
         both.wait()
+        time.sleep(lag_seconds)
         try:
-            ask(NAME, by=verb, reason="at the same moment")
+            answer = ask(NAME, by=verb, reason="at the same moment")
         except Conflict as refused:
-            return refused.message
-    return None
+            return Told(refused.message)
+        for look in follow(client, NAME, answer["id"]):
+            if look.rollout is not None and is_terminal(look.rollout):
+                return Told(None, dict(answer), outcome_error(NAME, look.rollout).message)
+    raise AssertionError("follow ends only with the rollout")
 
 
 def promote_arm(tidegate: Tidegate, both: threading.Barrier, name: str, arm: str) -> str | None:
@@ -56,7 +81,10 @@ def _is_split(tidegate: Tidegate, split: dict[str, int]) -> bool:
 
 
 def test_of_a_promote_and_an_abort_at_once_one_wins_twenty_times(tidegate: Tidegate, bundle: Path) -> None:
-    """A promote waits for a look at the replicas, and until then an abort wins over it."""
+    """A promote waits for a look at the replicas, and says so; until then an abort wins over it.
+
+    Each in turn is a little earlier than the other, from not at all to longer than a look takes.
+    """
     winners = []
     for attempt in range(20):
         stable = tidegate.status(NAME)["stable"]
@@ -70,16 +98,25 @@ def test_of_a_promote_and_an_abort_at_once_one_wins_twenty_times(tidegate: Tideg
         )
         candidate = tidegate.in_phase(NAME, "analyzing")["candidate"]
         both = threading.Barrier(2)
+        lag = LONGEST_LAG_SECONDS * (attempt // 2 / 9) ** 3  # most of them are short
+        lags = {"promote": 0.0, "abort": lag} if attempt % 2 else {"promote": lag, "abort": 0.0}
         with ThreadPoolExecutor(2) as pool:
-            promote = pool.submit(decide, tidegate, both, "promote")
-            abort = pool.submit(decide, tidegate, both, "abort")
-            refused = {"promote": promote.result(), "abort": abort.result()}
+            asked = {verb: pool.submit(decide, tidegate, both, verb, seconds) for verb, seconds in lags.items()}
+            told = {verb: decided.result() for verb, decided in asked.items()}
         report = tidegate.ended(rollout)
-        losers = [told for told in refused.values() if told is not None]
-        assert len(losers) < 2, refused
-        assert all("decided already" in loser or "no rollout" in loser for loser in losers), losers
-        winner = "abort" if refused["abort"] is None else "promote"
+        refusals = [one.refusal for one in told.values() if one.refusal is not None]
+        assert len(refusals) < 2, refusals
+        assert all("decided already" in refusal or "no rollout" in refusal for refusal in refusals), refusals
+        winner = "abort" if told["abort"].refusal is None else "promote"
         winners.append(winner)
+        assert all(f"{winner} asked to {winner}" in refusal for refusal in refusals), "who comes second is told of whom"
+        if (answer := told["promote"].answer) is not None:
+            assert answer["phase"] == "scaling", "it is not done yet"
+            assert answer["waiting_for"].startswith("replicas of the candidate"), answer["waiting_for"]
+        if not refusals:
+            assert winner == "abort"
+            undone = f"revision {candidate} was aborted: abort asked to abort: at the same moment. Revision {stable} "
+            assert undone in str(told["promote"].outcome), "who waits for the promotion is told who ended it"
         assert (report["outcome"], report["decided_by"]) == ("promoted" if winner == "promote" else "aborted", winner)
         serves = candidate if winner == "promote" else stable
         split = {str(serves): 100}
@@ -87,7 +124,7 @@ def test_of_a_promote_and_an_abort_at_once_one_wins_twenty_times(tidegate: Tideg
         assert tidegate.status(NAME)["stable"] == serves
         decisions = [event for event in report["events"] if event["data"].get("by") in ("promote", "abort")]
         assert decisions[-1]["data"]["by"] == winner
-    assert len(winners) == 20
+    assert set(winners) == {"promote", "abort"}, winners
 
 
 def test_of_two_people_who_promote_different_arms_at_once_one_wins_five_times(tidegate: Tidegate, bundle: Path) -> None:

@@ -98,8 +98,11 @@ def test_wrong_answers_are_seen_where_answers_or_their_distribution_are_held_to_
     assert script.sees_wrong_answers(request(healthChecks={"readiness": {"golden": "/g.json"}}))
     held = {"tolerance": "10%", "critical": True}
     assert script.sees_wrong_answers(request(steps=[25, 100], analysis={"predictions": held}))
+    exchange = {"deploymentStrategy": "rolling", "infrastructure": {"resources": {"replicas": 2}}}
+    assert script.sees_wrong_answers(request(**exchange, analysis={"predictions": held}))
     blind = [
         request(),
+        request(deploymentStrategy="blue-green", analysis={"predictions": held}),
         request(steps=[25, 100], analysis={"predictions": {**held, "critical": False}}),
         request(steps=[25, 100], analysis={"predictions": {**held, "dryRun": True}}),
         request(steps=[25, 100], analysis={"predictions": {"critical": True}}),

@@ -48,11 +48,16 @@ def write_flights(path: Path, *, from_hour: float = 14.0, ua_hours: float = 6.0)
     return _write(path, nodes, [prediction, _column("probabilities", TensorProto.FLOAT, 2)], ua_hours=ua_hours)
 
 
-def write_minutes(path: Path) -> Path:
-    """Write a regressor of the same columns, whose only output is `prediction`, minutes of delay; return the path."""
+def write_minutes(path: Path, *, an_hour: float = 2.5) -> Path:
+    """Write a regressor of the same columns, whose only output is `prediction`, minutes of delay; return the path.
+
+    Args:
+        path: where to.
+        an_hour: by how many minutes a flight is later for each hour of the day.
+    """
     from onnx import TensorProto, helper
 
-    weights = [0.0, 2.5, 0.0, 2.5]
+    weights = [0.0, an_hour, 0.0, an_hour]
     node = helper.make_node("LinearRegressor", ["all"], ["prediction"], domain="ai.onnx.ml", coefficients=weights)
     return _write(path, [node], [_column("prediction", TensorProto.FLOAT)], ua_hours=6.0)
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from typing import Any
 
 from tidegate.contract.errors import TidegateError
-from tidegate.contract.request import DeploymentRequest
 from tidegate.controller.shadowing import Comparison
 from tidegate.controller.sources import Found, Look, Pair
 from tidegate.gateway.base import RevisionRef
@@ -17,6 +15,7 @@ from tidegate.judge.agreement import Allowed
 from tidegate.target.base import Target
 from tidegate.trial.counting import Totals
 from tidegate.trial.rules import DISAGREEMENT
+from tidegate.trial.tolerances import tolerances
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ class Comparer:
         if rollout.plan.stable is None or not rollout.mirror:
             return Found()
         if self._rollout != look.rollout_id:
-            self._rollout, self._comparison = look.rollout_id, Comparison(_tolerances(look.request))
+            self._rollout, self._comparison = look.rollout_id, Comparison(tolerances(look.request.analysis))
         stable = RevisionRef(self._deployment, rollout.plan.stable)
         candidate = RevisionRef(self._deployment, rollout.plan.candidate)
         answered = look.growth.get(rollout.plan.stable, Totals()).requests
@@ -58,11 +57,3 @@ class Comparer:
             return Found(unmeasured={DISAGREEMENT: f"answers could not be compared: {error}"})
         found = self._comparison.take(kept, tried, time.monotonic())
         return Found({DISAGREEMENT: Pair(Tally(found.requests, found.disagreed), Tally(found.requests))})
-
-
-def _tolerances(request: DeploymentRequest) -> Callable[[str], Allowed]:
-    """Return what gives each output its tolerance, as the request says."""
-    analysis = request.analysis
-    usual = Allowed(analysis.tolerance.absolute, analysis.tolerance.relative)
-    named = {name: Allowed(held.absolute, held.relative) for name, held in analysis.tolerances.items()}
-    return lambda output: named.get(output, usual)

@@ -19,7 +19,7 @@ from tidegate.rollout import Plan
 from tidegate.store import FreezeRow, RevisionRow
 from tidegate.trial.measurements import failed_beyond, failing
 from tidegate.trial.resources import CPU, MEMORY, conditions
-from tidegate.trial.rules import rules
+from tidegate.trial.rules import never_measured, rules
 from tidegate.trial.steps import kinds
 
 
@@ -99,9 +99,13 @@ def freezes_view(freezes: Iterable[FreezeRow], name: str, now: datetime) -> list
     ]
 
 
-def judge_view(request: DeploymentRequest) -> dict[str, Any]:
-    """Return what the candidate would be held to, with what follows from each kind of harm."""
-    policy = rules(request)
+def judge_view(request: DeploymentRequest, stable: RevisionRow | None, needed: float | None = None) -> dict[str, Any]:
+    """Return what the candidate would be held to, with what follows from each kind of harm.
+
+    What no step of the plan measures is left out. Arguments: as of `plan_view`.
+    """
+    policy, plan = rules(request), planning.plan_trial(request, stable, 1, needed)
+    apart = never_measured(plan.steps)
     return {
         "alpha": policy.alpha,
         "requests_to_pass": planning.requests_to_pass(request),
@@ -115,6 +119,7 @@ def judge_view(request: DeploymentRequest) -> dict[str, Any]:
                 **_counts_for(signal),
             }
             for signal in policy.signals
+            if signal.name not in apart
         ],
         "shifts": [
             {
@@ -126,7 +131,7 @@ def judge_view(request: DeploymentRequest) -> dict[str, Any]:
             }
             for held in policy.shifts
             # Without a limit there is nothing that a distance could be held against.
-            if request.analysis.predictions.tolerance is not None
+            if request.analysis.predictions.tolerance is not None and held.name not in apart
         ],
         "metrics": [
             {

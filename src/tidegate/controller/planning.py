@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tidegate import judge
+from tidegate.contract.analysis import Inputs, SignalSettings
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.contract.serving import Batching
@@ -19,7 +20,7 @@ from tidegate.store import RevisionRow
 from tidegate.target.base import Answering, RevisionSpec
 from tidegate.target.opening import AGENT_VARIABLE
 from tidegate.target.process import CACHE_URL_VARIABLE, KEY_VARIABLE, STORE_SINK
-from tidegate.trial.rules import rules
+from tidegate.trial.rules import DISAGREEMENT, INPUTS, OUTCOMES, PREDICTIONS, never_measured, rules
 from tidegate.trial.steps import trial_steps
 
 #: How long a candidate that carries traffic may be without a ready replica. The judge sees the failed requests long
@@ -31,6 +32,14 @@ _STABLE_PER_CANDIDATE = 100
 
 #: Name of the one challenger of an A/B test that names none.
 CANDIDATE = "candidate"
+
+#: What a signal is measured in, where not every step measures it.
+_MEASURED_IN = {
+    DISAGREEMENT: "a step {shadow: 20} before the first weight",
+    OUTCOMES: "a step with a weight",
+    PREDICTIONS: "a step with a weight between 0 and 100",
+    INPUTS: "a step with a weight between 0 and 100",
+}
 
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
 
@@ -241,16 +250,46 @@ def replicas(request: DeploymentRequest) -> int:
 
 def requests_to_pass(request: DeploymentRequest) -> int:
     """Return how many requests of a step the candidate must answer, all of them well, before the judge can pass it."""
-    policy = rules(request)
+    policy, apart = rules(request), never_measured(trial_steps(request, replicas(request)))
     unseen = judge.assess(policy, judge.begin_step(policy, judge.begin(policy, {})))
     return max(
-        *(signal.still_needed for signal in unseen.signals),
+        *(signal.still_needed for signal in unseen.signals if signal.signal not in apart),
         *(
             shift.requests_for_bound(held.tolerance + held.margin, 1, _STABLE_PER_CANDIDATE, policy.beta)
             for held in policy.shifts
-            if not held.is_dry_run
+            if not held.is_dry_run and held.name not in apart
         ),
     )
+
+
+def never_measured_limits(
+    request: DeploymentRequest, stable: RevisionRow, needed: float | None = None
+) -> tuple[str, ...]:
+    """Return a warning for each guard that the request asks for and that no step of its rollout measures.
+
+    Args:
+        request: what is asked for.
+        stable: the revision that serves.
+        needed: as of `plan_trial`.
+    """
+    analysis, strategy = request.analysis, request.deployment_strategy
+    asked = {
+        DISAGREEMENT: analysis.disagreement is not None,
+        OUTCOMES: analysis.outcomes is not None,
+        PREDICTIONS: analysis.predictions.tolerance is not None,
+        INPUTS: analysis.inputs.compare and analysis.inputs != Inputs(),
+    }
+    way = "add" if strategy in ("canary", "shadow") else f"{strategy} has none here, deploymentStrategy canary can have"
+    apart = never_measured(trial_steps(request, replicas(request_of(stable)), needed))
+    warnings = [
+        f"analysis.{name} is set, and no step measures it: {way} {_MEASURED_IN[name]}" for name in apart if asked[name]
+    ]
+    warnings += [
+        f"analysis.signals.{name} is set, and {name} is not judged without analysis.{name}: set that, too"
+        for name in (DISAGREEMENT, OUTCOMES)
+        if not asked[name] and getattr(analysis.signals, name) != SignalSettings()
+    ]
+    return tuple(warnings)
 
 
 def too_short_steps(request: DeploymentRequest) -> tuple[str, ...]:

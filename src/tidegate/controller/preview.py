@@ -113,7 +113,8 @@ async def _told(
     short: tuple[str, ...] = ()
     if action == "rollout":
         tried = [one.info.manifest for one in admitted]
-        short = (*planning.too_short_steps(request), *sizing.warnings(request, stable, needed, tried))
+        unseen = planning.never_measured_limits(request, stable, needed) if stable is not None else ()
+        short = (*unseen, *planning.too_short_steps(request), *sizing.warnings(request, stable, needed, tried))
     comparisons = [one.comparison for one in admitted]
     golden = next((one.golden for one in admitted if one.golden is not None), None)
     artifacts = [_artifact(one.info) for one in admitted]
@@ -135,7 +136,7 @@ async def _told(
         "readiness": [finding.as_dict() for finding in findings],
         "freezes": freezes_view(surroundings.freezes, request.name, now),
         "plan": plan_view(request, stable, needed),
-        "judge": judge_view(request) if action == "rollout" else None,
+        "judge": judge_view(request, stable, needed) if action == "rollout" else None,
         "warnings": [*heard, *warnings(findings), *short],
         "refusals": [error.as_dict() for error in refusals.found],
     }

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tidegate import judge
 from tidegate.contract.errors import InvalidInput
 from tidegate.contract.request import DeploymentRequest, parse_request
-from tidegate.trial.rules import rules
+from tidegate.rollout import Step
+from tidegate.trial.rules import never_measured, rules
 
 
-def promise(document: Mapping[str, Any]) -> str:
+def promise(document: Mapping[str, Any], steps: Iterable[Step]) -> str:
     """Return the sentences on false alarms in a rollout.
 
     Args:
         document: the request of the candidate or, in an A/B test, of any arm. Nothing is said of one that another
             version of Tidegate stored and this one does not read.
+        steps: of the rollout. Of a signal that none of them measures nothing is said.
     """
     try:
         request = parse_request(document)
     except InvalidInput:
         return ""
-    held = rules(request)
-    counted: tuple[judge.SignalPolicy | judge.ShiftPolicy, ...] = (*held.signals, *held.shifts)
+    held, apart = rules(request), never_measured(steps)
+    every: tuple[judge.SignalPolicy | judge.ShiftPolicy, ...] = (*held.signals, *held.shifts)
+    counted = [one for one in every if one.name not in apart]
     covered = [one.name for one in counted if one.fails_candidates]
     limited = [metric.name for metric in held.metrics if metric.is_critical and not metric.is_dry_run]
     harmless = [

@@ -62,7 +62,7 @@ def build(
         "promotion_split_in_force_ms": _in_force(events, Phase.PROMOTED),
         "disagreements": _last_data(events, "disagreements") or [],
         "requests": _last_data(events, "requests"),
-        "promise": promise(candidate.request) if is_judged else "",
+        "promise": promise(candidate.request, rollout.plan.steps) if is_judged else "",
         "looks": [dict(look) for look in looks],
         "events": [event.as_dict() for event in events],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from tidegate.artifact.bundle import read_bundle
@@ -30,7 +31,7 @@ from tidegate.store import RolloutRow
 from tidegate.target.base import RevisionHealth
 from tidegate.trial.measurements import failed_beyond, failing
 from tidegate.trial.resources import SUSTAINED, triggers
-from tidegate.trial.rules import DISAGREEMENT, OUTCOMES, rules
+from tidegate.trial.rules import DISAGREEMENT, OUTCOMES, never_measured, rules
 from tidegate.trial.steps import trial_steps
 
 
@@ -124,7 +125,7 @@ def _traffic(
         canary_percent=rollout.weight if rollout is not None and under_way else 0,
         shadow_percent=rollout.mirror if rollout is not None and under_way else 0,
         rollout_schedule=tuple(_scheduled(step) for step in steps),
-        rollback_triggers=_triggers(judged),
+        rollback_triggers=_triggers(judged, never_measured(steps)),
     )
 
 
@@ -138,8 +139,13 @@ def _scheduled(step: Step) -> ScheduledStep:
     )
 
 
-def _triggers(request: DeploymentRequest) -> tuple[RollbackTrigger, ...]:
-    """Return what takes a candidate back, in the words and with the numbers that the judge and the engine use."""
+def _triggers(request: DeploymentRequest, apart: Collection[str]) -> tuple[RollbackTrigger, ...]:
+    """Return what takes a candidate back, in the words and with the numbers that the judge and the engine use.
+
+    Args:
+        request: of the candidate.
+        apart: signals that no step measures.
+    """
     checks = request.health_checks
     bad = {
         "errors": "5xx answers",
@@ -157,7 +163,7 @@ def _triggers(request: DeploymentRequest) -> tuple[RollbackTrigger, ...]:
             threshold=signal.objective,
         )
         for signal in rules(request).signals
-        if signal.is_critical and not signal.is_dry_run
+        if signal.fails_candidates and signal.name not in apart
     )
     shifted = (
         RollbackTrigger(
@@ -168,7 +174,7 @@ def _triggers(request: DeploymentRequest) -> tuple[RollbackTrigger, ...]:
             threshold=shift.tolerance,
         )
         for shift in rules(request).shifts
-        if shift.fails_candidates
+        if shift.fails_candidates and shift.name not in apart
     )
     return (
         *judged,

@@ -175,7 +175,9 @@ class Service:
         paths = ", ".join(one.request.model_artifact.path for one in admitted)
         message = "first revision" if stable is None else "revisions on trial" if others else "revision on trial"
         message += f": {paths}"
-        short = planning.too_short_steps(request) if stable is not None else ()
+        short: tuple[str, ...] = ()
+        if stable is not None:
+            short = (*planning.never_measured_limits(request, stable, needed), *planning.too_short_steps(request))
         sized = sizing.warnings(request, stable, needed, [one.info.manifest for one in admitted])
         told = [told for comparison in comparisons for told in admission.told_of(comparison)]
         heard = [warning for one in admitted for warning in one.info.warnings]
@@ -305,8 +307,11 @@ class Service:
         for _ in range(COMMAND_TRIES):
             row = self.store.active_rollout(deployment.id)
             if row is None:
+                last = self.store.last_rollout(deployment.id)
                 raise Conflict(
-                    f"no rollout of {name!r} is under way", subject=name, hint=f"`tidegate status {name}` shows it"
+                    f"no rollout of {name!r} is under way" + (_ended(last) if last is not None else ""),
+                    subject=name,
+                    hint=f"`tidegate status {name}` shows it",
                 )
             clock = Clock()
             now = clock.now()
@@ -499,6 +504,11 @@ class Service:
         if not earlier:
             raise Conflict(f"{name!r} has had no other stable revision to return to", subject=name)
         return earlier[-1]
+
+
+def _ended(row: RolloutRow) -> str:
+    """Return how a rollout ended, for who came too late to decide it."""
+    return f"; the last one is {row.phase.replace('_', ' ')}: {Rollout.from_storage(row.state).reason}"
 
 
 def _hint_of(name: str, rollout: Rollout) -> str | None:

@@ -27,11 +27,11 @@ from tidegate.controller import launch
 from tidegate.controller.home import Home, write_atomically
 from tidegate.controller.stage import Stage
 from tidegate.gate.machine import measure
-from tidegate.judge.agreement import Allowed
 from tidegate.rehearsal import findings, pages, script
 from tidegate.rehearsal.findings import Ending, Finding
 from tidegate.rehearsal.inputs import inputs_of
-from tidegate.rehearsal.traffic import Expected, Tolerances, Traffic, learn
+from tidegate.rehearsal.traffic import Expected, Traffic, learn
+from tidegate.trial.tolerances import tolerances
 
 #: The revision of the healthy copy, the first of its deployment.
 STABLE = 1
@@ -257,7 +257,7 @@ class _Play:
             rate=rate,
             timeout_seconds=request.traffic.timeout.seconds,
             objective_seconds=request.serving_requirements.latency_p99.seconds,
-            tolerances=_tolerances(request),
+            tolerances=tolerances(request.analysis),
         )
         began = time.time()
         traffic.start()
@@ -373,13 +373,6 @@ def _is_gate(rollout: Rollout) -> bool:
     steps = rollout["steps"]
     index = rollout["step_index"]
     return 0 <= index < len(steps) and steps[index]["until"] == "person"
-
-
-def _tolerances(request: DeploymentRequest) -> Tolerances:
-    analysis = request.analysis
-    usual = Allowed(analysis.tolerance.absolute, analysis.tolerance.relative)
-    named = {name: Allowed(held.absolute, held.relative) for name, held in analysis.tolerances.items()}
-    return lambda output: named.get(output, usual)
 
 
 def _kept(place: Home, told: dict[str, Any]) -> dict[str, Any]:

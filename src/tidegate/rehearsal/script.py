@@ -13,6 +13,8 @@ from tidegate.contract.quantities import Throughput
 from tidegate.contract.request import AbTest, DeploymentRequest, ModelArtifact, Registry
 from tidegate.contract.serving import Cache, PredictionLog
 from tidegate.gate import readiness
+from tidegate.trial.rules import DISAGREEMENT, PREDICTIONS, never_measured
+from tidegate.trial.steps import trial_steps
 
 #: What is injected when nothing is said.
 EVERY_FAULT = tuple(FaultKind)
@@ -133,14 +135,19 @@ def _compares(request: DeploymentRequest) -> bool:
     """Say whether answers to copied requests are held to stable's."""
     signal = request.analysis.signals.disagreement
     is_limited = request.analysis.disagreement is not None and signal.critical and not signal.dry_run
-    return is_limited and any(step.shadow is not None for step in request.trial)
+    return is_limited and DISAGREEMENT not in _never_measured(request)
 
 
 def _limits_shifts(request: DeploymentRequest) -> bool:
     """Say whether the distribution of predictions is held to stable's, while both serve."""
     held = request.analysis.predictions
     is_limited = held.tolerance is not None and held.critical and not held.dry_run
-    return is_limited and any(step.weight is not None and 0 < step.weight < 100 for step in request.trial)
+    return is_limited and PREDICTIONS not in _never_measured(request)
+
+
+def _never_measured(request: DeploymentRequest) -> tuple[str, ...]:
+    """Return what no step of a rollout between two copies measures: they have as many replicas."""
+    return never_measured(trial_steps(request, request.infrastructure.resources.replicas))
 
 
 def _asks_golden(check: HealthCheck) -> bool:

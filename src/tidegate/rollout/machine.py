@@ -478,7 +478,7 @@ _DECIDED = {
 
 def _refuse_decided(rollout: Rollout, asked: str) -> None:
     if rollout.phase in _DECIDED:
-        raise NotAllowed(asked, rollout.phase, "it is decided already")
+        raise NotAllowed(asked, rollout.phase, f"it is decided already: {rollout.reason}")
 
 
 def _refuse_promoted(rollout: Rollout, asked: str, *, also_paused: bool = False) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from tidegate import judge
 from tidegate.contract.analysis import Analysis, SignalSettings
 from tidegate.contract.metrics import Counted, Metric
 from tidegate.contract.request import DeploymentRequest
+from tidegate.rollout import Step
 from tidegate.trial.resources import CPU, MEMORY, policy_of
 
 #: The share of requests that a p99 objective allows to be slower.
@@ -200,3 +202,12 @@ def idle(*, mirror: float, weight: float) -> tuple[str, ...]:
     if mirror:
         return OUTCOMES, PREDICTIONS, INPUTS
     return (DISAGREEMENT,) if 0 < weight < 100 else (DISAGREEMENT, PREDICTIONS, INPUTS)
+
+
+def never_measured(steps: Iterable[Step]) -> tuple[str, ...]:
+    """Return the signals that none of a rollout's steps measures, whatever the request says of them."""
+    asking = [step for step in steps if step.weight or step.mirror]
+    apart = [idle(mirror=step.mirror, weight=step.weight) for step in asking]
+    return tuple(
+        name for name in (DISAGREEMENT, OUTCOMES, PREDICTIONS, INPUTS) if all(name in names for names in apart)
+    )
