@@ -120,9 +120,14 @@ def _read(running: Supervised) -> None:
 
 
 class Traffic:
-    """Clients that ask again and again over kept-alive connections, and some that open a new one each time."""
+    """Clients that ask again and again over kept-alive connections, and some that open a new one each time.
+
+    Attributes:
+        slowest_seconds: that a client waited for an answer since this was set to 0.
+    """
 
     def __init__(self, url: httpx.URL, request: Any, connections: int = 6) -> None:
+        self.slowest_seconds = 0.0
         self.outcomes: Counter[str] = Counter()
         self.versions: Counter[str] = Counter()
         self._url, self._request = url, request
@@ -154,6 +159,7 @@ class Traffic:
             if index == 0:
                 client.close()
                 client = httpx.Client(base_url=self._url, timeout=DEADLINE_SECONDS)
+            began = time.monotonic()
             try:
                 answer = client.post("/predict", json=self._request)
                 outcome = str(answer.status_code)
@@ -161,6 +167,7 @@ class Traffic:
             except httpx.HTTPError as error:
                 outcome, version = type(error).__name__, ""
             with self._lock:
+                self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - began)
                 self.outcomes[outcome] += 1
                 self.versions[version] += 1
             time.sleep(0.002 * (index + 1))  # idle connections, too

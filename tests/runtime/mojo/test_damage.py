@@ -12,6 +12,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -19,10 +20,12 @@ import numpy as np
 import pytest
 
 from tests.runtime.mojo.damage import Memory, entries_of
+from tests.runtime.mojo.fuzz.trial import bounded_memory
 from tests.runtime.mojo.matrix.kept import DATA as MATRIX
 from tidegate.runtime.mojo import container
 from tidegate.runtime.mojo.container import MODEL_INI, open_container
 from tidegate.runtime.mojo.errors import MojoFormatError, MojoRowError, MojoUnsupportedError
+from tidegate.runtime.mojo.info import read_info
 from tidegate.runtime.mojo.load import load, read
 
 SMALL = Path(__file__).parent / "data" / "small"
@@ -192,6 +195,115 @@ def test_a_real_bomb_takes_no_more_memory_than_is_allowed(tmp_path: Path) -> Non
     path.write_bytes(bytes(data))
     with pytest.raises(MojoFormatError, match=MODEL_INI):
         load(path)
+
+
+@contextmanager
+def _little_used() -> Iterator[None]:
+    """Let what a small file leads to have a bounded part of the memory and of the processor."""
+    began = time.process_time()
+    with bounded_memory():
+        yield
+    assert time.process_time() - began < SECONDS
+
+
+_FOREST = MATRIX / "models" / "gbm_bernoulli.zip"
+_MUCH = 64 << 20
+
+
+@pytest.mark.parametrize(
+    ("entry", "content"),
+    [
+        (MODEL_INI, lambda old: old + b"#\n" * (_MUCH // 2)),
+        (MODEL_INI, lambda old: old.replace(b"[columns]", b"beta = [0" + b", 0" * (_MUCH // 3) + b"]\n[columns]")),
+        ("domains/d002.txt", lambda old: old + b"a\n" * (_MUCH // 2)),
+        ("trees/t00_000.bin", lambda _: bytes(_MUCH)),
+        ("experimental/modelDetails.json", lambda _: b"[" + b"[]," * (_MUCH // 3) + b"[]]"),
+    ],
+    ids=["lines", "numbers", "levels", "tree", "details"],
+)
+def test_what_unpacks_to_a_thousand_times_its_size_is_refused_unread(
+    entry: str, content: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    entries = entries_of(_FOREST)
+    path = _zipped(tmp_path / "bomb.zip", entries | {entry: content(entries[entry])})
+    assert path.stat().st_size < 400_000
+    with _little_used(), pytest.raises(MojoFormatError, match=r"unpacks to 6\d,\d{3},\d{3} bytes from") as raised:
+        load(path)
+    assert raised.value.entry == entry
+
+
+def test_many_small_bombs_are_refused_as_one_large_one_is(tmp_path: Path) -> None:
+    entries = entries_of(_FOREST) | {f"trees/t00_{number:03d}.bin": bytes(1 << 20) for number in range(20)}
+    with _little_used(), pytest.raises(MojoFormatError, match="16 MiB in all"):
+        load(_zipped(tmp_path / "bombs.zip", entries))
+
+
+def _with_lines(count: int) -> bytes:
+    return entries_of(_FOREST)[MODEL_INI] + b"#\n" * count
+
+
+def _with_levels(count: int, said: int) -> dict[str, bytes]:
+    return {
+        MODEL_INI: f"[info]\nn_columns = 1\n[columns]\na\n[domains]\n0: {said} d.txt\n".encode(),
+        "domains/d.txt": b"aa\n" * count,
+    }
+
+
+@pytest.mark.parametrize("said", [5_000_000, 5_000_001])
+def test_as_many_levels_as_a_small_file_may_have_take_bounded_memory(said: int, tmp_path: Path) -> None:
+    path = _zipped(tmp_path / "levels.zip", _with_levels(5_000_000, said))
+    assert path.stat().st_size < 100_000
+    with _little_used():
+        if said == 5_000_000:
+            assert read_info(open_container(path)).domains == (("aa",) * said,)
+            return
+        # They are counted before they are made.
+        with (
+            bounded_memory(64 << 20),
+            pytest.raises(MojoFormatError, match="has 5000000 levels, and line 6") as raised,
+        ):
+            read_info(open_container(path))
+    assert raised.value.entry == "domains/d.txt"
+
+
+def test_as_many_numbers_as_a_small_file_may_have_take_bounded_memory(tmp_path: Path) -> None:
+    count = 5_000_000
+    text = b"[info]\nn_columns = 0\nbeta = [0" + b", 0" * (count - 1) + b"]\n"
+    path = _zipped(tmp_path / "numbers.zip", {MODEL_INI: text})
+    with _little_used():
+        assert not read_info(open_container(path)).keys.numbers("beta", count).any()
+
+
+def test_more_lines_than_a_model_needs_are_refused(tmp_path: Path) -> None:
+    path = _zipped(tmp_path / "lines.zip", {MODEL_INI: _with_lines(6_000_000)})
+    with _little_used(), pytest.raises(MojoFormatError, match="more than 5,000,000 lines"):
+        load(path)
+
+
+def test_a_domain_that_columns_share_takes_no_more_memory_for_each() -> None:
+    columns, levels = 1_000, 10_000
+    names = "".join(f"c{number}\n" for number in range(columns))
+    lines = "".join(f"{number}: {levels} d.txt\n" for number in range(columns))
+    text = f"[info]\nn_columns = {columns}\n[columns]\n{names}[domains]\n{lines}"
+    domain = "".join(f"{number}\n" for number in range(levels)).encode()
+    with _little_used():
+        info = read_info(Memory({MODEL_INI: text.encode(), "domains/d.txt": domain}))
+        assert info.domains[-1] is info.domains[0]
+        with pytest.raises(MojoFormatError, match=r"line 1007: domains/d\.txt: more than 20,000,000 levels"):
+            read_info(Memory({MODEL_INI: text.replace(f": {levels} ", ": 10000000 ", 2).encode()}))
+
+
+def test_a_text_in_a_folder_is_refused_by_its_size(tmp_path: Path) -> None:
+    for entry in (MODEL_INI, "domains/d.txt"):
+        folder = tmp_path / entry.replace("/", "-")
+        for name, data in _with_levels(1, 1).items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+        with (folder / entry).open("r+b") as file:
+            file.truncate(600 << 20)
+        with _little_used(), pytest.raises(MojoFormatError, match="more than 512 MiB") as raised:
+            read_info(open_container(folder))
+        assert raised.value.entry == entry
 
 
 def test_too_many_entries_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

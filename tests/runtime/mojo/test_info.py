@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from itertools import product
+
 import pytest
 
 from tests.runtime.mojo.damage import Memory
+from tidegate.runtime.mojo import text
 from tidegate.runtime.mojo.blobs import doubles_of
 from tidegate.runtime.mojo.errors import MojoFormatError
 from tidegate.runtime.mojo.header import read_header
@@ -81,6 +85,19 @@ def test_numbers_that_are_too_few_or_too_many_are_told_with_the_byte_where_they_
         with pytest.raises(MojoFormatError, match=f"beta at byte {offset}: has {size} bytes") as raised:
             doubles_of(Memory({"beta": bytes(size)}), "beta", 2, 3)
         assert raised.value.offset == offset
+
+
+@pytest.mark.parametrize("block", [0, 1, 3, 1 << 16])
+def test_texts_are_taken_apart_alike_whatever_the_blocks(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "_BLOCK", block)
+    line_end = re.compile(r"\r\n|\n|\r")
+    for letters in product("a,\r\n", repeat=6):
+        whole = "".join(letters).removeprefix("aa")
+        lines = line_end.split(whole)
+        wanted = lines[:-1] if lines[-1] == "" else lines
+        assert list(text.lines_of(whole)) == wanted
+        assert text.count_lines(whole.encode()) == len(wanted)
+        assert [part for parts in text.listed(whole) for part in parts] == whole.split(",")
 
 
 def test_lines_are_those_of_the_file() -> None:

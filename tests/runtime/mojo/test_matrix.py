@@ -50,11 +50,11 @@ _RIGHT_IN_THE_CLUSTER = (
 _DIFFERENCES = {
     "`eigen` and `enum_limited`": (
         "gbm_*_eigen", "drf_*_eigen", "deep_learning_encoded_eigen",
-        "gbm_*_enum_limited", "gbm_limited_wide", "drf_*_enum_limited",
+        "gbm_*_enum_limited", "gbm_limited_wide", "drf_*_enum_limited", "uplift_encoded_eigen",
     ),
     "a value that is left out, with `one_hot_explicit` or `binary`": (
         "drf_four_one_hot_explicit", "drf_*_binary", "stacked_base_drf_binary", "deep_learning_encoded_binary",
-        "deep_learning_encoded_numbers_binary", "deep_learning_odd_two",
+        "deep_learning_encoded_numbers_binary", "deep_learning_odd_two", "uplift_encoded_binary",
     ),
     "isolation forest with `contamination`": ("isolation_forest_contaminated",),
     "K-means with `standardize = false`": ("kmeans_*_raw",),

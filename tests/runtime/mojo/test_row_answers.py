@@ -22,11 +22,11 @@ from tidegate.runtime.mojo.errors import MojoRowError
 from tidegate.runtime.mojo.load import MojoModel
 
 #: Of the matrix, those that one call can answer.
+_ALGORITHMS = {"gbm", "drf", "xgboost", "glm", "stacked_ensemble"}
 _ENTRIES = [
     entry
     for entry in read_index()["models"]
-    if entry["algorithm"] in ("gbm", "drf", "xgboost", "glm", "stackedensemble")
-    and not {"failure", "to_be_refused"} & set(entry)
+    if entry["algorithm"] in _ALGORITHMS and not {"failure", "to_be_refused"} & set(entry)
 ]
 
 
@@ -46,6 +46,10 @@ def typed(model: MojoModel, cells: Mapping[str, str]) -> dict[str, Any]:
             continue
         row[field.name] = int(number) if number.is_integer() and abs(number) < 1e15 else number
     return row
+
+
+def test_there_are_models_of_all_these_algorithms() -> None:
+    assert {entry["algorithm"] for entry in _ENTRIES} == _ALGORITHMS
 
 
 @pytest.mark.parametrize("entry", _ENTRIES, ids=[entry["name"] for entry in _ENTRIES])

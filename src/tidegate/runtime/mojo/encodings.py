@@ -17,9 +17,9 @@ import numpy as np
 from tidegate.runtime.mojo.container import MODEL_INI, Container
 from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
 from tidegate.runtime.mojo.header import Header
-from tidegate.runtime.mojo.info import text_of
+from tidegate.runtime.mojo.info import MAX_LEVELS, lines_of_entry
 from tidegate.runtime.mojo.lost_encodings import SILENT, lost_originals
-from tidegate.runtime.mojo.text import integer_of, lines_of, trim, unescaped
+from tidegate.runtime.mojo.text import integer_of, trim, unescaped
 
 #: From this version on an algorithm's file says how categories were encoded.
 _SAYS_ENCODING = {"gbm": 1.40, "drf": 1.40, "uplift": 1.40, "deep_learning": 1.10}
@@ -136,8 +136,10 @@ def _originals(container: Container, header: Header) -> tuple[list[str], list[tu
     if count < len(names):
         raise MojoFormatError(MODEL_INI, f"{len(names)} original columns have {count} domains")
     domains: list[tuple[str, ...] | None] = []
+    left = MAX_LEVELS
     for index in range(len(names)):
-        levels = keys.integer(f"_m_orig_domain_values_{index}", 0)
+        levels = keys.integer(f"_m_orig_domain_values_{index}", 0, most=left)
+        left -= levels
         file = f"_orig_domain_values_{index}"
         domains.append(tuple(_texts(container, file, levels)) if levels else None)
     others = header.info.columns[header.n_features :]
@@ -147,10 +149,7 @@ def _originals(container: Container, header: Header) -> tuple[list[str], list[tu
 
 
 def _texts(container: Container, name: str, expected: int) -> list[str]:
-    lines = lines_of(text_of(container, name))
-    if len(lines) != expected:
-        raise MojoFormatError(name, f"has {len(lines)} lines, and model.ini says {expected}")
-    return [trim(unescaped(line)) for line in lines]
+    return [trim(unescaped(line)) for line in lines_of_entry(container, name, expected, "lines")]
 
 
 def _spread(

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from tidegate.runtime.mojo.arrays import fixed
 from tidegate.runtime.mojo.container import MODEL_INI, Container
 from tidegate.runtime.mojo.errors import MojoFormatError
-from tidegate.runtime.mojo.info import Keys, text_of
+from tidegate.runtime.mojo.info import Keys, lines_of_entry
 from tidegate.runtime.mojo.splines import Cubic, Density, Monotone, Smoother, ThinPlate, sequence_of
-from tidegate.runtime.mojo.text import lines_of, trim
+from tidegate.runtime.mojo.text import trim
 
 CUBIC, THIN_PLATE, MONOTONE, DENSITY = range(4)
 MAX_INPUTS = 30
@@ -96,9 +96,7 @@ def _columns(container: Container, inputs: list[int]) -> list[tuple[str, ...]]:
     if not inputs or min(inputs) < 1 or max(inputs) > MAX_INPUTS:
         raise MojoFormatError(MODEL_INI, f"_d: expected smoothers of 1 to {MAX_INPUTS} inputs")
     entry = "gam_columns_sorted"
-    lines = [trim(line) for line in lines_of(text_of(container, entry))]
-    if len(lines) != sum(inputs):
-        raise MojoFormatError(entry, f"{len(lines)} names, and the smoothers have {sum(inputs)} inputs")
+    lines = list(map(trim, lines_of_entry(container, entry, sum(inputs), "names of the smoothers' inputs")))
     ends = np.cumsum([0, *inputs]).tolist()
     return [tuple(lines[begin:end]) for begin, end in pairwise(ends)]
 

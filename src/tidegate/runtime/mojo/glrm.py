@@ -14,9 +14,9 @@ from tidegate.runtime.mojo.container import MODEL_INI, Container
 from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
 from tidegate.runtime.mojo.glrm_kernel import factors
 from tidegate.runtime.mojo.header import Header
-from tidegate.runtime.mojo.info import text_of
+from tidegate.runtime.mojo.info import lines_of_entry
 from tidegate.runtime.mojo.scorer import Rows
-from tidegate.runtime.mojo.text import lines_of, trim
+from tidegate.runtime.mojo.text import trim
 
 _ARCHETYPES = "archetypes"
 _LOSSES = "losses"
@@ -145,9 +145,7 @@ def read(container: Container, header: Header) -> Glrm:
 
 
 def _losses(container: Container, cats: int, columns: int) -> NDArray[np.int64]:
-    names = [trim(line) for line in lines_of(text_of(container, _LOSSES))]
-    if len(names) != columns:
-        raise MojoFormatError(_LOSSES, f"has {len(names)} losses for {columns} columns")
+    names = list(map(trim, lines_of_entry(container, _LOSSES, columns, "losses")))
     codes = [
         _known(LOSSES_OF_LEVELS if place < cats else LOSSES_OF_NUMBERS, name, "the loss")
         for place, name in enumerate(names)

@@ -9,7 +9,7 @@ from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
 
 _DETAILS = "experimental/modelDetails.json"
 #: Such files have some hundred kilobytes; a nesting that exhausts the parser is refused with what is no JSON.
-_MAX_BYTES = 256 << 20
+_MAX_BYTES = 64 << 20
 
 
 def used_variables(container: Container) -> int:

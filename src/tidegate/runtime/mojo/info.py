@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from tidegate.runtime.mojo.container import MODEL_INI, Container
 from tidegate.runtime.mojo.errors import MojoFormatError
-from tidegate.runtime.mojo.text import integer_of, lines_of, number_of, trim, unescaped
+from tidegate.runtime.mojo.text import count_lines, integer_of, lines_of, listed, number_of, trim, unescaped
 
 #: Beyond these a file is no model: H2O itself stops far below.
 MAX_COLUMNS = 2_000_000
-MAX_LEVELS = 20_000_000
+MAX_LEVELS = 20_000_000  # of all columns
+MAX_LINES = 5_000_000  # of model.ini
+#: A text is read whole. Weights of networks and coefficients are numbers of some fifteen letters each.
+MAX_TEXT_BYTES = 512 << 20
 _DOMAIN = re.compile(r"(-?[0-9]+): *([0-9]+) +(.+)", re.ASCII)
 
 
@@ -89,15 +95,7 @@ class Keys:
 
     def find_numbers(self, key: str, size: int | None = None) -> NDArray[np.float64] | None:
         """Return a list of numbers, integers among them; None without the key."""
-        value = self.find(key)
-        if value is None:
-            return None
-        numbers = [number_of(part) for part in self._parts(key, value)]
-        if None in numbers:
-            raise self.error(key, f"{key}: expected a list of numbers, got {_shown(value)}")
-        found = np.array(numbers, dtype=np.float64)
-        self._check_size(key, len(found), size)
-        return found
+        return self._list(key, size, number_of, np.float64, "numbers")
 
     def integers(self, key: str, size: int | None = None) -> NDArray[np.int64]:
         """Return a list of whole numbers. Raises MojoFormatError without the key, or for any other value."""
@@ -108,15 +106,7 @@ class Keys:
 
     def find_integers(self, key: str, size: int | None = None) -> NDArray[np.int64] | None:
         """Return a list of whole numbers; None without the key."""
-        value = self.find(key)
-        if value is None:
-            return None
-        numbers = [integer_of(part, 64) for part in self._parts(key, value)]
-        if None in numbers:
-            raise self.error(key, f"{key}: expected a list of whole numbers, got {_shown(value)}")
-        found = np.array(numbers, dtype=np.int64)
-        self._check_size(key, len(found), size)
-        return found
+        return self._list(key, size, partial(integer_of, bits=64), np.int64, "whole numbers")
 
     def forget(self, keys: Iterable[str]) -> None:
         """Let go of texts that were read and are long."""
@@ -130,15 +120,29 @@ class Keys:
     def items(self) -> Sequence[tuple[str, str]]:
         return list(self._values.items())
 
-    def _parts(self, key: str, value: str) -> list[str]:
+    def _list(
+        self, key: str, size: int | None, read: Callable[[str], float | None], dtype: DTypeLike, kind: str
+    ) -> NDArray[Any] | None:
+        """Return the list that a key has; None without the key."""
+        value = self.find(key)
+        if value is None:
+            return None
         if not (value.startswith("[") and value.endswith("]")):
             raise self.error(key, f"{key}: expected a list, got {_shown(value)}")
         inner = value[1:-1]
-        return [trim(part) for part in inner.split(",")] if trim(inner) else []
-
-    def _check_size(self, key: str, got: int, expected: int | None) -> None:
-        if expected is not None and got != expected:
-            raise self.error(key, f"{key}: expected {expected} values, got {got}")
+        got = inner.count(",") + 1 if trim(inner) else 0
+        found = np.empty(got, dtype)
+        start = 0
+        for parts in listed(inner) if got else ():
+            # One that repeats is read once: of a million coefficients nearly all may be 0.
+            numbers = {part: read(trim(part)) for part in set(parts)}
+            if None in numbers.values():
+                raise self.error(key, f"{key}: expected a list of {kind}, got {_shown(value)}")
+            found[start : start + len(parts)] = [numbers[part] for part in parts]
+            start += len(parts)
+        if size is not None and got != size:
+            raise self.error(key, f"{key}: expected {size} values, got {got}")
+        return found
 
 
 @dataclass(frozen=True)
@@ -160,9 +164,9 @@ def read_info(container: Container) -> Info:
     values: dict[str, str] = {}
     lines: dict[str, int] = {}
     columns: list[str] = []
-    places: list[_Domain] = []
+    places: dict[int, _Domain] = {}
     section = None
-    for number, raw in enumerate(lines_of(text_of(container, MODEL_INI)), 1):
+    for number, raw in enumerate(lines_of(_text(container, MODEL_INI, _refuse_many_lines)), 1):
         line = trim(raw)
         if not line or line.startswith("#"):
             continue
@@ -177,25 +181,54 @@ def read_info(container: Container) -> Info:
             if len(columns) > MAX_COLUMNS:
                 raise MojoFormatError(MODEL_INI, f"more than {MAX_COLUMNS:,} columns", line=number)
         elif section == "[domains]":
-            places.append(_domain_of(line, number))
+            place = _domain_of(line, number)
+            places[place.column] = place
     keys = Keys(values, lines)
     expected = keys.integer("n_columns", most=MAX_COLUMNS)
     if len(columns) != expected:
         raise keys.error("n_columns", f"n_columns is {expected}, and there are {len(columns)} columns")
-    domains: list[tuple[str, ...] | None] = [None] * len(columns)
     escaped = keys.flag("escape_domain_values", default=False)
-    for place in places:
-        if 0 <= place.column < len(columns):
-            domains[place.column] = _levels(container, place, escaped=escaped)
-    return Info(keys, tuple(columns), tuple(domains))
+    used = [place for place in places.values() if 0 <= place.column < len(columns)]
+    return Info(keys, tuple(columns), _domains_of(container, used, len(columns), escaped=escaped))
 
 
 def text_of(container: Container, name: str) -> str:
-    """Return an entry as text. Raises MojoFormatError where it is no UTF-8."""
+    """Return an entry as text. Raises MojoFormatError where it is too long, or no UTF-8."""
+    return _text(container, name, lambda count: None)
+
+
+def lines_of_entry(container: Container, name: str, expected: int, what: str) -> Iterator[str]:
+    """Return the lines of an entry, which are counted before they are made.
+
+    Args:
+        what: the lines are, such as "words".
+
+    Raises:
+        MojoFormatError: they are not as many as `model.ini` says, or no text.
+    """
+
+    def refuse_others(count: int) -> None:
+        if count != expected:
+            raise MojoFormatError(name, f"has {count} {what}, and model.ini says {expected}")
+
+    return lines_of(_text(container, name, refuse_others))
+
+
+def _text(container: Container, name: str, refuse: Callable[[int], None]) -> str:
+    """Return an entry as text. `refuse` is called with the count of its lines before."""
+    if container.size(name) > MAX_TEXT_BYTES:
+        raise MojoFormatError(name, f"has more than {MAX_TEXT_BYTES >> 20} MiB, which no text of a model has")
+    data = container.read(name)
+    refuse(count_lines(data))
     try:
-        return container.read(name).decode("utf-8")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise MojoFormatError(name, "is no UTF-8", offset=error.start) from None
+
+
+def _refuse_many_lines(count: int) -> None:
+    if count > MAX_LINES:
+        raise MojoFormatError(MODEL_INI, f"has more than {MAX_LINES:,} lines")
 
 
 @dataclass(frozen=True)
@@ -215,14 +248,33 @@ def _domain_of(line: str, number: int) -> _Domain:
     return _Domain(int(found[1]), int(found[2]), f"domains/{found[3]}", number)
 
 
-def _levels(container: Container, domain: _Domain, *, escaped: bool) -> tuple[str, ...]:
-    if domain.levels > MAX_LEVELS:
-        raise MojoFormatError(MODEL_INI, f"{domain.file}: more than {MAX_LEVELS:,} levels", line=domain.line)
-    levels = lines_of(text_of(container, domain.file))
-    if len(levels) != domain.levels:
-        problem = f"has {len(levels)} levels, and line {domain.line} of model.ini says {domain.levels}"
-        raise MojoFormatError(domain.file, problem, line=min(len(levels), domain.levels) + 1)
-    return tuple(map(unescaped, levels) if escaped else levels)
+def _domains_of(
+    container: Container, places: Sequence[_Domain], columns: int, *, escaped: bool
+) -> tuple[tuple[str, ...] | None, ...]:
+    """Return the levels by column. A file that several columns name is read once, and a level that repeats is there
+    once: memory goes by what the archive holds."""
+    domains: list[tuple[str, ...] | None] = [None] * columns
+    files: dict[tuple[str, int], tuple[str, ...]] = {}
+    known: dict[str, str] = {}
+    for place, total in zip(places, accumulate(place.levels for place in places), strict=True):
+        if total > MAX_LEVELS:
+            raise MojoFormatError(MODEL_INI, f"{place.file}: more than {MAX_LEVELS:,} levels", line=place.line)
+    for place in places:
+        file = (place.file, place.levels)
+        if file not in files:
+            levels = _levels(container, place)
+            files[file] = tuple(known.setdefault(one, one) for one in (map(unescaped, levels) if escaped else levels))
+        domains[place.column] = files[file]
+    return tuple(domains)
+
+
+def _levels(container: Container, domain: _Domain) -> Iterator[str]:
+    def refuse_others(count: int) -> None:
+        if count != domain.levels:
+            problem = f"has {count} levels, and line {domain.line} of model.ini says {domain.levels}"
+            raise MojoFormatError(domain.file, problem, line=min(count, domain.levels) + 1)
+
+    return lines_of(_text(container, domain.file, refuse_others))
 
 
 def _shown(value: str) -> str:

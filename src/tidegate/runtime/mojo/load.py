@@ -33,6 +33,10 @@ from tidegate.runtime.mojo.word2vec import Word2Vec
 
 #: A table of pandas, Polars or Arrow.
 Frame = TypeVar("Frame")
+#: A row or columns, by name; and what is told of them: a value or an array by name.
+Named = Mapping[str, Any]
+Answer = dict[str, Any]
+Arrays = dict[str, NDArray[Any]]
 
 #: Algorithms whose scores an offset changes. Others ignore it.
 _USE_OFFSET = frozenset({"gbm", "xgboost", "glm", "gam", "coxph"})
@@ -122,23 +126,18 @@ class MojoModel:
 
     @overload
     def predict(
-        self, data: Mapping[str, Any], *, strict: bool = ..., invalid_as_missing: bool = ..., threads: int = ...
-    ) -> dict[str, Any]: ...
+        self, data: Named, *, strict: bool = ..., invalid_as_missing: bool = ..., threads: int = ...
+    ) -> Answer: ...
 
     @overload
     def predict(
-        self,
-        data: Sequence[Mapping[str, Any]],
-        *,
-        strict: bool = ...,
-        invalid_as_missing: bool = ...,
-        threads: int = ...,
-    ) -> list[dict[str, Any]]: ...
+        self, data: Sequence[Named], *, strict: bool = ..., invalid_as_missing: bool = ..., threads: int = ...
+    ) -> list[Answer]: ...
 
     @overload
     def predict(
         self, data: NDArray[np.void], *, strict: bool = ..., invalid_as_missing: bool = ..., threads: int = ...
-    ) -> dict[str, NDArray[Any]]: ...
+    ) -> Arrays: ...
 
     @overload
     def predict(
@@ -192,6 +191,18 @@ class MojoModel:
         matrix, offset = self.rows(table.columns, table.rows, policy)
         return table.answer(self.answers.columns(self._in_parts(matrix, offset, threads)))
 
+    @overload
+    def leaf_assignment(self, data: Named, kind: Literal["path", "node_id"] = ...) -> Answer: ...
+
+    @overload
+    def leaf_assignment(self, data: Sequence[Named], kind: Literal["path", "node_id"] = ...) -> list[Answer]: ...
+
+    @overload
+    def leaf_assignment(self, data: NDArray[np.void], kind: Literal["path", "node_id"] = ...) -> Arrays: ...
+
+    @overload
+    def leaf_assignment(self, data: Frame, kind: Literal["path", "node_id"] = ...) -> Frame: ...
+
     def leaf_assignment(self, data: Any, kind: Literal["path", "node_id"] = "path") -> Any:
         """Return the leaf of each tree that a row ends in, one column per tree ("T1.C1", "T1.C2", … or "T1", …).
 
@@ -204,6 +215,18 @@ class MojoModel:
         """
         return self._told(data, self._details.leaves(kind))
 
+    @overload
+    def staged_probabilities(self, data: Named) -> Answer: ...
+
+    @overload
+    def staged_probabilities(self, data: Sequence[Named]) -> list[Answer]: ...
+
+    @overload
+    def staged_probabilities(self, data: NDArray[np.void]) -> Arrays: ...
+
+    @overload
+    def staged_probabilities(self, data: Frame) -> Frame: ...
+
     def staged_probabilities(self, data: Any) -> Any:
         """Return what the first trees predict, then one more of each class, and so on; one column per tree.
 
@@ -211,6 +234,18 @@ class MojoModel:
         data as `predict` does. Raises MojoUnsupportedError for a model that is no GBM or DRF.
         """
         return self._told(data, self._details.stages())
+
+    @overload
+    def contributions(self, data: Named) -> Answer: ...
+
+    @overload
+    def contributions(self, data: Sequence[Named]) -> list[Answer]: ...
+
+    @overload
+    def contributions(self, data: NDArray[np.void]) -> Arrays: ...
+
+    @overload
+    def contributions(self, data: Frame) -> Frame: ...
 
     def contributions(self, data: Any) -> Any:
         """Return the share of each feature in the prediction (TreeSHAP), and "BiasTerm", with which they add up to it.
@@ -224,12 +259,36 @@ class MojoModel:
         """
         return self._told(data, self._details.contributions())
 
+    @overload
+    def distances(self, data: Named) -> Answer: ...
+
+    @overload
+    def distances(self, data: Sequence[Named]) -> list[Answer]: ...
+
+    @overload
+    def distances(self, data: NDArray[np.void]) -> Arrays: ...
+
+    @overload
+    def distances(self, data: Frame) -> Frame: ...
+
     def distances(self, data: Any) -> Any:
         """Return the squared distance to the centre of each cluster. Takes data as `predict` does.
 
         Raises MojoUnsupportedError for a model that is no K-means.
         """
         return self._told(data, self._details.distances())
+
+    @overload
+    def reconstruct(self, data: Named) -> Answer: ...
+
+    @overload
+    def reconstruct(self, data: Sequence[Named]) -> list[Answer]: ...
+
+    @overload
+    def reconstruct(self, data: NDArray[np.void]) -> Arrays: ...
+
+    @overload
+    def reconstruct(self, data: Frame) -> Frame: ...
 
     def reconstruct(self, data: Any) -> Any:
         """Return the values of a low rank model's columns as its factors have them, "reconstr_<name>"; levels as texts.
@@ -250,6 +309,18 @@ class MojoModel:
         """Reconstruct columns, each of `rows` values; return arrays by name. Raises as `reconstruct`, MojoRowError."""
         told = self._details.reconstruction()
         return told.columns(self.rows(columns, rows, policy)[0])
+
+    @overload
+    def anomaly(self, data: Named) -> Answer: ...
+
+    @overload
+    def anomaly(self, data: Sequence[Named]) -> list[Answer]: ...
+
+    @overload
+    def anomaly(self, data: NDArray[np.void]) -> Arrays: ...
+
+    @overload
+    def anomaly(self, data: Frame) -> Frame: ...
 
     def anomaly(self, data: Any) -> Any:
         """Return how strange rows are to an autoencoder: "Reconstruction.MSE", the mean squared error with which it

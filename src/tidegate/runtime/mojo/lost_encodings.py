@@ -25,7 +25,7 @@ SILENT = frozenset({"xgboost", "kmeans", "extended_isolation_forest"})
 Originals = tuple[list[str], list[tuple[str, ...] | None]]
 
 _DETAILS = "experimental/modelDetails.json"
-_MAX_DETAILS_BYTES = 128 << 20
+_MAX_DETAILS_BYTES = 64 << 20
 _PARAMETERS = {
     "OneHotExplicit": "one_hot_explicit",
     "Binary": "binary",

@@ -12,9 +12,9 @@ from tidegate.runtime.mojo.blobs import floats_of
 from tidegate.runtime.mojo.container import Container
 from tidegate.runtime.mojo.errors import MojoFormatError, MojoUnsupportedError
 from tidegate.runtime.mojo.header import Header
-from tidegate.runtime.mojo.info import text_of
+from tidegate.runtime.mojo.info import lines_of_entry
 from tidegate.runtime.mojo.scorer import Rows
-from tidegate.runtime.mojo.text import lines_of, trim, unescaped
+from tidegate.runtime.mojo.text import trim, unescaped
 
 _VOCABULARY = "vocabulary"
 _VECTORS = "vectors"
@@ -77,10 +77,8 @@ def read(container: Container, header: Header) -> Word2Vec:
     """Read the vectors. Raises MojoFormatError."""
     size = header.keys.integer("vec_size", least=1)
     count = header.keys.integer("vocab_size")
-    lines = lines_of(text_of(container, _VOCABULARY))
-    if len(lines) != count:
-        raise MojoFormatError(_VOCABULARY, f"has {len(lines)} words, and model.ini says {count}")
     if not count:
         raise MojoFormatError(_VOCABULARY, "has no words")
+    lines = lines_of_entry(container, _VOCABULARY, count, "words")
     words = {trim(unescaped(line)): place for place, line in enumerate(lines)}
     return Word2Vec(header, words, floats_of(container, _VECTORS, count, size))

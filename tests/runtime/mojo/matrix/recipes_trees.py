@@ -153,6 +153,10 @@ def uplift() -> Iterator[Recipe]:
     yield Recipe(
         "uplift_shallow", "uplift", "UpliftRandomForest", FEW, "y_bought", shared | {"ntrees": 12, "max_depth": 2}
     )
+    for encoding in ENCODINGS:
+        inputs = {"one_hot_explicit": FEW, "label_encoder": INTEGERS}.get(encoding, MIXED)
+        yield Recipe(f"uplift_encoded_{encoding}", "uplift", "UpliftRandomForest", inputs, "y_bought",
+                     shared | {"categorical_encoding": encoding})  # fmt: skip
 
 
 def isolation() -> Iterator[Recipe]:
