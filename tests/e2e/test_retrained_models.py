@@ -91,8 +91,9 @@ def run(
     )
     state.plan(name, setup.as_document(), PLANNED)
     state.end(name, "gbm", "trained", {"metrics": {"auc": 0.7}, "mojo": str(SECOND), "until": None})
-    reference = client.registry.add(name, {"path": str(SECOND)})["version"]["reference"]
-    state.conclude(name, {"run": name, "registered": [{"training": "gbm", "reference": reference}]})
+    added = client.registry.add(name, {"path": str(SECOND)})["version"]
+    registered = {"model": name, "version": added["version"], "reference": added["reference"], "training": "gbm"}
+    state.conclude(name, {"run": name, "registered": [registered]})
     yield Run(client, state, tidegate.folder / "pipeline", name)
     client.delete(name)
 
