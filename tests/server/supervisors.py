@@ -124,12 +124,14 @@ class Traffic:
 
     Attributes:
         slowest_seconds: that a client waited for an answer since this was set to 0.
+        errors: what answers other than good ones said.
     """
 
     def __init__(self, url: httpx.URL, request: Any, connections: int = 6) -> None:
         self.slowest_seconds = 0.0
         self.outcomes: Counter[str] = Counter()
         self.versions: Counter[str] = Counter()
+        self.errors: set[str] = set()
         self._url, self._request = url, request
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -163,6 +165,8 @@ class Traffic:
             try:
                 answer = client.post("/predict", json=self._request)
                 outcome = str(answer.status_code)
+                if answer.is_error:
+                    self.errors.add(answer.text[:500])
                 version = str(answer.json().get("model_version", answer.json().get("model", "")))
             except httpx.HTTPError as error:
                 outcome, version = type(error).__name__, ""
