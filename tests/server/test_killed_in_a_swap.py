@@ -21,6 +21,8 @@ from tests.server.supervisors import Supervised, Traffic, supervised
 from tidegate.artifact.bundle import Bundle
 
 CONNECTIONS = 6
+#: What waits longer than the objective is refused, and on a busy machine that is no matter here.
+PATIENT = ("--", "--latency-objective-ms", "60000")
 
 #: Makes temporary folders as it is loaded, as fast as it can, while there is a file `hold`.
 HELD = """
@@ -119,7 +121,7 @@ def leaves_nothing(running: Supervised, scratch: Path) -> None:
 
 def test_the_process_that_loads(scratch: Path, repository: Path, tmp_path: Path, quick_bundle: Bundle) -> None:
     options = ("--repository", str(repository), "--model-version", "1")
-    with supervised(tmp_path / "run", *options) as running:
+    with supervised(tmp_path / "run", *options, *PATIENT) as running:
         with Traffic(running.client.base_url, list(quick_bundle.sample), CONNECTIONS) as traffic:
             with swapping(running) as answers:
                 stopped_while_it_loads(running, {worker.pid for worker in running.workers()}).kill()
@@ -137,7 +139,7 @@ def test_the_process_that_builds_the_bundle(
     hold.touch()
     (repository / "flights" / "3.py").write_text(HELD % str(hold))
     options = ("--repository", str(repository), "--model-version", "1", "--trust")
-    with supervised(tmp_path / "run", *options) as running:
+    with supervised(tmp_path / "run", *options, *PATIENT) as running:
         own = psutil.Process(running.process.pid)
 
         def checking() -> psutil.Process | None:
@@ -161,7 +163,7 @@ def test_the_process_that_builds_the_bundle(
 
 def test_an_old_worker(scratch: Path, repository: Path, tmp_path: Path, quick_bundle: Bundle) -> None:
     options = ("--repository", str(repository), "--model-version", "1", "--workers", "2")
-    with supervised(tmp_path / "run", *options) as running:
+    with supervised(tmp_path / "run", *options, *PATIENT) as running:
         old = running.workers()
         with Traffic(running.client.base_url, list(quick_bundle.sample), CONNECTIONS) as traffic:
             with swapping(running):
@@ -181,7 +183,7 @@ def test_a_new_worker_right_after_it_took_over(
     scratch: Path, repository: Path, tmp_path: Path, quick_bundle: Bundle
 ) -> None:
     options = ("--repository", str(repository), "--model-version", "1", "--workers", "2")
-    with supervised(tmp_path / "run", *options) as running:
+    with supervised(tmp_path / "run", *options, *PATIENT) as running:
         old = {worker.pid for worker in running.workers()}
         with Traffic(running.client.base_url, list(quick_bundle.sample), CONNECTIONS) as traffic:
             with swapping(running):
@@ -197,7 +199,7 @@ def test_a_new_worker_right_after_it_took_over(
 
 def test_the_supervisor(scratch: Path, repository: Path, tmp_path: Path, quick_bundle: Bundle) -> None:
     options = ("--repository", str(repository), "--model-version", "1", "--workers", "2")
-    with supervised(tmp_path / "run", *options) as running:
+    with supervised(tmp_path / "run", *options, *PATIENT) as running:
         url = running.client.base_url
         with swapping(running) as answers:
             new = stopped_while_it_loads(running, {worker.pid for worker in running.workers()})
@@ -209,6 +211,6 @@ def test_the_supervisor(scratch: Path, repository: Path, tmp_path: Path, quick_b
         # A process that ends has no environment any more a moment before its sockets are closed.
         with pytest.raises(httpx.TransportError):
             httpx.get(url)
-    with supervised(tmp_path / "run", *options) as running:
+    with supervised(tmp_path / "run", *options, *PATIENT) as running:
         swaps_once_more(running, "2", workers=2)
         leaves_nothing(running, scratch)
