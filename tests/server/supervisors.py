@@ -119,6 +119,11 @@ def _read(running: Supervised) -> None:
         running.events.append(json.loads(line))
 
 
+#: Options of a supervisor whose model has all the time that there is. What would wait longer than the latency objective
+#: is refused, and where tests run side by side that is no matter of most of them.
+PATIENT = ("--", "--latency-objective-ms", "60000")
+
+
 class Traffic:
     """Clients that ask again and again over kept-alive connections, and some that open a new one each time.
 

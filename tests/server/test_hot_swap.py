@@ -14,7 +14,7 @@ import pytest
 
 from tests.server import bundles
 from tests.server.processes import DEADLINE_SECONDS, wait_until
-from tests.server.supervisors import Supervised, Traffic, supervised
+from tests.server.supervisors import PATIENT, Supervised, Traffic, supervised
 from tests.server.test_replica_process import in_flight
 from tests.support import models
 from tidegate.artifact.bundle import Bundle
@@ -32,7 +32,7 @@ def repository(tmp_path: Path, quick_bundle: Bundle) -> Path:
 
 @pytest.fixture
 def running(repository: Path, tmp_path: Path) -> Iterator[Supervised]:
-    with supervised(tmp_path / "run", "--repository", str(repository)) as started:
+    with supervised(tmp_path / "run", "--repository", str(repository), *PATIENT) as started:
         yield started
 
 
@@ -41,7 +41,7 @@ def states(running: Supervised) -> dict[str, str]:
 
 
 def test_swaps_under_load_fail_no_request(repository: Path, tmp_path: Path, quick_bundle: Bundle) -> None:
-    with supervised(tmp_path / "run", "--repository", str(repository), "--workers", "2") as running:
+    with supervised(tmp_path / "run", "--repository", str(repository), "--workers", "2", *PATIENT) as running:
         before = {worker.pid for worker in running.workers()}
         with Traffic(running.client.base_url, list(quick_bundle.sample)) as traffic:
             wait_until(lambda: traffic.answered > 50, "requests are answered")

@@ -17,12 +17,10 @@ import psutil
 import pytest
 
 from tests.server.processes import DEADLINE_SECONDS, wait_until
-from tests.server.supervisors import Supervised, Traffic, supervised
+from tests.server.supervisors import PATIENT, Supervised, Traffic, supervised
 from tidegate.artifact.bundle import Bundle
 
 CONNECTIONS = 6
-#: What waits longer than the objective is refused, and on a busy machine that is no matter here.
-PATIENT = ("--", "--latency-objective-ms", "60000")
 
 #: Makes temporary folders as it is loaded, as fast as it can, while there is a file `hold`.
 HELD = """

@@ -17,7 +17,7 @@ from tests.runtime.mojo.matrix.kept import DATA
 from tests.server import bundles
 from tests.server.conftest import InProcess, Serve
 from tests.server.processes import replica, wait_until
-from tests.server.supervisors import Traffic, supervised
+from tests.server.supervisors import PATIENT, Traffic, supervised
 from tests.support.models import TrainedModel
 from tests.support.mojos import FOLDER, columns_of_rows
 from tidegate import mojo
@@ -176,7 +176,7 @@ def test_a_swap_to_a_model_that_must_be_compiled_holds_no_request_up(
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(cache))
     options = ("--repository", str(tmp_path / "models"), "--model-version", "1")
     asked = [{**quick_bundle.sample[0], **rows[0]}]  # each of the two takes its own inputs of it
-    with supervised(tmp_path / "run", *options) as running:
+    with supervised(tmp_path / "run", *options, *PATIENT) as running:
         with Traffic(running.client.base_url, asked, connections=3) as traffic:
             wait_until(lambda: traffic.answered > 10, "requests are answered")
             assert not list(cache.rglob("*.nbc"))
