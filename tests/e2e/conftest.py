@@ -23,7 +23,7 @@ from tidegate.client import Client
 from tidegate.controller import launch
 
 #: Generous: the tests share two cores with others.
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 SHORT = {"stepDuration": "40s", "interval": "500ms", "baseline": "1s", "minRequests": 30, "margin": "5%"}
 
@@ -107,12 +107,18 @@ class Tidegate:
     def in_phase(self, name: str, *phases: str) -> dict[str, Any]:
         """Wait until the deployment's rollout is in one of the phases and return the status."""
 
-        def there() -> dict[str, Any] | None:
-            status = self.status(name)
-            return status if status["phase"] in phases else None
+        last: dict[str, Any] = {}
 
-        found: dict[str, Any] = eventually(f"{name} in {phases}", there)
-        return found
+        def there() -> bool:
+            last.clear()
+            last.update(self.status(name))
+            return last["phase"] in phases
+
+        try:
+            eventually(f"{name} in {phases}", there)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; last: {last.get('phase')}, {last.get('rollout')}") from None
+        return last
 
     def controller(self) -> psutil.Process:
         info = launch.running(self.home)
