@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.delivery.interval import median_interval
+from benchmarks.store.paired import Shift, shift
 
 _LONGEST_LINE = 118
 
@@ -156,18 +156,21 @@ def _serving(rates: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield from ("## Serving while requests are logged", "")
     yield (
         "One deployment behind the gateway, one replica of a LightGBM model, open loop, `predictionLog: {sink: "
-        '"store:"}`; controller, gateway, replica, users and PostgreSQL share the machine. In pairs of windows of the '
-        "same processes a share of the requests is in the sample, or none: their ids decide. Beside them pairs in "
-        "which none is in either window say how far ratios lie from 1 by chance. "
+        '"store:"}`; controller, gateway, replica, users and PostgreSQL share the machine. In windows of the same '
+        "processes a share of the requests is in the sample, or none: their ids decide. Of the four windows of a block "
+        "the inner or the outer two are logged, by lot. A block's ratio is that of the geometric means of its p99s "
+        "with and without; told are what Hodges and Lehmann estimate of them, the interval of Wilcoxon's signed ranks, "
+        "and how often lots alone would give a mean as far from 1. "
         f"{_server(rates[0]['server'])}"
     )
-    yield from ("", "| Requests/s | Share logged | p99 ms without | With | Ratio, 95 % interval | Of nothing | Busy |")
-    yield "|---:|---:|---:|---:|---|---|---|"
+    yield from ("", "| Requests/s | Share logged | p99 ms without | With | Ratio, 95 % interval | By chance | Busy |")
+    yield "|---:|---:|---:|---:|---|---:|---|"
     for row in rates:
+        found = shift(row["ratios"])
         yield (
             f"| {row['rate']:,} | {row['share']:.0%} "
             f"| {row['median_p99_ms_without']:.2f} | {row['median_p99_ms_with']:.2f} "
-            f"| **{_ratio(row['ratios'])}** | {_ratio(row['ratios_of_nothing'])} "
+            f"| **{_ratio(found)}** | {100 * found.chance:.0f} % "
             f"| {row['busy_percent_without']:g} %, {row['busy_percent_with']:g} % |"
         )
     yield ""
@@ -175,7 +178,7 @@ def _serving(rates: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         records = row["records"]
         yield (
             f"- At {row['rate']:,} requests/s, {row['share']:.0%} logged, {effect(row['ratios'])} "
-            f"({len(row['ratios'])} pairs of windows of {row['window_seconds']:g} s). "
+            f"({len(row['ratios'])} blocks of four windows of {row['window_seconds']:g} s). "
             f"Of {row['requests']:,} requests {row['failed']:,} failed; "
             f"{row['logged_requests']:,} were to be logged: {records.get('written', 0):,} records written, "
             f"{records.get('dropped', 0):,} dropped, {records.get('failed', 0):,} failed, {row['rows']:,} rows in the "
@@ -183,28 +186,21 @@ def _serving(rates: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         )
 
 
-def _ratio(ratios: Sequence[float]) -> str:
-    middle = sorted(ratios)[len(ratios) // 2] if len(ratios) % 2 else _median(ratios)
-    interval = median_interval(ratios)
-    return f"{middle:.3f}" if interval is None else f"{middle:.3f}, {interval[0]:.3f} to {interval[1]:.3f}"
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered, half = sorted(values), len(values) // 2
-    return (ordered[half - 1] + ordered[half]) / 2
+def _ratio(found: Shift) -> str:
+    return f"{found.factor:.3f}" if found.low is None else f"{found.factor:.3f}, {found.low:.3f} to {found.high:.3f}"
 
 
 def effect(ratios: Sequence[float]) -> str:
-    """Return what the ratios of the pairs say: there is an effect where the interval of their median leaves 1 out."""
-    interval = median_interval(ratios)
-    if interval is None:
-        return "there are too few pairs to say"
-    low, high = interval
-    if low > 1.0:
-        return f"the log costs something: the p99 is {100 * (low - 1):.0f} to {100 * (high - 1):.0f} % longer"
-    if high < 1.0:
+    """Return what the ratios of the blocks say: there is an effect where their interval leaves 1 out."""
+    found = shift(ratios)
+    if found.low is None or found.high is None:
+        return "there are too few blocks to say"
+    if found.low > 1.0:
+        between = f"{100 * (found.low - 1):.0f} to {100 * (found.high - 1):.0f} %"
+        return f"the log costs something: the p99 is {between} longer"
+    if found.high < 1.0:
         return "the p99 is shorter with the log, which it cannot be the reason of"
-    return f"no effect of the log on the p99 is seen; one of {100 * (high - 1):.0f} % would be"
+    return f"no effect of the log on the p99 is seen; one of {100 * (found.high - 1):.0f} % would be"
 
 
 def _gather(found: Mapping[str, Any]) -> Iterator[str]:

@@ -3,14 +3,15 @@
 One deployment with `predictionLog: {sink: "store:", sample: 50%}` and one replica. Which requests are in the sample
 their ids decide, and users choose ids: in windows that are logged a share is in it, in the others none. So both
 are of the same processes, users and times of sending, and differ in nothing but that each record is made, handed to
-the log's thread and copied into PostgreSQL. As many pairs in which nothing is logged in either window say what the
-method sees where there is nothing to see.
+the log's thread and copied into PostgreSQL. Of the four windows of a block the inner two are logged, or the outer two,
+by lot: a machine that gets slower or faster is the same to both, and what lots alone would do can be reckoned.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -37,9 +38,10 @@ from tidegate.store.database import Database
 from tidegate.store.versions import connected
 from tidegate.telemetry.opening import STORE_VARIABLE
 
-#: Requests a second, the share of them that is logged, and pairs of windows.
-LOADS = ((1_000, 0.1, 36), (1_000, 1.0, 10), (300, 1.0, 6))
+#: Requests a second, the share of them that is logged, and blocks of four windows.
+LOADS = ((1_000, 0.1, 32), (1_000, 1.0, 32))
 FEW_LOADS = ((1_000, 1.0, 2), (1_000, 0.1, 2))
+_SEED = 1
 SAMPLE = "50%"
 _CONNECTIONS = 64
 _WARM_SECONDS = 4.0
@@ -49,7 +51,7 @@ _COUNTER = "tidegate_server_prediction_log_records"
 
 
 def measure(loads: Sequence[tuple[int, float, int]], window_seconds: float) -> list[dict[str, Any]]:
-    """Take pairs of windows at each load; return the p99 of each and what became of the records."""
+    """Take blocks of windows at each load; return the p99 of each and what became of the records."""
     with server() as running, _store(shown(running.fresh())) as database:
         fields = {
             "predictionLog": {"sink": "store:", "sample": SAMPLE},
@@ -75,15 +77,19 @@ def _store(url: str) -> Iterator[Database]:
             os.environ[STORE_VARIABLE] = before
 
 
-def turns(pairs: int) -> list[bool]:
-    """Return for each window whether it is logged: a pair of which one is, then a pair of which none is, and so on. In
-    every other pair the logged one comes first."""
-    return [turn for place in range(pairs) for turn in (place % 2 == 1, place % 2 == 0, False, False)]
+def turns(blocks: int, seed: int) -> list[bool]:
+    """Return for each window whether it is logged: in each block of four the inner two or the outer two, by lot."""
+    return [is_inner == (place in (1, 2)) for is_inner in _lots(blocks, seed) for place in range(4)]
+
+
+def _lots(blocks: int, seed: int) -> list[bool]:
+    drawn = random.Random(seed)
+    return [drawn.random() < 0.5 for _ in range(blocks)]
 
 
 def _at(place: Scene, database: Database, load: tuple[int, float, int], seconds: float) -> dict[str, Any]:
-    rate, share, pairs = load
-    planned = turns(pairs)
+    rate, share, blocks = load
+    planned = turns(blocks, _SEED)
     begin = time.monotonic() + 2.0
     starts = [begin + _WARM_SECONDS + number * seconds for number in range(len(planned) + 1)]
     rows_before, counted_before = _rows(database), _counted(place)
@@ -101,16 +107,16 @@ def _at(place: Scene, database: Database, load: tuple[int, float, int], seconds:
     asked = sum(map(is_taken, sorted(sent[:, 0])))
     counted, rows = _settled(place, database, counted_before, rows_before, asked)
     p99s = [_p99(sent, start + _SETTLE_SECONDS, start + seconds) for start in starts[:-1]]
-    of_pairs = [(place, place + 1) if planned[place + 1] else (place + 1, place) for place in range(0, 4 * pairs, 4)]
-    without, with_log = ([p99s[pair[side]] for pair in of_pairs] for side in (0, 1))
+    with_log, without = (
+        [one for one, turn in zip(p99s, planned, strict=True) if turn is side] for side in (True, False)
+    )
     return {
         "rate": rate,
         "share": share,
         "window_seconds": seconds,
         "p99_ms_without": without,
         "p99_ms_with": with_log,
-        "ratios": _ratios(with_log, without),
-        "ratios_of_nothing": _ratios(p99s[2::4], p99s[3::4]),
+        "ratios": _of_blocks(with_log, without),
         "median_p99_ms_without": round(statistics.median(without), 3),
         "median_p99_ms_with": round(statistics.median(with_log), 3),
         "busy_percent_without": round(statistics.median(busy[False]), 1),
@@ -123,8 +129,10 @@ def _at(place: Scene, database: Database, load: tuple[int, float, int], seconds:
     }
 
 
-def _ratios(upper: Sequence[float], lower: Sequence[float]) -> list[float]:
-    return [round(one / other, 4) for one, other in zip(upper, lower, strict=True)]
+def _of_blocks(with_log: Sequence[float], without: Sequence[float]) -> list[float]:
+    """Return the ratio of each block: of the geometric means of its two windows of either side."""
+    logs = np.log(with_log) - np.log(without)
+    return [round(float(ratio), 4) for ratio in np.exp(logs.reshape(-1, 2).mean(axis=1))]
 
 
 def _p99(sent: Any, begin: float, end: float) -> float:

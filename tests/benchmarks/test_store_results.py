@@ -9,11 +9,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zlib import crc32
 
+import numpy
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from benchmarks.store import containment, log, lookup
 from benchmarks.store.filled import Filled, filled
 from benchmarks.store.page import effect, page
+from benchmarks.store.paired import shift
 from benchmarks.store.partitions import by_month
 from benchmarks.store.sender import TAKEN_BELOW, ids, requests
 from benchmarks.store.serving import turns
@@ -94,18 +98,40 @@ def test_users_whose_requests_are_logged_have_ids_of_the_sample_and_the_others_h
     assert in_sample == [False, True, True, False, False, True, False, True]
 
 
-def test_half_of_the_pairs_are_logged_in_one_window_and_either_window_comes_first_as_often() -> None:
-    found = turns(4)
-    pairs = list(zip(found[::2], found[1::2], strict=True))
-    assert pairs[::2] == [(False, True), (True, False)] * 2
-    assert pairs[1::2] == [(False, False)] * 4
+def test_of_each_block_the_inner_or_the_outer_windows_are_logged_by_lot() -> None:
+    found = turns(400, 3)
+    blocks = [tuple(found[place : place + 4]) for place in range(0, len(found), 4)]
+    inner, outer = (False, True, True, False), (True, False, False, True)
+    assert set(blocks) == {inner, outer}
+    assert 150 < blocks.count(inner) < 250
+    assert turns(400, 3) == found != turns(400, 4)
 
 
 def test_an_effect_is_one_only_where_the_interval_leaves_one_out() -> None:
     around, above = [0.9, 0.95, 0.99, 1.0, 1.01, 1.05, 1.1, 1.02], [1.1, 1.12, 1.2, 1.15, 1.11, 1.13, 1.3, 1.14]
     assert effect(around).startswith("no effect")
-    assert "costs something: the p99 is 10 to 30 % longer" in effect(above)
+    assert "costs something: the p99 is 11 to 21 % longer" in effect(above)
     assert "too few" in effect(above[:5])
+
+
+@settings(max_examples=50)
+@given(st.lists(st.floats(0.2, 5.0), min_size=8, max_size=30))
+def test_the_other_sides_shift_is_the_inverse(ratios: list[float]) -> None:
+    found, other = shift(ratios), shift([1 / ratio for ratio in ratios])
+    assert found.low is not None
+    assert found.high is not None
+    assert other.high is not None
+    assert found.low <= found.factor <= found.high
+    assert found.factor == pytest.approx(1 / other.factor)
+    assert found.low == pytest.approx(1 / other.high)
+
+
+def test_intervals_of_nothing_leave_it_out_in_a_twentieth_and_its_chance_is_what_it_says() -> None:
+    drawn = numpy.random.default_rng(5)
+    found = [shift(numpy.exp(drawn.normal(0, 0.3, 20)).tolist()) for _ in range(400)]
+    outside = sum(not one.low <= 1 <= one.high for one in found if one.low is not None and one.high is not None)
+    assert 8 <= outside <= 34
+    assert 8 <= sum(one.chance <= 0.05 for one in found) <= 34
 
 
 def test_a_month_is_the_sum_of_its_weeks_and_what_is_there_at_its_end() -> None:
