@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import subprocess
 import sys
@@ -33,6 +34,8 @@ sys.exit(3)
 def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     (tmp_path / "watched").write_text("one")
     command = [
+        # Whoever runs the tests without a terminal may have these ignored, which a shell cannot undo.
+        *("env", "--default-signal=HUP,QUIT,TERM"),
         "sh",
         str(SCRIPT),
         "0.2",
@@ -53,6 +56,8 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 def said(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
+    readable, _, _ = select.select([process.stdout], [], [], PATIENCE_SECONDS)
+    assert readable, "it says nothing, and does not end"
     return process.stdout.readline().strip()
 
 

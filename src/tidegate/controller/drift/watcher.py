@@ -159,10 +159,11 @@ class DriftWatcher:
     async def _look_at(self, one: _Watched, *, is_judged: bool) -> None:
         now = time.monotonic()
         if one.watch is None:
-            if now >= one.due:
-                await asyncio.to_thread(self._begin, one)
-                one.trouble, one.due = None, time.monotonic() + one.drift.interval.seconds
-            return
+            if now < one.due:
+                return
+            await asyncio.to_thread(self._begin, one)
+            now = time.monotonic()
+            one.trouble, one.due = None, now + one.drift.interval.seconds
         found = await self._watching.counted(one.ref, one.ref.deployment, is_judged=is_judged, is_own=True)
         if found:
             await asyncio.to_thread(_add, one, found)
