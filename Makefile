@@ -1,4 +1,4 @@
-.PHONY: fuzz-mojo setup setup-heavy demo test test-postgresql test-heavy test-mojo-library test-mage setup-mage test-stack test-all check dist check-tag fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos bench-delivery bench-mojo bench-drift bench-store bench-scan clean
+.PHONY: fuzz-mojo setup setup-heavy demo test test-long test-postgresql test-heavy test-mojo-library test-mage setup-mage test-stack test-all check dist check-tag fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos bench-delivery bench-mojo bench-drift bench-store bench-scan clean
 # The tests start some thousand processes, each of which would compile all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
@@ -33,9 +33,14 @@ $(HEAVY_STAMP): requirements-heavy.lock pyproject.toml
 demo: setup  ## real flights, a good candidate promoted, a bad one taken back
 	$(BIN)/python -m examples.flights.demo $(DEMO_ARGS)
 
-test: setup  ## every test of what installs in a minute, with real Envoy and real model files
+PYTEST_ALL := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 30
+test: setup  ## the tests of what installs in a minute, with real Envoy and real model files
 	-@bash scripts/get_prometheus.sh > /dev/null  # without it the tests of rules and queries are skipped, and say so
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 30
+	$(PYTEST_ALL) -m "not long"
+
+test-long: setup  ## what `make test` leaves out: tests that take long for what others show in less, or in part
+	-@bash scripts/get_prometheus.sh > /dev/null
+	$(PYTEST_ALL) -m long
 
 test-postgresql: setup  ## the tests that use PostgreSQL on Debian's; needs apt-get install postgresql-15-partman faketime
 	$(BIN)/python -m tests.store.on_debian -n 3 --dist loadfile --durations 10
@@ -67,7 +72,7 @@ test-mage: setup setup-mage  ## the Mage project under Mage's scheduler, with an
 test-stack: setup  ## the whole stack in Docker: built, started, tried from each network; STACK_WITHOUT=grafana leaves a service away
 	$(BIN)/python -m pytest --durations 10 tests/stack
 
-test-all: test test-heavy  ## every test there is
+test-all: test test-long test-heavy  ## every test there is
 
 check: setup  ## lint, format check, strict types, import layers, no model on the event loop, docs, the stack's images and versions
 	$(BIN)/ruff check .

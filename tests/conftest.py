@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 
 import pytest
@@ -16,6 +17,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # No test is about time: a machine that is busy makes an example slow, and its drawing too.
 settings.register_profile("tidegate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tidegate")
+
+# Thousands of tests are a million objects, which stay: each full collection of garbage would go through all of them.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Have what was collected be no garbage to look for."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
 
 #: Folders of which a file takes minutes. They come first: a worker that met one at the end would be alone with it.
 _LONG = ("docs", "e2e")

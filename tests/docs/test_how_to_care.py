@@ -10,6 +10,7 @@ from tests.docs.running import Reader
 pytestmark = pytest.mark.e2e
 
 
+@pytest.mark.long
 def test_the_page_on_gates_runs(reader: Reader) -> None:
     reader.follow(read(HOW_TO / "gate-a-candidate.md"))
     assert reader.told.endswith("No freezes.\n")

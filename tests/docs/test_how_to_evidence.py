@@ -10,7 +10,7 @@ from tests.docs.pages import HOW_TO, read
 from tests.docs.running import Reader
 from tests.support.quick_models import write_flights
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
 def test_the_page_on_outcomes_takes_the_worse_candidate_back(reader: Reader) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.docs.pages import HOW_TO, read
 from tests.docs.running import Reader
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
 def test_the_page_on_forecasts_runs(reader: Reader) -> None:

@@ -10,7 +10,7 @@ from tests.docs.pages import HOW_TO, read
 from tests.docs.running import Reader
 from tests.support import models
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
 def test_the_page_on_the_model_registry_moves_the_alias_with_what_serves(reader: Reader) -> None:

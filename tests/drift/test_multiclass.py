@@ -98,6 +98,7 @@ def test_rows_like_those_of_the_reference_keep_every_figure_and_few_are_inconclu
     assert estimator.estimate(rows(2, number=30)[0]).state is Kept.INCONCLUSIVE
 
 
+@pytest.mark.long
 def test_what_turns_out_of_handwritten_digits_is_within_the_interval_as_often_as_stated() -> None:
     digits = load_digits()
     within = dict.fromkeys(FIGURES, 0)

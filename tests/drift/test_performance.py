@@ -67,6 +67,7 @@ def test_rows_like_those_of_the_reference_keep_every_figure() -> None:
     assert all(figure.realised is None for figure in found.figures)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sharpness", [1.0, 2.0])
 def test_what_turns_out_is_within_the_interval_as_often_as_stated(sharpness: float) -> None:
     within = dict.fromkeys(FIGURES, 0)

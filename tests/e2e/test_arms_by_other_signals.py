@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.conftest import Tidegate, eventually
 from tests.e2e.test_outcomes import ANALYSIS, GOOD, OUTCOMES, WORSE, Shop, artifact, shop
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 __all__ = ["artifact", "shop"]
 
 #: An arm goes for half of its outcomes later than it is shown to be worse, so that the comparison has it still.

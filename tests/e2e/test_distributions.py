@@ -103,6 +103,7 @@ def two_kinds_of_users(url: str) -> Iterator[None]:
             thread.join()
 
 
+@pytest.mark.long
 def test_a_sticky_split_with_other_requests_is_not_blamed_on_the_model(tidegate: Tidegate, good_model: Path) -> None:
     sticky = {"traffic": {"stickyBy": {"header": "x-user-id"}}}
     assert tidegate.ended(tidegate.deploy("sticky", good_model, **sticky))["outcome"] == "promoted"

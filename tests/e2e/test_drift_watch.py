@@ -18,7 +18,7 @@ from tests.e2e.conftest import Tidegate, eventually
 from tests.support import models
 from tests.support.quick_models import with_answers
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
 def watching(tidegate: Tidegate, reference: Path, *more: str, name: str = "watched") -> subprocess.Popen[str]:

@@ -107,6 +107,7 @@ def on_trial(small: tuple[Tidegate, Disk], tmp_path: Path) -> tuple[str, Path]:
     return rollout, onset
 
 
+@pytest.mark.long
 def test_a_candidate_that_turns_bad_is_taken_back_without_room(
     small: tuple[Tidegate, Disk], on_trial: tuple[str, Path]
 ) -> None:
@@ -129,6 +130,7 @@ def test_a_candidate_that_turns_bad_is_taken_back_without_room(
     eventually("room is kept again", (tidegate.home / "reserve").exists)
 
 
+@pytest.mark.long
 def test_a_person_takes_a_candidate_back_without_room(small: tuple[Tidegate, Disk], on_trial: tuple[str, Path]) -> None:
     tidegate, disk = small
     rollout, _ = on_trial

@@ -108,6 +108,7 @@ def test_a_query_to_prometheus_takes_a_candidate_back(
     assert last["candidate"]["further"]["useless"]["requests"] > 0
 
 
+@pytest.mark.long
 def test_what_cannot_be_measured_is_held_and_says_why(tidegate: Tidegate, served: str, better_model: Path) -> None:
     with documents(lambda _: (503, b"")) as service:
         metric = {"name": "stock", "http": {"url": service.url}, "successCondition": "result > 0"}
@@ -125,6 +126,7 @@ def test_what_cannot_be_measured_is_held_and_says_why(tidegate: Tidegate, served
         traffic.stop()
 
 
+@pytest.mark.long
 def test_a_switch_whose_effect_cannot_be_measured_is_not_promoted_because_its_time_is_up(
     tidegate: Tidegate, served: str, better_model: Path
 ) -> None:
@@ -141,6 +143,7 @@ def test_a_switch_whose_effect_cannot_be_measured_is_not_promoted_because_its_ti
     assert [record for record in records if record.failed] == []
 
 
+@pytest.mark.long
 def test_harm_that_is_not_critical_is_a_warning_and_a_killed_controller_remembers_it(
     tidegate: Tidegate, served: str, better_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

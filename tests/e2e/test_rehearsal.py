@@ -106,6 +106,7 @@ def test_all_five_faults_are_taken_back_and_the_users_deployment_never_hears_of_
     assert belonging_to(stage_of(serving)) == []
 
 
+@pytest.mark.long
 def test_a_net_without_eyes_for_answers_has_a_hole_and_is_told_how_to_mend_it(serving: Tidegate) -> None:
     words = ["holey", "--fault", "wrong-answers", "--fault", "errors=50%", "--traffic", "100rps", "--output", "json"]
     done = subprocess.run(command(serving, *words), capture_output=True, text=True, check=False)

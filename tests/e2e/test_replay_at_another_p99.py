@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from tests.e2e.conftest import Tidegate
 from tidegate.cli.main import app
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 NAME = "dawdler"
 CODE = """

@@ -21,7 +21,7 @@ from tidegate_pipeline.outcomes import Outcome
 from tidegate_pipeline.state import PipelineState, utc_now
 from tidegate_pipeline.training_setup import parse_setup
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 FIRST, SECOND, _ = (recipe.path for recipe in recipes.RECIPES)
 PLANNED = [{"name": "gbm", "segment": None, "configuration": "gbm"}]

@@ -69,6 +69,7 @@ def test_blue_green_shows_the_candidate_switches_all_users_at_once_and_can_be_ta
     assert httpx.get(f"{preview}/v2/health/ready").status_code == 404
 
 
+@pytest.mark.long
 def test_a_switch_by_a_person_waits_for_replicas_that_were_killed_and_users_notice_nothing(
     serving: Tidegate, good_model: Path, better_model: Path
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_guard_that_no_step_measures_is_told_when_it_is_deployed_and_not_count
     assert "predictions" not in [trigger["signal"] for trigger in triggers]
 
 
+@pytest.mark.long
 def test_a_blue_green_whose_golden_requests_fail_never_switches_and_users_notice_nothing(
     serving: Tidegate, fragile_model: Path, tmp_path: Path
 ) -> None:
@@ -235,6 +237,7 @@ def test_a_shadow_of_a_regression_agrees_within_the_tolerance_of_its_output_and_
     assert [record for record in records if record.failed] == []
 
 
+@pytest.mark.long
 def test_a_shadow_leads_to_a_canary_and_a_bake(serving: Tidegate, good_model: Path) -> None:
     stable = serving.status(NAME)["stable"]
     traffic = serving.traffic(NAME)
@@ -290,6 +293,7 @@ def test_a_rolling_exchange_never_has_fewer_replicas_than_were_asked_for(serving
     assert {record.revision for record in records} == {stable, report["to_revision"]}
 
 
+@pytest.mark.long
 def test_a_rolling_exchange_that_does_harm_gives_stable_its_replicas_back(
     serving: Tidegate, fragile_model: Path
 ) -> None:

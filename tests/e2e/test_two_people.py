@@ -17,7 +17,7 @@ from tidegate.cli.progress import outcome_error
 from tidegate.client import follow, is_terminal
 from tidegate.contract.errors import Conflict
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 NAME = "contested"
 ONE = {"resources": {"replicas": 1}}

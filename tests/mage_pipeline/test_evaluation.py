@@ -110,6 +110,7 @@ def test_a_model_that_answers_the_same_is_not_better(metric: str) -> None:
     assert evaluate(same, Policy(metric, 0.01, min_rows=10, by_day=False)).verdict is Verdict.PASS
 
 
+@pytest.mark.long
 def test_of_models_that_are_equally_good_few_pass() -> None:
     passed = sum(evaluate(classes(400, (1.0, 1.0), seed), ROWS).verdict is Verdict.PASS for seed in range(200))
     # 5 % are expected of alpha; 23 or more of 200 have a chance of 1 in 10,000.

@@ -20,7 +20,7 @@ CHECKS = (
 )
 
 
-@pytest.mark.parametrize("bundle", ["flights_bundle", "tensor_bundle"])
+@pytest.mark.parametrize("bundle", ["flights_bundle", pytest.param("tensor_bundle", marks=pytest.mark.long)])
 def test_no_server_error_and_no_undocumented_answer(
     request: pytest.FixtureRequest, tmp_path: Path, bundle: str
 ) -> None:

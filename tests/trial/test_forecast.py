@@ -31,6 +31,7 @@ def test_a_forecast_is_plain_json_with_a_step_for_each_of_the_request(told):
     assert told["settings"]["baseline_rates"] == {"errors": 0.01, "latency": 0.01, "rejections": 0.01}
 
 
+@pytest.mark.long
 def test_a_step_that_is_passed_before_harm_shows_gets_a_suggestion_that_helps():
     rash = request(analysis={"stepDuration": "10m", "margin": "40%"})
     told = forecast(rash, traffic="40rps")
@@ -41,6 +42,7 @@ def test_a_step_that_is_passed_before_harm_shows_gets_a_suggestion_that_helps():
     assert min(signal["regressions"][2]["caught"] for signal in after["steps"][0]["signals"]) >= 0.5
 
 
+@pytest.mark.long
 def test_a_step_that_is_too_short_gets_a_suggestion_that_helps():
     told = forecast(request(analysis={"stepDuration": "5s"}), traffic="4rps")
     text = told["suggestions"][0]
@@ -94,6 +96,7 @@ def test_copied_requests_show_disagreement_and_hit_no_user():
     assert (ten_times["taken_back"], ten_times["users_hit"]) == (1.0, 0.0)
 
 
+@pytest.mark.long
 def test_harm_is_seen_while_a_step_is_held_and_it_takes_its_time():
     told = told_of(steps=[50, {"pause": "30m"}, 100, {"bake": "1h"}], analysis={"stepDuration": "2m"})
     assert [step["until"] for step in told["steps"]] == ["pass", "time", "pass", "time"]
@@ -103,6 +106,7 @@ def test_harm_is_seen_while_a_step_is_held_and_it_takes_its_time():
     assert held["seconds"] < 30 * 60
 
 
+@pytest.mark.long
 def test_a_pause_for_a_person_is_told_and_has_no_end():
     told = told_of(steps=[50, {"pause": "person"}, 100])
     assert told["waits_for_person"]
@@ -120,6 +124,7 @@ def test_a_switch_is_judged_by_what_stable_was_before_and_its_preview_shows_noth
     assert told["steps"][0]["signals"][0]["regressions"][2]["caught"] > 0.9
 
 
+@pytest.mark.long
 def test_a_rolling_exchange_is_seen_at_each_of_its_weights():
     replicas = {"resources": {"replicas": 4}}
     told = told_of(steps=None, deploymentStrategy="rolling", infrastructure=replicas, rolling={"hold": "1m"})
@@ -127,6 +132,7 @@ def test_a_rolling_exchange_is_seen_at_each_of_its_weights():
     assert {step["until"] for step in told["steps"]} == {"time"}
 
 
+@pytest.mark.long
 def test_each_arm_of_an_ab_test_is_foretold_with_its_own_share_and_its_part_of_alpha():
     arms = [{"name": name, "modelArtifact": {"path": f"/m/{name}"}, "weight": share} for name, share in SHARES.items()]
     told = told_of(steps=None, deploymentStrategy="ab-test", abTest={"arms": arms})
@@ -138,6 +144,7 @@ def test_each_arm_of_an_ab_test_is_foretold_with_its_own_share_and_its_part_of_a
     assert (told["waits"], told["rollouts"]) == (1.0, [])
 
 
+@pytest.mark.long
 def test_an_ab_test_has_no_end_of_its_own():
     told = told_of(steps=None, deploymentStrategy="ab-test")
     assert (told["waits"], told["promotion_seconds"], told["rollouts"]) == (1.0, None, [])

@@ -69,6 +69,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_anything_is_compiled(
 
 
 @has_compiler
+@pytest.mark.long
 def test_models_are_scored_without_numba_to_its_last_bit(library: Path) -> None:
     alone = asked("--without-numba", *MODELS, library=library)
     assert alone.returncode == 0, alone.stderr[-3000:]
@@ -81,12 +82,14 @@ def test_models_are_scored_without_numba_to_its_last_bit(library: Path) -> None:
 
 
 @has_compiler
+@pytest.mark.long
 def test_numba_is_not_imported_where_it_is_installed(library: Path) -> None:
     told = asked(MODELS[0], library=library)
     assert json.loads(told.stdout)["imported"] == []
 
 
 @has_compiler
+@pytest.mark.long
 def test_a_call_that_the_library_has_no_code_for_is_named(library: Path) -> None:
     told = asked("--without-numba", OTHER, library=library)
     assert told.returncode != 0
@@ -94,6 +97,7 @@ def test_a_call_that_the_library_has_no_code_for_is_named(library: Path) -> None
 
 
 @has_compiler
+@pytest.mark.long
 def test_its_licences_lie_beside_it_and_nothing_else(library: Path) -> None:
     assert {path.name for path in library.iterdir()} == {
         kernel_library.file_name(), "numba.LICENSE", "numba.LICENSES.third-party",
@@ -101,6 +105,7 @@ def test_its_licences_lie_beside_it_and_nothing_else(library: Path) -> None:
 
 
 @has_compiler
+@pytest.mark.long
 def test_a_kernel_takes_the_code_that_its_arguments_fit(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(kernel_library.VARIABLE, str(library))
     kernel_library.used.cache_clear()
