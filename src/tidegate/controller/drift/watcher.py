@@ -159,20 +159,24 @@ class DriftWatcher:
     async def _look_at(self, one: _Watched, *, is_judged: bool) -> None:
         now = time.monotonic()
         if one.watch is None:
-            if now < one.due:
-                return
-            await asyncio.to_thread(self._begin, one)
-            now = time.monotonic()
-            one.trouble, one.due = None, now + one.drift.interval.seconds
-        found = await self._watching.counted(one.ref, one.ref.deployment, is_judged=is_judged, is_own=True)
-        if found:
-            await asyncio.to_thread(_add, one, found)
+            if now >= one.due:
+                await asyncio.to_thread(self._begin, one)
+                # Replicas count from the first question on, and users may be there already.
+                await self._count(one, is_judged=is_judged)
+                one.trouble, one.due = None, time.monotonic() + one.drift.interval.seconds
+            return
+        await self._count(one, is_judged=is_judged)
         if now >= one.due:
             await asyncio.to_thread(self._read, one)
             one.trouble, one.due = None, now + one.drift.interval.seconds
         if now >= one.keep_at:
             await asyncio.to_thread(self._keep, one)
             one.keep_at = now + KEEP_SECONDS
+
+    async def _count(self, one: _Watched, *, is_judged: bool) -> None:
+        found = await self._watching.counted(one.ref, one.ref.deployment, is_judged=is_judged, is_own=True)
+        if found:
+            await asyncio.to_thread(_add, one, found)
 
     def _begin(self, one: _Watched) -> None:
         """Go on after the last reading that was stored of the revision."""
