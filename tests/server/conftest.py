@@ -103,7 +103,7 @@ class InProcess:
     def __init__(self, server: HttpServer, address: tuple[str, int], portal: BlockingPortal) -> None:
         self.server = server
         self.address = address
-        self._client = httpx.Client(base_url=f"http://{address[0]}:{address[1]}", timeout=60)
+        self._client = httpx.Client(base_url=f"http://{address[0]}:{address[1]}", timeout=60, verify=False)
         self._portal = portal
 
     def call(self, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:

@@ -66,7 +66,9 @@ def replica(bundle: Path, run_dir: Path, *options: str, ready: bool = True) -> I
         wait_until(lambda: state_file.exists() or process.poll() is not None, "the replica listens")
         assert process.poll() is None, (run_dir / "log").read_text()
         state = json.loads(state_file.read_bytes())
-        with httpx.Client(base_url=f"http://{state['host']}:{state['port']}", timeout=DEADLINE_SECONDS) as client:
+        with httpx.Client(
+            base_url=f"http://{state['host']}:{state['port']}", timeout=DEADLINE_SECONDS, verify=False
+        ) as client:
             running = ReplicaProcess(process, run_dir, client)
             if ready:
                 wait_until(lambda: process.poll() is not None or running.is_ready(), "the replica is ready")
