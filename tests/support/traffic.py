@@ -127,7 +127,7 @@ async def served(endpoint: Endpoint) -> int:
 
 
 async def until(
-    ask: Callable[[], Awaitable[T]], met: Callable[[T], bool], seconds: float = 10.0, pause: float = 0.01
+    ask: Callable[[], Awaitable[T]], met: Callable[[T], bool], seconds: float = 30.0, pause: float = 0.01
 ) -> T:
     """Ask again and again until the answer is right; fail with the last answer after `seconds`."""
     deadline = time.monotonic() + seconds
