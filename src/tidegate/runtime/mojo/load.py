@@ -59,7 +59,8 @@ def load(path: str | PathLike[str]) -> MojoModel:
     place = Path(path)
     if not place.exists():
         raise InvalidInput(f"There is no file {place}.", subject=str(place))
-    return read(open_container(place))
+    with contextlib.closing(open_container(place)) as container:
+        return read(container)
 
 
 def read(container: Container) -> MojoModel:
