@@ -134,6 +134,33 @@ def test_outputs_have_the_names_and_the_order_of_h2o_py(entry: Entry) -> None:
         assert [name.replace('"', "") for name in _model(entry["mojo"]).outputs] == wanted
 
 
+@named([entry for entry in ENTRIES if entry not in REFUSED])
+def test_a_model_asks_for_what_it_was_trained_on_and_each_once(entry: Entry) -> None:
+    model, parameters = _model(entry["mojo"]), entry["parameters"]
+    trained = {*entry["inputs"], "word"} if entry["algorithm"] == "word2vec" else set(entry["inputs"])
+    for columns in parameters.get("gam_columns", ()):
+        trained.update([columns] if isinstance(columns, str) else columns)
+
+    asked = [spec.name for spec in model.signature.inputs]
+
+    assert len(set(asked)) == len(asked)
+    assert set(asked) <= trained | {parameters.get("offset_column")}
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [("gam_cubic_gaussian_identity", "n1_0_center_cs__0"), ("coxph_interaction_numbers", "n1_n2")],
+)
+def test_a_column_that_the_model_makes_need_not_be_given_and_may(name: str, made: str) -> None:
+    (entry,) = [entry for entry in ENTRIES if entry["name"] == name]
+    model, _, rows = _case(entry)
+
+    given = model.predict({**rows[0], made: 2.0})
+
+    assert made not in [spec.name for spec in model.signature.inputs]
+    assert given != model.predict(rows[0])
+
+
 @named(_AUTOENCODERS)
 def test_the_error_of_a_reconstruction_is_told(entry: Entry) -> None:
     model, expected, rows = _case(entry)

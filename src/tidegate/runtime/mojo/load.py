@@ -26,7 +26,7 @@ from tidegate.runtime.mojo.parts import score_in_parts
 from tidegate.runtime.mojo.registry import read_model
 from tidegate.runtime.mojo.row_plan import RowAnswers
 from tidegate.runtime.mojo.rows import Column, Dictionary, Policy, RowBuilder
-from tidegate.runtime.mojo.scorer import Rows, Scorer, TakesMore
+from tidegate.runtime.mojo.scorer import NeedsFewer, Rows, Scorer, TakesMore
 from tidegate.runtime.mojo.tables import is_row, read_table, unmasked
 from tidegate.runtime.mojo.values import ABSENT, number, numbers
 from tidegate.runtime.mojo.word2vec import Word2Vec
@@ -108,12 +108,16 @@ class MojoModel:
 
     @cached_property
     def signature(self) -> Signature:
-        """What the model takes and gives: texts with their categories, and numbers, in which NaN is missing."""
+        """What the model takes and gives: texts with their categories, and numbers, in which NaN is missing. Columns
+        of the file that it makes of others, or does not look at, are not among them.
+        """
+        others = self.scorer.not_needed if isinstance(self.scorer, NeedsFewer) else ()
         inputs = [
             TensorSpec(field.name, "FP64")
             if field.levels is None
             else TensorSpec(field.name, "BYTES", (-1,), field.levels)
             for field in self.fields
+            if field.name not in others
         ]
         if self.offset_column is not None:
             inputs.append(TensorSpec(self.offset_column, "FP64"))
