@@ -15,6 +15,7 @@ import pytest
 from tests.support.mojos import FOLDER
 from tidegate import mojo
 from tidegate.contract.errors import InvalidInput
+from tidegate.runtime.mojo.errors import MojoRowError
 from tidegate.runtime.mojo.tables import is_row
 
 RECORDS: list[dict[str, Any]] = [
@@ -160,6 +161,14 @@ def test_a_column_whose_values_are_in_no_order_is_refused(model: mojo.MojoModel,
     assert 'to_dict("list")' in str(raised.value.hint)
     with pytest.raises(InvalidInput, match="in no order"):
         model.predict(pd.DataFrame(RECORDS).to_dict())
+
+
+def test_a_category_that_no_row_has_may_be_no_number(model: mojo.MojoModel) -> None:
+    sizes = pd.Series(["0.4", "2.0", None, "none"], dtype="category")
+    found = model.predict(pd.DataFrame({"size": sizes[:3]}))
+    assert found.to_dict("records") == model.predict([{"size": 0.4}, {"size": 2.0}, {"size": None}])
+    with pytest.raises(MojoRowError, match="'none' is no number"):
+        model.predict(pd.DataFrame({"size": sizes}))
 
 
 def test_what_a_mask_hides_is_missing(model: mojo.MojoModel) -> None:

@@ -62,7 +62,7 @@ def open_container(path: Path) -> Folder | Archive:
     container = Folder(path) if path.is_dir() else _zip(path)
     if not container.has(MODEL_INI):
         container.close()
-        raise MojoFormatError(MODEL_INI, f"{path.name} has no such entry, so it is no MOJO")
+        raise MojoFormatError(MODEL_INI, f"{path.name or path} has no such entry, so it is no MOJO")
     return container
 
 
