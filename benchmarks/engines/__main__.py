@@ -3,7 +3,7 @@
 python -m benchmarks.engines           a quick look; writes nothing
 python -m benchmarks.engines --full    the figures of the docs; writes benchmarks/results/engines.{md,json}
 
-Needs the dependency group `bench`.
+Needs the dependency group `bench`, and for the model of H2O a Java, with which it is trained once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from benchmarks.engines.contenders import ROWS, SEED, Contest, Way, contests
 RESULTS = Path(__file__).parents[1] / "results"
 SIZES = (1, 8, 32, 100, 1_000, 10_000)
 PACKAGES = (
-    "numpy", "xgboost-cpu", "lightgbm", "scikit-learn", "onnxruntime", "treelite", "onnxmltools", "skl2onnx",
+    "numpy", "xgboost-cpu", "lightgbm", "scikit-learn", "onnxruntime", "treelite", "onnxmltools", "skl2onnx", "numba",
 )  # fmt: skip
 
 
@@ -121,7 +121,8 @@ def as_markdown(report: dict[str, Any]) -> str:
         f"{report['rounds']} rounds, in which no rows come twice. Last column: the largest difference from the "
         f"framework's own probabilities over {ROWS:,} rows with missing values (but for gradient boosting, which takes "
         "none) and categories that the model never saw, and over 200 rows asked one by one. "
-        "The first line of each table is the framework's own call; LightGBM's C API is asked row by row."
+        "The first line of each table is the framework's own call; LightGBM's C API is asked row by row. H2O's own "
+        "scorer is Java ([its times](mojo.md)): there the first line is what Tidegate scores a MOJO with."
     )
     made = (
         f"`{report['command']}`, seed {report['seed']}, {report['seconds']:.0f} s on {kind['cpus']} CPUs shared with "

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.mojo.models import trained
+from benchmarks.serving.environments import EnvironmentFailedError
 from tidegate.runtime.base import ArtifactFiles, LoadOptions
 from tidegate.runtime.lightgbm_trees import engine_of as lightgbm_engine
+from tidegate.runtime.mojo.forests import GbmScorer
+from tidegate.runtime.mojo.rows import Policy
 from tidegate.runtime.registry import get_runtime
 from tidegate.runtime.sklearn_engines import FEW_ROWS, final_engine
+from tidegate.runtime.trees import LESS, Forest
 from tidegate.runtime.xgboost_native import native_scores
 from tidegate.runtime.xgboost_trees import engine_of as xgboost_engine
 
@@ -198,6 +204,69 @@ def sklearn_contest(name: str, model: Any, *, missing: bool) -> Contest:
     return Contest(name, matrix, ways)
 
 
+def h2o_contest() -> Contest:
+    """Boosted trees that H2O trained, with columns of 1,500, 300 and 12 levels, on the numeric rows of its MOJO."""
+    from tidegate import mojo
+    from tidegate.runtime.mojo.onnx_export.forests import forest_of
+    from tidegate.runtime.trees_engine import sums_engine
+
+    name = "H2O, gradient boosting, 300 trees of depth 6, 1,500 levels"
+    try:
+        folder = trained(["gbm"])
+    except (EnvironmentFailedError, subprocess.CalledProcessError, OSError) as error:
+        return Contest(name, np.empty((ROWS, 0)), {"Tidegate's kernels": f"H2O cannot train here: {error}"[:160]})
+    model = mojo.load(folder / "gbm.zip")
+    table = pd.read_csv(
+        folder / "events.csv", dtype={spec.name: str for spec in model.signature.inputs if spec.categories}
+    )
+    matrix, _ = model.rows({column: table[column].tolist() for column in table}, len(table), Policy())
+    scorer = model.scorer
+    assert isinstance(scorer, GbmScorer)
+    # All trees add to one sum here, which begins as the model's does.
+    trees = [replace(tree, target=0) for tree in forest_of(scorer.model).trees]
+    forest = Forest(matrix.shape[1], np.dtype(np.float64), trees, np.array([scorer.start]))
+    sums = sums_engine(forest)
+    ways = {
+        "Tidegate's kernels": scorer.score,
+        "Treelite GTIL": attempt(treelite(lambda module: treelite_of(module, forest), np.float64)),
+        "ONNX Runtime, Tidegate's graph": lambda rows: 1.0 / (1.0 + np.exp(-sums(rows)[:, 0])),
+    }
+    return Contest(name, matrix, ways)
+
+
+def treelite_of(module: Any, forest: Forest) -> Any:
+    """Return boosted trees of two classes as Treelite builds them, in float64."""
+    from treelite.model_builder import Metadata, ModelBuilder, PostProcessorFunc, TreeAnnotation
+
+    count = len(forest.trees)
+    builder = ModelBuilder(
+        threshold_type="float64",
+        leaf_output_type="float64",
+        metadata=Metadata(forest.width, "kBinaryClf", False, 1, [1], (1, 1)),
+        tree_annotation=TreeAnnotation(count, [0] * count, [0] * count),
+        postprocessor=PostProcessorFunc("sigmoid"),
+        base_scores=[float(forest.base[0])],
+    )
+    for tree in forest.trees:
+        builder.start_tree()
+        for node, (yes, no) in enumerate(zip(tree.yes.tolist(), tree.no.tolist(), strict=True)):
+            builder.start_node(node)
+            way = {"left_child_key": yes, "right_child_key": no, "default_left": bool(tree.missing_yes[node])}
+            if yes < 0:
+                builder.leaf(float(tree.threshold[node]))
+            elif node in tree.members:
+                levels = [int(level) for level in tree.members[node]]
+                builder.categorical_test(
+                    int(tree.feature[node]), category_list=levels, category_list_right_child=False, **way
+                )
+            else:
+                compare = "<" if tree.mode[node] == LESS else "<="
+                builder.numerical_test(int(tree.feature[node]), float(tree.threshold[node]), opname=compare, **way)
+            builder.end_node()
+        builder.end_tree()
+    return builder.commit()
+
+
 def frame() -> tuple[Any, Array]:
     rng = np.random.default_rng(SEED)
     table = pd.DataFrame(rng.normal(size=(ROWS, 8)), columns=[f"n{column}" for column in range(8)])
@@ -269,4 +338,5 @@ def contests() -> list[Callable[[], Contest]]:
         lambda: pipeline_contest("scikit-learn, impute, scale, one-hot, logistic regression", LogisticRegression()),
         lambda: pipeline_contest("scikit-learn, ordinal codes, histogram gradient boosting",
                                  HistGradientBoostingClassifier(random_state=0), one_hot=False),
+        h2o_contest,
     ]  # fmt: skip

@@ -26,14 +26,13 @@ from typing import Any
 
 from benchmarks.mojo.goals import judged
 from benchmarks.mojo.measure import Commands, measured, started
+from benchmarks.mojo.models import BASE, h2o_python, train
 from benchmarks.mojo.page import TITLES, as_markdown
 from benchmarks.mojo.serving import contained, served
-from benchmarks.serving.environments import made
 from benchmarks.serving.surroundings import load_average, machine
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[1]
-_BASE = _ROOT / ".bench" / "mojo"
 _RESULTS = _HERE.parent / "results"
 _ON_PROFILES = frozenset({"glm", "dl"})
 
@@ -42,9 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parse(arguments)
     names = given.models.split(",") if given.models else list(TITLES)
     rounds = given.rounds
-    python = Path(given.h2o) if given.h2o else made(_BASE / "h2o", (_HERE / "requirements.txt").read_text())
-    models = _BASE / "models"
-    subprocess.run([python, _HERE / "train.py", models], check=True)
+    python = Path(given.h2o) if given.h2o else h2o_python()
+    models = train(python)
     commands = Commands(_java(python), (sys.executable, "-m", "benchmarks.mojo.scoring"), _ROOT)
     row = _row(models)
     before, begun = load_average(), time.perf_counter()
@@ -115,7 +113,7 @@ def _java(python: Path) -> tuple[str, ...]:
         raise SystemExit("there is no JDK: `java` and `javac` of version 17 are needed")
     asked = "import h2o, os; print(os.path.join(os.path.dirname(h2o.__file__), 'backend', 'bin', 'h2o.jar'))"
     jar = subprocess.run([python, "-c", asked], check=True, capture_output=True, text=True).stdout.strip()
-    classes = _BASE / "java"
+    classes = BASE / "java"
     classes.mkdir(parents=True, exist_ok=True)
     subprocess.run(["javac", "-cp", jar, "-d", classes, _HERE / "Genmodel.java"], check=True)
     return "java", "-cp", f"{jar}:{classes}", "Genmodel"

@@ -1,6 +1,6 @@
 """Train the models that the benchmark scores, with H2O itself; run by the interpreter of the environment that has it.
 
-python train.py FOLDER    writes a MOJO per model, and the rows that are scored, one file per table
+python train.py FOLDER [MODEL...]    writes a MOJO per model, and the rows that are scored, one file per table
 
 Each model is trained once: what lies in the folder is kept.
 """
@@ -125,9 +125,9 @@ MODELS: dict[str, tuple[str, Maker]] = {
 TABLES: dict[str, Callable[[], tuple[Columns, int]]] = {"events": events, "profiles": profiles}
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, *names: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [name for name in MODELS if not (folder / f"{name}.zip").exists()]
+    missing = [name for name in names or MODELS if not (folder / f"{name}.zip").exists()]
     if not missing:
         return
     import h2o
@@ -171,4 +171,4 @@ def _write(path: Path, columns: Columns, start: int, end: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -56,6 +56,17 @@ def test_predict_writes_what_h2o_names(tmp_path: Path) -> None:
     assert "are no level of the training" in result.stderr
 
 
+def test_columns_that_a_file_lacks_are_told() -> None:
+    result = run("predict", MODEL, "-", given="kind;size\na;1\n")
+    assert result.exit_code == 0
+    told = "the file lacks the model's columns size, count, kind, town, code, flag, which are scored as left out"
+    assert told in " ".join(result.stderr.split())
+    one = run("predict", MODEL, "-", given="size,count,kind,town,code\n1,2,zz,t01,10\n")
+    assert "the model's column flag, which is scored as left out" in " ".join(one.stderr.split())
+    assert "column kind: 1 value is no level" in one.stderr
+    assert "lacks" not in run("predict", MODEL, str(ROWS)).stderr
+
+
 def test_rows_that_cannot_be_scored_leave_the_scores_of_before_as_they_were(tmp_path: Path) -> None:
     out = tmp_path / "scores.csv"
     out.write_text("of before")

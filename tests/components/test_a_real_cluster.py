@@ -22,7 +22,7 @@ from tidegate.components import Component, examine
 from tidegate.components.cluster import found_in_cluster
 from tidegate.contract.errors import TidegateError
 from tidegate.contract.findings import Level
-from tidegate.runtime.mojo.genmodel import find_jar, find_java
+from tidegate.runtime.mojo.genmodel_tool import find_jar, find_java
 
 START_SECONDS = 120.0
 

@@ -25,8 +25,8 @@ TESTS = tuple(
     f"test_{name}.py"
     for name in (
         "deep_learning", "extended_isolation", "gam", "genmodel", "glm", "info", "insight", "load", "lost_encodings",
-        "matrix", "nested", "old_boosters", "old_forests", "onnx_export", "parts", "reconstruction", "reweighted",
-        "row_answers", "rows", "runtime", "shelf", "small_models", "word2vec", "xgboost",
+        "matrix", "nested", "old_boosters", "old_forests", "old_shapes", "onnx_export", "parts", "reconstruction",
+        "reweighted", "row_answers", "rows", "runtime", "shelf", "small_models", "word2vec", "xgboost",
     )
 )  # fmt: skip
 _FOLDER = "MOJO_CALLS"

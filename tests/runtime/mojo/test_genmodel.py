@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
+import re
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from tests.runtime.mojo.damage import entries_of
 from tests.runtime.mojo.matrix.kept import DATA
 from tests.support.mojos import FOLDER, ROWS
 from tidegate import mojo
 from tidegate.contract.errors import InvalidInput, Unavailable
-from tidegate.runtime.mojo.delimited import read_blocks
+from tidegate.runtime.mojo.delimited import NOTHING, read_blocks
 from tidegate.runtime.mojo.genmodel_faults import fault_of
+from tidegate.runtime.mojo.genmodel_tool import records
 from tidegate.runtime.mojo.values import ABSENT
+
+SMALL = Path(__file__).parent / "data" / "small"
 
 
 def program(folder: Path, body: str) -> str:
@@ -69,6 +76,85 @@ def test_calibrated_probabilities_are_told_as_not_compared(tmp_path: Path) -> No
     assert verified(tmp_path, "kmeans", f"shutil.copy({str(FOLDER / 'kmeans.csv')!r}, out)").left_out == ()
 
 
+def test_calibrated_probabilities_are_asked_for_and_compared(tmp_path: Path) -> None:
+    model = mojo.load(FOLDER / "gbm_platt.zip")
+    rows = list(csv.DictReader(io.StringIO(ROWS.read_text(encoding="utf-8-sig"))))
+    answers = model.predict(
+        [{k: v for k, v in row.items() if v not in NOTHING} for row in rows], invalid_as_missing=True
+    )
+    lines = [",".join(answers[0]), *(",".join(map(as_written, answer.values())) for answer in answers)]
+    answer = tmp_path / "answer.csv"
+    answer.write_text("\n".join(lines) + "\n")
+    asked = f"assert '--predictCalibrated' in sys.argv\nshutil.copy({str(answer)!r}, out)"
+
+    found = verified(tmp_path, "gbm_platt", asked)
+
+    assert [one.name for one in found.outputs] == ["predict", "no", "yes", "cal_no", "cal_yes"]
+    assert found.left_out == ()
+    assert found.agrees(0.0)
+
+
+def test_an_older_tool_is_not_asked_for_calibrated_probabilities(tmp_path: Path) -> None:
+    refused = "if '--predictCalibrated' in sys.argv:\n    sys.exit('ERROR: Unknown command line argument: --x')\n"
+    found = verified(tmp_path, "gbm_platt", f"{refused}shutil.copy({str(FOLDER / 'gbm_platt.csv')!r}, out)")
+    assert found.left_out == ("cal_no", "cal_yes")
+    with pytest.raises(Unavailable, match="Unknown command line argument"):
+        verified(tmp_path, "kmeans", "sys.exit('ERROR: Unknown command line argument: --x')")
+
+
+def as_written(value: object) -> str:
+    return value.hex() if isinstance(value, float) else str(value)
+
+
+#: The tool takes a backslash for an escape, and a line that does not end with a comma into the next.
+ODD_CELLS = {
+    "back\\slash": r'"back\\slash"',
+    'a "quote"': '"a ""quote"""',
+    "two\nlines": '"two\nlines"',
+    "a,b": '"a,b"',
+}
+
+
+def test_rows_are_handed_over_as_the_tool_reads_them(tmp_path: Path) -> None:
+    rows, seen = tmp_path / "odd.csv", tmp_path / "seen.csv"
+    with rows.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["kind", "größe", "note"])
+        writer.writerows([cell, "", "with a\r return"] for cell in ODD_CELLS)
+    body = f"shutil.copy(sys.argv[sys.argv.index('--input') + 1], {str(seen)!r})"
+    body += "\nassert '-Dfile.encoding=UTF-8' in sys.argv"
+    (tmp_path / "h2o.jar").touch()
+    java = program(tmp_path, f"{body}\nopen(out, 'w').write('cluster\\n' + '0\\n' * {len(ODD_CELLS)})")
+
+    mojo.verify(FOLDER / "kmeans.zip", rows, jar=str(tmp_path / "h2o.jar"), java=java)
+
+    lines = ['"kind","größe","note",', *(f'{cell},,"with a\r return",' for cell in ODD_CELLS.values())]
+    assert seen.read_bytes().decode() == "".join(f"{line}\n" for line in lines)
+
+
+def test_a_cell_that_the_tool_cannot_read_is_refused(tmp_path: Path) -> None:
+    rows = tmp_path / "odd.csv"
+    rows.write_bytes(b'kind,size\na,1\n"b\rc",2\n')
+    (tmp_path / "h2o.jar").touch()
+    java = program(tmp_path, "raise SystemExit('started')")
+    with pytest.raises(InvalidInput, match="row 2: 'kind' has a carriage return"):
+        mojo.verify(FOLDER / "kmeans.zip", rows, jar=str(tmp_path / "h2o.jar"), java=java)
+
+
+@pytest.mark.parametrize("last", ["", "\n", ",0x1.0p0\n", "row\n"])
+def test_labels_may_hold_commas_and_line_feeds(last: str) -> None:
+    names, labels = ("predict", "a,0x1.0p0", "two\nlines"), ("a,0x1.0p0", "two\nlines")
+    text = f"{','.join(names)}\na,0x1.0p0,0x1.8p-1,0x1.0p-2\ntwo\nlines,NA,-Infinity\n"
+    assert records(text, names, labels) == [["a,0x1.0p0", "0x1.8p-1", "0x1.0p-2"], ["two\nlines", "NA", "-Infinity"]]
+    assert not last or records(text + last, names, labels) == []
+
+
+def test_names_of_outputs_may_hold_line_feeds() -> None:
+    text = "reconstr_a.two\nlines,reconstr_a.car\rriage\n0x1.8p-1,0x1.0p-2\nNA,0x0.0p0\n"
+    found = records(text, ("reconstr_a.two\nlines", "reconstr_a.car\rriage"), None)
+    assert found == [["0x1.8p-1", "0x1.0p-2"], ["NA", "0x0.0p0"]]
+
+
 def test_a_failure_that_is_known_of_such_models_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="That is known: it counts the offset") as raised:
         verified(tmp_path, "gbm_one_hot_offset", "sys.exit('java.lang.ArrayIndexOutOfBoundsException: Index 27')")
@@ -76,6 +162,11 @@ def test_a_failure_that_is_known_of_such_models_is_told_so(tmp_path: Path) -> No
     with pytest.raises(Unavailable) as raised:
         verified(tmp_path, "gbm_one_hot_explicit", "sys.exit('java.lang.ArrayIndexOutOfBoundsException: Index 27')")
     assert raised.value.hint is None
+
+
+def test_an_offset_that_is_refused_is_no_category(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="`offset` column is not supported"):
+        verified(tmp_path, "gbm_enum", "sys.exit('UnsupportedOperationException: `offset` column is not supported')")
 
 
 #: Models whose answers are not genmodel's but the cluster's (see `test_matrix`), with what is said of them.
@@ -87,6 +178,7 @@ FAULTS = {
     "gam_m_splines_3_real": "I-splines",
     "gam_thin_plate_standardized": "standardised",
     "kmeans_encoded_one_hot": "for missing values",
+    "rulefit_odd": "a level called null",
     "stacked_sorted": "as they are numbered outside",
     "xgboost_encoded_one_hot_explicit": "for missing values",
 }
@@ -96,6 +188,32 @@ FAULTS = {
 def test_models_for_which_h2os_scorer_is_wrong_are_known(name: str) -> None:
     path = next(path for path in sorted((DATA / "models").glob("*.zip")) if path.stem.startswith(name))
     assert FAULTS[name] in str(fault_of(mojo.load(path)))
+
+
+@pytest.mark.parametrize("name", ["coxph_strata_a", "coxph_strata_b", "coxph_strata_c"])
+def test_interactions_within_strata_are_among_them(name: str) -> None:
+    assert "columns of strata" in str(fault_of(mojo.load(SMALL / f"{name}.zip")))
+
+
+@pytest.mark.parametrize("name", ["coxph_ints_false", "coxph_ints_true", "coxph_strat2_false"])
+def test_interactions_alone_and_strata_alone_are_not(name: str) -> None:
+    assert fault_of(mojo.load(SMALL / f"{name}.zip")) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "is_wrong"), [("null", False), ("7", True), ("1e3", True), ("true", True), ("[1]", True)]
+)
+def test_rules_over_what_reads_as_no_text_are_among_them(name: str, is_wrong: bool, tmp_path: Path) -> None:
+    entries = entries_of(SMALL / "rulefit_na_reg_rules.zip")
+    entries["model.ini"], count = re.subn(
+        rb"(feature_name_\S+ = )\S+", lambda found: found[1] + name.encode(), entries["model.ini"], count=1
+    )
+    assert count == 1
+    with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:
+        for entry, data in entries.items():
+            archive.writestr(entry, data)
+    assert fault_of(mojo.load(SMALL / "rulefit_na_reg_rules.zip")) is None
+    assert (fault_of(mojo.load(tmp_path / "model.zip")) is not None) == is_wrong
 
 
 @pytest.mark.parametrize(
@@ -109,6 +227,8 @@ def test_models_for_which_h2os_scorer_is_wrong_are_known(name: str) -> None:
             DATA / "models" / f"{name}.zip"
             for name in (
                 "gam_cubic_standardized",
+                "gam_m_splines_2",
+                "uplift_encoded_one_hot_explicit",
                 "gam_mixed_kinds",
                 "gam_thin_plates",
                 "gbm_fold_weights_offset",

@@ -17,7 +17,7 @@ from tests.runtime.mojo.matrix.tables import CLEAN
 from tests.support.mojos import FOLDER, ROWS
 from tidegate import mojo
 from tidegate.contract.errors import TidegateError, Unavailable
-from tidegate.runtime.mojo.genmodel import find_jar, find_java
+from tidegate.runtime.mojo.genmodel_tool import find_jar, find_java
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +39,28 @@ def test_tidegate_and_h2o_agree(jar: str, name: str) -> None:
 
 
 def rows_for(name: str, folder: Path) -> Path:
-    """Write rows of the table that a model was trained on."""
+    """Write rows of the table that a model was trained on, but for those with a carriage return."""
     (entry,) = [entry for entry in read_index()["models"] if entry["name"] == name]
     rows, path = read_rows(DATA / entry["rows"])[:CLEAN], folder / "rows.csv"
+    rows = [row for row in rows if not any("\r" in cell for cell in row.values())]
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
+        writer = csv.DictWriter(stream, list(dict.fromkeys(name for row in rows for name in row)))
         writer.writeheader()
         writer.writerows(rows)
     return path
+
+
+def test_cells_and_labels_of_all_kinds_are_what_they_are_to_both(
+    jar: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Line feeds, quotation marks, backslashes, commas and what is not ASCII, where nothing says in which encoding."""
+    monkeypatch.setenv("LC_ALL", "POSIX")
+    path = rows_for("gbm_odd_four", tmp_path)
+    lines = path.read_bytes().decode()
+    assert all(text in lines for text in ("\\", '""', "\n", "東京"))
+    found = mojo.verify(DATA / "models" / "gbm_odd_four.zip", path, jar=jar)
+    assert found.rows > 30
+    assert found.agrees(1e-12), found.outputs
 
 
 def test_where_h2o_fails_the_reason_is_told(jar: str, tmp_path: Path) -> None:

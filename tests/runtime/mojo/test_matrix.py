@@ -9,44 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from tests.docs.pages import DOCS, read
-from tests.runtime.mojo.matrix.kept import DATA, Expected, read_expected, read_index
+from tests.runtime.mojo.matrix.agreement import Floats, assert_close, assert_scores, numbers
+from tests.runtime.mojo.matrix.cases import BY_CLUSTER, ENTRIES, LOADED, REFUSED, Entry, named
+from tests.runtime.mojo.matrix.kept import DATA, Expected, read_expected
 from tests.runtime.mojo.matrix.rows import read_rows
-from tidegate.runtime.mojo.deep_learning import AutoencoderScorer
 from tidegate.runtime.mojo.errors import MojoFormatError, MojoRowError, MojoUnsupportedError
-from tidegate.runtime.mojo.kmeans import KMeans
 from tidegate.runtime.mojo.load import MojoModel, load
-from tidegate.runtime.mojo.rows import Policy
 
-Entry = Mapping[str, Any]
-Floats = NDArray[np.float64]
-
-_INDEX: list[Entry] = read_index()["models"]
-#: Sums whose order the format fixes, so that only the last bit of an `exp` may differ.
-_TO_THE_BIT = frozenset({"gbm", "drf", "isolation_forest", "uplift", "xgboost", "glm", "isotonic"})
-#: Smoothers whose columns genmodel writes to the wrong places or cannot compute; rules with levels of two lines, which
-#: it cannot read and does not need; columns that were made of categories, whose levels only the columns' names say;
-#: ensembles of models that number levels otherwise; offsets that it ignores or refuses; networks whose encoding it
-#: cannot read: the cluster's answers are the right ones.
-_RIGHT_IN_THE_CLUSTER = (
-    "gam_i_splines",
-    "gam_m_splines",
-    "gam_thin_plate_standardized",
-    "rulefit_odd",
-    "xgboost_encoded_one_hot_explicit",
-    "kmeans_encoded_one_hot",
-    "extended_isolation_forest_one_hot",
-    "stacked_encoded",
-    "stacked_sorted",
-    "gam_cubic_offset",
-    "deep_learning_offset",
-    "deep_learning_encoded_enum_limited",
-    "deep_learning_limited_levels",
-)
 #: Where genmodel and the cluster differ: what the page on MOJO files calls the case, and models of it. The reader gives
-#: genmodel's answer, where it is none of `_RIGHT_IN_THE_CLUSTER`, or refuses the file.
+#: genmodel's answer, where it is none of `RIGHT_IN_THE_CLUSTER`, or refuses the file.
 _DIFFERENCES = {
     "`eigen` and `enum_limited`": (
         "gbm_*_eigen", "drf_*_eigen", "deep_learning_encoded_eigen",
@@ -69,28 +42,18 @@ _DIFFERENCES = {
     ),
     "the same trained with `binary`": ("xgboost_encoded_binary", "xgboost_encoded_label_encoder", "kmeans_encoded"),
     "stacked ensembles of models that encode": ("stacked_encoded", "stacked_sorted"),
-    "RuleFit with a level of two lines": ("rulefit_odd",),
+    "RuleFit with a level called `null`": ("rulefit_odd",),
 }  # fmt: skip
 _LEFT_OUT = "a value that is left out, with `one_hot_explicit` or `binary`"
-#: A low rank model with an `exp` in its loss: its last bit may end the search for the factors a step earlier or later.
-_SEARCHED_BY_EXP = "glrm_poisson"
 #: Of rows without any probability these say that they have no class, over which genmodel stumbles.
 _ORDINAL = ("glm_ordinal", "gam_cubic_ordinal")
-
-
-def _named(entries: Sequence[Entry]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("entry", entries, ids=[entry["name"] for entry in entries])
 
 
 def _is_one_of(entry: Entry, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(entry["name"], pattern) for pattern in patterns)
 
 
-_LENIENT = Policy(strict=False, invalid_as_missing=True)
-_BY_CLUSTER = [entry for entry in _INDEX if entry["name"].startswith(_RIGHT_IN_THE_CLUSTER)]
-_REFUSED = [e for e in _INDEX if ("failure" in e or "to_be_refused" in e) and e not in _BY_CLUSTER]
-_AUTOENCODERS = [entry for entry in _INDEX if entry["category"] == "AutoEncoder"]
-_LOADED = [entry for entry in _INDEX if entry not in _REFUSED and entry not in _BY_CLUSTER]
+_AUTOENCODERS = [entry for entry in ENTRIES if entry["category"] == "AutoEncoder"]
 
 
 @cache
@@ -108,33 +71,20 @@ def _case(entry: Entry) -> tuple[MojoModel, Expected, list[dict[str, str]]]:
 
 
 def test_the_matrix_has_every_algorithm_in_many_shapes() -> None:
-    algorithms = {entry["algorithm"] for entry in _INDEX}
+    algorithms = {entry["algorithm"] for entry in ENTRIES}
 
-    assert len(_INDEX) >= 150
+    assert len(ENTRIES) >= 150
     assert len(algorithms) == 18
     assert sum(path.stat().st_size for path in DATA.rglob("*") if path.is_file()) < 20_000_000
 
 
-@_named(_LOADED)
+@named(LOADED)
 def test_scores_are_those_of_h2o(entry: Entry) -> None:
     model, expected, rows = _case(entry)
-    scored = [place for place, refusal in enumerate(expected.refusals) if not refusal]
-
-    answers = model.predict([rows[place] for place in scored], invalid_as_missing=True)
-
-    wanted = np.hstack([expected.values, expected.calibrated]) if expected.calibrated.size else expected.values
-    if expected.labels:
-        assert [answer["predict"] for answer in answers] == [expected.labels[place] or None for place in scored]
-    got = np.array([_numbers(answer, labelled=bool(expected.labels)) for answer in answers])
-    wanted = wanted[scored][:, 1:] if expected.labels else wanted[scored]
-    got = np.hstack([got, _besides(model, [rows[place] for place in scored])])
-    if isinstance(model.scorer, AutoencoderScorer):
-        # genmodel has no error of a row where a number is missing; the cluster has, and so has the reader.
-        got[np.isnan(wanted[:, -1]), -1] = np.nan
-    _assert_close(got, wanted, _allowed(wanted, entry))
+    assert_scores(model, expected, rows, entry)
 
 
-@_named(_BY_CLUSTER)
+@named(BY_CLUSTER)
 def test_scores_are_those_of_the_cluster_where_genmodel_is_wrong(entry: Entry) -> None:
     model, expected, rows = _case(entry)
     assert expected.cluster is not None
@@ -146,7 +96,7 @@ def test_scores_are_those_of_the_cluster_where_genmodel_is_wrong(entry: Entry) -
         np.testing.assert_equal(model.predict(rows[place]), answers[place])
 
 
-@_named([entry for entry in _INDEX if _is_one_of(entry, _DIFFERENCES[_LEFT_OUT])])
+@named([entry for entry in ENTRIES if _is_one_of(entry, _DIFFERENCES[_LEFT_OUT])])
 def test_a_missing_value_of_a_column_that_was_encoded_scores_as_in_the_cluster(entry: Entry) -> None:
     model, expected, rows = _case(entry)
     assert expected.cluster is not None
@@ -161,7 +111,7 @@ def test_a_missing_value_of_a_column_that_was_encoded_scores_as_in_the_cluster(e
 
 def test_the_page_names_every_case_in_which_genmodel_and_the_cluster_differ() -> None:
     page = read(DOCS / "how-to" / "score-a-mojo.md").prose
-    different = [entry for entry in _INDEX if entry in _BY_CLUSTER or (entry["cluster_difference"] or 0.0) > 1e-9]
+    different = [entry for entry in ENTRIES if entry in BY_CLUSTER or (entry["cluster_difference"] or 0.0) > 1e-9]
 
     for entry in different:
         cases = [case for case, patterns in _DIFFERENCES.items() if _is_one_of(entry, patterns)]
@@ -169,10 +119,10 @@ def test_the_page_names_every_case_in_which_genmodel_and_the_cluster_differ() ->
     for case, patterns in _DIFFERENCES.items():
         assert f"| {case}" in page
         assert any(_is_one_of(entry, patterns) for entry in different), case
-    assert f"{len(_INDEX)} models" in page
+    assert f"{len(ENTRIES)} models" in page
 
 
-@_named([entry for entry in _INDEX if entry not in _REFUSED and entry["algorithm"] not in ("glrm", "word2vec")])
+@named([entry for entry in ENTRIES if entry not in REFUSED and entry["algorithm"] not in ("glrm", "word2vec")])
 def test_outputs_have_the_names_and_the_order_of_h2o_py(entry: Entry) -> None:
     cluster = read_expected(DATA / entry["expected"]).cluster_outputs
 
@@ -184,7 +134,34 @@ def test_outputs_have_the_names_and_the_order_of_h2o_py(entry: Entry) -> None:
         assert [name.replace('"', "") for name in _model(entry["mojo"]).outputs] == wanted
 
 
-@_named(_AUTOENCODERS)
+@named([entry for entry in ENTRIES if entry not in REFUSED])
+def test_a_model_asks_for_what_it_was_trained_on_and_each_once(entry: Entry) -> None:
+    model, parameters = _model(entry["mojo"]), entry["parameters"]
+    trained = {*entry["inputs"], "word"} if entry["algorithm"] == "word2vec" else set(entry["inputs"])
+    for columns in parameters.get("gam_columns", ()):
+        trained.update([columns] if isinstance(columns, str) else columns)
+
+    asked = [spec.name for spec in model.signature.inputs]
+
+    assert len(set(asked)) == len(asked)
+    assert set(asked) <= trained | {parameters.get("offset_column")}
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [("gam_cubic_gaussian_identity", "n1_0_center_cs__0"), ("coxph_interaction_numbers", "n1_n2")],
+)
+def test_a_column_that_the_model_makes_need_not_be_given_and_may(name: str, made: str) -> None:
+    (entry,) = [entry for entry in ENTRIES if entry["name"] == name]
+    model, _, rows = _case(entry)
+
+    given = model.predict({**rows[0], made: 2.0})
+
+    assert made not in [spec.name for spec in model.signature.inputs]
+    assert given != model.predict(rows[0])
+
+
+@named(_AUTOENCODERS)
 def test_the_error_of_a_reconstruction_is_told(entry: Entry) -> None:
     model, expected, rows = _case(entry)
     readable = [place for place, refusal in enumerate(expected.strict_refusals) if not refusal]
@@ -204,7 +181,7 @@ def test_the_error_of_a_reconstruction_is_told(entry: Entry) -> None:
     assert model.anomaly(rows[readable[0]]) == told[0]
 
 
-@_named([entry for entry in _LOADED if entry["algorithm"] != "glrm"])
+@named([entry for entry in LOADED if entry["algorithm"] != "glrm"])
 def test_one_row_scores_as_it_does_among_others(entry: Entry) -> None:
     model, expected, rows = _case(entry)
     scored = [place for place, refusal in enumerate(expected.refusals) if not refusal]
@@ -215,7 +192,7 @@ def test_one_row_scores_as_it_does_among_others(entry: Entry) -> None:
         np.testing.assert_equal(model.predict(rows[place], invalid_as_missing=True), answer)
 
 
-@_named([entry for entry in _LOADED if entry["refused_rows"]])
+@named([entry for entry in LOADED if entry["refused_rows"]])
 def test_rows_that_h2o_cannot_score_are_refused(entry: Entry) -> None:
     model, expected, rows = _case(entry)
 
@@ -229,7 +206,7 @@ def test_rows_that_h2o_cannot_score_are_refused(entry: Entry) -> None:
                 model.predict(rows[place], invalid_as_missing=True)
 
 
-@_named([entry for entry in _LOADED if entry["name"].startswith(_ORDINAL)])
+@named([entry for entry in LOADED if entry["name"].startswith(_ORDINAL)])
 def test_rows_without_any_probability_have_no_class(entry: Entry) -> None:
     model, expected, rows = _case(entry)
 
@@ -238,7 +215,7 @@ def test_rows_without_any_probability_have_no_class(entry: Entry) -> None:
             assert model.predict(rows[place], invalid_as_missing=True)["predict"] is None
 
 
-@_named(_LOADED)
+@named(LOADED)
 def test_texts_that_are_no_numbers_are_refused_where_h2o_refuses_them(entry: Entry) -> None:
     model, expected, rows = _case(entry)
 
@@ -248,42 +225,10 @@ def test_texts_that_are_no_numbers_are_refused_where_h2o_refuses_them(entry: Ent
                 model.predict(rows[place])
 
 
-@_named(_REFUSED)
+@named(REFUSED)
 def test_files_that_cannot_be_scored_as_h2o_does_are_refused(entry: Entry) -> None:
     with pytest.raises((MojoFormatError, MojoUnsupportedError)):
         load(DATA / entry["mojo"])
-
-
-def _besides(model: MojoModel, rows: Sequence[Mapping[str, str]]) -> Floats:
-    """Return what genmodel says besides the outputs: distances of clusters, the error of a reconstruction."""
-    matrix = np.vstack([model.builder.one(row, _LENIENT, {}) for row in rows])
-    if isinstance(model.scorer, KMeans):
-        return model.scorer.distances(matrix)
-    if isinstance(model.scorer, AutoencoderScorer):
-        return model.scorer.errors(matrix)[:, np.newaxis]
-    return np.zeros((len(rows), 0))
-
-
-def _numbers(answer: Mapping[str, Any], *, labelled: bool) -> list[float]:
-    return list(answer.values())[1:] if labelled else list(answer.values())
-
-
-def _allowed(wanted: Floats, entry: Entry) -> Floats:
-    """Return how far a number may be from H2O's.
-
-    Where sums have a fixed order it is the last bit, for the sake of `exp`; a probability that is 1 minus another one
-    has the last bit of that one, and where there are several, each `exp`, the sum and the quotient add theirs.
-    """
-    size: Floats = np.where(np.isfinite(wanted), np.abs(wanted), 0.0)
-    largest: Floats = np.maximum(size.max(axis=1, keepdims=True), np.zeros_like(size))
-    if entry["name"] == _SEARCHED_BY_EXP:
-        return 1e-7 * size
-    if entry["algorithm"] not in _TO_THE_BIT:
-        return 1e-12 * size
-    if entry["category"] in ("Binomial", "Multinomial", "Ordinal"):
-        size = largest
-    last_bits: Floats = np.spacing(size)
-    return last_bits * (4 if entry["category"] == "Multinomial" else 1)
 
 
 def _assert_answers(model: MojoModel, answers: Sequence[Mapping[str, Any]], wanted: Floats) -> None:
@@ -292,14 +237,5 @@ def _assert_answers(model: MojoModel, answers: Sequence[Mapping[str, Any]], want
     if labels is not None:
         assert [answer["predict"] for answer in answers] == [labels[int(code)] for code in wanted[:, 0]]
         wanted = wanted[:, 1:]
-    got = np.array([_numbers(answer, labelled=labels is not None) for answer in answers])
-    _assert_close(got, wanted, 1e-11 * np.abs(wanted))
-
-
-def _assert_close(got: Floats, wanted: Floats, allowed: Floats) -> None:
-    assert got.shape == wanted.shape
-    with np.errstate(invalid="ignore"):
-        same = (got == wanted) | (np.isnan(got) & np.isnan(wanted)) | (np.abs(got - wanted) <= allowed)
-    rows, columns = np.nonzero(~same)
-    shown = [(int(r), int(c), got[r, c], wanted[r, c]) for r, c in zip(rows[:5], columns[:5], strict=True)]
-    assert not shown, f"{len(rows)} of {same.size} differ, first as (row, column, got, H2O's): {shown}"
+    got = np.array([numbers(answer, labelled=labels is not None) for answer in answers])
+    assert_close(got, wanted, 1e-11 * np.abs(wanted))

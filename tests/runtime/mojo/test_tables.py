@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import ChainMap, OrderedDict
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 from tests.support.mojos import FOLDER
 from tidegate import mojo
 from tidegate.contract.errors import InvalidInput
+from tidegate.runtime.mojo.errors import MojoRowError
 from tidegate.runtime.mojo.tables import is_row
 
 RECORDS: list[dict[str, Any]] = [
@@ -114,14 +117,85 @@ def test_empty_tables_have_empty_answers(model: mojo.MojoModel) -> None:
     assert model.predict(pa.Table.from_pylist(RECORDS)[:0]).num_rows == 0
 
 
+def test_texts_are_texts_in_an_empty_answer(model: mojo.MojoModel) -> None:
+    polars, arrow = pl.DataFrame(RECORDS[:1]), pa.Table.from_pylist(RECORDS[:1])
+    assert model.predict(polars[:0]).schema == model.predict(polars).schema
+    assert model.predict(arrow[:0]).schema == model.predict(arrow).schema
+
+
 def test_a_dict_of_values_is_a_row_and_one_of_lists_is_not() -> None:
-    assert is_row({"a": 1, "b": "text", "c": None, "d": np.float32(1)})
-    assert is_row({})
-    assert not is_row({"a": [1]})
-    assert not is_row({"a": np.array([1])})
+    assert is_row({"a": 1, "b": "text", "c": None, "d": np.float32(1)}, "abcd")
+    assert is_row({}, "a")
+    assert not is_row({"a": [1]}, "a")
+    assert not is_row({"a": np.array([1])}, "a")
+    assert is_row({"a": np.array(1), "b": 2}, "ab")
 
 
-@pytest.mark.parametrize("data", [3, "rows.csv", None, [1, 2], np.zeros(3), {"size": 1.0, "kind": ["a"]}])
+def test_columns_that_are_none_of_the_models_do_not_say_what_a_dict_is() -> None:
+    assert is_row({"a": 1, "tags": ["x"]}, "a")
+    assert not is_row({"a": [1], "note": "x"}, "a")
+    assert not is_row({"tags": ["x"], "note": "x"}, "a")
+
+
+def test_what_is_none_of_the_models_columns_is_ignored_whatever_it_holds(
+    model: mojo.MojoModel, expected: list[dict[str, Any]]
+) -> None:
+    assert model.predict({**RECORDS[0], "tags": ["x", "y"], "more": {"a": 1}}) == expected[0]
+    columns: dict[str, Any] = {name: [row[name] for row in RECORDS] for name in RECORDS[0]}
+    answers = model.predict({"note": "one text", "tags": ["x"], "more": {"a": 1}, **columns})
+    assert answers["predict"].tolist() == [answer["predict"] for answer in expected]
+
+
+@pytest.mark.parametrize("kind", [MappingProxyType, OrderedDict, ChainMap])
+def test_a_row_may_be_any_mapping(model: mojo.MojoModel, expected: list[dict[str, Any]], kind: Any) -> None:
+    assert model.predict(kind(RECORDS[0])) == expected[0]
+    assert model.predict([kind(row) for row in RECORDS]) == expected
+    assert model.leaf_assignment(kind(RECORDS[0])) == model.leaf_assignment(RECORDS[0])
+
+
+@pytest.mark.parametrize("column", [{0: 0.4, 1: 2.0}, {0.4, 2.0}, frozenset({0.4}), {}])
+def test_a_column_whose_values_are_in_no_order_is_refused(model: mojo.MojoModel, column: Any) -> None:
+    """What `DataFrame.to_dict()` gives has the index for keys: those were scored."""
+    with pytest.raises(InvalidInput, match=r"'size' is a \w+, whose values are in no order") as raised:
+        model.predict({"size": column})
+    assert 'to_dict("list")' in str(raised.value.hint)
+    with pytest.raises(InvalidInput, match="in no order"):
+        model.predict(pd.DataFrame(RECORDS).to_dict())
+
+
+def test_a_category_that_no_row_has_may_be_no_number(model: mojo.MojoModel) -> None:
+    sizes = pd.Series(["0.4", "2.0", None, "none"], dtype="category")
+    found = model.predict(pd.DataFrame({"size": sizes[:3]}))
+    assert found.to_dict("records") == model.predict([{"size": 0.4}, {"size": 2.0}, {"size": None}])
+    with pytest.raises(MojoRowError, match="'none' is no number"):
+        model.predict(pd.DataFrame({"size": sizes}))
+
+
+def test_what_a_mask_hides_is_missing(model: mojo.MojoModel) -> None:
+    hidden = np.ma.array([0.4, 99.0], mask=[False, True])
+    kinds = np.ma.array(["a", "b"], mask=[True, False])
+    wanted = [model.predict({"size": 0.4, "kind": None}), model.predict({"size": None, "kind": "b"})]
+    for given in (
+        {"size": hidden, "kind": kinds},
+        np.ma.array(
+            [(0.4, "a"), (99.0, "b")], mask=[(False, True), (True, False)], dtype=[("size", "f8"), ("kind", "U4")]
+        ),
+    ):
+        answers = model.predict(given)
+        assert [
+            dict(zip(answers, row, strict=True)) for row in zip(*(c.tolist() for c in answers.values()), strict=True)
+        ] == wanted
+    counts = np.ma.array([3, 7], mask=[False, True])
+    assert model.predict({"count": counts})["yes"][1] == model.predict([{"count": None}])[0]["yes"]
+    rows = np.zeros((1, model.builder.width))
+    np.testing.assert_array_equal(
+        model.predict(np.ma.array(rows, mask=np.ones_like(rows))), model.predict(np.full_like(rows, np.nan))
+    )
+
+
+@pytest.mark.parametrize(
+    "data", [3, "rows.csv", None, [1, 2], np.zeros(3), {"size": 1.0, "kind": ["a"]}, np.zeros((2, 1), [("size", "f8")])]
+)
 def test_what_is_no_table_is_refused(model: mojo.MojoModel, data: Any) -> None:
     with pytest.raises(InvalidInput):
         model.predict(data)

@@ -57,6 +57,13 @@ def test_what_python_alone_takes_for_a_number_is_none(text: str) -> None:
     assert math.isnan(number(text, "x", invalid_as_missing=True))
 
 
+@pytest.mark.parametrize("value", [datetime.date(2024, 1, 1), np.datetime64("2024-01-01"), pd.Timestamp("2024-01-01")])
+def test_a_time_is_no_number_and_the_error_says_what_h2os_times_are(value: object) -> None:
+    with pytest.raises(MojoRowError) as raised:
+        number(value, "when")
+    assert raised.value.hint == "H2O's times are milliseconds since 1970."
+
+
 @pytest.mark.parametrize("value", [[1.0], {"a": 1}, 1j, datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC), b"1"])
 def test_what_is_no_number_is_an_error_even_when_texts_are_forgiven(value: Any) -> None:
     with pytest.raises(MojoRowError, match="is no number"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -112,11 +112,13 @@ def predict(
             reconstruct=reconstruct,
             anomaly=anomaly,
             threads=threads,
+            lacking=_note_lacking,
         )
     if out is not None:
         note(f"{count:,} rows scored.")
     for column, unseen in sorted(loaded.unseen_levels.items()):
-        note(f"column {column}: {unseen:,} values are no level of the training and scored as missing")
+        values = "1 value is" if unseen == 1 else f"{unseen:,} values are"
+        note(f"column {column}: {values} no level of the training and scored as missing")
 
 
 def verify(
@@ -232,6 +234,11 @@ def compile_kernels(
     say(f"{time.perf_counter() - begun:.1f} s. The machine code is in {mojo.cache_folder()}.")
 
 
+def _note_lacking(names: Sequence[str]) -> None:
+    which, are = ("column", "is") if len(names) == 1 else ("columns", "are")
+    note(f"the file lacks the model's {which} {_some(names)}, which {are} scored as left out")
+
+
 @contextmanager
 def _source(file: str) -> Iterator[TextIO]:
     if file == "-":
@@ -295,7 +302,7 @@ def _size(count: int) -> str:
     return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
 
 
-def _some(names: list[str]) -> str:
+def _some(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_SHOWN_LEVELS])
     return shown if len(names) <= _SHOWN_LEVELS else f"{shown}, … ({len(names):,})"
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 import zlib
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from tidegate.runtime.mojo.errors import MojoFormatError
 
@@ -24,6 +26,8 @@ TIGHT_RATIO = 300
 MAX_TIGHT_BYTES = 16 << 20
 
 MODEL_INI = "model.ini"
+#: What tells a file from one that was put in its place, or that was written anew.
+_IDENTITY = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
 
 
 class Container(Protocol):
@@ -49,15 +53,16 @@ class Container(Protocol):
         ...
 
 
-def open_container(path: Path) -> Container:
-    """Open a zip or a folder.
+def open_container(path: Path) -> Folder | Archive:
+    """Open a zip or a folder. Close it once the model is read: what is asked for later is read all the same.
 
     Raises:
         MojoFormatError: it is neither, holds more than a model needs, or has no `model.ini`.
     """
-    container: Container = Folder(path) if path.is_dir() else _zip(path)
+    container = Folder(path) if path.is_dir() else _zip(path)
     if not container.has(MODEL_INI):
-        raise MojoFormatError(MODEL_INI, f"{path.name} has no such entry, so it is no MOJO")
+        container.close()
+        raise MojoFormatError(MODEL_INI, f"{path.name or path} has no such entry, so it is no MOJO")
     return container
 
 
@@ -87,6 +92,9 @@ class Folder:
     def below(self, folder: str) -> Folder:
         return Folder(self._root / folder, _below(self.place, folder))
 
+    def close(self) -> None:
+        """Do nothing: entries are files, each of which is opened to be read."""
+
     def _path(self, name: str) -> Path | None:
         """Return where an entry lies; None for a name that leads out of the folder."""
         try:
@@ -102,10 +110,57 @@ class Folder:
         return path
 
 
+class _Reopened:
+    """A file as `zipfile` reads one, which after `close` is opened for each reading alone: a model that is kept for
+    what may be asked of it later keeps no descriptor for that. Another file in its place is refused."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.absolute()
+        self._at = 0
+        self._file: BinaryIO | None = path.open("rb")
+        self._was = os.fstat(self._file.fileno())
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        place = (0, self._at, self._was.st_size)[whence] + offset
+        if place < 0:
+            raise OSError("a place before the file's beginning")
+        self._at = place
+        return place
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._file is not None:
+            return self._read(self._file, size)
+        with self._path.open("rb") as file:
+            now = os.fstat(file.fileno())
+            if any(getattr(now, name) != getattr(self._was, name) for name in _IDENTITY):
+                raise OSError(f"{self._path} was changed after the model was loaded: load it again")
+            return self._read(file, size)
+
+    def _read(self, file: BinaryIO, size: int) -> bytes:
+        file.seek(self._at)
+        data = file.read(size)
+        self._at += len(data)
+        return data
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
 class Archive:
     """A MOJO as a zip; read through its central directory, as local headers may lack sizes."""
 
-    def __init__(self, archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], place: str = "") -> None:
+    def __init__(
+        self, file: _Reopened, archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], place: str = ""
+    ) -> None:
+        self._file = file
         self._archive = archive
         self._entries = entries
         self.place = place
@@ -128,7 +183,11 @@ class Archive:
         return data
 
     def below(self, folder: str) -> Archive:
-        return Archive(self._archive, self._entries, _below(self.place, folder))
+        return Archive(self._file, self._archive, self._entries, _below(self.place, folder))
+
+    def close(self) -> None:
+        """Let go of the file's descriptor, also for what is `below`. Entries can be read, each by opening it anew."""
+        self._file.close()
 
     def _entry(self, name: str) -> zipfile.ZipInfo:
         entry = self._entries.get(self.place + name)
@@ -142,13 +201,17 @@ def _below(place: str, folder: str) -> str:
 
 
 def _zip(path: Path) -> Archive:
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise MojoFormatError(path.name, f"is no zip that can be read: {error}") from None
-    entries = archive.infolist()
-    _refuse_too_much(path.name, entries)
-    return Archive(archive, {entry.filename: entry for entry in entries if not entry.filename.endswith("/")})
+    with ExitStack() as unless_kept:
+        try:
+            file = _Reopened(path)
+            unless_kept.callback(file.close)
+            archive = zipfile.ZipFile(file)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise MojoFormatError(path.name, f"is no zip that can be read: {error}") from None
+        entries = archive.infolist()
+        _refuse_too_much(path.name, entries)
+        unless_kept.pop_all()
+    return Archive(file, archive, {entry.filename: entry for entry in entries if not entry.filename.endswith("/")})
 
 
 def _refuse_too_much(name: str, entries: Iterable[zipfile.ZipInfo]) -> None:

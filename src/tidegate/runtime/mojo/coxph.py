@@ -49,6 +49,16 @@ class CoxPh:
     def outputs(self) -> tuple[str, ...]:
         return ("lp",)
 
+    @property
+    def not_needed(self) -> frozenset[str]:
+        """Columns that are made of two others, and those without a coefficient: of times, weights and strata."""
+        beyond = np.flatnonzero(self.num_offsets >= len(self.coefficients))
+        numbers = int(beyond[0]) if len(beyond) else len(self.num_offsets)
+        needed = set(range(self.strata.shape[1] + len(self.cat_offsets) - 1 + numbers))
+        needed.update(self.interactions.parts[:, 1:3].reshape(-1).tolist())
+        needed.difference_update(self.interactions.parts[:, 3].tolist())
+        return frozenset(name for place, name in enumerate(self.header.features) if place not in needed)
+
     def score(self, rows: Rows, offset: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """Return the logarithm of the hazard, relative to the average row of the stratum."""
         scores = np.empty((len(rows), 1), np.float64)

@@ -85,6 +85,7 @@ def score_csv(
     reconstruct: bool = False,
     anomaly: bool = False,
     threads: int = 1,
+    lacking: Callable[[Sequence[str]], None] | None = None,
 ) -> int:
     """Score the rows of a CSV file and write a row of outputs for each; return how many.
 
@@ -95,6 +96,8 @@ def score_csv(
         reconstruct: the outputs are those of `MojoModel.reconstruct`, which also says what it raises.
         anomaly: they are those of `MojoModel.anomaly`, which does, too.
         threads: how many score predictions at once; see `MojoModel.predict`.
+        lacking: is called once with the model's inputs that the file has no column for, where there are any: they score
+            as left out.
 
     Raises:
         InvalidInput: the file is no such CSV, or two kinds of outputs are asked for.
@@ -111,6 +114,9 @@ def score_csv(
     write = _json_writer(target, outputs) if as_json else _csv_writer(target, outputs)
     total = 0
     for columns, rows in blocks_for(model, source, name):
+        missing = [spec.name for spec in model.signature.inputs if spec.name not in columns]
+        if missing and lacking is not None and not total:
+            lacking(missing)
         write([column.tolist() for column in score(columns, rows, policy).values()])
         total += rows
     return total

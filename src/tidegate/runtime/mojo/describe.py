@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,12 @@ def describe(path: str | PathLike[str]) -> dict[str, Any]:
     place = Path(path)
     if not place.exists():
         raise InvalidInput(f"There is no file {place}.", subject=str(place))
-    container = open_container(place)
-    told: dict[str, Any] = _of_header(read_header(container))
-    try:
-        model = read(container)
-    except MojoUnsupportedError as error:
-        return {**told, "inputs": None, "outputs": None, "memory_bytes": None, "problem": error.message}
+    with closing(open_container(place)) as container:
+        told: dict[str, Any] = _of_header(read_header(container))
+        try:
+            model = read(container)
+        except MojoUnsupportedError as error:
+            return {**told, "inputs": None, "outputs": None, "memory_bytes": None, "problem": error.message}
     return {**told, **_of_model(model), "problem": None}
 
 

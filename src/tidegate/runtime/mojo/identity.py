@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,8 @@ def identify(path: Path) -> Identity:
         MojoFormatError: it is damaged, or no MOJO.
         MojoUnsupportedError: an algorithm that is not known, in it or within it.
     """
-    return _identity(open_container(path), 0, [0])
+    with closing(open_container(path)) as container:
+        return _identity(container, 0, [0])
 
 
 def _identity(container: Container, depth: int, read: list[int]) -> Identity:

@@ -26,8 +26,8 @@ from tidegate.runtime.mojo.parts import score_in_parts
 from tidegate.runtime.mojo.registry import read_model
 from tidegate.runtime.mojo.row_plan import RowAnswers
 from tidegate.runtime.mojo.rows import Column, Dictionary, Policy, RowBuilder
-from tidegate.runtime.mojo.scorer import Rows, Scorer, TakesMore
-from tidegate.runtime.mojo.tables import is_row, read_table
+from tidegate.runtime.mojo.scorer import NeedsFewer, Rows, Scorer, TakesMore
+from tidegate.runtime.mojo.tables import is_row, read_table, unmasked
 from tidegate.runtime.mojo.values import ABSENT, number, numbers
 from tidegate.runtime.mojo.word2vec import Word2Vec
 
@@ -59,7 +59,8 @@ def load(path: str | PathLike[str]) -> MojoModel:
     place = Path(path)
     if not place.exists():
         raise InvalidInput(f"There is no file {place}.", subject=str(place))
-    return read(open_container(place))
+    with contextlib.closing(open_container(place)) as container:
+        return read(container)
 
 
 def read(container: Container) -> MojoModel:
@@ -107,12 +108,16 @@ class MojoModel:
 
     @cached_property
     def signature(self) -> Signature:
-        """What the model takes and gives: texts with their categories, and numbers, in which NaN is missing."""
+        """What the model takes and gives: texts with their categories, and numbers, in which NaN is missing. Columns
+        of the file that it makes of others, or does not look at, are not among them.
+        """
+        others = self.scorer.not_needed if isinstance(self.scorer, NeedsFewer) else ()
         inputs = [
             TensorSpec(field.name, "FP64")
             if field.levels is None
             else TensorSpec(field.name, "BYTES", (-1,), field.levels)
             for field in self.fields
+            if field.name not in others
         ]
         if self.offset_column is not None:
             inputs.append(TensorSpec(self.offset_column, "FP64"))
@@ -161,6 +166,7 @@ class MojoModel:
             data: a DataFrame of pandas or Polars, an Arrow table, a structured array, a dict of columns, a list of
                 dicts, or the dict of one row. Columns that are left out are missing, others than the model's are
                 ignored. Or a NumPy array of shape (rows, features) with codes for levels, the numeric rows themselves.
+                What a mask of NumPy hides is missing.
             strict: a level that the training did not have is an error. Else it scores as a missing value and is
                 counted in `unseen_levels`.
             invalid_as_missing: a text in a numeric column that is no number scores as a missing value, instead of
@@ -183,7 +189,7 @@ class MojoModel:
             if quick is not None:
                 return self.answers.one(self.scores(quick, None))
         policy = _POLICIES[strict, invalid_as_missing]
-        if isinstance(data, dict) and is_row(data):
+        if isinstance(data, Mapping) and is_row(data, self._names):
             return self.predict_one(data, policy)
         if isinstance(data, np.ndarray) and data.dtype.names is None:
             return self._in_parts(self._numeric_rows(data), None, threads)
@@ -300,7 +306,7 @@ class MojoModel:
             MojoUnsupportedError: the model is no GLRM.
             MojoFormatError: columns and levels of its file do not fit each other.
         """
-        if isinstance(data, dict) and is_row(data):
+        if isinstance(data, Mapping) and is_row(data, self._names):
             return self.reconstruct([data])[0]
         table = read_table(data, self._names, self._numeric)
         return table.answer(self.reconstruct_columns(table.columns, table.rows, _POLICIES[False, False]))
@@ -354,7 +360,7 @@ class MojoModel:
 
     def _told(self, data: Any, telling: Telling) -> Any:
         names, tell = telling
-        if isinstance(data, dict) and is_row(data):
+        if isinstance(data, Mapping) and is_row(data, self._names):
             return self._told([data], telling)[0]
         table = read_table(data, self._names, self._numeric)
         values = tell(*self.rows(table.columns, table.rows, _POLICIES[False, False]))
@@ -436,7 +442,7 @@ class MojoModel:
                 got=f"{data.dtype} of shape {data.shape}",
             )
         # As all rows are that are built here: kernels would be compiled once more for arrays that cannot be written to.
-        return np.require(data, np.float64, ["C", "A", "W", "E"])
+        return np.require(unmasked(data), np.float64, ["C", "A", "W", "E"])
 
     def _count(self, unseen: Mapping[str, int]) -> None:
         with self._lock:

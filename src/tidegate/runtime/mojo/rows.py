@@ -196,7 +196,11 @@ class _Lookup:
 
 def _numbers(column: Column, name: str, policy: Policy) -> NDArray[np.float64]:
     if isinstance(column, Dictionary):
-        own = np.append(numbers(column.values, name, invalid_as_missing=policy.invalid_as_missing), NAN)
+        # Values that no row has may be anything, as categories are that a filter left behind.
+        used = np.unique(column.codes[column.codes >= 0])
+        own = np.full(len(column.values) + 1, NAN)
+        listed = [column.values[code] for code in used.tolist()]
+        own[used] = numbers(listed, name, invalid_as_missing=policy.invalid_as_missing)
         taken: NDArray[np.float64] = own[column.codes]
         return taken
     if isinstance(column, np.ndarray):

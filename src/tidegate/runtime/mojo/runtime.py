@@ -6,6 +6,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Mapping
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,13 +58,10 @@ class MojoRuntime:
                 got=str(strict)[:100],
             )
         from tidegate.runtime.mojo.load import read
-
-        container = open_container(files.root)
-        if options.derived is None:
-            return ServedMojo(read(container), Policy(strict=strict))
         from tidegate.runtime.mojo.shelf import shelf_in
 
-        with shelf_in(options.derived):
+        shelf = nullcontext() if options.derived is None else shelf_in(options.derived)
+        with closing(open_container(files.root)) as container, shelf:
             return ServedMojo(read(container), Policy(strict=strict))
 
     def derive(self, files: ArtifactFiles, options: LoadOptions, folder: Path) -> Derived:
@@ -73,8 +71,8 @@ class MojoRuntime:
         from tidegate.runtime.mojo.registry import read_model
         from tidegate.runtime.mojo.shelf import shelf_in
 
-        with shelf_in(folder, writes=True) as shelf:
-            read_model(open_container(files.root))
+        with closing(open_container(files.root)) as container, shelf_in(folder, writes=True) as shelf:
+            read_model(container)
         return Derived() if shelf.is_empty else Derived(packages=self.packages)
 
 

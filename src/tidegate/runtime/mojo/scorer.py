@@ -48,3 +48,15 @@ class TakesMore(Protocol):
     def more_inputs(self) -> tuple[str, ...]:
         """Their names, each once; one that is also a feature is not among them."""
         ...
+
+
+@runtime_checkable
+class NeedsFewer(Protocol):
+    """A scorer to which some features of its file need not be given: it makes them of others, as those of a GAM's
+    smoothers and interactions, or does not look at them. A row may hold them all the same, as for H2O's scorer.
+    """
+
+    @property
+    def not_needed(self) -> frozenset[str]:
+        """Their names."""
+        ...

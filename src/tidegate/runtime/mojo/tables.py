@@ -6,7 +6,7 @@ The libraries of these tables are used only where the caller has imported them a
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,11 +38,23 @@ class Table:
 _SCALARS = frozenset({str, float, int, bool, type(None)})
 
 
-def is_row(data: Mapping[Any, Any]) -> bool:
-    """Say whether a dict is one row, not columns: no value is a list, an array or a series."""
+def is_row(data: Mapping[Any, Any], names: Collection[str]) -> bool:
+    """Say whether a mapping is one row, not columns: none of the values that matter is a list, an array or a series.
+
+    Args:
+        names: the columns that matter. Where none of them is there, all do.
+    """
     if _SCALARS.issuperset(map(type, data.values())):
         return True
-    return not any(hasattr(value, "__len__") and not isinstance(value, (str, bytes)) for value in data.values())
+    return not any(map(_is_column, _that_matter(data, names).values()))
+
+
+def _that_matter(data: Mapping[Any, Any], names: Collection[str]) -> Mapping[Any, Any]:
+    return {name: value for name, value in data.items() if name in names} or data
+
+
+def _is_column(value: Any) -> bool:
+    return hasattr(value, "__len__") and not isinstance(value, (str, bytes)) and getattr(value, "ndim", 1) > 0
 
 
 def read_table(data: Any, names: Collection[str], numeric: Collection[str]) -> Table:
@@ -65,9 +77,9 @@ def read_table(data: Any, names: Collection[str], numeric: Collection[str]) -> T
     if arrow is not None and isinstance(data, (arrow.Table, arrow.RecordBatch)):
         return _from_arrow(arrow, data, names, numeric)
     if isinstance(data, Mapping):
-        return _from_columns({name: data[name] for name in data if name in names}, data)
-    if isinstance(data, np.ndarray) and data.dtype.names:
-        found = {name: data[name] for name in data.dtype.names if name in names}
+        return _from_columns(data, names)
+    if isinstance(data, np.ndarray) and data.dtype.names and data.ndim == 1:
+        found = {name: unmasked(data[name]) for name in data.dtype.names if name in names}
         return Table(found, len(data), dict)
     if isinstance(data, (list, tuple)) and all(isinstance(row, Mapping) for row in data):
         return _from_rows(data, names)
@@ -87,23 +99,32 @@ def _from_rows(rows: Sequence[Mapping[Any, Any]], names: Collection[str]) -> Tab
     return Table(columns, len(rows), answer)
 
 
-def _from_columns(found: Mapping[str, Any], data: Mapping[Any, Any]) -> Table:
-    sizes = {}
-    for name, column in data.items():
-        if isinstance(column, (str, bytes)) or not hasattr(column, "__len__"):
+def _from_columns(data: Mapping[Any, Any], names: Collection[str]) -> Table:
+    sizes, columns = {}, {}
+    for name, column in _that_matter(data, names).items():
+        if not _is_column(column):
             raise InvalidInput(
                 f"The column {name!r} is a single value, and others are columns.",
                 subject=str(name),
                 expected="values of one row, or a column for each name",
             )
+        if isinstance(column, (Mapping, Set)):
+            raise InvalidInput(
+                f"The column {name!r} is a {type(column).__name__}, whose values are in no order that rows have.",
+                subject=str(name),
+                expected="a list, an array or a series",
+                hint='Of pandas, frame.to_dict("list") gives such columns; or hand over the frame itself.',
+            )
         sizes[name] = len(column)
+        if name in names:
+            columns[name] = _listed(column)
     if len(set(sizes.values())) > 1:
         least, most = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
         raise InvalidInput(
             f"The columns differ in length: {least!r} has {sizes[least]} values, {most!r} has {sizes[most]}.",
             subject=str(most),
         )
-    return Table({name: _listed(column) for name, column in found.items()}, next(iter(sizes.values()), 0), dict)
+    return Table(columns, next(iter(sizes.values()), 0), dict)
 
 
 def _listed(column: Any) -> Column:
@@ -111,7 +132,7 @@ def _listed(column: Any) -> Column:
     if isinstance(column, (list, tuple)):
         return column
     if isinstance(column, np.ndarray) and column.ndim == 1:
-        return column
+        return unmasked(column)
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(column, pandas.Series):
         return _pandas_column(pandas, column, numeric=False)
@@ -119,6 +140,18 @@ def _listed(column: Any) -> Column:
         listed: list[Any] = column.to_pylist()
         return listed
     return list(column)
+
+
+def unmasked(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in which what a mask hides is missing: NaN among numbers, else None."""
+    if not isinstance(array, np.ma.MaskedArray):
+        return array
+    is_hidden = np.ma.getmaskarray(array)
+    if array.dtype.kind in "fiub":
+        return np.where(is_hidden, np.nan, array.data.astype(np.float64))
+    values: NDArray[np.object_] = array.data.astype(object)
+    values[is_hidden] = None
+    return values
 
 
 def _from_pandas(pandas: Any, frame: Any, names: Collection[str], numeric: Collection[str]) -> Table:
@@ -162,8 +195,13 @@ def _from_polars(polars: Any, frame: Any, names: Collection[str], numeric: Colle
             columns[name] = series.to_list()
 
     def answer(outputs: Answers) -> Any:
-        made = {name: column.tolist() if column.dtype.kind == "O" else column for name, column in outputs.items()}
-        return polars.DataFrame(made)
+        return polars.DataFrame(
+            {
+                # Of no rows, too, these are texts.
+                name: polars.Series(column.tolist(), dtype=polars.String) if column.dtype.kind == "O" else column
+                for name, column in outputs.items()
+            }
+        )
 
     return Table(columns, frame.height, answer)
 
@@ -204,7 +242,7 @@ def _from_arrow(arrow: Any, table: Any, names: Collection[str], numeric: Collect
 
     def answer(outputs: Answers) -> Any:
         arrays = {
-            name: arrow.array(column.tolist()) if column.dtype.kind == "O" else arrow.array(column)
+            name: arrow.array(column.tolist(), arrow.string()) if column.dtype.kind == "O" else arrow.array(column)
             for name, column in outputs.items()
         }
         return type(table).from_arrays(list(arrays.values()), names=list(arrays))

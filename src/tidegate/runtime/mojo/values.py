@@ -37,6 +37,7 @@ NAN = float("nan")
 #: Texts of these characters alone are read alike by Python and Java, or by neither.
 _PLAIN = re.compile(r"[0-9+\-.eE\n]*")
 _ALIKE = frozenset({float, int, bool, type(None)})
+_TIMES = frozenset({"date", "datetime", "datetime64", "timestamp"})
 #: Beyond this a whole float has no exact decimal of a length that a level would have.
 _WHOLE = 2.0**63
 
@@ -78,7 +79,7 @@ def number(value: Any, column: str, *, invalid_as_missing: bool = False) -> floa
         subject=column,
         expected="a number, or a text with one",
         got=type(value).__name__,
-        hint="H2O's times are milliseconds since 1970." if "date" in type(value).__name__.lower() else None,
+        hint="H2O's times are milliseconds since 1970." if type(value).__name__.lower() in _TIMES else None,
     )
 
 
