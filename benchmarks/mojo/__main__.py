@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     python = Path(given.h2o) if given.h2o else h2o_python()
     models = train(python)
     commands = Commands(_java(python), (sys.executable, "-m", "benchmarks.mojo.scoring"), _ROOT)
+    library = _library()
     row = _row(models)
     before, begun = load_average(), time.perf_counter()
     found: dict[str, Any] = {}
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"measuring {name} …", flush=True)
         files = models / f"{name}.zip", models / f"{'profiles' if name in _ON_PROFILES else 'events'}.csv"
         found[name] = measured(commands, *files, rounds)
-        found[name]["start"] = started(commands, *files, rounds)
+        found[name]["start"] = started(commands, *files, rounds, library)
         found[name]["features"] = _features(files[0])
     print("starting servers …", flush=True)
     serve = served(models / "gbm-small.zip", row, rounds)
@@ -92,6 +93,16 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--h2o", metavar="PYTHON", help="the interpreter of an environment that has H2O")
     parser.add_argument("--image", help="an image that `tidegate pack` made of gbm-small")
     return parser.parse_args(arguments)
+
+
+def _library() -> Path:
+    """Return the folder of the library of all kernels, made of these sources."""
+    folder = BASE / "kernels"
+    shutil.rmtree(folder, ignore_errors=True)
+    print("compiling the library of all kernels …", flush=True)
+    made = f"from tidegate import mojo; list(mojo.compile_library({str(folder)!r}))"
+    subprocess.run([sys.executable, "-c", made], check=True)
+    return folder
 
 
 def _row(models: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ PAIRS = {
 }
 #: What is measured of ours alone, to tell what the time goes to.
 OWN = ("call", "walk", "walk16", "touch")
+#: Names a library of kernels to a process; see `tidegate mojo compile --help`.
+LIBRARY = "TIDEGATE_MOJO_LIBRARY"
 #: Processes of either side.
 PAIRS_OF_PROCESSES = 3
 
@@ -98,13 +100,24 @@ def _measured(commands: Commands, files: Sequence[str], rounds: int) -> dict[str
         }
 
 
-def started(commands: Commands, model: Path, table: Path, rounds: int) -> dict[str, Any]:
+def started(commands: Commands, model: Path, table: Path, rounds: int, library: Path) -> dict[str, Any]:
     """Return medians of seconds from the start of a process to its first prediction, by the clock and of CPU time, and
-    of its largest memory in bytes."""
-    found: dict[str, list[tuple[float, float, int]]] = {"java": [], "ours": []}
+    of its largest memory in bytes.
+
+    Args:
+        library: that of all kernels, with which ours is started as well ("library"), as in images; else it takes the
+            machine code that numba keeps.
+    """
+    without = {name: value for name, value in os.environ.items() if name != LIBRARY}
+    ways = {
+        "java": (commands.java, without),
+        "ours": (commands.ours, without),
+        "library": (commands.ours, {**without, LIBRARY: str(library)}),
+    }
+    found: dict[str, list[tuple[float, float, int]]] = {name: [] for name in ways}
     for _ in range(rounds):
-        for name, command in (("java", commands.java), ("ours", commands.ours)):
-            found[name].append(_run([*command, "first", str(model), str(table)], commands.root))
+        for name, (command, environment) in ways.items():
+            found[name].append(_run([*command, "first", str(model), str(table)], commands.root, environment))
     return {
         name: {
             what: statistics.median(run[place] for run in runs)
@@ -161,9 +174,9 @@ def _two_processes(commands: Commands, files: Sequence[str], ours: Side, rounds:
     return statistics.median(2 * a / b for a, b in zip(one, two, strict=True))
 
 
-def _run(command: Sequence[str], folder: Path) -> tuple[float, float, int]:
+def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> tuple[float, float, int]:
     begun = time.perf_counter()
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         # The kernel's own figure for a child would be no less than this process had when it began it.
         said = process.stdout.read().split()

@@ -18,6 +18,9 @@ TITLES = {
     "ensemble": "stacked ensemble: GBM, DRF, GLM",
 }
 
+#: Who is started; see `measure.started`.
+STARTS = ("java", "ours", "library")
+
 _HOW = """Both sides run on this machine in processes of their own, with the model loaded and warm: H2O's genmodel in a
 JVM after some seconds of the same calls, Tidegate with its kernels compiled. They are timed in turn, piece by piece.
 Times are CPU time of the thread that calls, so the JVM's own threads cost it nothing here; ratios are medians of Java's
@@ -70,7 +73,10 @@ def as_markdown(run: Mapping[str, Any]) -> str:
         "",
         "Two threads, loading and memory. Java's memory is what the model keeps of the heap; Tidegate's, by how ",
     ]
-    lines[-1] += "much a process grows that loads it once more. Start: from a process's start to its first prediction."
+    lines[-1] += (
+        "much a process grows that loads it once more. Start: from a process's start to its first prediction; Tidegate's "
+    )
+    lines[-1] += "with machine code that numba keeps / with the library of all kernels, as in images."
     lines += [
         "",
         "| model | 2 threads | load again, ms | model, MB | start, s (CPU s) | process, MB |",
@@ -81,8 +87,8 @@ def as_markdown(run: Mapping[str, Any]) -> str:
         lines.append(
             f"| {TITLES[name]} | {found['threads']['ratio']:.2f} | {_ratio(found['load'], 1e3)} | "
             f"{size['java'] / 1e6:.1f} / {size['ours'] / 1e6:.1f} | "
-            f"{_start(start['java'])} / {_start(start['ours'])} | "
-            f"{start['java']['bytes'] / 1e6:.0f} / {start['ours']['bytes'] / 1e6:.0f} |"
+            f"{' / '.join(_start(start[side]) for side in STARTS)} | "
+            f"{' / '.join(format(start[side]['bytes'] / 1e6, '.0f') for side in STARTS)} |"
         )
     lines += _serving(run.get("serve"))
     lines += _contained(run.get("container"))

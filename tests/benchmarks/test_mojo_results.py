@@ -26,7 +26,7 @@ def model(*, row: float = 1.5, single: float = 2.5, batch: float = 5.0, threads:
         "processes": 1.9,
         "bandwidth": 1.8,
         "bytes": {"java": 10**6, "ours": 10**6},
-        "start": {"java": start, "ours": start},
+        "start": {"java": start, "ours": start, "library": start},
         "features": 13,
     }
 
