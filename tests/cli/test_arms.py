@@ -64,6 +64,15 @@ def shown(**rollout: Any) -> str:
     return text.getvalue()
 
 
+def test_who_is_waited_for_is_told_that_a_reason_is_demanded() -> None:
+    several = outcome_error("churn", {**ROLLOUT, "reason_required": True}).hint or ""
+    assert 'tidegate promote churn --arm b --reason "…"   takes revision 2' in several
+    one = outcome_error("churn", {**ROLLOUT, "arms": None, "reason_required": True}).hint or ""
+    for line in one.splitlines():
+        assert ("--reason" in line) == ("abort" not in line)
+    assert "--reason" not in (outcome_error("churn", ROLLOUT).hint or "")
+
+
 def test_arms_are_shown_by_name_with_what_is_said_of_each() -> None:
     text = shown()
     assert "2 b " in text

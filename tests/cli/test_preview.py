@@ -162,6 +162,14 @@ def test_a_rolling_exchange_tells_the_replicas_of_both_sides_and_that_the_way_ba
     assert plan_view(request(**asked), stable)["way_back"] == {"revision": 3, "is_instant": False}
 
 
+def test_who_decides_is_told_that_a_reason_is_demanded() -> None:
+    gates = {"requireReason": True}
+    assert "people     who promotes or resumes must say why (--reason); to pause, abort" in planned(gates=gates)
+    tested = planned(gates=gates, deploymentStrategy="ab-test")
+    assert "people     who promotes, resumes or gives an arm more weight must say why (--reason)" in tested
+    assert "people" not in planned()
+
+
 def test_the_arms_of_an_ab_test_are_told_each_with_its_model_and_its_users() -> None:
     arms = [
         {"name": "b", "weight": 20, "modelArtifact": {"path": "/b.onnx"}},

@@ -100,6 +100,15 @@ def test_a_status_shows_split_replicas_steps_and_signals() -> None:
     assert "waiting for" not in text
 
 
+def test_a_status_tells_that_to_go_on_takes_a_reason_as_long_as_there_is_something_to_decide() -> None:
+    def told(**rollout: Any) -> str:
+        return shown(status_view({**STATUS, "rollout": {**ROLLOUT, **rollout}}, NOW))
+
+    assert 'promote and resume take a reason: --reason "…"' in told(reason_required=True)
+    assert "--reason" not in told(reason_required=True, ended_at=NOW.isoformat())
+    assert "--reason" not in told(reason_required=False)
+
+
 def test_a_status_without_a_rollout_or_observations_is_shown_too() -> None:
     text = shown(
         status_view(

@@ -81,6 +81,7 @@ def test_every_flag_sets_its_field(model: Path, tmp_path: Path) -> None:
     assert request["steps"] == [10, 100]
     assert request["gates"] == {
         "allowBreaking": True,
+        "requireReason": False,
         "golden": str(tmp_path / "golden.yaml"),
         "vulnerabilities": {"database": str(tmp_path / "osv"), "onFound": "warn", "ignore": []},
     }

@@ -28,7 +28,7 @@ from tests.support import models
 from tests.support.quick_models import write_flights, write_minutes
 from tidegate.cli.main import app
 from tidegate.client import Client, Event
-from tidegate.contract.errors import Conflict, InvalidInput, NotFound, Unavailable
+from tidegate.contract.errors import Conflict, InvalidInput, NotFound, ReasonRequired, Unavailable
 from tidegate.contract.result import DeploymentResult
 from tidegate.controller import launch
 
@@ -539,6 +539,69 @@ def test_a_known_vulnerability_refuses_a_deployment_where_the_request_says_so_an
     looked_at = asked(onFound="refuse", ignore=["CVE-2026-1"])
     assert tidegate("deploy", "-f", looked_at).code == 0
     assert "vulnerable" in [status["name"] for status in tidegate.json("list")["deployments"]]
+
+
+def test_a_request_that_demands_a_reason_holds_its_rollout_until_somebody_says_why(
+    tidegate: CommandLine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("approved")
+    write_minutes(folder / "minutes.onnx")
+
+    def request(version: str, **fields: Any) -> str:
+        document = {
+            "name": "approved",
+            "modelArtifact": {"path": "minutes.onnx", "version": version},
+            "servingRequirements": {},
+            "infrastructure": {"resources": {"replicas": 1}},
+            "analysis": {"baseline": "0s"},
+            **fields,
+        }
+        path = folder / f"{version}.json"
+        path.write_text(json.dumps(document))
+        return str(path)
+
+    def result_of_approved() -> dict[str, Any]:
+        with Client.connect(tidegate.home) as client:
+            return dict(client.result("approved"))
+
+    def recorded() -> tuple[Any, ...]:
+        with Client.connect(tidegate.home) as client:
+            rollout = client.status("approved")["rollout"] or {}
+            return rollout["phase"], rollout["phase_since"], list(client.events("approved"))
+
+    gated = {
+        "deploymentStrategy": "blue-green",
+        "blueGreen": {"preview": "0s", "switch": "person"},
+        "gates": {"requireReason": True},
+    }
+    assert tidegate("deploy", "-f", request("1")).code == 0
+    assert result_of_approved()["trafficConfig"]["reasonRequired"] is False
+    planned = tidegate("deploy", "-f", request("2", **gated), "--dry-run")
+    assert "who promotes or resumes must say why (--reason)" in planned.out
+    waits = tidegate("deploy", "-f", request("2", **gated))
+    assert waits.code == 7
+    assert 'tidegate promote approved --reason "…"   takes revision 2' in waits.out
+    assert 'tidegate resume approved --reason "…"' in waits.out
+    assert 'take a reason: --reason "…"' in tidegate("status", "approved").out
+    assert result_of_approved()["trafficConfig"]["reasonRequired"] is True
+
+    before = recorded()
+    for words in (["promote"], ["resume"], ["promote", "--reason", " "]):
+        refused = tidegate(words[0], "approved", *words[1:], "--output", "json")
+        error = refused.document["error"]
+        assert (refused.code, error["code"], error["subject"]) == (2, "reason_required", "approved"), words
+        assert '--reason "…"' in refused.err
+    with Client.connect(tidegate.home) as client, pytest.raises(ReasonRequired, match="requireReason"):
+        client.promote("approved", by="ada")
+    assert recorded() == before
+    assert tidegate("abort", "approved", "--wait").code == 0
+
+    assert tidegate("deploy", "-f", request("3", **gated)).code == 7
+    approved = tidegate("promote", "approved", "--by", "ada", "--reason", "the preview looked right", "--wait")
+    assert approved.code == 0, approved.err
+    assert "ada asked to promote: the preview looked right" in tidegate("report", "approved").out
+    assert tidegate("rollback", "approved", "--wait").code == 0
+    assert tidegate("rollback", "approved", "--to", "3", "--wait").code == 0
 
 
 def test_a_dry_run_needs_no_controller_and_starts_none(tmp_path: Path) -> None:

@@ -9,9 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.client.http import error_from
-from tidegate.contract.errors import Conflict, InvalidInput, NotFound, NotTrusted, TidegateError, Unavailable
+from tidegate.contract.errors import (
+    Conflict,
+    InvalidInput,
+    NotFound,
+    NotTrusted,
+    ReasonRequired,
+    TidegateError,
+    Unavailable,
+)
 
-KINDS = [InvalidInput, NotTrusted, NotFound, Conflict, Unavailable, TidegateError]
+KINDS = [InvalidInput, NotTrusted, ReasonRequired, NotFound, Conflict, Unavailable, TidegateError]
 _text = st.none() | st.text("abc \n", max_size=10)
 
 

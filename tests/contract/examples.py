@@ -46,6 +46,7 @@ VALID_REQUESTS: dict[str, dict[str, Any]] = {
         "healthChecks": {"readyWithin": "30s", "maxRestarts": 0},
         "gates": {
             "allowBreaking": True,
+            "requireReason": True,
             "golden": "golden.yaml",
             "vulnerabilities": {"database": "osv.zip", "onFound": "refuse", "ignore": ["CVE-2025-1"]},
         },
@@ -102,6 +103,7 @@ INVALID_REQUESTS: dict[str, Any] = {
     "a later version's field": {**SMALLEST, "drift": {}},
     "gates as a list": {**SMALLEST, "gates": []},
     "allowing as text": {**SMALLEST, "gates": {"allowBreaking": "yes"}},
+    "demanding a reason in words": {**SMALLEST, "gates": {"requireReason": "why?"}},
     "no unit": {**SMALLEST, "servingRequirements": {"latencyP99": "50"}},
     "number for quantity": {**SMALLEST, "servingRequirements": {"latencyP99": 50}},
     "unknown unit": {**SMALLEST, "servingRequirements": {"throughput": "5qps"}},
@@ -164,6 +166,7 @@ RESULT: dict[str, Any] = {
             {"weight": 0, "shadow": 20, "until": "pass", "duration": "1m"},
             {"weight": 100, "until": "person"},
         ],
+        "reasonRequired": True,
         "rollbackTriggers": [
             {"signal": "errors", "condition": "the candidate fails 2% more often than stable", "threshold": 0.02}
         ],

@@ -67,7 +67,7 @@ def test_the_smallest_request_has_every_default() -> None:
             "tolerances": {},
         },
         "healthChecks": {"readyWithin": "1m", "maxRestarts": 3, "custom": []},
-        "gates": {"allowBreaking": False},
+        "gates": {"allowBreaking": False, "requireReason": False},
         "registry": {},
         "traffic": {"timeout": "30s"},
         "batching": {"maxRequests": 128, "maxRows": 4096},

@@ -14,6 +14,7 @@ from tidegate.controller.planning import (
     arms,
     forced,
     never_measured_limits,
+    plan_return,
     plan_trial,
     refuse_one_port_for_several,
     refuse_unreachable_cache,
@@ -317,6 +318,15 @@ def ab_test() -> DeploymentRequest:
         {"modelArtifact": {"path": "/c.onnx"}, "weight": 5.5, "match": {"cookie": "group", "value": "c"}},
     ]
     return request(deploymentStrategy="ab-test", abTest={"arms": arms})
+
+
+def test_a_reason_is_demanded_where_the_request_says_so_and_never_on_the_way_back() -> None:
+    asked = request(gates={"requireReason": True})
+    stable = RevisionRow(1, 3, "a" * 64, asked.as_document(), NOW)
+    assert plan_trial(asked, stable, 4).reason_required
+    assert plan_trial(asked, None, 1).reason_required
+    assert not plan_trial(request(), stable, 4).reason_required, "the candidate's request decides"
+    assert not plan_return(asked, stable, 2).reason_required
 
 
 def test_the_challengers_of_an_ab_test_are_revisions_from_the_candidate_on() -> None:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.e2e
 @pytest.mark.long
 def test_the_page_on_gates_runs(reader: Reader) -> None:
     reader.follow(read(HOW_TO / "gate-a-candidate.md"))
-    assert reader.told.endswith("No freezes.\n")
+    assert "is in production after" in reader.told
 
 
 def test_the_page_on_health_runs(reader: Reader) -> None:

@@ -19,6 +19,7 @@ from tidegate.rollout import (
     Observation,
     Phase,
     Plan,
+    ReasonMissing,
     RemoveReplicas,
     Rollout,
     SplitCheck,
@@ -226,6 +227,52 @@ def test_a_pause_holds_weights_that_are_to_rise_and_later_ones_take_their_place(
     lower = reweigh(held, {"b": 5}, NOW, by="ada", reason="").rollout
     assert (lower.phase, lower.split()) == (Phase.SHIFTING, {STABLE: 85, B: 5, D: 10})
     assert after(lower).rollout.waits_at_step
+
+
+def demanding(rollout: Rollout) -> Rollout:
+    return rollout.evolve(plan=replace(rollout.plan, reason_required=True))
+
+
+@pytest.mark.parametrize("weights", [{"b": 21}, {"b": 30, "c": 5}, {"d": 10.01, "c": 0}])
+def test_weights_that_give_an_arm_more_take_a_reason_where_the_plan_demands_it(weights: dict[str, float]) -> None:
+    rollout = demanding(running())
+    with pytest.raises(ReasonMissing):
+        reweigh(rollout, weights, NOW, by="ada", reason=" ")
+    assert reweigh(rollout, weights, NOW, by="ada", reason="b looks good").rollout != rollout
+    assert reweigh(running(), weights, NOW, by="ada", reason="").rollout != running()
+
+
+@pytest.mark.parametrize("weights", [{"b": 20}, {"b": 10, "c": 5}, {"c": 0}])
+def test_weights_that_give_no_arm_more_take_no_reason(weights: dict[str, float]) -> None:
+    asked = reweigh(demanding(running()), weights, NOW, by="ada", reason="")
+    assert asked.rollout.phase is Phase.SHIFTING
+
+
+@pytest.mark.parametrize("asked", [Command.PROMOTE, Command.RESUME])
+def test_to_choose_an_arm_takes_a_reason_where_the_plan_demands_it(asked: Command) -> None:
+    rollout = demanding(running())
+    with pytest.raises(ReasonMissing):
+        command(rollout, asked, NOW, by="ada", reason="", arm="c")
+    assert command(rollout, asked, NOW, by="ada", reason="the best", arm="c").rollout.plan.candidate == C
+
+
+def test_more_than_what_an_arm_is_on_its_way_to_takes_a_reason_and_what_it_has_now_takes_none() -> None:
+    rising = demanding(reweigh(running(), {"b": 40}, NOW, by="ada", reason="").rollout)
+    with pytest.raises(ReasonMissing):
+        reweigh(rising, {"b": 30}, NOW, by="bob", reason="")
+    assert reweigh(rising, {"b": 20}, NOW, by="bob", reason="").rollout.phase is Phase.SHIFTING
+    falling = demanding(reweigh(running(), {"b": 10, "c": 30}, NOW, by="ada", reason="").rollout)
+    with pytest.raises(ReasonMissing):
+        reweigh(falling, {"b": 20}, NOW, by="bob", reason="")
+
+
+def test_weights_that_end_the_pause_of_an_arm_on_its_way_to_more_take_a_reason() -> None:
+    rising = reweigh(running(), {"b": 40}, NOW, by="ada", reason="").rollout
+    held = demanding(command(rising, Command.PAUSE, NOW, by="bob", reason="").rollout)
+    with pytest.raises(ReasonMissing):
+        reweigh(held, {"c": 10}, NOW, by="carl", reason="")
+    assert reweigh(held, {"b": 20, "c": 10}, NOW, by="carl", reason="").rollout.phase is Phase.SHIFTING
+    assert reweigh(demanding(rising), {"c": 10}, NOW, by="carl", reason="").rollout.phase is Phase.SCALING
 
 
 def test_a_weight_of_zero_takes_an_arm_out() -> None:

@@ -14,6 +14,7 @@ from tidegate.rollout import (
     Observation,
     Phase,
     Plan,
+    ReasonMissing,
     RemoveReplicas,
     Rollout,
     SetSplit,
@@ -348,6 +349,37 @@ def test_a_promote_of_a_candidate_that_has_all_requests_already_is_at_once() -> 
 def test_a_command_that_makes_no_sense_is_refused_and_says_why(phase: Phase, asked: Command) -> None:
     with pytest.raises(NotAllowed, match=f"cannot {asked.value} a rollout that is {phase.value}"):
         command(in_phase(phase), asked, at(1), by="ada", reason="")
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "\n\t"])
+@pytest.mark.parametrize("asked", [Command.PROMOTE, Command.RESUME])
+def test_who_lets_users_meet_the_candidate_says_why_where_the_plan_demands_it(asked: Command, reason: str) -> None:
+    demanding = plan(reason_required=True)
+    gate = in_phase(Phase.PAUSED, plan=demanding)
+    with pytest.raises(ReasonMissing):
+        command(gate, asked, at(1), by="ada", reason=reason)
+    assert command(gate, asked, at(1), by="ada", reason="looks right").rollout.phase is not Phase.PAUSED
+    assert command(in_phase(Phase.PAUSED), asked, at(1), by="ada", reason=reason).rollout.phase is not Phase.PAUSED
+
+
+def test_to_hold_and_to_take_back_takes_no_reason_whatever_the_plan_demands() -> None:
+    running = in_phase(Phase.ANALYZING, plan=plan(reason_required=True))
+    held = command(running, Command.PAUSE, at(1), by="ada", reason="").rollout
+    assert held.phase is Phase.PAUSED
+    assert command(held, Command.ABORT, at(2), by="ada", reason="").rollout.phase is Phase.ROLLING_BACK
+
+
+def test_who_comes_too_late_is_told_so_and_not_to_say_why() -> None:
+    decided = in_phase(Phase.ROLLING_BACK, plan=plan(reason_required=True), reason="bob asked to abort")
+    with pytest.raises(NotAllowed, match="bob asked to abort"):
+        command(decided, Command.PROMOTE, at(1), by="ada", reason="")
+
+
+def test_what_is_demanded_is_kept_with_the_plan_and_what_was_stored_before_demands_nothing() -> None:
+    stored = in_phase(Phase.PAUSED, plan=plan(reason_required=True)).for_storage()
+    assert Rollout.from_storage(stored).plan.reason_required
+    older = {**stored, "plan": {key: value for key, value in stored["plan"].items() if key != "reason_required"}}
+    assert not Rollout.from_storage(older).plan.reason_required
 
 
 def test_a_rollout_that_was_paused_before_it_was_ready_cannot_be_promoted() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tidegate.cli.humanize import clock
-from tidegate.cli.preview_plan import check_lines, hook_lines, judge_lines, notification_lines, plan_lines
+from tidegate.cli.preview_plan import check_lines, hook_lines, judge_lines, notification_lines, people_lines, plan_lines
 
 #: Inputs and outputs that a line names.
 _MOST_NAMED = 8
@@ -38,6 +38,7 @@ def preview_lines(preview: Mapping[str, Any]) -> list[str]:
 def _all_of_the_plan(plan: Mapping[str, Any], stable: int | None) -> list[str]:
     return [
         *_part("plan", plan_lines(plan, stable)),
+        *_part("people", people_lines(plan)),
         *_part("checks", check_lines(plan)),
         *_part("hooks", hook_lines(plan)),
         *_part("tells", notification_lines(plan)),

@@ -48,6 +48,13 @@ def _way_back(plan: Mapping[str, Any]) -> str:
     )
 
 
+def people_lines(plan: Mapping[str, Any]) -> Iterator[str]:
+    """Return what is demanded of who decides."""
+    if plan["reason_required"]:
+        who = "promotes, resumes or gives an arm more weight" if plan["arms"] else "promotes or resumes"
+        yield f"who {who} must say why (--reason); to pause, abort or roll back takes no reason"
+
+
 def check_lines(plan: Mapping[str, Any]) -> Iterator[str]:
     """Return the checks of running replicas that the request asks for."""
     for check in plan["checks"]:

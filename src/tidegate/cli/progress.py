@@ -9,6 +9,7 @@ from typing import Any
 
 from tidegate.cli.exits import ExitCode, exit_code_of_rollout
 from tidegate.cli.output import Output, console, error_lines, is_terminal, note, print_json, say
+from tidegate.cli.reasons import reason_asked
 from tidegate.cli.render import elapsed_text
 from tidegate.cli.views import LineView, LiveView, View
 from tidegate.client import Client, Rollout, Status, follow, is_waiting_for_person
@@ -137,9 +138,10 @@ def outcome_error(name: str, rollout: Mapping[str, Any]) -> TidegateError:
     reason = str(rollout.get("reason") or "no reason was recorded").rstrip(".")
     revision, before = rollout["to_revision"], rollout.get("from_revision")
     arms = [arm for arm in rollout.get("arms") or [] if not arm["out"] and arm["revision"] != before]
+    why = reason_asked(rollout)
     if is_waiting_for_person(rollout) and len(arms) > 1:
         named = "\n".join(
-            f"tidegate promote {name} --arm {arm['name']}   takes revision {arm['revision']} into production now"
+            f"tidegate promote {name} --arm {arm['name']}{why}   takes revision {arm['revision']} into production now"
             for arm in arms
         )
         return RolloutWaitsError(
@@ -152,9 +154,9 @@ def outcome_error(name: str, rollout: Mapping[str, Any]) -> TidegateError:
         return RolloutWaitsError(
             f"{name}: the rollout of revision {revision} waits for you at {rollout.get('weight', 0)} %: {reason}.",
             subject=name,
-            hint=f"tidegate promote {name}   takes revision {revision} into production now\n"
-            f"tidegate resume {name}    goes on with the steps\n"
-            f"tidegate abort {name}     gives all traffic back to revision {before}",
+            hint=f"tidegate promote {name}{why}   takes revision {revision} into production now\n"
+            f"tidegate resume {name}{why}    goes on with the steps\n"
+            f"tidegate abort {name}{' ' * len(why)}     gives all traffic back to revision {before}",
         )
     ended = "failed" if rollout["phase"] == "failed" else f"was {str(rollout['phase']).replace('_', ' ')}"
     serves = f"Revision {before} serves all traffic." if before is not None else "Nothing serves under this name."

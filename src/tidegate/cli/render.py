@@ -14,6 +14,7 @@ from rich.text import Text
 from tidegate.cli.drift_lines import status_text
 from tidegate.cli.humanize import ago, clock, count, duration, moment, percent
 from tidegate.cli.ranges import ranges_table
+from tidegate.cli.reasons import reason_asked
 from tidegate.cli.signals import metrics_table, signals_table
 
 PHASE_STYLES = {
@@ -175,13 +176,14 @@ def rollout_view(rollout: Mapping[str, Any], now: datetime) -> RenderableType:
     journey = (
         f"{before} → {rollout['to_revision']}" if before is not None else f"first revision, {rollout['to_revision']}"
     )
-    ended = rollout.get("ended_at") is not None
+    ended, why = rollout.get("ended_at") is not None, reason_asked(rollout)
     rows: list[tuple[str, RenderableType]] = [
         ("rollout", f"{rollout['id']}  ({journey})"),
         ("phase", phase_text(rollout.get("phase"))),
         ("steps", steps_text(rollout, now)),
         ("why", Text(rollout.get("reason") or "")),
         ("waiting for", Text(rollout.get("waiting_for") or "") if not ended else ""),
+        ("to go on", Text("" if ended or not why else f"promote and resume take a reason:{why}")),
         ("took" if ended else "elapsed", elapsed_text(rollout, now)),
         ("verdict", verdict_text(verdict) if verdict and not rollout.get("arms") else ""),
     ]

@@ -122,6 +122,7 @@ class Rollout(TypedDict, total=False):
     weight: float
     mirror: float
     waiting_for: str | None
+    reason_required: bool
     reason: str | None
     started_at: str
     ended_at: str | None

@@ -17,12 +17,13 @@ from tidegate.contract.errors import (
     NotFound,
     NotReady,
     NotTrusted,
+    ReasonRequired,
     TidegateError,
     Unavailable,
 )
 
 _KINDS: tuple[type[TidegateError], ...] = (
-    *(InvalidInput, NotTrusted, BreakingChange),
+    *(InvalidInput, NotTrusted, BreakingChange, ReasonRequired),
     *(NotFound, Conflict, Frozen, NotReady, Unavailable, TidegateError),
 )
 _BY_CODE = {kind.code: kind for kind in _KINDS}

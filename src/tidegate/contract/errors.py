@@ -88,6 +88,12 @@ class BreakingChange(InvalidInput):
     code = "breaking_change"
 
 
+class ReasonRequired(InvalidInput):
+    """More users may meet the candidate by this decision, and its request demands a reason for such ones."""
+
+    code = "reason_required"
+
+
 class NotFound(TidegateError):
     """The named object does not exist."""
 

@@ -242,6 +242,10 @@ class Gates(Document):
     vulnerabilities: Vulnerabilities | None = None
     """Which known vulnerabilities are looked for; none when absent."""
 
+    require_reason: Flag = False
+    """Whether a person must say why when more users may meet the candidate by their decision: to promote, to resume, to
+    give an arm more weight. To pause, to abort and to return to a revision never takes a reason."""
+
     def anchored(self, folder: PurePath) -> Self:
         """Return the gates with relative paths counted from `folder`."""
         golden = None if self.golden is None else str(folder / self.golden)

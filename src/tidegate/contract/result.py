@@ -147,6 +147,9 @@ class TrafficConfig(Document):
     rollout_schedule: tuple[ScheduledStep, ...]
     """The steps in order."""
 
+    reason_required: bool = False
+    """Whether a person must say why who lets this schedule go on: who promotes, resumes or gives an arm more weight."""
+
     rollback_triggers: tuple[RollbackTrigger, ...]
     """What takes a candidate back."""
 

@@ -47,6 +47,7 @@ def plan_view(request: DeploymentRequest, stable: RevisionRow | None, needed: fl
         "on_inconclusive": plan.on_inconclusive,
         "on_warning": plan.on_warning,
         "way_back": _way_back(plan),
+        "reason_required": plan.reason_required,
         "checks": [_check(name, check) for name, check in request.health_checks.every().items()],
         "hooks": [
             {

@@ -186,7 +186,8 @@ def plan_trial(
         needed: replicas of stable that the throughput needs; None where nobody knows, see `trial_steps`.
     """
     steps = () if stable is None else trial_steps(request, replicas(request_of(stable)), needed)
-    return _plan(request, stable, candidate, steps, arms(request, candidate) if steps else ())
+    challengers = arms(request, candidate) if steps else ()
+    return _plan(request, stable, candidate, steps, challengers, reason_required=request.gates.require_reason)
 
 
 def arms(request: DeploymentRequest, first: int) -> tuple[Arm, ...]:
@@ -211,7 +212,10 @@ def forced(request: DeploymentRequest, rollout: Rollout) -> tuple[Forced, ...]:
 
 
 def plan_return(request: DeploymentRequest, stable: RevisionRow, candidate: int) -> Plan:
-    """Plan the return to a revision that was stable before: as soon as its replicas are ready, without a trial."""
+    """Plan the return to a revision that was stable before: as soon as its replicas are ready, without a trial.
+
+    It takes back, so nobody is asked why.
+    """
     return _plan(request, stable, candidate, ())
 
 
@@ -221,6 +225,8 @@ def _plan(
     candidate: int,
     steps: tuple[Step, ...],
     challengers: tuple[Arm, ...] = (),
+    *,
+    reason_required: bool = False,
 ) -> Plan:
     return Plan(
         candidate=candidate,
@@ -235,6 +241,7 @@ def _plan(
         on_inconclusive=request.analysis.on_inconclusive,
         on_warning=request.analysis.on_warning,
         arms=challengers,
+        reason_required=reason_required,
     )
 
 

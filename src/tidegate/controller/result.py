@@ -118,13 +118,14 @@ def _traffic(
     rollout = Rollout.from_storage(last.state) if last is not None else None
     under_way = rollout is not None and not rollout.is_terminal
     if rollout is not None and rollout.plan.steps:
-        steps = rollout.plan.steps
+        steps, reason_required = rollout.plan.steps, rollout.plan.reason_required
     else:
-        steps = trial_steps(serving, planning.replicas(serving), needed)
+        steps, reason_required = trial_steps(serving, planning.replicas(serving), needed), serving.gates.require_reason
     return TrafficConfig(
         canary_percent=rollout.weight if rollout is not None and under_way else 0,
         shadow_percent=rollout.mirror if rollout is not None and under_way else 0,
         rollout_schedule=tuple(_scheduled(step) for step in steps),
+        reason_required=reason_required,
         rollback_triggers=_triggers(judged, never_measured(steps)),
     )
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tidegate.contract.errors import Conflict, InvalidInput, NotFound, Unavailable
+from tidegate.contract.errors import Conflict, InvalidInput, NotFound, ReasonRequired, Unavailable
 from tidegate.contract.findings import Finding
 from tidegate.contract.names import check_name
+from tidegate.contract.problems import shown
 from tidegate.contract.request import DeploymentRequest, parse_request
 from tidegate.controller import (
     admission,
@@ -41,7 +42,7 @@ from tidegate.controller.watching import as_plain, has_judge
 from tidegate.gate.readiness import refuse_unready
 from tidegate.gate.readiness import warnings as readiness_warnings
 from tidegate.gateway.base import RevisionRef
-from tidegate.rollout import Advance, Command, NotAllowed, Phase, Plan, Rollout, command, reweigh
+from tidegate.rollout import Advance, Command, NotAllowed, Phase, Plan, ReasonMissing, Rollout, command, reweigh
 from tidegate.store import Event, FreezeRow, NewEvent, RevisionRow, RolloutRow, StaleState, Store, VersionLink
 from tidegate.target.base import Target
 
@@ -271,6 +272,7 @@ class Service:
         Raises:
             NotFound: no such deployment.
             Conflict: no rollout is under way, or its phase does not permit this.
+            ReasonRequired: more users may meet the candidate by this, and its request demands a reason.
         """
 
         def decide(rollout: Rollout, now: datetime) -> Advance:
@@ -288,6 +290,7 @@ class Service:
             NotFound: no such deployment.
             Conflict: no A/B test is under way, or it is decided.
             InvalidInput: there is no such arm, or the weights cannot be.
+            ReasonRequired: an arm would get more users, and the request demands a reason.
         """
 
         def decide(rollout: Rollout, now: datetime) -> Advance:
@@ -320,6 +323,8 @@ class Service:
                 moved = decide(before, now)
             except NotAllowed as refused:
                 raise Conflict(str(refused), subject=name, hint=_hint_of(name, before)) from refused
+            except ReasonMissing as missing:
+                raise _reason_required(name, asked, before, reason) from missing
             phase = moved.rollout.phase.value
             data: dict[str, Any] = {
                 "from": row.phase,
@@ -514,7 +519,20 @@ def _ended(row: RolloutRow) -> str:
 def _hint_of(name: str, rollout: Rollout) -> str | None:
     """Return what to type where a person has to choose among arms."""
     arms = [arm.name for arm in rollout.arms]
-    return f"tidegate promote {name} --arm {arms[0]}; or tidegate abort {name}" if len(arms) > 1 else None
+    why = ' --reason "…"' if rollout.plan.reason_required else ""
+    return f"tidegate promote {name} --arm {arms[0]}{why}; or tidegate abort {name}" if len(arms) > 1 else None
+
+
+def _reason_required(name: str, asked: str, rollout: Rollout, reason: str) -> ReasonRequired:
+    """Return what is said to who decided without a reason that the request demands."""
+    what = f"to give an arm of {name!r} more weight" if asked == WEIGHTS else f"to {asked} {name!r}"
+    return ReasonRequired(
+        f"{what} takes a reason: the request of revision {rollout.plan.candidate} has gates.requireReason",
+        subject=name,
+        expected="why, in words",
+        got=shown(reason) if reason else "no reason",
+        hint='Say why with --reason "…" (in the API and in Python: reason). To abort or roll back takes none.',
+    )
 
 
 def merged(logs: Sequence[Sequence[str]]) -> list[str]:

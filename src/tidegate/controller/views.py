@@ -81,6 +81,7 @@ def rollout_view(row: RolloutRow, seen: Seen | None) -> dict[str, Any]:
         "weight": rollout.challengers_weight,
         "mirror": rollout.mirror,
         "waiting_for": _waiting_for(rollout, seen),
+        "reason_required": rollout.plan.reason_required,
         "reason": rollout.reason,
         "started_at": row.started_at.isoformat(),
         "phase_since": rollout.phase_since.isoformat(),

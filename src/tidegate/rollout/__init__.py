@@ -4,7 +4,7 @@ Nothing here does I/O or knows where replicas run. The controller observes, call
 performs the actions, each of which may be performed again after a crash without harm.
 """
 
-from tidegate.rollout.machine import Advance, NotAllowed, advance, command, reweigh
+from tidegate.rollout.machine import Advance, NotAllowed, ReasonMissing, advance, command, reweigh
 from tidegate.rollout.records import (
     NOTHING_TO_CHECK,
     TERMINAL,
@@ -44,6 +44,7 @@ __all__ = [
     "Observation",
     "Phase",
     "Plan",
+    "ReasonMissing",
     "RemoveReplicas",
     "Rollout",
     "SetSplit",

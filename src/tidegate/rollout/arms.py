@@ -94,6 +94,14 @@ def reweighed(rollout: Rollout, weights: Mapping[str, float], by: str, note: str
     return _with_split(left.evolve(arms=arms), note, now, by)
 
 
+def gives_more(rollout: Rollout, weights: Mapping[str, float]) -> bool:
+    """Say whether weights give an arm more users than it has, or than it is on its way to."""
+    present = {
+        arm.name: arm.weight if arm.next_weight is None else min(arm.weight, arm.next_weight) for arm in rollout.arms
+    }
+    return any(weight > present[name] for name, weight in weights.items())
+
+
 def chosen(rollout: Rollout, arm: Arm) -> Rollout:
     """Return the state of the test with one arm left, which is the candidate."""
     leaving = tuple(other.revision for other in rollout.arms if other != arm)

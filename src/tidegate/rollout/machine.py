@@ -52,6 +52,10 @@ class NotAllowed(Exception):  # noqa: N818  (named for what the caller is told)
         self.phase = phase
 
 
+class ReasonMissing(Exception):  # noqa: N818  (as above)
+    """The plan demands a reason for what was asked, and none was given; nothing was changed."""
+
+
 @dataclass(frozen=True)
 class Advance:
     """What one step of the machine gave. `transition` is None when the phase stays."""
@@ -88,11 +92,12 @@ def command(
 
     Args:
         by: who asks, for the record.
-        reason: why, for the record; may be empty.
+        reason: why, for the record; may be blank where the plan demands none.
         arm: name of the challenger to promote; None where there is one.
 
     Raises:
         NotAllowed: the phase does not permit it.
+        ReasonMissing: the phase permits it, and the plan demands a reason.
     """
     what = f"{asked} arm {arm}" if arm is not None else asked.value
     note = f"{by} asked to {what}" + (f": {reason}" if reason else "")
@@ -102,6 +107,8 @@ def command(
     elif arm is not None:
         raise NotAllowed(asked, rollout.phase, f"to {asked} concerns all arms")
     moved = _COMMANDS[asked](of, note, now, by)
+    if asked in _GO_ON:
+        _refuse_unexplained(rollout, reason)
     return Advance(moved, actions(moved), _transition(rollout, moved, by))
 
 
@@ -114,6 +121,7 @@ def reweigh(rollout: Rollout, weights: Mapping[str, float], now: datetime, *, by
     Raises:
         NotAllowed: there is no such test, or it is decided.
         ValueError: there is no such arm, or the weights cannot be.
+        ReasonMissing: an arm would get more users, and the plan demands a reason.
     """
     asked = "set the weights of"
     if not rollout.arms:
@@ -122,7 +130,16 @@ def reweigh(rollout: Rollout, weights: Mapping[str, float], now: datetime, *, by
     listed = ", ".join(f"{name} {weight:g} %" for name, weight in weights.items())
     note = f"{by} set the weights: {listed}" + (f": {reason}" if reason else "")
     moved = arms.reweighed(rollout, weights, by, note, now)
+    # Weights end a pause, and with it that of an arm which was on its way to more.
+    goes_on = rollout.phase is Phase.PAUSED and moved.phase is Phase.SCALING
+    if goes_on or arms.gives_more(rollout, weights):
+        _refuse_unexplained(rollout, reason)
     return Advance(moved, actions(moved), _transition(rollout, moved, by))
+
+
+def _refuse_unexplained(rollout: Rollout, reason: str) -> None:
+    if rollout.plan.reason_required and not reason.strip():
+        raise ReasonMissing
 
 
 def _chosen(rollout: Rollout, asked: Command, name: str | None) -> Rollout:
@@ -520,6 +537,9 @@ def _do_abort(rollout: Rollout, note: str, now: datetime, _: str) -> Rollout:
     _refuse_decided(rollout, Command.ABORT)
     return _roll_back(rollout, note, now, end=Phase.ABORTED)
 
+
+#: By these more users may meet the candidate; all others hold it or take it back, and nobody is kept from that.
+_GO_ON = frozenset({Command.PROMOTE, Command.RESUME})
 
 _COMMANDS: dict[Command, Callable[[Rollout, str, datetime, str], Rollout]] = {
     Command.PROMOTE: _do_promote,

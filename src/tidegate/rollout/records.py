@@ -145,6 +145,7 @@ class Plan:
         on_inconclusive: what follows when a step's time is up and the judge can say neither pass nor fail.
         on_warning: what follows when a step passes but for signals that are not critical.
         arms: the challengers with which an A/B test begins; empty for every other strategy. Each has `replicas`.
+        reason_required: a person by whose decision more users may meet the candidate must say why.
     """
 
     candidate: int
@@ -159,6 +160,7 @@ class Plan:
     on_inconclusive: OnInconclusive
     on_warning: OnWarning = "pause"
     arms: tuple[Arm, ...] = ()
+    reason_required: bool = False
 
     def __post_init__(self) -> None:
         check_arms(self.arms)

@@ -11,6 +11,7 @@ import typer
 from tidegate.cli.exits import ExitCode
 from tidegate.cli.options import By, Name, OutputOption, Reason, Wait
 from tidegate.cli.output import Output, print_json, say
+from tidegate.cli.reasons import reason_asked
 from tidegate.cli.session import connect, login_name
 from tidegate.contract.errors import InvalidInput
 
@@ -55,7 +56,7 @@ def pause(
     """
     with connect(ctx) as client:
         answer = client.pause(name, reason=reason, by=by or login_name())
-    _told(output, answer, f"{name}: the rollout is paused. Go on with: tidegate resume {name}")
+    _told(output, answer, f"{name}: the rollout is paused. Go on with: tidegate resume {name}{reason_asked(answer)}")
 
 
 def resume(
@@ -70,7 +71,7 @@ def resume(
     """Let a paused rollout go on.
 
     $ tidegate resume churn
-    $ tidegate resume churn --wait
+    $ tidegate resume churn --reason "the preview looks right" --wait
     """
     with connect(ctx) as client:
         answer = client.resume(name, reason=reason, by=by or login_name())
