@@ -73,10 +73,8 @@ def as_markdown(run: Mapping[str, Any]) -> str:
         "",
         "Two threads, loading and memory. Java's memory is what the model keeps of the heap; Tidegate's, by how ",
     ]
-    lines[-1] += (
-        "much a process grows that loads it once more. Start: from a process's start to its first prediction; Tidegate's "
-    )
-    lines[-1] += "with machine code that numba keeps / with the library of all kernels, as in images."
+    lines[-1] += "much a process grows that loads it once more. Start: from a process's start to its first prediction; "
+    lines[-1] += "Tidegate's with machine code that numba keeps / with the library of all kernels, as in images."
     lines += [
         "",
         "| model | 2 threads | load again, ms | model, MB | start, s (CPU s) | process, MB |",
