@@ -37,8 +37,9 @@ test: setup  ## every test of what installs in a minute, with real Envoy and rea
 	-@bash scripts/get_prometheus.sh > /dev/null  # without it the tests of rules and queries are skipped, and say so
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 30
 
-test-postgresql: setup  ## the tests that use PostgreSQL on Debian's; needs apt-get install postgresql-15-partman faketime
-	$(BIN)/python -m tests.store.on_debian -n 3 --dist loadfile --durations 10
+test-postgresql: setup  ## the tests that use PostgreSQL on Debian's; needs apt-get install postgresql-15-partman faketime; PARTMAN=5 for that version
+	$(if $(filter 5,$(PARTMAN)),bash scripts/get_partman.sh > /dev/null)
+	$(if $(PARTMAN),TIDEGATE_TEST_PARTMAN=$(PARTMAN)) $(BIN)/python -m tests.store.on_debian -n 3 --dist loadfile --durations 10
 
 MOJO_LIBRARY := $(CURDIR)/build/mojo-kernels
 test-mojo-library: setup  ## the library of all kernels, and the tests of MOJO files with it, in a process without numba; needs g++
