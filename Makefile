@@ -45,8 +45,9 @@ test-long: setup  ## what `make test` leaves out: tests that take long for what 
 	-@bash scripts/get_prometheus.sh > /dev/null
 	$(PYTEST_ALL) -m long
 
-test-postgresql: setup  ## the tests that use PostgreSQL on Debian's; needs apt-get install postgresql-15-partman faketime
-	$(BIN)/python -m tests.store.on_debian -n 3 --dist loadfile --durations 10
+test-postgresql: setup  ## the tests that use PostgreSQL on Debian's; needs apt-get install postgresql-15-partman faketime; PARTMAN=5 for that version
+	$(if $(filter 5,$(PARTMAN)),bash scripts/get_partman.sh > /dev/null)
+	$(if $(PARTMAN),TIDEGATE_TEST_PARTMAN=$(PARTMAN)) $(BIN)/python -m tests.store.on_debian -n 3 --dist loadfile --durations 10
 
 MOJO_LIBRARY := $(CURDIR)/build/mojo-kernels
 test-mojo-library: setup  ## the library of all kernels, and the tests of MOJO files with it, in a process without numba; needs g++

@@ -15,6 +15,7 @@ import yaml
 
 from tests.docs.pages import DOCS, ROOT, Block, Page, all_pages, command_lines, read
 from tests.support.commands import commands
+from tests.support.debian_postgresql import PARTMAN_VARIABLE
 from tests.support.postgresql import VARIABLE as TEST_VARIABLE
 from tidegate.cli.exits import ExitCode
 from tidegate.contract import errors
@@ -164,6 +165,7 @@ def test_environment_variables_that_are_named_exist(page: Page) -> None:
     params = [option for command in (root, *root.commands.values()) for option in command.params]
     known = {option.envvar for option in params if isinstance(option.envvar, str)}
     known |= {CACHE_URL_VARIABLE, KEY_VARIABLE, SERVING_STORE_VARIABLE, STORE_VARIABLE, TEST_VARIABLE}
+    known.add(PARTMAN_VARIABLE)
     known |= {PARENT_VARIABLE, LIBRARY_VARIABLE, PYTHON, PLACES, *_variables_of_the_pipeline()}
     known |= set(re.findall(r"(?:url|value)FromEnv: (TIDEGATE_[A-Z_]+)", page.text))  # these are the reader's own
     for name in re.findall(r"\bTIDEGATE_[A-Z_]+\b", page.text):

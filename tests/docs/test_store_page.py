@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,12 @@ def test_the_page_is_true_of_a_real_server(reader: Reader) -> None:
     assert (reader.folder / "init.sql").stat().st_size > 10_000
     reader.type("tidegate db check --store postgresql://postgres@db.example.com/tidegate")
     assert "All well." in reader.told
+
+
+def test_the_page_names_the_newest_pg_partman_that_tests_run_with() -> None:
+    script = (DOCS.parent / "scripts" / "get_partman.sh").read_text(encoding="utf-8")
+    (version,) = re.findall(r"^version=(.+)$", script, re.MULTILINE)
+    assert f"and {version};" in " ".join(PAGE.read_text(encoding="utf-8").split())
 
 
 def test_the_page_says_for_how_long_each_table_is_kept() -> None:

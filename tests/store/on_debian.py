@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.debian_postgresql import lacking
+from tests.support.debian_postgresql import INSTALLATION, lacking
 from tests.support.postgresql import DEBIAN, VARIABLE
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -20,6 +20,7 @@ _MODULES = {"tests.support.postgresql", "tests.support.debian_postgresql", "test
 def main(words: list[str]) -> None:
     if (what := lacking(partman=True, clock=True)) is not None:
         sys.exit(what)
+    print(f"PostgreSQL of {INSTALLATION.programs} with pg_partman {INSTALLATION.partman}", flush=True)
     os.environ[VARIABLE] = DEBIAN
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *words, *map(str, users(TESTS))])  # noqa: S606 -- it goes on as pytest
 

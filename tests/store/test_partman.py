@@ -5,26 +5,37 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import URL, Connection, delete, insert, select, text
 
 from tests.support.catalogues import facts_of
-from tests.support.debian_postgresql import PROGRAMS, Clock, DebianPostgresql, debian_postgresql, require
+from tests.support.debian_postgresql import (
+    INSTALLATION,
+    PARTMAN_ASKED,
+    PROGRAMS,
+    Clock,
+    DebianPostgresql,
+    debian_postgresql,
+    require,
+)
 from tests.support.partition_year import year
 from tests.support.telemetry_rows import count, put, request_ids, row
+from tidegate.contract.errors import InvalidInput
 from tidegate.contract.findings import Level
 from tidegate.store import catalogue
-from tidegate.store.administration import check
+from tidegate.store.administration import check, initialise, upgrade
 from tidegate.store.database import Database
-from tidegate.store.definition import AHEAD, OWNER
-from tidegate.store.maintenance import Maintained, maintain, partitions_of
+from tidegate.store.definition import AHEAD, ANALYST, OWNER
+from tidegate.store.maintenance import Maintained, Partition, days_kept, maintain, partitions_of
 from tidegate.store.migrations.run import statements
+from tidegate.store.partitions import period_of
 from tidegate.store.schema import PARTITIONED, delivery
 from tidegate.store.schema.telemetry import outcomes, predictions
 from tidegate.store.upkeep import keep_up
-from tidegate.store.versions import bring_to_date, connected
+from tidegate.store.versions import VERSION, bring_to_date, connected
 
 START = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
@@ -52,6 +63,50 @@ def database(server: DebianPostgresql, clock: Clock) -> Iterator[Database]:
     server.drop(url)
 
 
+@pytest.fixture
+def of_version_4(server: DebianPostgresql, clock: Clock) -> Iterator[URL]:
+    """A database with pg_partman 4 and nothing else, in a server that has 5 as well."""
+    url = server.empty()
+    database = connected(url)
+    with database.write() as db:
+        query = (
+            "SELECT min(version) FROM pg_available_extension_versions WHERE name = 'pg_partman' AND version ~ '^4[.]7'"
+        )
+        older = db.execute(text(query)).scalar_one()
+        if INSTALLATION.has_partman("4") or older is None:
+            pytest.skip(f"pg_partman 4.7 cannot be updated to 5 with what {INSTALLATION.programs} has")
+        db.execute(text("CREATE SCHEMA partman"))
+        db.execute(text(f"CREATE EXTENSION pg_partman SCHEMA partman VERSION '{older}'"))
+    database.close()
+    yield url
+    server.drop(url)
+
+
+def made(url: URL, version: str | None = None) -> Database:
+    """Make the schema, that of an older Tidegate where a version is given."""
+    database = connected(url)
+    with database.write() as db:
+        if version is None:
+            bring_to_date(db, url)
+            return database
+        for statement in statements(version, "postgresql"):
+            db.exec_driver_sql(statement)
+        db.execute(delivery.schema_version.insert().values(version_num=version))
+    return database
+
+
+def brought_to_5(database: Database) -> None:
+    with database.engine.begin() as db:
+        before, now = "SELECT extversion FROM pg_extension WHERE extname = 'pg_partman'", INSTALLATION.partman
+        assert db.execute(text(before)).scalar_one() != now
+        db.execute(text("ALTER EXTENSION pg_partman UPDATE"))
+        assert db.execute(text(before)).scalar_one() == now
+
+
+def failures(url: URL) -> list[str]:
+    return [str(one) for one in check(url) if one.level is Level.FAIL]
+
+
 def of_predictions(reports: list[Maintained]) -> Maintained:
     return next(one for one in reports if one.table == "predictions")
 
@@ -59,6 +114,13 @@ def of_predictions(reports: list[Maintained]) -> Maintained:
 def in_default(database: Database) -> int:
     with database.read() as db:
         return int(db.execute(text("SELECT count(*) FROM telemetry.predictions_default")).scalar_one())
+
+
+def test_it_is_the_version_that_was_asked_for(database: Database) -> None:
+    with database.read() as db:
+        query = text("SELECT extversion FROM pg_extension WHERE extname = 'pg_partman'")
+        assert db.execute(query).scalar_one() == INSTALLATION.partman
+    assert PARTMAN_ASKED is None or INSTALLATION.has_partman(PARTMAN_ASKED)
 
 
 def test_every_table_is_given_to_it_and_all_partitions_belong_to_the_owner(database: Database) -> None:
@@ -103,11 +165,8 @@ def test_what_it_managed_under_another_name_is_brought_over_with_its_rows_and_re
     server: DebianPostgresql, clock: Clock
 ) -> None:
     url = server.empty()
-    database = connected(url)
+    database = made(url, "0002")
     with database.write() as db:
-        for statement in statements("0002", "postgresql"):
-            db.exec_driver_sql(statement)
-        db.execute(delivery.schema_version.insert().values(version_num="0002"))
         db.exec_driver_sql("UPDATE telemetry.retention SET days = 12 WHERE table_name = 'observations'")
         db.exec_driver_sql("INSERT INTO telemetry.observations VALUES (now(), 'a', 'churn', '1')")
     with database.write() as db:
@@ -121,7 +180,7 @@ def test_what_it_managed_under_another_name_is_brought_over_with_its_rows_and_re
     assert kept["telemetry.outcomes"] == "12 days"
     assert "telemetry.observations" not in kept
     assert {one.left for one in maintain(database, START)} == {()}
-    assert [str(one) for one in check(url) if one.level is Level.FAIL] == []
+    assert failures(url) == []
     database.close()
     server.drop(url)
 
@@ -140,6 +199,81 @@ def test_rows_in_the_default_partition_are_moved_those_of_a_wrong_clock_stay_and
     assert count(database) == len(days) - 1
 
 
+def test_what_the_owner_may_not_use_of_it_is_told_and_given_back_by_who_may(
+    server: DebianPostgresql, database: Database
+) -> None:
+    url = server.url.set(database=database.engine.url.database)
+    with database.engine.begin() as db:
+        db.execute(text("REVOKE INSERT ON partman.part_config FROM tidegate_owner"))
+    with server.login(url, OWNER) as keeper, server.login(url, ANALYST) as analyst:
+        for who in (url, keeper, analyst):
+            (failure,) = [one for one in check(who) if one.level is Level.FAIL]
+            assert "tidegate_owner may not use partman.part_config, as" in failure.reason
+            assert failure.fix == "as a superuser: tidegate db upgrade"
+        with pytest.raises(InvalidInput, match="tidegate_owner may not use pg_partman") as refused:
+            maintain(database, START, {"predictions": 12})
+        assert "tidegate db upgrade" in str(refused.value.hint)
+        with pytest.raises(InvalidInput, match="the role may not"):
+            upgrade(keeper)
+        assert upgrade(url).given_back == ("partman.part_config",)
+        assert upgrade(url).given_back == ()
+        assert [failures(who) for who in (url, keeper, analyst)] == [[], [], []]
+    with database.read() as db:
+        assert days_kept(db)["predictions"] == 90
+    assert of_predictions(maintain(database, START, {"predictions": 12})).days == 12
+
+
+def test_where_it_is_in_another_schema_no_tables_are_made_and_those_that_are_there_are_not_its_business(
+    server: DebianPostgresql, clock: Clock
+) -> None:
+    urls = (server.empty(), server.plain())
+    for url in urls:
+        database = connected(url)
+        with database.engine.begin() as db:
+            db.execute(text("CREATE EXTENSION pg_partman SCHEMA public"))
+        database.close()
+    with pytest.raises(InvalidInput, match="in another schema") as refused:
+        initialise(urls[0])
+    assert refused.value.got == "it is in public"
+    database = connected(urls[1])
+    assert {one.manager for one in maintain(database, datetime.now(UTC))} == {"tidegate"}
+    database.close()
+    assert failures(urls[1]) == []
+    (told,) = [one for one in check(urls[1]) if one.check == "pg_partman"]
+    assert "does not manage features.feature_history" in told.reason
+    for url in urls:
+        server.drop(url)
+
+
+def test_an_update_of_it_in_place_needs_the_upgrade_and_all_goes_on(of_version_4: URL, clock: Clock) -> None:
+    database = made(of_version_4)
+    put(database, [row(START + timedelta(days=at), str(at)) for at in (-50, 0, 5)])
+    maintain(database, START)
+    brought_to_5(database)
+    assert "as after an update from version 4" in failures(of_version_4)[0]
+    with pytest.raises(InvalidInput, match="as after an update of it from version 4"):
+        keep_up(database, START, lambda: None)
+    assert upgrade(of_version_4).given_back == ("partman.part_config", "partman.part_config_sub")
+    assert failures(of_version_4) == []
+    weeks = list(islice(year(database, clock, START, keep_days=30), 10))
+    assert {one.report.left for one in weeks} == {()}
+    assert weeks[-1].in_default == 0
+    assert weeks[-1].periods[0].start > START
+    assert weeks[-1].periods[-1].start >= weeks[-1].now + timedelta(days=AHEAD - 1)
+    assert failures(of_version_4) == []
+    database.close()
+
+
+def test_an_update_of_it_in_place_may_come_before_a_newer_tidegate(of_version_4: URL) -> None:
+    database = made(of_version_4, "0002")
+    brought_to_5(database)
+    changed = upgrade(of_version_4)
+    assert (changed.found, changed.version) == ("0002", VERSION)
+    assert failures(of_version_4) == []
+    assert {one.left for one in maintain(database, START)} == {()}
+    database.close()
+
+
 def test_the_file_for_psql_gives_the_same_with_it(server: DebianPostgresql, clock: Clock) -> None:
     url = server.empty()
     script = Path(__file__).resolve().parents[2] / "stack" / "warehouse" / "init.sql"
@@ -151,7 +285,7 @@ def test_the_file_for_psql_gives_the_same_with_it(server: DebianPostgresql, cloc
         env={"PGTZ": "Asia/Kolkata"},
     )
     assert facts_of(url) == catalogue.expected()
-    assert [str(one) for one in check(url) if one.level is Level.FAIL] == []
+    assert failures(url) == []
     database = connected(url)
     with database.read() as db:
         starts = {one.period.start.hour for one in partitions_of(db, predictions) if one.period is not None}
@@ -163,7 +297,6 @@ def test_the_file_for_psql_gives_the_same_with_it(server: DebianPostgresql, cloc
 def test_its_background_worker_maintains_by_itself() -> None:
     require(partman=True)
     settings = {
-        "shared_preload_libraries": "pg_partman_bgw",
         "pg_partman_bgw.interval": "1",
         "pg_partman_bgw.role": "postgres",
         "pg_partman_bgw.dbname": "kept",
@@ -171,13 +304,17 @@ def test_its_background_worker_maintains_by_itself() -> None:
     with debian_postgresql(settings) as running:
         running.run("CREATE DATABASE kept")
         _with_schema(running)
+        # Not before there are tables: the worker stays away for ten minutes where a run ends before it is looked at.
+        running.run("ALTER SYSTEM SET shared_preload_libraries = 'pg_partman_bgw'")
+        running.stop()
+        running.start()
         database = connected(running.url.set(database="kept"))
         try:
             with database.engine.begin() as db:
                 db.execute(text("UPDATE partman.part_config SET premake = 20"))
             # What is made when the tables are is for a week.
-            last = f"telemetry.predictions_p{datetime.now(UTC) + timedelta(days=19):%Y_%m_%d}"
-            _until(database, lambda names: last in names)
+            last = period_of(datetime.now(UTC) + timedelta(days=19), "day")
+            _until(database, lambda there: last in {one.period for one in there})
             # It is at work each second: beside it the controller's own does no harm, and finds nothing in its way.
             assert {_kept_up(database) for _ in range(5)} == {()}
             _drops_what_is_too_old(database)
@@ -201,7 +338,7 @@ def _drops_what_is_too_old(database: Database) -> None:
             db.execute(make, {"at": now + timedelta(days=at)})
             (made[name],) = _names(db) - before
         db.execute(insert(predictions), [row(now + timedelta(days=at), name) for name, at in days.items()])
-    _until(database, lambda names: made["old"] not in names)
+    _until(database, lambda there: made["old"] not in {one.name for one in there})
     with database.engine.begin() as db:
         assert db.execute(text("SELECT to_regclass(:name)"), {"name": made["old"]}).scalar_one() is None
         assert made["young"] in _names(db)
@@ -212,13 +349,13 @@ def _names(db: Connection) -> set[str]:
     return {one.name for one in partitions_of(db, predictions)}
 
 
-def _until(database: Database, condition: Callable[[set[str]], bool]) -> None:
-    """Wait until the names of the partitions are as they ought to be."""
+def _until(database: Database, condition: Callable[[list[Partition]], bool]) -> None:
+    """Wait until the partitions are as they ought to be."""
     from tests.support.prometheus import until
 
     def there() -> bool:
         with database.read() as db:
-            return condition(_names(db))
+            return condition(partitions_of(db, predictions))
 
     until(there)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,28 +23,79 @@ from sqlalchemy import URL
 from tests.support.postgresql import DEBIAN, VARIABLE, Postgresql
 from tests.support.prometheus import until
 
-PROGRAMS = Path("/usr/lib/postgresql/15/bin")
+#: Which major version of pg_partman it must have; without it whichever Debian's has that is installed.
+PARTMAN_VARIABLE = "TIDEGATE_TEST_PARTMAN"
+_REPOSITORY = Path(__file__).resolve().parents[2]
 #: The settings of a server in use.
-CONFIG = Path(__file__).resolve().parents[2] / "stack" / "warehouse" / "postgresql.conf"
-_PARTMAN = Path("/usr/share/postgresql/15/extension/pg_partman.control")
+CONFIG = _REPOSITORY / "stack" / "warehouse" / "postgresql.conf"
 _FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+_DEFAULT_VERSION = re.compile(r"^default_version\s*=\s*'([^']+)'", re.MULTILINE)
 
 
-def lacking(*, partman: bool = False, clock: bool = False) -> str | None:
+@dataclass(frozen=True)
+class Installation:
+    """A PostgreSQL 15 below `root`, as Debian's packages lay it out below /usr."""
+
+    root: Path
+
+    @property
+    def programs(self) -> Path:
+        return self.root / "lib" / "postgresql" / "15" / "bin"
+
+    @property
+    def partman(self) -> str | None:
+        """The version of pg_partman that CREATE EXTENSION takes; None without it."""
+        control = self.root / "share" / "postgresql" / "15" / "extension" / "pg_partman.control"
+        if not control.exists():
+            return None
+        found = _DEFAULT_VERSION.search(control.read_text(encoding="utf-8"))
+        assert found is not None, control
+        return found[1]
+
+    def has_partman(self, major: str) -> bool:
+        return self.partman is not None and self.partman.split(".")[0] == major
+
+
+def chosen(installations: Sequence[Installation], major: str | None) -> Installation:
+    """Return the first that has this major version of pg_partman; the very first where none has, or it may be any."""
+    return next((one for one in installations if major is None or one.has_partman(major)), installations[0])
+
+
+#: None where any will do.
+PARTMAN_ASKED = os.environ.get(PARTMAN_VARIABLE) or None
+#: Debian's, or a copy of it that scripts/get_partman.sh has made.
+INSTALLATION = chosen(
+    [Installation(root) for root in (Path("/usr"), *sorted(_REPOSITORY.glob(".tools/partman-*/usr")))], PARTMAN_ASKED
+)
+PROGRAMS = INSTALLATION.programs
+
+
+def lacking(
+    *,
+    partman: bool = False,
+    clock: bool = False,
+    installation: Installation = INSTALLATION,
+    asked: str | None = PARTMAN_ASKED,
+) -> str | None:
     """Return what is not installed of the server, pg_partman and what sets its clock; None where all is there."""
-    if not (PROGRAMS / "postgres").exists():
-        return f"there is no PostgreSQL in {PROGRAMS}: apt-get install postgresql-15"
-    if partman and not _PARTMAN.exists():
+    if not (installation.programs / "postgres").exists():
+        return f"there is no PostgreSQL in {installation.programs}: apt-get install postgresql-15"
+    if partman and installation.partman is None:
         return "pg_partman is not installed: apt-get install postgresql-15-partman"
+    if partman and asked is not None and not installation.has_partman(asked):
+        return (
+            f"pg_partman is {installation.partman} here, and {PARTMAN_VARIABLE} asks for {asked}: "
+            "scripts/get_partman.sh builds 5, and Debian's package postgresql-15-partman is 4"
+        )
     if clock and not _FAKETIME:
         return "libfaketime is not installed: apt-get install faketime"
     return None
 
 
 def require(*, partman: bool = False, clock: bool = False) -> None:
-    """Skip the test where something is not installed; fail it where Debian's server was asked for."""
+    """Skip the test where something is not installed; fail it where Debian's server or a version was asked for."""
     if (what := lacking(partman=partman, clock=clock)) is not None:
-        if os.environ.get(VARIABLE) == DEBIAN:
+        if os.environ.get(VARIABLE) == DEBIAN or PARTMAN_ASKED is not None:
             pytest.fail(what)
         pytest.skip(what)
 

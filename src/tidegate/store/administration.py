@@ -19,6 +19,7 @@ from tidegate.store.address import Address, shown
 from tidegate.store.database import Database
 from tidegate.store.definition import ANALYST, CONTROLLER, OWNER, ROLES
 from tidegate.store.maintenance import default_of, is_managed, partitions_of
+from tidegate.store.partman import give_back, refuse_elsewhere, withheld
 from tidegate.store.schema import PARTITIONED
 from tidegate.store.versions import VERSION, bring_to_date, connected, version_of
 
@@ -39,10 +40,16 @@ _SUPERUSER = (
 
 @dataclass(frozen=True)
 class Changed:
-    """What became of a schema; `found` is None for an empty database."""
+    """What became of a schema.
+
+    Attributes:
+        found: the version that it had; None for an empty database.
+        given_back: tables of pg_partman that its owner may use again.
+    """
 
     found: str | None
     version: str
+    given_back: tuple[str, ...] = ()
 
 
 def initialise(address: Address) -> Changed:
@@ -50,7 +57,7 @@ def initialise(address: Address) -> Changed:
 
     Raises:
         Conflict: there are some.
-        InvalidInput: the role may not.
+        InvalidInput: the role may not, or pg_partman is there in another schema.
         Unavailable: the database is away.
     """
     if isinstance(address, Path):
@@ -65,11 +72,15 @@ def initialise(address: Address) -> Changed:
                 got=f"schema version {found}",
                 hint="see them with: tidegate db check; bring them to date with: tidegate db upgrade",
             )
+        if db.dialect.name != "sqlite":
+            refuse_elsewhere(db)
         return Changed(*bring_to_date(db, address))
 
 
 def upgrade(address: Address) -> Changed:
     """Bring the tables to today's version; nothing is done to those that are.
+
+    In PostgreSQL the owner may use pg_partman again, where an update of it has taken that away.
 
     Raises:
         InvalidInput: there are none, or the role may not.
@@ -83,7 +94,9 @@ def upgrade(address: Address) -> Changed:
                 subject=shown(address),
                 hint="make them with: tidegate db init",
             )
-        return Changed(*bring_to_date(db, address))
+        # First: it is as the owner that partitions are made.
+        given_back = () if db.dialect.name == "sqlite" else give_back(db)
+        return Changed(*bring_to_date(db, address), given_back)
 
 
 @contextmanager
@@ -257,7 +270,11 @@ def _extension(db: Connection) -> Finding:
     if installed is None:
         fix = f"{_BY_ITSELF}, run it each day, e.g. by cron: {_MAINTAIN}"
         return Finding("pg_partman", Level.PASS, "not installed; partitions are plain ones", fix)
-    if not db.execute(text("SELECT has_schema_privilege('partman', 'USAGE')")).scalar_one():
+    if missing := withheld(db):
+        reason = f"{installed}, of which {OWNER} may not use {_named(list(missing))}, as after an update from version 4"
+        return Finding("pg_partman", Level.FAIL, reason, "as a superuser: tidegate db upgrade")
+    # Neither true nor false where there is no such schema: it is in another one.
+    if db.execute(text("SELECT has_schema_privilege(to_regnamespace('partman'), 'USAGE')")).scalar_one() is False:
         return Finding("pg_partman", Level.PASS, f"{installed}; what it manages this role may not see")
     strangers = [table.fullname for table, _, _ in PARTITIONED if not is_managed(db, table)]
     if strangers:

@@ -27,18 +27,25 @@ BEGIN
 END
 $$"""
 
-# The owner makes and drops partitions with it, so that they are the owner's.
-_EXTENSION = f"""\
-DO $$ BEGIN
-    IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_partman') THEN
-        CREATE SCHEMA IF NOT EXISTS partman;
-        CREATE EXTENSION IF NOT EXISTS pg_partman SCHEMA partman;
-        GRANT USAGE, CREATE ON SCHEMA partman TO {OWNER};
-        GRANT ALL ON ALL TABLES IN SCHEMA partman TO {OWNER};
-        GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA partman TO {OWNER};
-        GRANT EXECUTE ON ALL PROCEDURES IN SCHEMA partman TO {OWNER};
-    END IF;
-END $$"""
+#: The owner makes and drops partitions with pg_partman, so that they are the owner's.
+PARTMAN_GRANTS = (
+    f"GRANT USAGE, CREATE ON SCHEMA partman TO {OWNER}",
+    f"GRANT ALL ON ALL TABLES IN SCHEMA partman TO {OWNER}",
+    f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA partman TO {OWNER}",
+    f"GRANT EXECUTE ON ALL PROCEDURES IN SCHEMA partman TO {OWNER}",
+)
+
+_EXTENSION = "\n".join(
+    (
+        "DO $$ BEGIN",
+        "    IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_partman') THEN",
+        "        CREATE SCHEMA IF NOT EXISTS partman;",
+        "        CREATE EXTENSION IF NOT EXISTS pg_partman SCHEMA partman;",
+        *(f"        {statement};" for statement in PARTMAN_GRANTS),
+        "    END IF;",
+        "END $$",
+    )
+)
 
 _IN_UTC = """\
 DO $$ BEGIN

@@ -26,6 +26,7 @@ from tidegate.store.definition import AHEAD, OWNER
 from tidegate.store.expiry import delete_rows
 from tidegate.store.pace import DELETED_AT_ONCE, Pace
 from tidegate.store.partitions import Period, is_written, name_of, period_of, periods_from, to_drop, to_make
+from tidegate.store.partman import withheld
 from tidegate.store.schema import EXPIRING, PARTITIONED, Span
 from tidegate.store.schema.telemetry import drift_readings, outcomes, predictions, retention
 
@@ -98,7 +99,8 @@ def maintain(
         pace: None: a person waits for it.
 
     Raises:
-        InvalidInput: `keep` names a table that has no retention or less than a day, or the role may not do this.
+        InvalidInput: `keep` names a table that has no retention or less than a day, or the role may not do this, or
+            the owner of the tables may not use pg_partman.
         Unavailable: the database is away, or another controller leads and not this one.
         Stopped: the pace says so.
     """
@@ -106,6 +108,7 @@ def maintain(
     _refuse_unknown(kept)
     try:
         with _step(database, pace) as db:
+            _refuse_withheld(db)
             for name, days in kept.items():
                 row = database.insert(retention).values(table_name=name, days=days)
                 db.execute(row.on_conflict_do_update(index_elements=["table_name"], set_={"days": row.excluded.days}))
@@ -174,6 +177,17 @@ def _refuse_unknown(keep: Mapping[str, int | None]) -> None:
             raise InvalidInput(
                 "rows are kept for a day at least", subject=f"--keep {name}", expected="whole days, or forever"
             )
+
+
+def _refuse_withheld(db: Connection) -> None:
+    if db.dialect.name == "sqlite" or not (missing := withheld(db)):
+        return
+    raise InvalidInput(
+        f"{OWNER} may not use pg_partman, as after an update of it from version 4",
+        subject="db maintain",
+        expected=f"privileges of {', '.join(missing)}",
+        hint="as a superuser: tidegate db upgrade",
+    )
 
 
 def _maintained(

@@ -72,7 +72,8 @@ def upgrade(ctx: typer.Context, *, store: StoreOption = None, output: OutputOpti
     """Bring the tables of an older Tidegate to this one's.
 
     It is all done or nothing, and nothing where there is nothing to do. Make a copy before (pg_dump): there is no way
-    back. A SQLite file is brought to date by `tidegate up` as well.
+    back. A SQLite file is brought to date by `tidegate up` as well. Run it also after an update of pg_partman from
+    version 4 to 5, which takes from tidegate_owner what this gives back.
 
     $ tidegate db upgrade --store postgresql://postgres@db.example.com/tidegate
     """
@@ -82,11 +83,17 @@ def upgrade(ctx: typer.Context, *, store: StoreOption = None, output: OutputOpti
     address = address_of_store(ctx, store)
     changed = brought(address)
     if output is Output.JSON:
-        print_json({"store": shown(address), "found": changed.found, "version": changed.version})
-    elif changed.found == changed.version:
+        given_back = list(changed.given_back)
+        print_json(
+            {"store": shown(address), "found": changed.found, "version": changed.version, "given_back": given_back}
+        )
+        return
+    if changed.found == changed.version:
         say(f"{shown(address)} is of schema version {changed.version} already.")
     else:
         say(f"{shown(address)} was brought from schema version {changed.found} to {changed.version}.")
+    if changed.given_back:
+        say(f"The owner of its tables may use pg_partman again: {', '.join(changed.given_back)}.")
 
 
 def check(ctx: typer.Context, *, store: StoreOption = None, output: OutputOption = Output.TEXT) -> int:
