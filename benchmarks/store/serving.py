@@ -39,7 +39,7 @@ from tidegate.store.versions import connected
 from tidegate.telemetry.opening import STORE_VARIABLE
 
 #: Requests a second, the share of them that is logged, and blocks of four windows.
-LOADS = ((1_000, 0.1, 32), (1_000, 1.0, 32))
+LOADS = ((1_000, 0.1, 24), (1_000, 1.0, 24))
 FEW_LOADS = ((1_000, 1.0, 2), (1_000, 0.1, 2))
 _SEED = 1
 SAMPLE = "50%"
