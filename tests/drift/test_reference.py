@@ -149,6 +149,55 @@ def test_chance_is_taken_for_a_difference_no_more_often_than_stated(kind: str, s
     assert alarms <= 20
 
 
+SPARSE = ("numbers of a small reference", "levels seen once", "numbers never seen")
+
+
+def sparse(kind: str, chance: np.random.Generator, rows: int) -> Any:
+    match kind:
+        case "numbers of a small reference":
+            return chance.normal(size=rows)
+        case "levels seen once":
+            return np.array([f"level {number}" for number in chance.integers(0, 45, rows)], dtype=object)
+        case "numbers never seen":
+            return np.where(chance.random(rows) < 0.1, chance.integers(1, 19, rows), 0).astype(np.float64)
+    raise AssertionError(kind)
+
+
+@pytest.mark.parametrize(("kind", "sizes"), [*zip(SPARSE, [(50, 2_000), (180, 7_200), (180, 180)], strict=True)])
+def test_where_the_reference_has_few_of_each_there_are_no_more_alarms_than_stated(
+    kind: str, sizes: tuple[int, int]
+) -> None:
+    """With Pearson's sum, and what was seen once or never in bins of its own, 13 to 66 of 300 windows are alarms."""
+    chance = np.random.default_rng(6)
+    alarms = sum(
+        Reference.of({"x": sparse(kind, chance, sizes[0])})
+        .compare({"x": sparse(kind, chance, sizes[1])})
+        .columns[0]
+        .chance
+        <= 0.01
+        for _ in range(300)
+    )
+    # A binomial of 300 with 1 % is above 9 once in a thousand times.
+    assert alarms <= 9
+
+
+def test_a_few_dozen_rows_are_enough_for_a_new_level_among_many() -> None:
+    chance = np.random.default_rng(7)
+    levels = np.array([f"level {number}" for number in range(17)], dtype=object)
+    shares = 1 / np.arange(1, 18)
+    before = chance.choice(levels, 5_000, p=shares / shares.sum())
+    now = np.concatenate([chance.choice(levels, 20, p=shares / shares.sum()), ["another"] * 10])
+    assert Reference.of({"x": before}).compare({"x": now}).state is State.LARGE
+
+
+@pytest.mark.parametrize("rows", [10, 30, 49])
+def test_a_few_dozen_rows_without_a_number_are_drift(reference: Reference, rows: int) -> None:
+    later = some(1, rows)
+    later["delay"] = np.full(rows, np.nan)
+    assert state_of(reference.compare(later), "delay") is State.LARGE
+    assert state_of(reference.compare(some(1, rows)), "delay") is State.INCONCLUSIVE
+
+
 def test_frames_of_all_kinds_say_the_same(reference: Reference) -> None:
     later = some(3)
     later["delay"][:100] = np.nan

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,47 +37,47 @@ def jensen_shannon(reference: Counts, current: Counts) -> float:
     return float(np.sqrt(max(divergence, 0.0)))
 
 
-def chi_square(reference: Counts, current: Counts, *, by_reference: bool = False) -> tuple[float, int]:
-    """Return Pearson's statistic of homogeneity, and its degrees of freedom.
+@dataclass(frozen=True)
+class Grouped:
+    """Counts of both sides in bins none of which is small, the least first.
 
-    Bins of which the smaller side is expected to have less than five are put together, the smallest first, until none
-    is left that is so small. What is expected must not depend on how the sides differ, or few would be taken for fewer.
+    Attributes:
+        rare: how many values each side has in all the bins that were small, where these are few even together, so that
+            they are lost in the bin that they were put into: also if one side has nothing but them. None otherwise.
+    """
+
+    reference: Counts
+    current: Counts
+    rare: tuple[int, int] | None
+
+
+def grouped(reference: Counts, current: Counts, loose: NDArray[np.bool_]) -> Grouped:
+    """Put bins together that are small: those of which the smaller side is expected to have less than five. Where all
+    of them are expected to be less than five, the next ones come to them until they are not.
+
+    What is expected goes by what both sides have together, and so not by how they differ.
 
     Args:
-        by_reference: expect what the reference has, whose counts are no chance since its bins were made to hold equal
-            parts of it; else what both have together.
+        loose: bins that go with the small ones, however much they hold.
     """
-    first, second = _seen(reference, current)
-    totals = first.sum(), second.sum()
-    shares = first / totals[0] if by_reference else (first + second) / sum(totals)
-    first, second, expected = _least_first(first, second, shares * min(totals))
-    if expected[0] < _LEAST_EXPECTED:
-        enough = np.cumsum(expected) >= _LEAST_EXPECTED
-        together = max(int(np.argmax(enough)) + 1, _small(expected)) if enough.any() else len(first)
-        first = np.concatenate([[first[:together].sum()], first[together:]])
-        second = np.concatenate([[second[:together].sum()], second[together:]])
-    pooled = (first + second) / sum(totals)
-    statistic = sum(
-        ((counts - total * pooled) ** 2 / (total * pooled)).sum()
-        for counts, total in ((first, totals[0]), (second, totals[1]))
+    seen = (reference > 0) | (current > 0)
+    first, second, loose = reference[seen], current[seen], loose[seen]
+    both = first + second
+    expected = both / both.sum() * min(first.sum(), second.sum())
+    small = (expected < _LEAST_EXPECTED) | loose
+    order = np.lexsort([expected, ~small])
+    first, second, expected = first[order], second[order], expected[order]
+    number = int(small.sum())
+    if not number:
+        return Grouped(first, second, None)
+    enough = np.cumsum(expected) >= _LEAST_EXPECTED
+    together = max(int(np.argmax(enough)) + 1, number) if enough.any() else len(first)
+    rare = int(first[:number].sum()), int(second[:number].sum())
+    return Grouped(
+        np.concatenate([[first[:together].sum()], first[together:]]),
+        np.concatenate([[second[:together].sum()], second[together:]]),
+        rare if number < together else None,
     )
-    return float(statistic), len(first) - 1
-
-
-def rare(reference: Counts, current: Counts) -> tuple[int, int] | None:
-    """Return how many values each side has in all the bins of which the smaller side is expected to have less than
-    five, where that is less than five in all; None where there are no such bins, or more is expected.
-
-    These are what `chi_square` puts together with a bin that is not small, in which they are lost: also if one side has
-    nothing but them.
-    """
-    first, second = _seen(reference, current)
-    totals = first.sum(), second.sum()
-    first, second, expected = _least_first(first, second, (first + second) / sum(totals) * min(totals))
-    small = _small(expected)
-    if not 0 < small < len(expected) or expected[:small].sum() >= _LEAST_EXPECTED:
-        return None
-    return int(first[:small].sum()), int(second[:small].sum())
 
 
 def kolmogorov_smirnov(reference: Numbers, current: Numbers) -> float:
@@ -121,15 +123,6 @@ def wasserstein(reference: Numbers, current: Numbers) -> float:
     first = reference[np.minimum((middle * n).astype(np.int64), n - 1)]
     second = current[np.minimum((middle * m).astype(np.int64), m - 1)]
     return float((np.abs(first - second) * (ends - starts)).sum())
-
-
-def _least_first(first: Numbers, second: Numbers, expected: Numbers) -> tuple[Numbers, Numbers, Numbers]:
-    order = np.argsort(expected, kind="stable")
-    return first[order], second[order], expected[order]
-
-
-def _small(expected: Numbers) -> int:
-    return int((expected < _LEAST_EXPECTED).sum())
 
 
 def _seen(reference: Counts, current: Counts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

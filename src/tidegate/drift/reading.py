@@ -7,17 +7,14 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+
 from tidegate.contract.errors import InvalidInput
 from tidegate.drift.bins import Bins, Counts
-from tidegate.drift.measures import chi_square, jensen_shannon, population_stability_index, rare
-from tidegate.drift.significance import (
-    area_of,
-    chi_square_chance,
-    exact_chance,
-    holm,
-    rows_needed,
-    rows_needed_together,
-)
+from tidegate.drift.division import division_chance, exact_chance
+from tidegate.drift.measures import grouped, jensen_shannon, population_stability_index
+from tidegate.drift.significance import area_of, holm, rows_needed, rows_needed_together
+from tidegate.drift.unseen import unseen_chance
 
 
 class State(StrEnum):
@@ -67,8 +64,9 @@ class ColumnReading:
         reference, current: counts in them.
         psi: the population stability index over them.
         jensen_shannon: distance, 0 to 1, over them.
-        chance: of so large a difference of the counts without drift (Pearson's χ² of homogeneity; of levels that are
-            too few for it, Fisher's exact test), the number of columns respected (Holm).
+        chance: of so large a difference of the counts without drift (χ² of homogeneity with exact chances of its parts;
+            of levels that are too few for it, Fisher's exact test; of those that the reference has hardly seen, an
+            e-value), the number of columns respected (Holm).
         kolmogorov_smirnov: distance of the distribution functions of the numbers that are there; None for levels.
         wasserstein: in the unit of the column; None for levels.
         rows_needed: of the current data, until a moderate PSI is more than chance does; None where the reference is too
@@ -211,8 +209,9 @@ class Reading:
         }
 
 
-#: What the test of few values has of the chance of a false alarm. The rest is χ²'s, by which most drift is seen.
-_FOR_THE_FEW = 0.1
+#: What the tests of few values, and of what the reference has hardly seen, have of the chance of a false alarm. The
+#: rest is χ²'s, by which most drift is seen.
+_FOR_THE_FEW, _FOR_THE_UNSEEN = 0.1, 0.02
 _ORDER = (State.NONE, State.INCONCLUSIVE, State.MODERATE, State.LARGE)
 
 
@@ -239,13 +238,32 @@ def read_counts(name: str, bins: Bins, reference: Counts, current: Counts) -> Co
 
 
 def _chance(bins: Bins, reference: Counts, current: Counts) -> float:
-    chance = chi_square_chance(*chi_square(reference, current, by_reference=bins.is_of_shares))
-    # Bins that were made of the reference hold few of it because they were found so: that is no chance.
-    few = None if bins.is_of_shares else rare(reference, current)
-    if few is None:
-        return chance
-    exact = exact_chance(few, (int(reference.sum()), int(current.sum())))
-    return min(1.0, chance / (1 - _FOR_THE_FEW), exact / _FOR_THE_FEW)
+    return (_chance_of_shares if bins.is_of_shares else _chance_of_levels)(reference, current)
+
+
+def _chance_of_levels(reference: Counts, current: Counts) -> float:
+    """Return the chance where each level, or number, has a bin."""
+    totals = int(reference.sum()), int(current.sum())
+    # What the reference has never seen, or once, is in its bin because of how often it was seen. How much there is of
+    # it is chance only together with all that is rare.
+    hardly = reference == 0
+    hardly[-2], hardly[-1] = True, False
+    found = grouped(reference, current, hardly)
+    seen = reference[:-2]
+    unseen = unseen_chance(seen[seen > 0], int(reference[-2]), int(current[hardly].sum()), totals)
+    rest, chances = 1 - _FOR_THE_UNSEEN, [unseen / _FOR_THE_UNSEEN]
+    if found.rare is not None:
+        rest -= _FOR_THE_FEW
+        chances.append(exact_chance(found.rare, totals) / _FOR_THE_FEW)
+    return min(1.0, *chances, division_chance(found.reference, found.current) / rest)
+
+
+def _chance_of_shares(reference: Counts, current: Counts) -> float:
+    """Return the chance where the reference fixed how much of it each bin holds, but for what is unseen or missing."""
+    # These two first, then the others in their order, each of which ends with a number of the reference.
+    first, second = np.roll(reference, 2), np.roll(current, 2)
+    seen, ends = first + second > 0, np.arange(len(first)) >= 2
+    return division_chance(first[seen], second[seen], ends=ends[seen])
 
 
 def judged(columns: Sequence[ColumnReading], policy: Policy) -> tuple[ColumnReading, ...]:

@@ -16,7 +16,7 @@ from tidegate.drift.columns import Numbers
 
 def chi_square_chance(statistic: float, freedom: int) -> float:
     """Return the probability of at least this statistic without drift; 1 with no degree of freedom."""
-    return float(_special().chdtrc(freedom, statistic)) if freedom > 0 else 1.0
+    return float(special().chdtrc(freedom, statistic)) if freedom > 0 else 1.0
 
 
 def exact_chance(few: tuple[int, int], totals: tuple[int, int]) -> float:
@@ -39,7 +39,7 @@ def exact_chance(few: tuple[int, int], totals: tuple[int, int]) -> float:
 
 def _log_ways(size: int, chosen: NDArray[np.int64]) -> Numbers:
     """Return the logarithm of how many ways there are to choose so many of a number of things."""
-    gammaln = _special().gammaln
+    gammaln = special().gammaln
     found: Numbers = gammaln(size + 1) - gammaln(chosen + 1) - gammaln(size - chosen + 1)
     return found
 
@@ -80,7 +80,7 @@ def rows_needed(threshold: float, alpha: float, bins: int, reference: int) -> in
     """
     if bins < 2:
         return 1
-    quantile = float(_special().chdtri(bins - 1, alpha))
+    quantile = float(special().chdtri(bins - 1, alpha))
     room = threshold / quantile - 1 / max(reference, 1)
     return math.ceil(1 / room) if room > 0 else None
 
@@ -143,7 +143,7 @@ def _ranks(values: Numbers) -> tuple[Numbers, Numbers]:
     return (last - (times - 1) / 2)[places], times.astype(np.float64)
 
 
-def _special() -> Any:
+def special() -> Any:
     try:
         from scipy import special
     except ImportError as missing:
