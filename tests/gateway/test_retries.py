@@ -39,7 +39,8 @@ def put(
 
     async def do(mirror: float) -> None:
         await gateway.apply(Snapshot(replicas, {"churn": {1: 100}}, {"churn": 5.0}, {"churn": Trial(2, mirror)}))
-        await until(gateway.healthy, lambda healthy: (len(healthy[STABLE]), len(healthy[CANDIDATE])) == (3, 1))
+        both = STABLE, CANDIDATE
+        await until(gateway.healthy, lambda healthy: [len(healthy.get(ref, ())) for ref in both] == [3, 1])
 
     return lambda mirror: run(do(mirror))
 
