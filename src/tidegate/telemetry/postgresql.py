@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from tidegate.contract.errors import InvalidInput, Unavailable
@@ -38,6 +39,10 @@ _PASSING = ("08", "25006", "40", "53", "55P03", "57", "58")
 _CHECK_VIOLATION = "23514"
 #: So many lines are made at a time, in some 0.1 ms.
 _WITHOUT_A_PAUSE = 16
+#: So many lines are sent at a time, and so long lies between two pieces: the database may share processors with who
+#: answers users, and takes each piece in a fraction of a millisecond. No more than a part of the time in which nothing
+#: was to be written goes into it: who writes all the time writes without.
+_PIECE, _BETWEEN_SECONDS, _PART_OF_IDLE = 32, 0.005, 0.25
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\ufffd"})
 
 
@@ -76,30 +81,36 @@ class PostgresqlTable:
         self._psycopg = psycopg
         self._conninfo = make_conninfo(**{**_CONNECTING, **given})
         self._connection: psycopg.Connection | None = None
+        self._written_at = time.monotonic()
 
     def put(self, rows: Sequence[Row]) -> None:
         """Write rows; see `sink.PredictionTable`."""
-        lines = _lines(rows)
+        pieces = _pieces(rows)
+        between = pause_seconds(time.monotonic() - self._written_at, len(pieces))
         try:
-            self._copy(lines)
+            self._copy(pieces, between)
         except self._psycopg.Error as error:
             if error.sqlstate != _CHECK_VIOLATION:
                 raise self._told(error) from error
             try:
-                self._copy(lines)
+                self._copy(pieces, between)
             except self._psycopg.Error as again:
                 raise self._told(again) from again
+        finally:
+            self._written_at = time.monotonic()
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
-    def _copy(self, lines: bytes) -> None:
+    def _copy(self, pieces: Sequence[bytes], between_seconds: float) -> None:
         if self._connection is None or self._connection.closed:
             self._connection = self._psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None)
         with self._connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-            copy.write(lines)
+            for piece in pieces:
+                copy.write(piece)
+                time.sleep(between_seconds)
 
     def _told(self, error: Exception) -> Exception:
         state = getattr(error, "sqlstate", None) or ""
@@ -110,13 +121,18 @@ class PostgresqlTable:
         return Refused(type(error).__name__) if state.startswith(_OF_ROWS) else RuntimeError(message)
 
 
-def _lines(rows: Sequence[Row]) -> bytes:
+def pause_seconds(idle_seconds: float, pieces: int) -> float:
+    """Return how long lies between two pieces, after so long a time in which nothing was written."""
+    return min(_BETWEEN_SECONDS, _PART_OF_IDLE * idle_seconds / pieces)
+
+
+def _pieces(rows: Sequence[Row]) -> list[bytes]:
     made = []
     for number, row in enumerate(rows, 1):
         made.append(_line(row))
         if number % _WITHOUT_A_PAUSE == 0:
             make_way()
-    return b"".join(made)
+    return [b"".join(made[start : start + _PIECE]) for start in range(0, len(made), _PIECE)]
 
 
 def _line(row: Row) -> bytes:
