@@ -94,6 +94,7 @@ def test_a_replica_gets_requests_only_once_it_is_ready_and_none_while_it_drains(
             await load.more(20, of="new")
             ready.unlink()
             await until(gateway.healthy, lambda healthy: healthy[REF] == {old.endpoint})
+            await load.more(20, of="old")  # Envoy's workers hear of it a moment after it tells
             at_rest = load.answers.names["new"] + 2
             await load.more(100, of="old")
             assert load.answers.names["new"] <= at_rest
@@ -116,6 +117,7 @@ def test_a_replica_that_is_declared_unready_gets_no_requests_however_well_its_se
             await load.more(20, of="one")
             await gateway.apply(without)
             await until(gateway.healthy, lambda healthy: healthy[REF] == {two.endpoint})
+            await load.more(20, of="two")  # Envoy's workers hear of it a moment after it tells
             at_rest = load.answers.names["one"] + 4  # those that were on their way
             await load.more(200, of="two")
             assert load.answers.names["one"] <= at_rest
