@@ -237,7 +237,6 @@ def test_a_shadow_of_a_regression_agrees_within_the_tolerance_of_its_output_and_
     assert [record for record in records if record.failed] == []
 
 
-@pytest.mark.long
 def test_a_shadow_leads_to_a_canary_and_a_bake(serving: Tidegate, good_model: Path) -> None:
     stable = serving.status(NAME)["stable"]
     traffic = serving.traffic(NAME)
