@@ -98,6 +98,8 @@ class MojoModel:
         self.offset_column = header.offset_column if _uses_offset(header) else None
         self._numeric = frozenset(field.name for field in self.fields if field.kind == "number")
         self._names = frozenset(field.name for field in self.fields)
+        #: The quick ways answer rows that have nothing but inputs, and look for no offset among these.
+        self._is_quick = self.offset_column not in self._names
         if self.offset_column is not None:
             self._names |= {self.offset_column}
             self._numeric |= {self.offset_column}
@@ -181,7 +183,7 @@ class MojoModel:
             InvalidInput: the data are none of these.
             MojoRowError: a value is none that its column can have, or H2O's own scorer fails for the row.
         """
-        if isinstance(data, dict):
+        if isinstance(data, dict) and self._is_quick:
             answer = None if self.at_once is None else self.at_once(data)
             if answer is not None:
                 return answer
@@ -422,7 +424,7 @@ class MojoModel:
                 with contextlib.suppress(MojoRowError):
                     self.scores(np.zeros((rows, self.builder.width)), None)
         program = self.scorer.program if isinstance(self.scorer, Programmed) else None
-        if program is not None and self.builder.plan is not None:
+        if program is not None and self._is_quick and self.builder.plan is not None:
             self.at_once = RowAnswers(self.builder.plan, program, self.answers.names, self.answers.labels)
 
     def _offsets(self, given: Column, policy: Policy) -> NDArray[np.float64]:
