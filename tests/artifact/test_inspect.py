@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -107,9 +108,29 @@ def test_what_is_no_file_is_refused_without_waiting_for_it(tmp_path: Path) -> No
         inspect_artifact(tmp_path / "pipe")
 
 
-def test_a_damaged_file_is_named_with_the_damage(tmp_path: Path) -> None:
+def _cut_short(content: bytes) -> bytes:
+    return content[:-200]
+
+
+def _with_a_name_that_is_no_text(content: bytes) -> bytes:
+    """Have the name before the schema be no UTF-8, and what is before that say that it is."""
+    changed = bytearray(content)
+    name = content.index(b"schema.json")
+    changed[name], changed[name - 30 + 7] = 0xD9, 0x08
+    return bytes(changed)
+
+
+def _with_a_method_that_does_not_fit(content: bytes) -> bytes:
+    """Have the directory say that the schema was packed by LZMA."""
+    changed = bytearray(content)
+    changed[content.rindex(b"schema.json") - 46 + 10] = zipfile.ZIP_LZMA
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("damage", [_cut_short, _with_a_name_that_is_no_text, _with_a_method_that_does_not_fit])
+def test_a_damaged_file_is_named_with_the_damage(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     model = sklearn_classifier(tmp_path / "model.skops")
-    model.path.write_bytes(model.path.read_bytes()[:-200])
+    model.path.write_bytes(damage(model.path.read_bytes()))
     with pytest.raises(InvalidInput, match=r"model\.skops is a damaged skops file"):
         inspect_artifact(model.path)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,12 +21,11 @@ import orjson
 from tidegate.contract.errors import InvalidInput
 from tidegate.runtime.pickle_machine import Findings, UnreadablePickleError, follow
 from tidegate.runtime.pickle_scan import LEGACY_TORCH, MAX_REASONS, find_dangerous
-from tidegate.runtime.zip_bounds import check_zip_bounds
+from tidegate.runtime.zip_bounds import DAMAGE, check_zip_bounds
 
 #: Bounds for the parts of an archive that are read whole.
 MAX_GRAPH_BYTES, MAX_CODE_BYTES = 256 << 20, 64 << 20
 
-_DAMAGE = (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error, ValueError)
 #: TorchScript operators that touch more than tensors (`torch._C._jit_get_all_schemas()`: file names and peers).
 _FILE_OPERATOR = re.compile(rb"\b(?:torch|ops\.aten)\.(from_file|save)\s*\(|\b(rpc_(?:sync|async|remote))\s*\(")
 #: What a graph calls in ordinary models; `torch.export.load` takes any attribute of torch, operator and math.
@@ -95,7 +93,7 @@ def read_torch_file(path: Path) -> TorchFile | None:
     try:
         with zipfile.ZipFile(path) as archive:
             return _from_archive(path, archive)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         if not _began_as_torch(head):
             return None
         raise InvalidInput(

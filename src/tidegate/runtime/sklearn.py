@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from tidegate.runtime.settings import require_known
 from tidegate.runtime.sklearn_trees import check_trees
 from tidegate.runtime.skops_types import HARMLESS_MODULES, HARMLESS_TYPES, is_harmless
 from tidegate.runtime.unpickle import unpickle
-from tidegate.runtime.zip_bounds import check_zip_bounds
+from tidegate.runtime.zip_bounds import DAMAGE, check_zip_bounds
 
 #: Bound for the part of a skops file that is read whole.
 MAX_SCHEMA_BYTES = 1 << 30
@@ -55,7 +54,7 @@ def _recognise_skops(path: Path) -> Recognition | None:
             if archive.getinfo("schema.json").file_size > MAX_SCHEMA_BYTES:
                 raise InvalidInput(f"The schema inside {path.name} is too large.", subject=str(path))
             schema = archive.read("schema.json")
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+    except DAMAGE as error:
         if not _began_as_skops(path):
             return None
         raise InvalidInput(

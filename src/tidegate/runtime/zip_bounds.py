@@ -1,13 +1,21 @@
-"""Bounds for what a model that is a zip may unpack to."""
+"""Bounds for what a model that is a zip may unpack to, and what comes of reading a damaged one."""
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 from tidegate.contract.errors import InvalidInput
 
 MAX_MEMBERS, MAX_UNPACKED_BYTES = 100_000, 16 << 30
+#: What `zipfile` raises for an archive that is damaged or none: a name that is no text is a ValueError, a method or a
+#: cipher that it does not know a RuntimeError.
+DAMAGE: tuple[type[Exception], ...] = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError, ValueError,
+)  # fmt: skip
 
 
 def check_zip_bounds(path: Path, archive: zipfile.ZipFile) -> None:

@@ -162,6 +162,17 @@ def test_a_zip_that_promises_more_than_deflate_can_is_refused(tmp_path: Path) ->
         load(path)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_entries_that_are_packed_as_h2o_never_does_are_refused_unread(method: int, tmp_path: Path) -> None:
+    path = tmp_path / "model.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in _entries("vector machine").items():
+            archive.writestr(name, data, method if name == MODEL_INI else zipfile.ZIP_DEFLATED)
+    with pytest.raises(MojoFormatError, match=rf"model\.ini.*method {method}: expected deflate") as refused:
+        load(path)
+    assert refused.value.entry == MODEL_INI
+
+
 @pytest.mark.parametrize("claimed", [10, 100_000])
 def test_an_entry_of_another_size_than_the_directory_says_is_refused(tmp_path: Path, claimed: int) -> None:
     entries = _entries("vector machine")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from tidegate.runtime.mojo.errors import MojoFormatError
+from tidegate.runtime.zip_bounds import DAMAGE
 
 #: An entry's size unpacked, and that of all entries. The largest models seen unpack to some gigabytes of trees.
 MAX_ENTRY_BYTES = 2 << 30
 MAX_TOTAL_BYTES = 8 << 30
 MAX_ENTRIES = 200_000
+#: How entries may be packed. H2O knows no other; the memory that LZMA takes is what the file says, up to gigabytes.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_NAMED = "deflate (8) or nothing (0)"
 #: Deflate cannot do more than 1032 to 1; what claims to is forged.
 MAX_RATIO = 1_100
 #: Entries that are packed tighter are tight: all of a file together unpack to so much at most. Of honest entries trees
@@ -176,7 +179,7 @@ class Archive:
         try:
             with self._archive.open(entry) as stream:
                 data = stream.read(entry.file_size + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        except DAMAGE as error:
             raise MojoFormatError(self.place + name, f"cannot be unpacked: {error}") from None
         if len(data) != entry.file_size:
             raise MojoFormatError(self.place + name, "unpacks to another size than the archive says")
@@ -206,7 +209,7 @@ def _zip(path: Path) -> Archive:
             file = _Reopened(path)
             unless_kept.callback(file.close)
             archive = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        except DAMAGE as error:
             raise MojoFormatError(path.name, f"is no zip that can be read: {error}") from None
         entries = archive.infolist()
         _refuse_too_much(path.name, entries)
@@ -218,6 +221,8 @@ def _refuse_too_much(name: str, entries: Iterable[zipfile.ZipInfo]) -> None:
     """Raise MojoFormatError for what the archive's directory promises beyond all bounds; nothing is unpacked."""
     total = tight = 0
     for number, entry in enumerate(entries, 1):
+        if entry.compress_type not in _METHODS:
+            raise MojoFormatError(entry.filename, f"is packed by method {entry.compress_type}: expected {_NAMED}")
         total += entry.file_size
         if number > MAX_ENTRIES:
             raise MojoFormatError(name, f"has more than {MAX_ENTRIES:,} entries")
