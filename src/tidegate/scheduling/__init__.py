@@ -24,8 +24,9 @@ _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
 _SCHED_NORMAL = 0
 #: Linux takes 0.1 to 100 ms, and has 0.7 to 3 ms where nothing is said.
 _SLICE_NS = 100_000
-#: The kernel makes some 0.1 ms of it, in which a thread that waits has woken and has the interpreter.
-_WAY_SECONDS = 50e-6
+#: For how long a thread lets go of the interpreter. The kernel makes some 0.1 ms of it, in which one that waits has
+#: woken and has it.
+WAY_SECONDS = 50e-6
 
 
 def come_first(pid: int = 0) -> None:
@@ -76,7 +77,7 @@ def make_way() -> None:
     (`sys.setswitchinterval`) where another computes. Letting it go without a pause does not help: the one that had it
     has it again before the other has woken.
     """
-    time.sleep(_WAY_SECONDS)
+    time.sleep(WAY_SECONDS)
 
 
 def stand_back() -> None:

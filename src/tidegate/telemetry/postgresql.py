@@ -6,11 +6,14 @@ import time
 from collections.abc import Sequence
 
 from tidegate.contract.errors import InvalidInput, Unavailable
-from tidegate.scheduling import make_way
+from tidegate.scheduling import WAY_SECONDS
 from tidegate.telemetry.rows import COLUMNS, Row
 from tidegate.telemetry.sink import Away, Refused
 
-_COPY = f"COPY telemetry.predictions ({', '.join(COLUMNS)}) FROM STDIN"
+#: A condition that may be another for each row has PostgreSQL insert each as it comes. Without one it gathers 64 kB of
+#: them, which then take a processor more than a millisecond: long enough to be noticed by who is answered there.
+#: (`CopyFrom` in its copyfrom.c.)
+_COPY = f"COPY telemetry.predictions ({', '.join(COLUMNS)}) FROM STDIN WHERE random() >= 0"
 #: Of each session. A sampled log may lose its last moments when the database is killed or its machine fails, and nobody
 #: waits for the disk.
 _SESSION = {
@@ -37,12 +40,10 @@ _OF_ROWS = ("22", "23", "54")
 _PASSING = ("08", "25006", "40", "53", "55P03", "57", "58")
 #: The row's partition was made while it was about to go into the default one: it goes there when tried again.
 _CHECK_VIOLATION = "23514"
-#: So many lines are made at a time, in some 0.1 ms.
-_WITHOUT_A_PAUSE = 16
-#: So many lines are sent at a time, and so long lies between two pieces: the database may share processors with who
-#: answers users, and takes each piece in a fraction of a millisecond. No more than a part of the time in which nothing
-#: was to be written goes into it: who writes all the time writes without.
-_PIECE, _BETWEEN_SECONDS, _PART_OF_IDLE = 32, 0.005, 0.25
+#: So many rows are sent at a time, and so long lies between two pieces: this process answers users, and the database
+#: may share processors with it. A piece takes the one some 0.1 ms, the other 0.2. No more than a part of the time in
+#: which nothing was to be written goes into it: who writes all the time makes way for its own threads, and that is all.
+_PIECE, _BETWEEN_SECONDS, _PART_OF_IDLE = 16, 0.005, 0.25
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\ufffd"})
 
 
@@ -85,15 +86,14 @@ class PostgresqlTable:
 
     def put(self, rows: Sequence[Row]) -> None:
         """Write rows; see `sink.PredictionTable`."""
-        pieces = _pieces(rows)
-        between = pause_seconds(time.monotonic() - self._written_at, len(pieces))
+        between = pause_seconds(time.monotonic() - self._written_at, -(-len(rows) // _PIECE))
         try:
-            self._copy(pieces, between)
+            self._copy(rows, between)
         except self._psycopg.Error as error:
             if error.sqlstate != _CHECK_VIOLATION:
                 raise self._told(error) from error
             try:
-                self._copy(pieces, between)
+                self._copy(rows, between)
             except self._psycopg.Error as again:
                 raise self._told(again) from again
         finally:
@@ -104,12 +104,12 @@ class PostgresqlTable:
         if connection is not None:
             connection.close()
 
-    def _copy(self, pieces: Sequence[bytes], between_seconds: float) -> None:
+    def _copy(self, rows: Sequence[Row], between_seconds: float) -> None:
         if self._connection is None or self._connection.closed:
             self._connection = self._psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None)
         with self._connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-            for piece in pieces:
-                copy.write(piece)
+            for start in range(0, len(rows), _PIECE):
+                copy.write(b"".join(map(_line, rows[start : start + _PIECE])))
                 time.sleep(between_seconds)
 
     def _told(self, error: Exception) -> Exception:
@@ -123,16 +123,7 @@ class PostgresqlTable:
 
 def pause_seconds(idle_seconds: float, pieces: int) -> float:
     """Return how long lies between two pieces, after so long a time in which nothing was written."""
-    return min(_BETWEEN_SECONDS, _PART_OF_IDLE * idle_seconds / pieces)
-
-
-def _pieces(rows: Sequence[Row]) -> list[bytes]:
-    made = []
-    for number, row in enumerate(rows, 1):
-        made.append(_line(row))
-        if number % _WITHOUT_A_PAUSE == 0:
-            make_way()
-    return [b"".join(made[start : start + _PIECE]) for start in range(0, len(made), _PIECE)]
+    return max(WAY_SECONDS, min(_BETWEEN_SECONDS, _PART_OF_IDLE * idle_seconds / pieces))
 
 
 def _line(row: Row) -> bytes:
