@@ -10,3 +10,5 @@ CREATE ROLE delivery LOGIN PASSWORD :'delivery_password' IN ROLE tidegate_contro
 CREATE ROLE replica LOGIN PASSWORD :'replica_password' IN ROLE tidegate_serving;
 -- People and notebooks, who read.
 CREATE ROLE analyst LOGIN PASSWORD :'analyst_password' IN ROLE tidegate_analyst;
+-- pg_partman's background worker. Without a password nobody else can log in as it.
+CREATE ROLE keeper LOGIN IN ROLE tidegate_owner;

@@ -19,6 +19,11 @@ def test_partitions_are_pg_partmans_business(stack: Stack) -> None:
     assert done.stdout.split() == ["4", "pg_partman_bgw"], done.stderr
 
 
+def test_its_worker_is_no_superuser(stack: Stack) -> None:
+    asked = "SELECT rolname, rolsuper FROM pg_roles WHERE rolname = current_setting('pg_partman_bgw.role');"
+    assert stack.psql("postgres", asked).stdout.strip() == "keeper|f"
+
+
 def test_memory_is_of_the_container_and_not_of_the_machine_that_the_settings_are_for(stack: Stack) -> None:
     done = stack.psql("postgres", "SHOW shared_buffers; SHOW max_wal_size; SHOW idle_in_transaction_session_timeout;")
     assert done.stdout.split() == ["256MB", "1GB", "5min"], done.stderr

@@ -287,9 +287,43 @@ def _extension(db: Connection) -> Finding:
         reason = f"{installed}; whether its background worker runs this role may not see"
         return Finding("pg_partman", Level.PASS, reason)
     if "pg_partman_bgw" in loaded:
-        return Finding("pg_partman", Level.PASS, f"{installed}, with its background worker")
+        return _worker(db, installed)
     fix = f"shared_preload_libraries = 'pg_partman_bgw'; or, {_BY_ITSELF}, run it each day: {_MAINTAIN}"
     return Finding("pg_partman", Level.PASS, f"{installed}, without its background worker", fix)
+
+
+def _worker(db: Connection, installed: str) -> Finding:
+    """Say whether pg_partman's background worker, which is loaded, may do its work here, and may do no more."""
+    query = text(
+        "SELECT current_database() AS here, current_setting('pg_partman_bgw.dbname', true) AS names,"
+        " current_setting('pg_partman_bgw.role', true) AS role"
+    )
+    here, names, role = db.execute(query).one()
+    if here not in [name.strip() for name in (names or "").split(",")]:
+        reason = f"{installed}, whose background worker looks after {names or 'no database'} and not after {here}"
+        fix = f"add it to pg_partman_bgw.dbname; or, {_BY_ITSELF}, run it each day: {_MAINTAIN}"
+        return Finding("pg_partman", Level.PASS, reason, fix)
+    query = text(
+        "SELECT rolsuper, rolcanlogin, pg_has_role(oid, CAST(:owner AS regrole), 'USAGE') AS may FROM pg_roles"
+        " WHERE rolname = :role"
+    )
+    found = db.execute(query, {"owner": OWNER, "role": role}).one_or_none()
+    reason = f"{installed}, whose background worker is to run as {role}, "
+    if found is None:
+        return Finding("pg_partman", Level.FAIL, f"{reason}which there is not", _keeper(role))
+    if not found.rolcanlogin:
+        return Finding("pg_partman", Level.FAIL, f"{reason}which may not log in", f"ALTER ROLE {role} LOGIN")
+    if not found.may:
+        reason += f"which has not what {OWNER} may do"
+        return Finding("pg_partman", Level.FAIL, reason, f"GRANT {OWNER} TO {role}; it must inherit (ALTER ROLE)")
+    if found.rolsuper:
+        reason += "a superuser: more than it needs, and what it runs others may have a hand in"
+        return Finding("pg_partman", Level.WARN, reason, f"{_keeper('keeper')}; pg_partman_bgw.role = 'keeper'")
+    return Finding("pg_partman", Level.PASS, f"{installed}, with its background worker as {role}")
+
+
+def _keeper(role: str) -> str:
+    return f"as a superuser: CREATE ROLE {role} LOGIN IN ROLE {OWNER}"
 
 
 def _partitions(db: Connection) -> Iterator[Finding]:
