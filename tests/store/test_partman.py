@@ -22,15 +22,17 @@ from tests.support.debian_postgresql import (
     require,
 )
 from tests.support.partition_year import year
+from tests.support.prometheus import until
 from tests.support.telemetry_rows import count, put, request_ids, row
 from tidegate.contract.errors import InvalidInput
-from tidegate.contract.findings import Level
+from tidegate.contract.findings import Finding, Level
 from tidegate.store import catalogue
 from tidegate.store.administration import check, initialise, upgrade
 from tidegate.store.database import Database
 from tidegate.store.definition import AHEAD, ANALYST, OWNER
 from tidegate.store.maintenance import Maintained, Partition, days_kept, maintain, partitions_of
 from tidegate.store.migrations.run import statements
+from tidegate.store.pace import Pace
 from tidegate.store.partitions import period_of
 from tidegate.store.schema import PARTITIONED, delivery
 from tidegate.store.schema.telemetry import outcomes, predictions
@@ -199,6 +201,26 @@ def test_rows_in_the_default_partition_are_moved_those_of_a_wrong_clock_stay_and
     assert count(database) == len(days) - 1
 
 
+def test_what_is_in_its_way_is_told_and_done_by_the_next_run() -> None:
+    require(partman=True)
+    # By its own clock: where that is set, it waits for locks without end.
+    with debian_postgresql() as running:
+        database = connected(running.fresh())
+        now = datetime.now(UTC)
+        with database.engine.begin() as db:
+            db.execute(text("UPDATE partman.part_config SET premake = 9 WHERE parent_table = 'telemetry.predictions'"))
+        with database.engine.begin() as reader:
+            reader.execute(text("LOCK TABLE telemetry.predictions IN ACCESS SHARE MODE"))
+            held = of_predictions(maintain(database, now, pace=Pace(lock_seconds=0.2, tries=2)))
+            assert held.made == ()
+            why = "canceling statement due to lock timeout; the next run tries it again"
+            assert held.left == (f"telemetry.predictions, by pg_partman: {why}",)
+        free = of_predictions(maintain(database, now))
+        assert free.left == ()
+        assert len(free.made) >= 2
+        database.close()
+
+
 def test_what_the_owner_may_not_use_of_it_is_told_and_given_back_by_who_may(
     server: DebianPostgresql, database: Database
 ) -> None:
@@ -298,12 +320,13 @@ def test_its_background_worker_maintains_by_itself() -> None:
     require(partman=True)
     settings = {
         "pg_partman_bgw.interval": "1",
-        "pg_partman_bgw.role": "postgres",
+        "pg_partman_bgw.role": "keeper",
         "pg_partman_bgw.dbname": "kept",
     }
     with debian_postgresql(settings) as running:
         running.run("CREATE DATABASE kept")
         _with_schema(running)
+        running.run(f"CREATE ROLE keeper LOGIN IN ROLE {OWNER}")
         # Not before there are tables: the worker stays away for ten minutes where a run ends before it is looked at.
         running.run("ALTER SYSTEM SET shared_preload_libraries = 'pg_partman_bgw'")
         running.stop()
@@ -321,8 +344,51 @@ def test_its_background_worker_maintains_by_itself() -> None:
             _leaves_another_retention_of_its_own_alone(database)
             with database.read() as db:
                 assert {one.owner for one in partitions_of(db, predictions)} == {OWNER}
+            told = _of_partman(running.url.set(database="kept"))
+            assert (told.level, told.reason) == (
+                Level.PASS,
+                f"{INSTALLATION.partman}, with its background worker as keeper",
+            )
         finally:
             database.close()
+
+
+def test_what_its_background_worker_lacks_or_has_too_much_of_is_told() -> None:
+    require(partman=True)
+    settings = {"shared_preload_libraries": "pg_partman_bgw", "pg_partman_bgw.role": "keeper"}
+    with debian_postgresql(settings) as running:
+        url = running.fresh()
+        steps = (
+            ("SELECT 1", Level.PASS, "looks after no database and not after", "add it to pg_partman_bgw.dbname"),
+            (_set("dbname", f"other, {url.database}"), Level.FAIL, "keeper, which there is not", "CREATE ROLE keeper"),
+            ("CREATE ROLE keeper NOLOGIN", Level.FAIL, "which may not log in", "ALTER ROLE keeper LOGIN"),
+            ("ALTER ROLE keeper LOGIN", Level.FAIL, f"has not what {OWNER} may do", f"GRANT {OWNER} TO keeper"),
+            (f"GRANT {OWNER} TO keeper", Level.PASS, "with its background worker as keeper", ""),
+            (_set("role", "postgres"), Level.WARN, "as postgres, a superuser", "CREATE ROLE keeper LOGIN"),
+        )
+        for statement, level, reason, fix in steps:
+            running.run(statement)
+            running.run("SELECT pg_reload_conf()")
+            _until_told(url, level, reason, fix)
+        # That of 5.5 may wait for ever for a worker that it wanted to start as the server was told to end.
+        running.kill()
+
+
+def _set(name: str, value: str) -> str:
+    return f"ALTER SYSTEM SET pg_partman_bgw.{name} = '{value}'"
+
+
+def _until_told(url: URL, level: Level, reason: str, fix: str) -> None:
+    def is_told() -> bool:
+        told = _of_partman(url)
+        return told.level is level and reason in told.reason and fix in (told.fix or "")
+
+    until(is_told, 20)
+
+
+def _of_partman(url: URL) -> Finding:
+    (told,) = [one for one in check(url) if one.check == "pg_partman"]
+    return told
 
 
 def _drops_what_is_too_old(database: Database) -> None:

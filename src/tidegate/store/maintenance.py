@@ -21,12 +21,12 @@ from sqlalchemy import Column, Connection, Table, delete, select, text
 from sqlalchemy.exc import ProgrammingError
 
 from tidegate.contract.errors import InvalidInput, Unavailable
+from tidegate.store import partman
 from tidegate.store.database import LOCKS, Database
 from tidegate.store.definition import AHEAD, OWNER
 from tidegate.store.expiry import delete_rows
 from tidegate.store.pace import DELETED_AT_ONCE, Pace
 from tidegate.store.partitions import Period, is_written, name_of, period_of, periods_from, to_drop, to_make
-from tidegate.store.partman import withheld
 from tidegate.store.schema import EXPIRING, PARTITIONED, Span
 from tidegate.store.schema.telemetry import drift_readings, outcomes, predictions, retention
 
@@ -180,7 +180,7 @@ def _refuse_unknown(keep: Mapping[str, int | None]) -> None:
 
 
 def _refuse_withheld(db: Connection) -> None:
-    if db.dialect.name == "sqlite" or not (missing := withheld(db)):
+    if db.dialect.name == "sqlite" or not (missing := partman.withheld(db)):
         return
     raise InvalidInput(
         f"{OWNER} may not use pg_partman, as after an update of it from version 4",
@@ -258,10 +258,16 @@ def _limit(db: Connection, setting: str, seconds: float) -> None:
 
 
 def _tried(what: str, step: Callable[[], None], pace: Pace) -> tuple[str, ...]:
-    """Do a step, again when somebody is in the way; return a sentence when it could not be done for that."""
+    """Do a step, again when somebody is in the way; return a sentence when it could not be done for that.
+
+    pg_partman does not say why in a way that a program knows; so with its steps it is tried again whatever it was.
+    """
     for _ in range(pace.tries):
+        refusal = ""
         try:
             step()
+        except partman.NotMaintained as error:
+            refusal = str(error)
         except Unavailable as error:
             state = getattr(error.__cause__, "sqlstate", None)
             if state == _TOO_LONG:
@@ -270,6 +276,8 @@ def _tried(what: str, step: Callable[[], None], pace: Pace) -> tuple[str, ...]:
                 raise
         else:
             return ()
+    if refusal:
+        return (f"{what}: {refusal}; the next run tries it again",)
     waited = f"{pace.lock_seconds * pace.tries:g} s"
     return (f"{what}: another transaction held its lock for {waited}; the next run does it",)
 
@@ -425,7 +433,6 @@ def _by_partman(
 ) -> Maintained:
     days = report.days
     horizon = list(islice(periods_from(clock, span), AHEAD + 2))[-1].end
-    parent = {"parent": table.fullname}
     moved = 0
 
     def configure() -> None:
@@ -438,7 +445,7 @@ def _by_partman(
                 " WHERE parent_table = :parent AND (retention IS DISTINCT FROM :kept OR retention_keep_table"
                 " OR NOT (infinite_time_partitions AND ignore_default_data AND inherit_privileges))"
             )
-            db.execute(query, {**parent, "kept": _as_interval(days)})
+            db.execute(query, {"parent": table.fullname, "kept": _as_interval(days)})
 
     def move() -> None:
         nonlocal moved
@@ -451,12 +458,11 @@ def _by_partman(
                 return
             _limit(db, "statement_timeout", pace.blocking_seconds)
             _lock(db, table, default, near, clock)
-            query = text("SELECT partman.partition_data_time(p_parent_table := :parent, p_batch_count := :periods)")
-            moved += db.execute(query, {**parent, "periods": len(near)}).scalar_one()
+            moved += partman.move_from_default(db, table.fullname, len(near))
 
     def run() -> None:
         with _step(database, pace) as db:
-            db.execute(text("SELECT partman.run_maintenance(p_parent_table := :parent, p_analyze := false)"), parent)
+            partman.run_maintenance(db, table.fullname)
 
     before = _names(database, table, pace)
     what = f"{table.fullname}, by pg_partman"

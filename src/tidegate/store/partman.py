@@ -1,8 +1,14 @@
-"""Where pg_partman is, and what the owner of the tables may do with it, which an update of it may take away."""
+"""pg_partman: where it is, what the owner of the tables may do with it, which an update of it may take away, and what
+it says when it could not do its work."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, text
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, TextClause, text
+from sqlalchemy.exc import DatabaseError
 
 from tidegate.contract.errors import InvalidInput
 from tidegate.store.definition import OWNER, PARTMAN_GRANTS
@@ -18,6 +24,18 @@ _WITHHELD = text(
     "  AND has_table_privilege(r.oid, c.oid, 'UPDATE') AND has_table_privilege(r.oid, c.oid, 'DELETE'))"
     " ORDER BY 1"
 )
+
+
+#: Every error in its functions is raised anew as one of the language that they are written in.
+_RAISED = "P0001"  # raise_exception
+#: From 5.1 on it notes when it maintained a table, and since 5.5 that it failed by no time. NULL without the column.
+_FAILED = text(
+    "SELECT to_jsonb(c) -> 'maintenance_last_run' = 'null' FROM partman.part_config c WHERE parent_table = :parent"
+)
+
+
+class NotMaintained(Exception):  # noqa: N818 -- what became of a table
+    """pg_partman could not do its work; what it did in the transaction is to be rolled back."""
 
 
 def refuse_elsewhere(db: Connection) -> None:
@@ -62,3 +80,57 @@ def give_back(db: Connection) -> tuple[str, ...]:
             expected=f"a superuser, or the owner of {', '.join(still)}",
         )
     return found
+
+
+def run_maintenance(db: Connection, parent: str) -> None:
+    """Have pg_partman make and drop partitions of a table.
+
+    Raises:
+        NotMaintained: it could not, in its words: an error before 5.5, and since then a warning.
+    """
+    query = text("SELECT partman.run_maintenance(p_parent_table := :parent, p_analyze := false)")
+    with _warnings(db) as warnings:
+        _run(db, query, {"parent": parent})
+    if warnings and db.execute(_FAILED, {"parent": parent}).scalar_one():
+        raise NotMaintained(warnings[-1].partition(f"{parent}: ")[2] or warnings[-1])
+
+
+def move_from_default(db: Connection, parent: str, periods: int) -> int:
+    """Have pg_partman move rows of so many periods, the oldest first, out of the default partition into those that it
+    makes; return how many rows.
+
+    Raises:
+        NotMaintained: it could not, in its words.
+    """
+    query = text("SELECT partman.partition_data_time(p_parent_table := :parent, p_batch_count := :periods)")
+    return int(_run(db, query, {"parent": parent, "periods": periods}).scalar_one())
+
+
+def _run(db: Connection, query: TextClause, given: Mapping[str, Any]) -> CursorResult[Any]:
+    try:
+        return db.execute(query, given)
+    except DatabaseError as error:
+        if getattr(error.orig, "sqlstate", None) != _RAISED:
+            raise
+        raise NotMaintained(_first_line(str(error.orig))) from error
+
+
+@contextmanager
+def _warnings(db: Connection) -> Iterator[list[str]]:
+    """Yield a list of what the server warns of meanwhile, the first line of each."""
+    found: list[str] = []
+
+    def note(told: Any) -> None:
+        if told.severity_nonlocalized == "WARNING":
+            found.append(_first_line(told.message_primary or ""))
+
+    connection: Any = db.connection.driver_connection
+    connection.add_notice_handler(note)
+    try:
+        yield found
+    finally:
+        connection.remove_notice_handler(note)
+
+
+def _first_line(told: str) -> str:
+    return (told.strip().splitlines() or [""])[0]
