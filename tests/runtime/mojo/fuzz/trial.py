@@ -95,7 +95,7 @@ def _scored(path: Path) -> str:
         lambda: model.distances(rows),
         lambda: model.reconstruct(rows),
         lambda: model.anomaly(rows),
-        lambda: model.average(["", None, *(model.fields[0].levels or ())[:2]]),
+        lambda: model.average(["", None, *_levels(model)]),
         lambda: model.predict(_odd_rows(model)),
     ]
     for ask in asked:
@@ -147,6 +147,11 @@ def _row(model: MojoModel, number: int) -> dict[str, Any]:
     if model.offset_column is not None:
         row[model.offset_column] = 0.5
     return row
+
+
+def _levels(model: MojoModel) -> tuple[str, ...]:
+    """Return two levels of the first input, where there is one, and it has some."""
+    return next(((field.levels or ())[:2] for field in model.fields), ())
 
 
 def _odd_rows(model: MojoModel) -> np.ndarray[Any, np.dtype[np.float64]]:
