@@ -133,6 +133,3 @@ def test_runs_add_up_in_the_record(tmp_path: Path) -> None:
     assert "| all | 4.0 | 2,998 | 2,700 | 297 | 1 | 500 | 1,074 |" in page
     assert "`KeyError_here`." in page
     assert "`what_was_found`." in page
-    assert "Before" not in page
-    earlier = {**record, "earlier": {"minutes": 45, "cases": 700_000, "findings": 5}}
-    assert "about 45 minutes, 700,000 cases, 5 findings." in as_markdown(earlier, [])

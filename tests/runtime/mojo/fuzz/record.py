@@ -71,10 +71,6 @@ def as_markdown(record: Mapping[str, Any], kept: Sequence[str]) -> str:
     lines += [_row("all", runs), ""]
     found = sorted({key for run in runs for key in run.findings})
     lines.append(f"Findings of these runs, by the error and the place of it: {_codes(found)}.")
-    earlier = record.get("earlier")
-    if earlier:
-        told = f"{earlier['minutes']} minutes, {earlier['cases']:,} cases, {earlier['findings']} findings"
-        lines.append(f"Before runs were recorded: about {told}.")
     lines.append(f"Kept as tests: {_codes(kept)}.")
     return "\n".join(lines) + "\n"
 
