@@ -86,7 +86,7 @@ test-genmodel: setup $(H2O_STAMP)  ## every model of the MOJO tests scored by H2
 test-stack: setup  ## the whole stack in Docker: built, started, tried from each network; STACK_WITHOUT=grafana leaves a service away
 	$(BIN)/python -m pytest --durations 10 tests/stack
 
-test-all: test test-long test-heavy  ## every test there is
+test-all: test test-long test-heavy  ## every test that needs nothing but what setup installs; see also the other test- targets
 
 check: setup  ## lint, format check, strict types, import layers, no model on the event loop, docs, the stack's images and versions
 	$(BIN)/ruff check .
