@@ -124,12 +124,15 @@ def _speed(given: argparse.Namespace, rows: int, python: Path) -> dict[str, Any]
 
 def _alarms(windows: int) -> dict[str, Any]:
     found = {}
-    for name, draw, columns in (
-        ("flights", alarms.flights(), len(COLUMNS)),
-        ("simulated", alarms.simulated(), len(FEATURES)),
+    for name, draw, columns, rows in (
+        ("flights", alarms.flights(), len(COLUMNS), alarms.REFERENCE),
+        ("simulated", alarms.simulated(), len(FEATURES), alarms.REFERENCE),
+        ("flights, a small reference", alarms.flights(), len(COLUMNS), alarms.SMALL_REFERENCE),
+        ("simulated, a small reference", alarms.simulated(), len(FEATURES), alarms.SMALL_REFERENCE),
     ):
         print(f"{windows:,} windows of {name} …", flush=True)
-        found[name] = {"windows": windows, "columns": columns, "counts": alarms.counted(draw, windows)}
+        counts = alarms.counted(draw, windows, rows)
+        found[name] = {"windows": windows, "columns": columns, "reference": rows, "counts": counts}
     return found
 
 

@@ -12,8 +12,8 @@ from benchmarks.drift.data import FEATURES
 from examples.flights.data import COLUMNS, load_flights
 from tidegate.drift import Policy, Reading, Reference
 
-#: Rows of a reference, and of the windows that are compared with it.
-REFERENCE = 5_000
+#: Rows of a reference, of a small one, and of the windows that are compared with it.
+REFERENCE, SMALL_REFERENCE = 5_000, 100
 WINDOWS = (50, 200, 1_000, 5_000)
 #: The index that decides by itself where people do not ask for chance.
 _BARE = 0.1
@@ -55,15 +55,17 @@ def simulated() -> Callable[[np.random.Generator, int], Table]:
     return lambda chance, rows: {name: feature(chance, rows, 0.0) for name, feature, _ in FEATURES}
 
 
-def counted(draw: Callable[[np.random.Generator, int], Table], windows: int) -> dict[str, dict[str, int]]:
+def counted(
+    draw: Callable[[np.random.Generator, int], Table], windows: int, reference_rows: int
+) -> dict[str, dict[str, int]]:
     """Return the alarms by size of the window and rule, of `windows` windows each, every one with a reference of its
     own."""
     found = {str(size): {name: 0 for name, _, _ in RULES} for size in WINDOWS}
     for seed in range(windows):
         chance = np.random.default_rng([2013, seed])
-        table = draw(chance, REFERENCE + sum(WINDOWS))
-        reference = Reference.of({name: values[:REFERENCE] for name, values in table.items()})
-        start = REFERENCE
+        table = draw(chance, reference_rows + sum(WINDOWS))
+        reference = Reference.of({name: values[:reference_rows] for name, values in table.items()})
+        start = reference_rows
         for size in WINDOWS:
             reading = reference.compare({name: values[start : start + size] for name, values in table.items()})
             for name, is_alarm, _ in RULES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.drift.alarms import REFERENCE, RULES, interval
+from benchmarks.drift.alarms import RULES, interval
 from benchmarks.drift.goals import ratio
 
 TITLES = {
@@ -35,8 +35,8 @@ of 0.0001 or, where a bin has less than that, a millionth of the smallest.
 """
 
 _ALARMS = """\
-Windows of rows like those of the reference, drawn at random from the same: each alarm is a false one. There is a
-reference of {reference:,} rows for each. "As it comes" asks for a PSI of 0.1 and for a chance of at most 1 % over all
+Windows of rows like those of the reference, drawn at random from the same: each alarm is a false one. Each has a
+reference of its own. "As it comes" asks for a PSI of 0.1 and for a chance of at most 1 % over all
 columns. "Chance alone" asks for no PSI, so it shows whether the chance is what it says. Rates have exact 95 % intervals
 (Clopper–Pearson). A goal is missed where the whole interval lies above the stated rate.
 """
@@ -56,7 +56,7 @@ def as_markdown(run: Mapping[str, Any]) -> str:
         lines += ["## Equal values", "", _AGREE, *_agreement(sizes)]
     if "alarms" in run:
         alarms = run["alarms"]
-        lines += ["", "## False alarms", "", _about(alarms), "", _ALARMS.format(reference=REFERENCE)]
+        lines += ["", "## False alarms", "", _about(alarms), "", _ALARMS]
         lines += _rates(alarms["data"])
     if "months" in run:
         months = run["months"]
@@ -118,11 +118,13 @@ def _agreement(sizes: Mapping[str, Any]) -> list[str]:
 
 def _rates(alarms: Mapping[str, Any]) -> list[str]:
     names = [name for name, _, _ in RULES]
-    lines = [f"| data | rows of a window | {' | '.join(names)} |", f"|{'---|' * (len(names) + 2)}"]
+    titles = ("data", "rows of a reference", "of a window", *names)
+    lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
     for data, found in alarms.items():
         for size, counts in found["counts"].items():
             cells = " | ".join(_rate(counts[name], found["windows"]) for name in names)
-            lines.append(f"| {data}, {found['columns']} columns | {int(size):,} | {cells} |")
+            of = f"{data.split(',')[0]}, {found['columns']} columns"
+            lines.append(f"| {of} | {found['reference']:,} | {int(size):,} | {cells} |")
     return lines
 
 

@@ -44,7 +44,7 @@ def size(*, ours: float = 1.0, theirs: float = 20.0, difference: float = 1e-12, 
 
 def counted(number: int) -> dict[str, Any]:
     counts = {str(rows): {name: number for name, _, _ in alarms.RULES} for rows in alarms.WINDOWS}
-    return {"flights": {"windows": 1_000, "columns": 16, "counts": counts}}
+    return {"flights": {"windows": 1_000, "columns": 16, "reference": 5_000, "counts": counts}}
 
 
 MONTHS = {
@@ -131,7 +131,7 @@ def test_goals_are_met_or_say_what_missed() -> None:
 
 
 def test_windows_without_drift_are_counted_by_rule() -> None:
-    found = alarms.counted(alarms.simulated(), 3)
+    found = alarms.counted(alarms.simulated(), 3, alarms.SMALL_REFERENCE)
     assert set(found) == {"50", "200", "1000", "5000"}
     assert found["50"]["as it comes"] == 0
     # Few rows have large indexes by chance: why nobody should ask for the index alone.
