@@ -79,6 +79,17 @@ def test_each_form_of_file_says_the_same(tmp_path: Path, files: dict[str, Path],
         assert column["psi"] == pytest.approx(other["psi"])
 
 
+@pytest.mark.parametrize(("before", "now"), [("jsonl", "csv"), ("csv", "parquet"), ("parquet", "jsonl")])
+def test_the_country_na_is_no_drift_between_two_forms_of_file(tmp_path: Path, before: str, now: str) -> None:
+    frame = pd.DataFrame({"country": ["NA", "DE", None, "-"] * 100, "amount": [1.0, 2.0, np.nan, 3.0] * 100})
+    first, second = tmp_path / f"before.{before}", tmp_path / f"now.{now}"
+    WRITERS[before](frame, first)
+    WRITERS[now](frame, second)
+    result = run("check", first, second, "--output", "json")
+    assert result.exit_code == 0, result.output
+    assert [column["psi"] for column in json.loads(result.stdout)["columns"]] == [0.0, 0.0]
+
+
 def test_a_reference_stands_for_its_data(tmp_path: Path, files: dict[str, Path]) -> None:
     kept = tmp_path / "reference.json"
     made = run("reference", files["before"], "--out", kept)

@@ -14,6 +14,8 @@ Numbers = NDArray[np.float64]
 Levels = NDArray[np.object_]
 #: One-dimensional: float64 with NaN for what is missing, or objects, texts with None for what is missing.
 Column = Numbers | Levels
+#: What programs that write tables put where a number is missing. Among texts each is like any other: Namibia is NA.
+NO_NUMBER = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-"})
 
 
 def columns_of(data: Any) -> dict[str, Column]:
@@ -68,7 +70,10 @@ def numbers_in(column: Column) -> Numbers | None:
 
 
 def as_numbers(column: Column) -> Numbers:
-    """Return the column as numbers, texts by what they say. One that says no number is infinite, which none is like."""
+    """Return the column as numbers, texts by what they say.
+
+    One that stands for a missing number is missing; another that says no number is infinite, which none is like.
+    """
     numbers = numbers_in(column)
     return np.array([_said(value) for value in column.tolist()], dtype=np.float64) if numbers is None else numbers
 
@@ -82,7 +87,7 @@ def as_levels(column: Column) -> Levels:
 
 
 def _said(value: str | None) -> float:
-    if value is None:
+    if value is None or value in NO_NUMBER:
         return np.nan
     try:
         return float(value)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.contract.errors import InvalidInput
+from tidegate.drift.columns import NO_NUMBER
 from tidegate.drift.reference import Reference
 
 #: A reference keeps at most 10,000 numbers of a column: of a thousand columns this is not the half.
 _LARGEST_REFERENCE = 512 * 1024 * 1024
-_NOTHING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-"]
 _FORMS = "CSV (.csv), JSON lines (.jsonl, .ndjson) or Parquet (.parquet)"
 
 
@@ -83,20 +83,52 @@ def write_reference(reference: Reference, path: Path) -> None:
 
 def _readers() -> dict[str, Callable[[str], Any]]:
     try:
-        from pyarrow import csv, json, parquet
+        from pyarrow import json, parquet
     except ImportError as missing:
         raise InvalidInput(
             "files are read by Arrow, which is not installed",
             subject="pyarrow",
             hint="pip install 'tidegate[drift]'",
         ) from missing
-    convert = csv.ConvertOptions(null_values=_NOTHING, strings_can_be_null=True)
     return {
-        ".csv": lambda path: csv.read_csv(path, convert_options=convert),
+        ".csv": _read_csv,
         ".jsonl": json.read_json,
         ".ndjson": json.read_json,
         ".parquet": parquet.read_table,
     }
+
+
+def _read_csv(path: str) -> Any:
+    """Return a table in which a cell is null that is empty, or that stands for a missing number among numbers.
+
+    Arrow makes a column one of texts, in all of its rows, as soon as one of its cells is neither a number nor missing.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    convert = csv.ConvertOptions(null_values=sorted(NO_NUMBER), strings_can_be_null=False)
+    table = csv.read_csv(path, convert_options=convert)
+    # Of what has neither numbers nor other texts Arrow keeps nothing. What its words mean, the reference tells.
+    hollow = [field.name for field in table.schema if pa.types.is_null(field.type)]
+    if hollow:
+        convert = csv.ConvertOptions(
+            include_columns=list(dict.fromkeys(hollow)), column_types=dict.fromkeys(hollow, pa.string())
+        )
+        kept = csv.read_csv(path, convert_options=convert)
+        for name in hollow:
+            table = table.set_column(table.schema.names.index(name), name, kept[name])
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) or pa.types.is_binary(field.type):
+            table = table.set_column(place, field.name, _without_empty(table.column(place)))
+    return table
+
+
+def _without_empty(column: Any) -> Any:
+    import pyarrow as pa
+    from pyarrow import compute
+
+    is_empty = compute.equal(compute.binary_length(column), 0)
+    return compute.if_else(is_empty, pa.scalar(None, column.type), column)
 
 
 def _array(column: Any) -> Any:
