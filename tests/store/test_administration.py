@@ -257,6 +257,15 @@ def test_a_path_to_the_schemas_such_as_a_login_of_their_name_has_is_no_differenc
     assert failures(fresh) == []
 
 
+def test_a_schema_of_others_that_is_called_like_ours_is_refused(empty: URL) -> None:
+    execute(empty, "CREATE SCHEMA features", "CREATE TABLE features.mine (x int)")
+    done = run("init", "--store", said(empty))
+    assert done.exit_code == 4, done.output
+    assert "the schema features" in done.stderr
+    execute(empty, "DROP SCHEMA features CASCADE")
+    assert run("init", "--store", said(empty)).exit_code == 0
+
+
 def test_what_somebody_added_is_told_and_no_failure(fresh: URL) -> None:
     execute(fresh, "CREATE INDEX mine ON delivery.rollouts (started_at)")
     warned = [str(one) for one in check(fresh) if one.level is Level.WARN]
