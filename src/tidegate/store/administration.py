@@ -253,10 +253,21 @@ def _of_file(db: Connection) -> Iterator[Finding]:
         version = _version(db)
         yield version
         if version.level is not Level.FAIL:
-            yield from _compared(file_catalogue.facts(db), file_catalogue.expected(), (_RESTORE, _RESTORE))
+            found, expected = file_catalogue.facts(db), file_catalogue.expected()
+            yield from _compared(found, expected, (_way_back(found, expected), _RESTORE))
     except Damaged as error:
         file = _damaged(str(error.got)) if file.level is Level.PASS else file
     yield file
+
+
+def _way_back(found: frozenset[str], expected: frozenset[str]) -> str:
+    """Return what helps where something of a file is missing; indexes and triggers can be made as they were."""
+    there = {catalogue.object_of(fact) for fact in found}
+    gone = sorted({catalogue.object_of(fact) for fact in expected} - there)
+    makers = file_catalogue.makers() if gone else {}
+    statements = [makers.get(one) for one in gone]
+    known = [one for one in statements if one is not None]
+    return f"run in it, e.g. by sqlite3: {'; '.join(known)};" if len(known) == len(gone) else _RESTORE
 
 
 def _file(db: Connection) -> Finding:
