@@ -52,6 +52,13 @@ def test_no_drift_ends_with_0_and_drift_with_9(files: dict[str, Path]) -> None:
     assert "large" in moved.stdout
 
 
+@pytest.mark.parametrize("alpha", ["0", "0%", "100%", "0.01", "no"])
+def test_an_alpha_that_is_no_chance_is_told_one_that_is(files: dict[str, Path], alpha: str) -> None:
+    result = run("check", files["before"], files["like"], "--alpha", alpha)
+    assert result.exit_code == 2, result.output
+    assert f'--alpha: expected a share above 0% and below 100%, such as "1%", got "{alpha}"' in result.stderr
+
+
 def test_too_few_rows_are_no_drift_and_it_is_said_how_many_would_do(files: dict[str, Path]) -> None:
     result = run("check", files["before"], files["few"])
     assert result.exit_code == 0, result.output

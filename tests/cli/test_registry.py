@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -111,8 +112,17 @@ def test_what_cannot_be_is_refused_with_the_documented_codes(registry: Registry)
     nan = registry("registry", "add", "churn", model, "--metric", "auc=nan", code=2)
     assert "metrics.auc: expected a finite number, got NaN" in nan.err
     assert "such as auc=0.91" in registry("registry", "add", "churn", model, "--metric", "auc", code=2).err
+    for alias, why in (("latest", 'which is neither "latest"'), ("3", "a name that is no whole number")):
+        told = ("registry", "add", "churn", model, "--metric", "auc=0.5", "--alias", "sound", "--alias", alias)
+        assert why in registry(*told, code=2).err
+    found = registry.json("registry", "show", "churn")
+    assert (found["latest"], found["aliases"]) == (2, {"challenger": 2}), "nothing was registered"
+    assert "no whole number" in registry("deploy", "models:/churn/1", "--alias", "7", code=2).err
     assert "Nothing to register" in registry("registry", "add", "churn", code=2).err
     registry("registry", "add", "churn", model + "x", code=2)
+    pickled = registry.folder / "own.pkl"
+    pickled.write_bytes(pickle.dumps({"a": 1}))
+    assert "give the same command with --trust" in registry("registry", "add", "churn", str(pickled), code=2).err
     registry("registry", "show", "nobody", code=5)
     registry("registry", "show", "churn/9", code=5)
     registry("registry", "alias", "churn", "champion", code=2)
@@ -163,6 +173,16 @@ def test_an_alias_that_was_moved_ahead_goes_back_with_its_candidate(registry: Re
     last = registry.json("registry", "show", "churn")["alias_moves"][-1]
     assert (last["version"], last["by"]) == (1, "ada")
     assert last["reason"].endswith("took its candidate back: ada asked to abort: wrong file")
+
+
+def test_who_takes_an_alias_away_that_follows_a_deployment_is_told(registry: Registry) -> None:
+    gone = registry("registry", "alias", "churn", "champion", "--remove")
+    assert "warning: the alias champion follows the deployment churn, in which version 1 is stable" in gone.err
+    assert "tidegate registry alias churn champion 1" in gone.err
+    again = registry("registry", "alias", "churn", "champion", "1")
+    assert "warning" not in again.err
+    registry("registry", "alias", "churn", "passing", "1")
+    assert "warning" not in registry("registry", "alias", "churn", "passing", "--remove").err
 
 
 def test_an_archived_version_is_not_deployed(registry: Registry) -> None:

@@ -257,6 +257,15 @@ def test_a_path_to_the_schemas_such_as_a_login_of_their_name_has_is_no_differenc
     assert failures(fresh) == []
 
 
+def test_a_schema_of_others_that_is_called_like_ours_is_refused(empty: URL) -> None:
+    execute(empty, "CREATE SCHEMA features", "CREATE TABLE features.mine (x int)")
+    done = run("init", "--store", said(empty))
+    assert done.exit_code == 4, done.output
+    assert "the schema features" in done.stderr
+    execute(empty, "DROP SCHEMA features CASCADE")
+    assert run("init", "--store", said(empty)).exit_code == 0
+
+
 def test_what_somebody_added_is_told_and_no_failure(fresh: URL) -> None:
     execute(fresh, "CREATE INDEX mine ON delivery.rollouts (started_at)")
     warned = [str(one) for one in check(fresh) if one.level is Level.WARN]
@@ -347,7 +356,20 @@ def test_each_change_of_a_file_is_seen(file: Path, tmp_path: Path, change: str, 
     assert found[0].startswith(f"tables: {told}")
     result = run("check", "--store", str(path))
     assert result.exit_code == 1
-    assert "restore the file from a copy" in result.stdout
+    way_back = "restore the file from a copy"
+    if change.startswith(("DROP INDEX", "DROP TRIGGER")):
+        way_back = "run in it, e.g. by sqlite3: CREATE "
+    assert way_back in result.stdout
+
+
+def test_lost_indexes_and_triggers_come_back_by_what_the_check_says(file: Path, tmp_path: Path) -> None:
+    lost = ("DROP INDEX one_active_rollout_per_deployment", "DROP TRIGGER ended_rollouts_stay")
+    path = changed(file, tmp_path, *lost)
+    (fix,) = [finding.fix for finding in check(path) if finding.level is Level.FAIL]
+    assert fix is not None
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(fix.partition("sqlite3: ")[2])
+    assert all(finding.level is Level.PASS for finding in check(path))
 
 
 def test_what_somebody_added_to_a_file_is_told_and_no_failure(file: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tidegate.contract.lineage import MOST_METRICS, parse_lineage
 from tidegate.contract.models import ModelReference, parse_reference
 from tidegate.store import NewEvent, Store, VersionRow
 from tidegate.store.address import Address
+from tidegate.store.registry import move_alias
 from tidegate.store.schema import delivery
 from tidegate.store.schema import registry as tables
 from tidegate.store.schema.base import Guard
@@ -177,6 +178,22 @@ def test_an_alias_that_would_be_taken_for_something_else_is_refused(store: Store
     for alias in ("latest", "v3", "V12", "", "a b", "a/b", "-x", "x" * 101, "'; --", "champion\n"):
         with pytest.raises(InvalidInput, match="an alias: expected"):
             move(store, alias, 1)
+
+
+def test_a_number_is_no_new_alias_and_one_that_is_there_already_goes_on_working(store: Store) -> None:
+    add(store)
+    add(store, "b")
+    for alias in ("3", "007"):
+        with pytest.raises(InvalidInput, match="no whole number"):
+            move(store, alias, 1)
+    assert store.registry.alias_moves("churn") == []
+    with store.database.write() as db:  # as an older Tidegate did
+        move_alias(db, 1, "churn", "3", 1, by="ada", reason="", now=NOW, rollout_id=None)
+    assert version(store, "churn@3").number == 1
+    move(store, "3", 2)
+    assert version(store, "churn@3").number == 2
+    move(store, "3", None)
+    assert store.registry.model("churn").aliases == {}
 
 
 def test_an_alias_of_what_is_not_there_is_refused(store: Store) -> None:

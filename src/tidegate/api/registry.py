@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from shlex import quote
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.contract.errors import Conflict
 from tidegate.contract.lineage import parse_lineage
-from tidegate.contract.models import ModelReference, check_stage, parse_reference
+from tidegate.contract.models import SCHEME, ModelReference, check_stage, parse_reference
 from tidegate.contract.request import parse_artifact
 from tidegate.controller import registering, version_views
 from tidegate.controller.registering import Registration
@@ -70,6 +71,10 @@ class StageTarget(_Body):
     stage: str = Field(max_length=100)
     by: By = "somebody"
     reason: Reason = ""
+
+
+def _follows(alias: str, deployment: str, number: int) -> str:
+    return f"the alias {alias} follows the deployment {deployment}, in which version {number} is stable"
 
 
 def routes(service: Service) -> APIRouter:
@@ -132,18 +137,14 @@ def routes(service: Service) -> APIRouter:
             now=datetime.now(UTC),
             expected=target.expected,
         )
-        ahead = {
-            deployment: number
-            for deployment, number in registry.followed(name, alias).items()
-            if number != target.version
-        }
+        reference = f"{SCHEME}{name}/{target.version}"
         return {
             "moved": moved is not None,
             "version": version_views.version_view(registry.version(ModelReference(name, version=target.version))),
             "warnings": [
-                f"the alias {alias} follows the deployment {deployment}, in which version {number} is stable: deploy "
-                f"models:/{name}/{target.version} there"
-                for deployment, number in ahead.items()
+                f"{_follows(alias, deployment, number)}: deploy {reference} there"
+                for deployment, number in registry.followed(name, alias).items()
+                if number != target.version
             ],
         }
 
@@ -153,7 +154,12 @@ def routes(service: Service) -> APIRouter:
         moved = registry.move_alias(name, alias, None, by=asked.by, reason=asked.reason, now=datetime.now(UTC))
         if moved is None:
             raise Conflict(f"the alias {alias!r} has just been taken away", subject=alias)
-        return version_views.move_view(moved)
+        warnings = [
+            f"{_follows(alias, deployment, number)}: to have it back, "
+            f"tidegate registry alias {quote(name)} {alias} {number}"
+            for deployment, number in registry.followed(name, alias).items()
+        ]
+        return {**version_views.move_view(moved), "warnings": warnings}
 
     @router.put("/models/{name}/versions/{number}/stage", summary="Put a version in a stage, or in the archive")
     def stage(name: str, number: Number, target: StageTarget) -> dict[str, Any]:

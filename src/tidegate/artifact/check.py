@@ -133,7 +133,7 @@ def require_trust(path: Path, recognition: Recognition, *, trust: bool) -> None:
             f"{path.name} is {_OWN_CODE[recognition.format]}. It was not loaded.",
             subject=str(path),
             got=_listed(recognition.reasons),
-            hint="If you wrote it yourself, or have read it, deploy it with --trust.",
+            hint="If you wrote it yourself, or have read it, give the same command with --trust.",
         )
     if recognition.needs_trust and not trust:
         what = "a pickle" if recognition.format in ("pickle", "joblib") else f"a {recognition.format} file"
@@ -141,8 +141,8 @@ def require_trust(path: Path, recognition: Recognition, *, trust: bool) -> None:
             f"{path.name} is {what}, which can run code of its own when it is loaded. It was not loaded.",
             subject=str(path),
             got=_listed(recognition.reasons),
-            hint="If you made this file yourself, deploy it with --trust. If not, ask for the model as skops "
-            "(skops.io.dump(model, 'model.skops')) or ONNX, which need no trust.",
+            hint="If you made this file yourself, give the same command with --trust. If not, ask for the model as "
+            "skops (skops.io.dump(model, 'model.skops')) or ONNX, which need no trust.",
         )
 
 

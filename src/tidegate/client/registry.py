@@ -97,7 +97,7 @@ class ModelRegistry:
     def remove_alias(
         self, name: str, alias: str, *, reason: str | None = None, by: str | None = None
     ) -> dict[str, Any]:
-        """Take an alias away; return the move."""
+        """Take an alias away; return the move, and `warnings`."""
         return self._http.json("DELETE", _model(name, "aliases", alias), body=_given({"reason": reason, "by": by}))
 
     def set_stage(

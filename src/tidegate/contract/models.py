@@ -21,6 +21,7 @@ LATEST = "latest"
 EXPECTED_REFERENCE = "models:/NAME@ALIAS, models:/NAME/VERSION, models:/NAME/STAGE or models:/NAME/latest"
 EXPECTED_NAME = "a name of 1 to 200 printable characters without / : @ and without spaces at its ends"
 EXPECTED_ALIAS = 'a name of 1 to 100 letters, digits, "-", "_" and ".", which is neither "latest" nor "v" and a number'
+EXPECTED_NEW_ALIAS = "a name that is no whole number"
 ALIAS_PATTERN = r"^(?!latest$|[vV]\d+$)[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 _LONGEST_NAME = 200
@@ -111,6 +112,21 @@ def check_alias(text: str) -> str:
     if is_alias(text):
         return text
     raise _wrong("an alias", EXPECTED_ALIAS, text)
+
+
+def check_new_alias(text: str) -> str:
+    """Return an alias unchanged; InvalidInput when none of that name may be made.
+
+    A number would be taken for a version's; references to such aliases that there are already are read as before.
+    """
+    if not check_alias(text).isdecimal():
+        return text
+    raise InvalidInput(
+        f"an alias: expected {EXPECTED_NEW_ALIAS}, got {shown(text)}",
+        expected=EXPECTED_NEW_ALIAS,
+        got=shown(text),
+        hint=f"NAME/{text} is a version by its number already; call the alias by what it is for, such as challenger",
+    )
 
 
 def check_stage(text: str) -> Stage:

@@ -11,7 +11,7 @@ from typing import Any
 from tidegate.artifact.bundle import Manifest, read_bundle
 from tidegate.contract.errors import InvalidInput, NotFound, TidegateError
 from tidegate.contract.lineage import Lineage, check_metrics
-from tidegate.contract.models import ARCHIVED, SCHEME, check_model_name, parse_reference
+from tidegate.contract.models import ARCHIVED, SCHEME, check_model_name, check_new_alias, parse_reference
 from tidegate.contract.request import DeploymentRequest, ModelArtifact
 from tidegate.controller import admission
 from tidegate.controller.home import Home
@@ -117,6 +117,7 @@ def pinned(request: DeploymentRequest, registry: Registry | None) -> tuple[Deplo
         registry: None where nothing was ever registered.
 
     Raises:
+        InvalidInput: the request's alias would be a new one that there may not be.
         NotFound: a reference leads nowhere.
         Conflict: it leads to an archived version, or the request's alias follows another deployment.
     """
@@ -141,6 +142,8 @@ def pinned(request: DeploymentRequest, registry: Registry | None) -> tuple[Deplo
         for one in changed.candidates:
             model = choices[one.model_artifact.path].version.model
             registry.refuse_second_follower(request.name, model, changed.registry.alias)
+            if changed.registry.alias not in registry.model(model).aliases:
+                check_new_alias(changed.registry.alias)
     return changed, choices
 
 

@@ -16,7 +16,7 @@ from tidegate.contract.errors import Conflict, InvalidInput, NotFound, Unavailab
 from tidegate.contract.findings import Finding, Level
 from tidegate.store import catalogue, file_catalogue
 from tidegate.store.address import Address, shown
-from tidegate.store.database import Database
+from tidegate.store.database import Damaged, Database
 from tidegate.store.definition import ANALYST, CONTROLLER, OWNER, ROLES
 from tidegate.store.maintenance import default_of, is_managed, partitions_of
 from tidegate.store.partman import give_back, refuse_elsewhere, withheld
@@ -56,7 +56,7 @@ def initialise(address: Address) -> Changed:
     """Make the tables in an empty database.
 
     Raises:
-        Conflict: there are some.
+        Conflict: there are some, or some of others that are called like them.
         InvalidInput: the role may not, or pg_partman is there in another schema.
         Unavailable: the database is away.
     """
@@ -144,14 +144,15 @@ def check(address: Address) -> list[Finding]:
     database = connected(address)
     try:
         with _allowed("db check", _MEMBER), database.read() as db:
+            if database.is_sqlite:
+                return list(_of_file(db))
             version = _version(db)
             if version.level is Level.FAIL:
                 return [version]
-            if database.is_sqlite:
-                compared = _compared(file_catalogue.facts(db), file_catalogue.expected(), (_RESTORE, _RESTORE))
-                return [version, *compared, _file(db)]
             compared = _compared(catalogue.facts(db), catalogue.expected(), (_MAKE, _CHANGE_BACK))
             return [version, *compared, _roles(db), _extension(db), *_partitions(db)]
+    except Damaged as error:  # as it was opened: there is nothing more to see
+        return [_damaged(str(error.got))]
     finally:
         database.close()
 
@@ -245,11 +246,44 @@ def _named(names: list[str]) -> str:
     return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
+def _of_file(db: Connection) -> Iterator[Finding]:
+    """Check a SQLite file; of a damaged one what can be read of it."""
+    file = _file(db)
+    try:
+        version = _version(db)
+        yield version
+        if version.level is not Level.FAIL:
+            found, expected = file_catalogue.facts(db), file_catalogue.expected()
+            yield from _compared(found, expected, (_way_back(found, expected), _RESTORE))
+    except Damaged as error:
+        file = _damaged(str(error.got)) if file.level is Level.PASS else file
+    yield file
+
+
+def _way_back(found: frozenset[str], expected: frozenset[str]) -> str:
+    """Return what helps where something of a file is missing; indexes and triggers can be made as they were."""
+    there = {catalogue.object_of(fact) for fact in found}
+    gone = sorted({catalogue.object_of(fact) for fact in expected} - there)
+    makers = file_catalogue.makers() if gone else {}
+    statements = [makers.get(one) for one in gone]
+    known = [one for one in statements if one is not None]
+    return f"run in it, e.g. by sqlite3: {'; '.join(known)};" if len(known) == len(gone) else _RESTORE
+
+
 def _file(db: Connection) -> Finding:
-    said = db.execute(text("PRAGMA quick_check(1)")).scalar_one()
-    if said == "ok":
-        return Finding("file", Level.PASS, "sound")
-    return Finding("file", Level.FAIL, f"damaged: {said}", _RESTORE)
+    try:
+        said = str(db.execute(text("PRAGMA quick_check(1)")).scalar_one())
+    except Damaged as error:
+        return _damaged(str(error.got))
+    return (
+        Finding("file", Level.PASS, "sound")
+        if said == "ok"
+        else _damaged(said.removeprefix("*** in database main ***"))
+    )
+
+
+def _damaged(said: str) -> Finding:
+    return Finding("file", Level.FAIL, f"damaged: {' '.join(said.split())}", _RESTORE)
 
 
 def _roles(db: Connection) -> Finding:

@@ -26,6 +26,8 @@ LOCKS, WRITING = 0x7469_6465, 1
 _OF_THE_LOG = ("wal_autocheckpoint = 0", "journal_size_limit = 16777216")
 #: How the names of SQLite's errors begin that a file, a disk or another process is the reason of.
 _REFUSALS = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_BUSY")
+#: Of those of a file that is no database, or no whole one.
+_NO_DATABASE, _CORRUPT = "SQLITE_NOTADB", "SQLITE_CORRUPT"
 #: Classes of PostgreSQL's errors that are the server's state or ours to it, and none of what was asked: connections,
 #: resources, intervention by an operator, the system's errors, and transactions that were rolled back for others.
 _STATES = ("08", "53", "57", "58", "40", "25006", "55P03")
@@ -44,6 +46,10 @@ _IS_WRITE = "tidegate_write"
 
 #: Called in each write, within its transaction: raises where this process must not write.
 Fence = Callable[[Connection], None]
+
+
+class Damaged(Unavailable):
+    """The file is no SQLite database, or no whole one."""
 
 
 class Database:
@@ -131,13 +137,21 @@ def sqlite_engine(path: Path) -> Engine:
         # Transactions are begun by SQLAlchemy's own BEGIN below: sqlite3's implicit ones would start too late to guard
         # a read that an update depends on.
         connection.isolation_level = None
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", *_OF_THE_LOG):
+        # The journal's mode is kept in the file; that of others' files is theirs until our tables are in it.
+        mode = () if _is_of_others(connection) else ("journal_mode = WAL",)
+        for pragma in (*mode, "synchronous = NORMAL", "foreign_keys = ON", *_OF_THE_LOG):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "handle_error")
     def _refused(context: ExceptionContext) -> None:
         error = context.original_exception
-        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorname.startswith(_REFUSALS):
+        if not isinstance(error, sqlite3.DatabaseError):
+            return
+        # The module's own errors, such as that a parameter is missing, have no name.
+        name = getattr(error, "sqlite_errorname", "")
+        if name.startswith((_NO_DATABASE, _CORRUPT)):
+            raise _damaged(path, error, is_database=name.startswith(_CORRUPT)) from error
+        if name.startswith(_REFUSALS):
             raise Unavailable(
                 f"the store cannot be used: {error}",
                 subject=str(path),
@@ -150,6 +164,24 @@ def sqlite_engine(path: Path) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
 
     return engine
+
+
+def _is_of_others(connection: sqlite3.Connection) -> bool:
+    """Say whether a file has something in it and no number of ours."""
+    (number,) = connection.execute("PRAGMA user_version").fetchone()
+    return number == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
+
+
+def _damaged(path: Path, error: sqlite3.DatabaseError, *, is_database: bool) -> Damaged:
+    what = "is damaged" if is_database else "is no SQLite database, or the beginning of it is damaged"
+    another = "" if is_database else "name another file with --store or TIDEGATE_STORE, or "
+    return Damaged(
+        f"the store cannot be used: {path} {what}",
+        subject=str(path),
+        expected="a SQLite database that is whole",
+        got=str(error),
+        hint=f"{another}restore it from a copy; what can be read of it says: tidegate db check",
+    )
 
 
 def postgresql_engine(url: URL) -> Engine:

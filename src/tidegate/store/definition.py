@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, insert
+from sqlalchemy import Connection, Dialect, insert, inspect, text
 from sqlalchemy.dialects.postgresql import dialect as postgresql_dialect
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
@@ -64,6 +64,16 @@ def create(db: Connection) -> None:
         for _, statements in postgresql():
             for statement in statements:
                 db.exec_driver_sql(statement)
+
+
+def in_the_way(db: Connection) -> list[str]:
+    """Return what a database without a version of ours has that is called like something that `create` makes."""
+    if db.dialect.name != "sqlite":
+        return [f"the schema {name}" for name in SCHEMAS if inspect(db).has_schema(name)]
+    indexes = [str(index.name) for table in metadata.sorted_tables for index in table.indexes]
+    ours = {*(table.name for table in metadata.sorted_tables), *indexes, *(guard.name for guard in GUARDS)}
+    found = db.execute(text("SELECT type, name FROM sqlite_master ORDER BY type DESC, name"))
+    return [f"the {kind} {name}" for kind, name in found if name.lower() in ours]
 
 
 def retention_rows() -> list[dict[str, Any]]:

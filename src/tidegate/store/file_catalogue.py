@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
@@ -47,11 +48,24 @@ def facts(db: Connection) -> frozenset[str]:
 
 def expected() -> frozenset[str]:
     """Return the facts that the schema of today gives."""
+    with _scratch() as db:
+        return facts(db)
+
+
+def makers() -> dict[str, str]:
+    """Return the statements that make the indexes and triggers of today's schema, by the names that facts have."""
+    with _scratch() as db:
+        return {f"{kind} {table}.{name}": sql for kind, table, name, sql in db.execute(text(_OTHERS))}
+
+
+@contextmanager
+def _scratch() -> Iterator[Connection]:
+    """Give a database with today's schema."""
     engine = sqlite_engine(Path(":memory:"))
     try:
-        with engine.connect() as scratch:
-            create(scratch)
-            return facts(scratch)
+        with engine.connect() as db:
+            create(db)
+            yield db
     finally:
         engine.dispose()
 

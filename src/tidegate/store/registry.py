@@ -17,6 +17,7 @@ from tidegate.contract.models import (
     Stage,
     check_alias,
     check_model_name,
+    check_new_alias,
     parse_reference,
 )
 from tidegate.store.database import Database
@@ -204,6 +205,8 @@ class Registry:
                     raise _no_alias(name, alias, _aliases(db, model_id))
             elif _version(db, name, model_id, number).stage == ARCHIVED:
                 raise archived(name, number)
+            elif not named:
+                check_new_alias(alias)
             return move_alias(db, model_id, name, alias, number, by=by, reason=reason, now=now, rollout_id=None)
 
     def set_stage(self, name: str, number: int, stage: Stage, *, by: str, reason: str, now: datetime) -> VersionRow:

@@ -166,10 +166,19 @@ def _compared(
 
 def policy_of(moderate: float, large: float, alpha: str) -> Policy:
     """Return from when a change is drift. Raises InvalidInput for limits that make no sense."""
+    from tidegate.contract.problems import shown
     from tidegate.contract.quantities import Share
     from tidegate.drift import Policy
 
-    return Policy(moderate, large, Share.parse(alpha, field="--alpha").ratio)
+    try:
+        chance = Share.parse(alpha).ratio
+    except InvalidInput:
+        chance = 0.0
+    if not 0 < chance < 1:
+        expected = 'a share above 0% and below 100%, such as "1%"'
+        got = shown(alpha)
+        raise InvalidInput(f"--alpha: expected {expected}, got {got}", subject="--alpha", expected=expected, got=got)
+    return Policy(moderate, large, chance)
 
 
 def column_names(columns: str | None) -> list[str]:

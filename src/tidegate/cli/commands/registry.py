@@ -14,8 +14,11 @@ from tidegate.cli.output import Output, console, is_terminal, note, print_json, 
 from tidegate.cli.session import connect, login_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tidegate.client import ModelVersion
     from tidegate.client.imports import Brought
+    from tidegate.client.registry import ModelRegistry
 
 LINEAGE = "What it was made from"
 
@@ -107,7 +110,9 @@ def add(
     $ tidegate registry add fraud model.joblib --trust --sample rows.csv --output json
     """
     from tidegate.cli.registration import artifact_of, lineage_of, metrics_of
+    from tidegate.contract.models import check_alias
 
+    aliases = [check_alias(one) for one in alias or []]
     here = Path.cwd()
     artifact = artifact_of(model, file, here, framework=framework, sample=sample, trust=trust)
     numbers = metrics_of(metric or [], metrics, here)
@@ -115,11 +120,12 @@ def add(
     who = by or login_name()
     with connect(ctx) as client:
         registry = client.registry
+        _refuse_new_numbers(registry, name, aliases)
         added = registry.add(
             name, artifact, metrics=numbers, lineage=lineage, description=description, about=about, by=who
         )
         number = added["version"]["version"]
-        told = [registry.move_alias(name, one, number, reason="registered", by=who) for one in alias or []]
+        told = [registry.move_alias(name, one, number, reason="registered", by=who) for one in aliases]
         if told:
             added["version"] = told[-1]["version"]
     note(*(f"warning: {warning}" for warning in added["warnings"]))
@@ -363,6 +369,23 @@ def import_(
         new = sum(one.created for one in brought)
         say(f"{new} new, {len(brought) - new - len(refused)} there before, {len(refused)} refused.")
     return ExitCode.BAD_INPUT if refused else ExitCode.OK
+
+
+def _refuse_new_numbers(registry: ModelRegistry, name: str, aliases: Sequence[str]) -> None:
+    """Raise InvalidInput for an alias that may not be made, before anything is registered."""
+    from tidegate.contract.errors import NotFound
+    from tidegate.contract.models import check_new_alias
+
+    numbers = [one for one in aliases if one.isdecimal()]
+    if not numbers:
+        return
+    try:
+        known = registry.model(name)["aliases"]
+    except NotFound:
+        known = {}
+    for one in numbers:
+        if one not in known:
+            check_new_alias(one)
 
 
 def _staged(ctx: typer.Context, version: str, stage: Any, reason: str | None, by: str | None) -> ModelVersion:
