@@ -68,7 +68,8 @@ def test_bad_rows_are_told_and_kept_and_the_exit_code_says_so(loaded: None) -> N
     (kept,) = answer("quarantine", "customers")["rows"]
     assert "NaN" in kept["reason"]
     assert kept["row"] == text.splitlines(keepends=True)[1]
-    assert "holds NaN" in run("quarantine", "customers").stdout
+    assert kept["entity"] == "8"
+    assert "spent is NaN" in run("quarantine", "customers").stdout
 
 
 def test_a_schema_is_kept_and_checked() -> None:
