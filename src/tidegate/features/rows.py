@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from tidegate.contract.errors import InvalidInput
-from tidegate.features.vectors import DEEPEST, KEPT_OF_A_ROW, LEAST_WHOLE, MOST_WHOLE, Columns, Raw, Unkept
+from tidegate.features.vectors import KEPT_OF_A_ROW, LEAST_WHOLE, MOST_WHOLE, Columns, Raw, Unkept
 
 #: In bytes; what is longer is refused without being held.
 LONGEST_LINE = 1024 * 1024
@@ -90,7 +90,7 @@ def check_header(header: list[str], columns: Columns, source: str) -> None:
 def _of_json(number: int, text: str) -> Raw:
     try:
         value = orjson.loads(text)
-        if _may_be_rounded(value):
+        if isinstance(value, dict) and _may_be_rounded(value):
             value = _by_python(text)
     except orjson.JSONDecodeError:
         # Numbers and texts that are none for orjson are still JSON: then the row says which of its values is wrong.
@@ -115,16 +115,19 @@ def _by_python(text: str) -> Any:
     return json.loads(text, parse_int=_whole, parse_float=_fractional, parse_constant=_constant)
 
 
-def _may_be_rounded(value: Any, depth: int = 0) -> bool:
+def _may_be_rounded(row: dict[str, Any]) -> bool:
     """Return whether orjson may have made a double of a whole number that is too large for 64 bits."""
-    kind = type(value)
-    if kind is float:
-        return not LEAST_WHOLE < value <= MOST_WHOLE
-    if depth > DEEPEST:
-        return False
-    if kind is dict:
-        return any(_may_be_rounded(one, depth + 1) for one in value.values())
-    return kind is list and any(_may_be_rounded(one, depth + 1) for one in value)
+    waiting: list[Any] = [row]
+    while waiting:
+        inner = waiting.pop()
+        for one in inner.values() if type(inner) is dict else inner:
+            kind = type(one)
+            if kind is float:
+                if not LEAST_WHOLE < one <= MOST_WHOLE:
+                    return True
+            elif kind is dict or kind is list:
+                waiting.append(one)
+    return False
 
 
 def _value(cell: str) -> Any:
