@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +70,32 @@ def test_bad_rows_are_told_and_kept_and_the_exit_code_says_so(loaded: None) -> N
     (kept,) = answer("quarantine", "customers")["rows"]
     assert "NaN" in kept["reason"]
     assert kept["row"] == text.splitlines(keepends=True)[1]
-    assert "holds NaN" in run("quarantine", "customers").stdout
+    assert kept["entity"] == "8"
+    assert "spent is NaN" in run("quarantine", "customers").stdout
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_times_without_a_zone_are_in_utc_as_those_of_rows_are(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert run("create", "customers", "--entity", "customer").exit_code == 0
+        rows = '{"customer": "42", "spent": 1}\n{"customer": "42", "at": "2026-04-01", "spent": 0}\n'
+        loading = ("load", "customers", "-", "--format", "jsonl", "--at", "2026-04-02")
+        assert run(*loading, text=rows).exit_code == 0
+        told = answer("history", "customers", "42")["vectors"]
+        assert [one["at"] for one in told] == ["2026-04-02T00:00:00+00:00", "2026-04-01T00:00:00+00:00"]
+        asked = {"2026-04-01T23:59": 0, "2026-04-02": 1, "2026-04-02T01:00+02:00": 0}
+        for as_of, spent in asked.items():
+            found = answer("get", "customers", "42", "--as-of", as_of)["entities"]["42"]
+            assert found["vector"] == {"spent": spent}
+        written = datetime.fromisoformat(told[0]["written_at"]).replace(tzinfo=None)
+        assert run("get", "customers", "42", "--known-at", written.isoformat()).exit_code == 0
+        before = (written - timedelta(seconds=1)).isoformat()
+        assert run("get", "customers", "42", "--known-at", before).exit_code == 5
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_schema_is_kept_and_checked() -> None:

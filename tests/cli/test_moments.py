@@ -16,6 +16,8 @@ def test_a_time_without_a_zone_is_that_of_this_machine() -> None:
     assert parsed_moment("2026-12-24T18:00", "--end") == datetime(2026, 12, 24, 18).astimezone()
     assert parsed_moment("2026-12-24T18:00+02:00", "--end") == NOW - timedelta(hours=2)
     assert parsed_moment("2026-12-24", "--end").tzinfo is UTC
+    assert parsed_moment("2026-12-24T18:00", "--as-of", UTC) == NOW
+    assert parsed_moment("2026-12-24T18:00+02:00", "--as-of", UTC) == NOW - timedelta(hours=2)
 
 
 @pytest.mark.parametrize("text", ["tomorrow", "", "24.12.2026", "0001-01-01T00:00+14:00"])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.features.conftest import NOON, Clock
@@ -132,8 +133,8 @@ def test_bad_rows_go_to_the_quarantine_with_the_reason_and_the_rest_is_loaded(st
     ahead = '{"customer": "1", "at": "2036-01-01"}'
     lines: list[tuple[str | bytes, str]] = [
         ('["42"]', "not a JSON object"),
-        ('{"customer": "1", "at": "2026-01-01", "spent": NaN}', "holds NaN"),
-        ('{"customer": "1", "at": "2026-01-01", "spent": -Infinity}', "holds -Infinity"),
+        ('{"customer": "1", "at": "2026-01-01", "spent": NaN}', "spent is NaN, which JSON has not"),
+        ('{"customer": "1", "at": "2026-01-01", "spent": -Infinity}', "spent is -Infinity, which JSON has not"),
         ('{"customer": "1", "at": "2026-01-01", "spent": "much"}', "spent: "),
         ('{"customer": "1", "at": "2026-01-01", "spent": -1}', "spent: "),
         ('{"at": "2026-01-01"}', "customer: is missing"),
@@ -145,7 +146,13 @@ def test_bad_rows_go_to_the_quarantine_with_the_reason_and_the_rest_is_loaded(st
         ('{"customer": "1", "at": 17}', "at: expected a date or time"),
         (ahead, "at: is in the future"),
         ('{"customer": "1", "at": "2026-01-01", "x": "a\\u0000b"}', "x holds the character U+0000"),
-        ('{"customer": "1", "at": "2026-01-01", "x": "\\ud800"}', "not"),
+        ('{"customer": "1", "at": "2026-01-01", "x": "\\ud800"}', "x is not Unicode"),
+        ('{"customer": "1", "at": "2026-01-01", "x": 1e400}', "x is 1e400, expected a number that a double holds"),
+        (
+            '{"customer": "1", "at": "2026-01-01", "x": 12345678901234567890123}',
+            "x is 12345678901234567890123, expected",
+        ),
+        ('{"customer": 12345678901234567890123, "at": "2026-01-01"}', "customer: is 12345678901234567890123, expected"),
         ('{"customer": "1", "at": "2026-01-01", "x": "' + "x" * 300_000 + '"}', "bytes as JSON, expected at most"),
         ('{"customer": "1", "at": "2026-01-01", "x": "' + "x" * 2_000_000 + '"}', "is longer than"),
         ('{"customer": "1", "at": "2026-01-01", "x": ' + "[" * 100 + "]" * 100 + "}", "nested deeper"),
@@ -259,6 +266,57 @@ def test_a_table_in_which_a_number_is_none_is_quarantined_row_by_row(customers: 
     done = customers.load("customers", table)
     assert (done.written, done.quarantined) == (1, 1)
     assert done.reasons == ((1, "x is nan, expected a finite number"),)
+
+
+def test_a_cell_that_is_no_number_of_ours_costs_the_others_nothing(customers: FeatureStore, tmp_path: Path) -> None:
+    path = tmp_path / "customers.csv"
+    path.write_text("customer,at,x\nok1,2026-01-01,1\nbad,2026-01-01,1e400\nok2,2026-01-01,2\n")
+    done = customers.load("customers", path)
+    assert (done.written, done.quarantined) == (2, 1)
+    (kept,) = customers.quarantine("customers")
+    assert (kept.position, kept.entity, kept.row) == (3, "bad", "bad,2026-01-01,1e400\n")
+    assert kept.reason == "x is 1e400, expected a number that a double holds (up to 1.8e308)"
+
+
+def test_whole_numbers_of_a_table_are_kept_or_refused_and_never_rounded(
+    customers: FeatureStore, tmp_path: Path
+) -> None:
+    digits = [2**53 + 1, 2**63 - 1, 2**63, 12345678901234567890123]
+    tables = {
+        "decimal": pa.array(digits, pa.decimal128(38, 0)),
+        "wide": pa.array(digits, pa.decimal256(70, 0)),
+        "unsigned": pa.array([*digits[:3], 2**64 - 1], pa.uint64()),
+    }
+    for name, cells in tables.items():
+        path = tmp_path / f"{name}.parquet"
+        pq.write_table(pa.table({"customer": [f"{name}{at}" for at in range(4)], "at": [day(1)] * 4, "x": cells}), path)
+        done = customers.load("customers", path)
+        assert (done.written, done.quarantined) == (2, 2), name
+        assert vectors(customers, [f"{name}0", f"{name}1"]) == {
+            f"{name}0": {"x": digits[0]},
+            f"{name}1": {"x": digits[1]},
+        }
+        for _, reason in done.reasons:
+            assert reason.endswith("to 9223372036854775807 (64 bits), or text")
+
+
+def test_a_frame_that_arrow_cannot_read_is_one_message_and_its_rows_cost_each_other_nothing(
+    customers: FeatureStore,
+) -> None:
+    frame = pd.DataFrame({"customer": ["1", "2"], "at": [day(1), day(1)], "x": pd.Series([1, 2**64], dtype=object)})
+    with pytest.raises(InvalidInput, match="Arrow cannot make columns of this DataFrame: Python int too large"):
+        customers.load("customers", frame)
+    done = customers.load("customers", frame.to_dict("records"))
+    assert (done.written, done.quarantined) == (1, 1)
+    assert done.reasons[0][1].startswith("x is 18446744073709551616, expected a whole number from")
+
+
+def test_a_key_that_is_a_decimal_without_a_fraction_is_its_digits(customers: FeatureStore) -> None:
+    keys = pa.array([2**53 + 1, 10**30], pa.decimal128(38, 0))
+    done = customers.load("customers", pa.table({"customer": keys, "at": [day(1), day(1)], "x": [1, 2]}))
+    assert vectors(customers, [str(2**53 + 1)]) == {str(2**53 + 1): {"x": 1}}
+    ((position, reason),) = done.reasons
+    assert (position, reason.split(",")[0]) == (2, f"customer: is {10**30}")
 
 
 def test_rows_without_a_time_get_the_one_that_is_told(customers: FeatureStore) -> None:

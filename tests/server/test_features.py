@@ -137,6 +137,8 @@ def test_what_cannot_be_completed_is_refused_with_the_reason(
         refused = predict(client, {"entities": keys})
         assert refused.status_code == 400, keys
         assert "no key of an entity" in refused.json()["error"]
+    beyond = predict(client, {"entities": [12345678901234567890123]}).json()
+    assert "or a whole number of 64 bits" in json.dumps(beyond)
     assert predict(client, {"entities": "0"}).status_code == 400
     assert predict(client, {"entities": ["0"] * (LIMITS.rows + 1)}).status_code == 413
     # What names no entity is the model's own business, as ever.

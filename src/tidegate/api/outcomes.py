@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -21,7 +22,7 @@ def routes(service: Service) -> APIRouter:
     async def tell(name: str, request: Request) -> dict[str, Any]:
         body = await request.body()
         try:
-            document = json.loads(body)
+            document = json.loads(body, parse_int=_whole)
         except (ValueError, RecursionError) as error:
             raise InvalidInput(f"the body is not JSON: {str(error)[:200]}", expected="outcomes") from error
         return await asyncio.to_thread(telling.tell, service.store, name, document)
@@ -31,3 +32,12 @@ def routes(service: Service) -> APIRouter:
         return telling.shown(service.store, name)
 
     return router
+
+
+def _whole(digits: str) -> float:
+    """Return a whole number, and infinity for one that no double holds: that is refused with its entry alone.
+
+    Python would refuse the body for a number of some thousand digits.
+    """
+    number = float(digits)
+    return int(digits) if math.isfinite(number) else number

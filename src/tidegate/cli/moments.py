@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from tidegate.contract.errors import InvalidInput
 
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
-def parsed_moment(text: str, flag: str) -> datetime:
-    """Read an ISO 8601 date or time; without a zone it is that of this machine.
+def parsed_moment(text: str, flag: str, zone: tzinfo | None = None) -> datetime:
+    """Read an ISO 8601 date or time.
+
+    Args:
+        zone: of one that says none; None for this machine's.
 
     Raises:
         InvalidInput: it is none; `flag` is named.
     """
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo is not None else found.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         expected = "a date or time such as 2026-12-24T18:00 or 2026-12-24T18:00+01:00"
         raise InvalidInput(f"{flag}: expected {expected}, got {text!r}", subject=flag, expected=expected) from None

@@ -1,7 +1,7 @@
 """Files of outcomes, as CSV or JSON lines, read line by line: a file may be larger than the memory.
 
-What a line says is checked by the controller. Here only its form is: a line that is no row, or whose `bad` is no truth
-value, is a refusal of its own.
+What a line says is checked by the controller. Here only its form is: a line that is no row, whose `bad` is no truth
+value, or that could not be sent, since JSON or UTF-8 has not what it holds, is a refusal of its own.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from tidegate.contract.errors import InvalidInput
 #: Of one call: far below what the API takes.
 BATCH = 2000
 LONGEST_LINE = 10_000
+_TOO_LONG = f"is longer than {LONGEST_LINE:,} characters"
 
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "bad"}), frozenset({"false", "0", "no", "good"})
 _COLUMNS = ("request_id", "bad", "outcome", "actual", "at")
+_SHOWN = 40
 _EXPECTED = "CSV with the columns request_id and bad, outcome or actual (and at), or one JSON object on each line"
 
 
@@ -46,13 +48,16 @@ def read(stream: TextIO, source: str) -> Iterator[Line]:
     first = next(numbered, None)
     if first is None:
         raise InvalidInput(f"{source} holds no outcomes", subject=source, expected=_EXPECTED)
-    if first[1].lstrip().startswith("{"):
-        yield _from_json(*first)
+    begins = first[1]
+    if begins is None:
+        raise InvalidInput(f"line {first[0]} of {source} {_TOO_LONG}", subject=source, expected=_EXPECTED)
+    if begins.lstrip().startswith("{"):
+        yield _from_json(first[0], begins)
         for number, text in numbered:
-            yield _from_json(number, text)
+            yield Line(number, None, _TOO_LONG) if text is None else _from_json(number, text)
         return
     try:
-        header = [name.strip() for name in next(csv.reader([first[1]], strict=True), [])]
+        header = [name.strip() for name in next(csv.reader([begins], strict=True), [])]
     except csv.Error:
         header = []
     says_nothing = not {"bad", "outcome", "actual"} & set(header)
@@ -61,10 +66,10 @@ def read(stream: TextIO, source: str) -> Iterator[Line]:
             f"{source} begins with neither columns of outcomes nor a JSON object",
             subject=source,
             expected=_EXPECTED,
-            got=first[1].strip()[:80],
+            got=begins.strip()[:80],
         )
     for number, text in numbered:
-        yield _from_row(number, header, text)
+        yield Line(number, None, _TOO_LONG) if text is None else _from_row(number, header, text)
 
 
 def batches(lines: Iterable[Line]) -> Iterator[list[Line]]:
@@ -79,22 +84,27 @@ def batches(lines: Iterable[Line]) -> Iterator[list[Line]]:
         yield part
 
 
-def _lines(stream: TextIO) -> Iterator[tuple[int, str]]:
+def _lines(stream: TextIO) -> Iterator[tuple[int, str | None]]:
+    """Yield the lines that are not empty with their numbers; None for one that is too long."""
     number = 0
     while text := stream.readline(LONGEST_LINE + 1):
         number += 1
         if len(text) > LONGEST_LINE:
-            raise InvalidInput(f"line {number} is longer than {LONGEST_LINE:,} characters", expected=_EXPECTED)
-        if text.strip():
+            while text and not text.endswith("\n"):
+                text = stream.readline(LONGEST_LINE)
+            yield number, None
+        elif text.strip():
             yield number, text.lstrip("\ufeff") if number == 1 else text
 
 
 def _from_json(number: int, text: str) -> Line:
     try:
         entry = _parsed(text)
+    except _UnsendableError as wrong:
+        return Line(number, None, str(wrong))
     except (ValueError, RecursionError):
         return Line(number, None, "is not JSON")
-    return Line(number, entry) if isinstance(entry, dict) else Line(number, None, "is not a JSON object")
+    return _sendable(number, entry) if isinstance(entry, dict) else Line(number, None, "is not a JSON object")
 
 
 def _from_row(number: int, header: list[str], text: str) -> Line:
@@ -115,28 +125,89 @@ def _from_row(number: int, header: list[str], text: str) -> Line:
     if "outcome" in found and not (found.get("actual") and not found["outcome"]):
         entry["outcome"] = _value(found["outcome"])
     if found.get("actual"):
-        entry["actual"] = _actual(found["actual"])
+        try:
+            entry["actual"] = _actual(found["actual"])
+        except _UnsendableError as wrong:
+            return Line(number, None, f"actual: {wrong}")
     for name in ("outcome", "actual"):
         if isinstance(entry.get(name), float) and not math.isfinite(entry[name]):
-            return Line(number, None, f"{name}: expected a finite number, got {found[name][:40]!r}")
+            return Line(number, None, f"{name}: expected a finite number, got {found[name][:_SHOWN]!r}")
     if found.get("at"):
         entry["at"] = found["at"]
-    return Line(number, entry)
+    return _sendable(number, entry)
 
 
 def _actual(text: str) -> Any:
-    """Read what is JSON, or a number, as that, and anything else as a text."""
+    """Read what is JSON, or a number, as that, and anything else as a text.
+
+    Raises:
+        _UnsendableError: it is JSON but for a number.
+    """
     try:
         return _parsed(text)
+    except _UnsendableError:
+        raise
     except (ValueError, RecursionError):
         return _value(text)
 
 
-def _parsed(text: str) -> Any:
-    def refuse(word: str) -> None:
-        raise ValueError(word)
+class _UnsendableError(ValueError):
+    """JSON holds a number that cannot be sent; the message says which."""
 
-    return json.loads(text, parse_constant=refuse)
+
+def _parsed(text: str) -> Any:
+    """Return the value of JSON.
+
+    Raises:
+        _UnsendableError: it is JSON but for a number.
+        ValueError: it is none.
+        RecursionError: it is nested too deeply.
+    """
+    # Looked at when all is read: what is no JSON further on is a text, whatever numbers it begins with.
+    wrong: list[str] = []
+
+    def number(word: str) -> float:
+        value = float(word)
+        if not math.isfinite(value):
+            wrong.append(word)
+        # A double that is finite has so few digits that Python makes a whole number of them.
+        elif word.lstrip("-").isdigit():
+            return int(word)
+        return value
+
+    found = json.loads(text, parse_constant=number, parse_float=number, parse_int=number)
+    if wrong:
+        where = (
+            next((name for name, one in found.items() if not _is_finite(one)), None)
+            if isinstance(found, dict)
+            else None
+        )
+        told = f"expected a finite number that a double holds (up to 1.8e308), got {_shown(wrong[0])}"
+        raise _UnsendableError(told if where is None else f"{where[:_SHOWN]}: {told}")
+    return found
+
+
+def _is_finite(value: Any) -> bool:
+    """Return whether JSON has all the numbers of a value."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _sendable(number: int, entry: dict[str, Any]) -> Line:
+    try:
+        json.dumps(entry, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return Line(number, None, "holds text that is not Unicode: half a surrogate pair")
+    except RecursionError:
+        return Line(number, None, "is nested too deeply")
+    return Line(number, entry)
+
+
+def _shown(word: str) -> str:
+    return word if len(word) <= _SHOWN else f"{word[:_SHOWN]}… ({len(word):,} characters)"
 
 
 def _value(text: str) -> str | float:

@@ -8,18 +8,20 @@ import math
 import re
 from collections import deque
 from collections.abc import Collection, Iterator
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 import orjson
 
 from tidegate.contract.errors import InvalidInput
-from tidegate.features.vectors import KEPT_OF_A_ROW, Columns, Raw
+from tidegate.features.vectors import KEPT_OF_A_ROW, LEAST_WHOLE, MOST_WHOLE, Columns, Raw, Unkept
 
 #: In bytes; what is longer is refused without being held.
 LONGEST_LINE = 1024 * 1024
 _TOO_LONG = f"is longer than {LONGEST_LINE:,} bytes"
 #: A number as JSON writes it: with a leading zero it is a code and stays text.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
+#: Characters of the longest whole number that is made one, with its sign: longer ones are beyond 64 bits.
+_LONGEST_WHOLE = 20
 _NOT_FINITE = frozenset({"nan", "inf", "infinity", "+inf", "+infinity", "-inf", "-infinity"})
 _BOM = "\ufeff"
 
@@ -88,32 +90,44 @@ def check_header(header: list[str], columns: Columns, source: str) -> None:
 def _of_json(number: int, text: str) -> Raw:
     try:
         value = orjson.loads(text)
+        if isinstance(value, dict) and _may_be_rounded(value):
+            value = _by_python(text)
     except orjson.JSONDecodeError:
-        return Raw(number, None, text, _why_no_json(text))
+        # Numbers and texts that are none for orjson are still JSON: then the row says which of its values is wrong.
+        try:
+            value = _by_python(text)
+        except RecursionError:
+            return Raw(number, None, text, "is nested too deeply")
+        except ValueError as wrong:
+            return Raw(number, None, text, f"is not JSON: {wrong}")
     if not isinstance(value, dict):
         return Raw(number, None, text, "is not a JSON object")
     return Raw(number, value, text)
 
 
-def _why_no_json(text: str) -> str:
-    """Say what is wrong in words: that there is a NaN is worth more than a character's number."""
+def _by_python(text: str) -> Any:
+    """Return the value of JSON with `Unkept` for each number that is not kept; slower than orjson.
 
-    def found(constant: str) -> NoReturn:
-        raise _NotFiniteError(constant)
-
-    try:
-        json.loads(text, parse_constant=found)
-    except _NotFiniteError as constant:
-        return f"holds {constant}, which JSON has not; write null for what is not known"
-    except RecursionError:
-        return "is nested too deeply"
-    except ValueError as wrong:
-        return f"is not JSON: {wrong}"
-    return "is not JSON"
+    Raises:
+        ValueError: it is not JSON.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(text, parse_int=_whole, parse_float=_fractional, parse_constant=_constant)
 
 
-class _NotFiniteError(Exception):
-    """JSON text holds a number that is none."""
+def _may_be_rounded(row: dict[str, Any]) -> bool:
+    """Return whether orjson may have made a double of a whole number that is too large for 64 bits."""
+    waiting: list[Any] = [row]
+    while waiting:
+        inner = waiting.pop()
+        for one in inner.values() if type(inner) is dict else inner:
+            kind = type(one)
+            if kind is float:
+                if not LEAST_WHOLE < one <= MOST_WHOLE:
+                    return True
+            elif kind is dict or kind is list:
+                waiting.append(one)
+    return False
 
 
 def _value(cell: str) -> Any:
@@ -124,9 +138,23 @@ def _value(cell: str) -> Any:
         return text == "true"
     if text.lower() in _NOT_FINITE:
         return math.nan if "nan" in text.lower() else math.inf
-    if _NUMBER.fullmatch(text) is None or len(text) > 400:
+    written = _NUMBER.fullmatch(text)
+    if written is None:
         return cell
-    return orjson.loads(text)
+    return _whole(text) if written[2] is None and written[3] is None else _fractional(text)
+
+
+def _whole(text: str) -> int | Unkept:
+    return int(text) if len(text) <= _LONGEST_WHOLE else Unkept(text, is_whole=True)
+
+
+def _fractional(text: str) -> float | Unkept:
+    value = float(text)
+    return value if math.isfinite(value) else Unkept(text, "expected a number that a double holds (up to 1.8e308)")
+
+
+def _constant(text: str) -> Unkept:
+    return Unkept(text, "which JSON has not; write null for what is not known")
 
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:

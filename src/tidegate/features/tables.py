@@ -60,7 +60,15 @@ def table_rows(table: Any, columns: Columns) -> Iterator[Raw]:
             f"a {type(table).__name__} is no table that Arrow can read",
             expected="a DataFrame of pandas or Polars, or an Arrow table",
         )
-    reader = pa.RecordBatchReader.from_stream(table)
+    try:
+        reader = pa.RecordBatchReader.from_stream(table)
+    except (pa.ArrowException, OverflowError) as wrong:
+        # Among others a column of Python's whole numbers, one of which is too large for any column of Arrow.
+        raise InvalidInput(
+            f"Arrow cannot make columns of this {type(table).__name__}: {wrong}",
+            expected="in each column values of one kind; whole numbers of 64 bits",
+            hint="nothing was written: give rows as mappings, and only those that are none are refused",
+        ) from wrong
     check_header(list(reader.schema.names), columns, "the table")
     yield from _rows(pa, reader, columns)
 
@@ -221,9 +229,12 @@ def _plain(pa: Any, batch: Any, time: str) -> list[dict[str, Any]]:
         kind, plain = field.type, column
         if pa.types.is_timestamp(kind):
             plain = column.cast(pa.timestamp("us", tz=kind.tz), safe=False)
-        elif pa.types.is_decimal(kind):
+        elif pa.types.is_decimal(kind) and kind.scale > 0:
             plain = column.cast(pa.float64())
         cells = plain.to_pylist()
+        if pa.types.is_decimal(kind) and kind.scale <= 0:
+            # As whole numbers, which a double would round.
+            cells = [None if cell is None else int(cell) for cell in cells]
         if pa.types.is_temporal(kind) and field.name != time:
             cells = [None if cell is None else _text_of(cell) for cell in cells]
         columns.append(cells)

@@ -23,6 +23,13 @@ DEEPEST = 32
 AHEAD = timedelta(minutes=5)
 #: What is kept of a row that is refused, in characters.
 KEPT_OF_A_ROW = 4_000
+#: What a feature that is a whole number may be: beyond it JSON is read as a double, by us and by others, and rounded.
+LEAST_WHOLE, MOST_WHOLE = -(2**63), 2**63 - 1
+_WHOLE = f"expected a whole number from {LEAST_WHOLE} to {MOST_WHOLE} (64 bits), or text"
+#: A key is kept as its digits, so that one of 64 bits without a sign is as good.
+_MOST_KEY = 2**64 - 1
+_KEY = f"expected a whole number from {LEAST_WHOLE} to {_MOST_KEY} (64 bits), or its digits as text"
+_SHOWN_OF_A_NUMBER = 40
 
 #: Returns what is wrong with a vector, None where nothing is.
 Check = Callable[[Mapping[str, Any]], str | None]
@@ -43,6 +50,22 @@ class Raw:
     values: Mapping[str, Any] | None
     text: str | None = None
     wrong: str | None = None
+
+
+@dataclass(frozen=True)
+class Unkept:
+    """In the place of a number that was written as text and is not kept: what was written, and what is wrong with it.
+
+    Attributes:
+        is_whole: whether it is a whole number that is too large; otherwise `wrong` says what it is.
+    """
+
+    text: str
+    wrong: str = ""
+    is_whole: bool = False
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True)
@@ -123,8 +146,12 @@ def entity_of(value: object) -> str:
     Raises:
         UnfitError: it is neither, empty, or too long.
     """
+    if isinstance(value, Unkept) and value.is_whole:
+        raise UnfitError(f"is {_cut_number(value.text)}, {_KEY}")
     if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value) if value.bit_length() <= 128 else ""
+        if not LEAST_WHOLE <= value <= _MOST_KEY:
+            raise UnfitError(f"is {_shown_whole(value)}, {_KEY}")
+        value = str(value)
     if value is None:
         raise UnfitError("is missing")
     if not isinstance(value, str):
@@ -170,13 +197,15 @@ def flaw_of(value: object, path: str = "", depth: int = 1) -> str | None:
     if kind is float:
         return None if math.isfinite(value) else f"{path or 'it'} is {value}, expected a finite number"  # type: ignore[arg-type]
     if kind is int:
-        fits = -(2**63) <= value < 2**63  # type: ignore[operator]
-        return None if fits else f"{path or 'it'} is a whole number of more than 64 bits"
+        fits = LEAST_WHOLE <= value <= MOST_WHOLE  # type: ignore[operator]
+        return None if fits else f"{path or 'it'} is {_shown_whole(value)}, {_WHOLE}"  # type: ignore[arg-type]
     if kind is str:
         flaw = _flaw_of_text(value)  # type: ignore[arg-type]
         return None if flaw is None else f"{path or 'it'} {flaw}"
     if value is None or kind is bool:
         return None
+    if isinstance(value, Unkept):
+        return f"{path or 'it'} {_of_unkept(value)}"
     if depth > DEEPEST:
         return f"{path[:100]} is nested deeper than {DEEPEST}"
     if isinstance(value, Mapping):
@@ -206,10 +235,31 @@ def _flaw_of_text(text: str) -> str | None:
     return None
 
 
+def _shown_whole(value: int) -> str:
+    # Python writes no number of more than some thousand digits.
+    return str(value) if value.bit_length() <= 128 else f"a whole number of {value.bit_length():,} bits"
+
+
+def _cut_number(text: str) -> str:
+    return text if len(text) <= _SHOWN_OF_A_NUMBER else f"{text[:_SHOWN_OF_A_NUMBER]}… ({len(text):,} characters)"
+
+
+def _of_unkept(number: Unkept) -> str:
+    return f"is {_cut_number(number.text)}, {_WHOLE if number.is_whole else number.wrong}"
+
+
 def _refused(raw: Raw, entity: object, reason: str) -> Refused:
-    text = raw.text if raw.text is not None else str(raw.values)
-    known = "" if entity is None else str(entity)
+    text = raw.text if raw.text is not None else _written(raw.values)
+    known = "" if entity is None else _written(entity)
     return Refused(raw.position, _clean(known, LONGEST_ENTITY), _clean(text, KEPT_OF_A_ROW), _clean(reason, 1_000))
+
+
+def _written(value: object) -> str:
+    """Return what a program gave as text, be it nested too deeply for that or a number of thousands of digits."""
+    try:
+        return str(value)
+    except (ValueError, RecursionError) as wrong:
+        return f"cannot be written as text: {wrong}"
 
 
 def _clean(text: str, most: int) -> str:
@@ -218,7 +268,9 @@ def _clean(text: str, most: int) -> str:
 
 
 def _kind(value: object) -> str:
-    names = {bool: "true or false", float: "a number with a fraction", int: "a number", str: "text"}
+    names = {bool: "true or false", float: "a floating-point number", int: "a number", str: "text"}
+    if isinstance(value, Unkept):
+        return _cut_number(value.text)
     if isinstance(value, Mapping):
         return "an object"
     if isinstance(value, list | tuple):

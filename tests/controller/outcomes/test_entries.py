@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -75,6 +76,8 @@ def test_the_time_has_a_zone_and_is_past() -> None:
         {"request_id": "a", "outcome": None},
         {"request_id": "a", "outcome": float("nan")},
         {"request_id": "a", "outcome": True},
+        {"request_id": "a", "outcome": 10**400},
+        {"request_id": "\ud800", "bad": True},
         {"request_id": "a", "bad": True, "more": 1},
         {"request_id": "a", "bad": True, "actual": None},
         {"request_id": "a", "bad": True, "actual": float("nan")},
@@ -101,7 +104,12 @@ def test_a_body_that_is_none_is_refused_whole(body: Any) -> None:
 
 
 anything = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text(max_size=20),
+    st.none()
+    | st.booleans()
+    | st.floats()
+    | st.integers()
+    | st.sampled_from([400, 20_000]).map(lambda bits: -(2**bits))
+    | st.text(st.characters(), max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
 )
 fields = st.fixed_dictionaries({}, optional=dict.fromkeys(("request_id", "bad", "outcome", "actual", "at"), anything))
@@ -111,3 +119,5 @@ fields = st.fixed_dictionaries({}, optional=dict.fromkeys(("request_id", "bad", 
 def test_whatever_is_sent_is_told_or_refused(entries: list[Any]) -> None:
     told, refused = read(entries, RULE, NOW)
     assert len(told) + len(refused) == len(entries)
+    # What an answer of the API can hold.
+    json.dumps([one.as_dict() for one in refused], ensure_ascii=False, allow_nan=False).encode()

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,7 +61,7 @@ KnownAt = Annotated[
     typer.Option(
         "--known-at",
         metavar="TIME",
-        help="Leave out what was written later, so that the answer is the one of that time.",
+        help="Leave out what was written later, so that the answer is the one of that time; without a zone it is UTC.",
         show_default=False,
     ),
 ]
@@ -178,7 +178,7 @@ def load(
         typer.Option(
             "--at",
             metavar="TIME",
-            help="The time of rows that hold none; without a zone, this machine's.",
+            help="The time of rows that hold none; without a zone it is UTC.",
             show_default="each row must hold its own",
         ),
     ] = None,
@@ -239,7 +239,7 @@ def get(
         typer.Option(
             "--as-of",
             metavar="TIME",
-            help="What was true then; without a zone, this machine's.",
+            help="What was true then; without a zone it is UTC.",
             show_default="the newest",
         ),
     ] = None,
@@ -459,9 +459,10 @@ def _schema_in(path: Path) -> dict[str, Any]:
 
 
 def _moment(text: str, flag: str) -> datetime:
+    """Read a time as those of rows are read: in UTC where it says no zone."""
     from tidegate.cli.moments import parsed_moment
 
-    return parsed_moment(text, flag)
+    return parsed_moment(text, flag, UTC)
 
 
 def _plain(record: Any) -> dict[str, Any]:

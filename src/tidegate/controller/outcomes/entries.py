@@ -77,7 +77,9 @@ def read(entries: Sequence[Any], rule: BadWhen | None, now: int) -> tuple[list[T
             told.append(_read(entry, rule, now))
         except _WrongError as wrong:
             named = entry.get("request_id") if isinstance(entry, Mapping) else None
-            refused.append(Refused(index, named[:LONGEST_ID] if isinstance(named, str) else None, str(wrong)))
+            # What cannot be printed may be what no answer carries, half a surrogate pair.
+            known = named[:LONGEST_ID] if isinstance(named, str) and named.isprintable() else None
+            refused.append(Refused(index, known, str(wrong)))
     return told, refused
 
 
@@ -125,11 +127,18 @@ def _judged(value: Any, rule: BadWhen | None) -> bool:
         if value in _WORDS:
             return _WORDS[value]
         raise _WrongError("outcome: analysis.outcomes.badWhen.labels does not say which labels are bad")
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value):
         if rule is None or (rule.below is None and rule.above is None):
             raise _WrongError("outcome: analysis.outcomes.badWhen does not say below or above which number it is bad")
         return (rule.below is not None and value < rule.below) or (rule.above is not None and value > rule.above)
     raise _WrongError(f"outcome: expected a label of 1 to {LONGEST_LABEL} characters, or a finite number")
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # A whole number of hundreds of digits.
+        return False
 
 
 def _moment(value: Any, now: int) -> int:

@@ -118,7 +118,7 @@ def _key(value: object, field: str) -> str:
         raise InvalidInput(
             f"{field}: {shorten(value)} is no key of an entity",
             subject=field,
-            expected=f"text of 1 to {_LONGEST_KEY} characters, or a whole number",
+            expected=f"text of 1 to {_LONGEST_KEY} characters, or a whole number of 64 bits",
             got=shorten(value),
         )
     return key
