@@ -43,6 +43,7 @@ _WAIT_SECONDS = 0.5
 #: of the arrays would, which are small and many, and which another thread would have to bring into its cache again.
 _SMALL_ROWS = 8
 _AS_IT_IS = PersonalFields()
+_NOTHING: Columns = {}
 
 log = logging.getLogger("tidegate.server")
 
@@ -51,12 +52,16 @@ class _Entry(NamedTuple):
     """What waits to be written.
 
     Attributes:
-        columns: inputs and outputs, of which the prediction has no JSON yet; None when it has.
+        at: seconds since 1970.
+        inputs, outputs: JSON, or columns of which there is none yet.
         size: about how many bytes it takes.
     """
 
-    prediction: Prediction
-    columns: tuple[Columns, Columns] | None
+    at: float
+    request_id: bytes
+    rows: int
+    inputs: bytes | Columns
+    outputs: bytes | Columns
     size: int
 
 
@@ -96,6 +101,9 @@ class PredictionLog:
         self._queued = self._bytes = 0
         self._counts = {"written": 0, "dropped": 0, "failed": 0}
         self._gather_seconds = float(getattr(sink, "gather_seconds", 0.0))
+        self._keeps_all = not personal.dropped and not personal.hashed
+        self._is_numbers = True
+        self._clock = _Clock()
         self._rate = RateLimit(per_second=1)
         self._ends = False
         #: Set when what is queued is not to wait for more.
@@ -169,17 +177,11 @@ class PredictionLog:
 
     def _write(self, entries: Sequence[_Entry]) -> None:
         predictions = []
-        for prediction, columns, _ in entries:
-            if columns is None:
-                predictions.append(prediction)
-                continue
-            make_way()
+        for entry in entries:
             try:
-                inputs, outputs = map(self._json, columns)
+                predictions.append(self._prediction(entry))
             except Exception as error:  # noqa: BLE001 -- as in `offer`
                 self._failed(1, error)
-            else:
-                predictions.append(prediction._replace(inputs=inputs, outputs=outputs))
         if not predictions:
             return
         try:
@@ -198,25 +200,32 @@ class PredictionLog:
             log.warning("predictions were not logged: %s: %s", type(error).__name__, error)
 
     def _entry(self, exchange: Exchange, call: Call, outputs: Columns) -> _Entry:
-        """Return what nothing changes any more."""
-        names = self._personal.kept(call.inputs) if self._with_inputs else ()
-        inputs: Columns = {name: call.inputs[name] for name in names}
-        given: Columns = {name: outputs[name] for name in self._personal.kept(outputs)}
-        is_small = call.rows <= _SMALL_ROWS and not self._personal.hashed
-        prediction = Prediction(
-            at=datetime.fromtimestamp(time(), UTC).isoformat(timespec="milliseconds"),
-            request_id=exchange.request_id.decode("latin-1"),
-            deployment=self._identity.deployment,
-            revision=self._identity.revision,
-            rows=call.rows,
-            inputs=self._json(inputs) if is_small else b"",
-            outputs=self._json(given) if is_small else b"",
-        )
-        if is_small:
-            return _Entry(prediction, None, len(prediction.inputs) + len(prediction.outputs))
+        """Return what nothing changes any more. Other requests wait for this one's thread meanwhile."""
+        inputs = call.inputs if self._with_inputs else _NOTHING
+        if not self._keeps_all:
+            inputs = {name: inputs[name] for name in self._personal.kept(inputs)}
+            outputs = {name: outputs[name] for name in self._personal.kept(outputs)}
+        if call.rows <= _SMALL_ROWS and not self._personal.hashed:
+            told, given = self._json(inputs), self._json(outputs)
+            return _Entry(time(), exchange.request_id, call.rows, told, given, len(told) + len(given))
         # Copies: a view would keep the whole body or batch, and a model may write its next answer where it wrote this.
-        inputs, given = _first_rows(inputs), _first_rows(given)
-        return _Entry(prediction, (inputs, given), _size_of(inputs) + _size_of(given))
+        some, rest = _first_rows(inputs), _first_rows(outputs)
+        return _Entry(time(), exchange.request_id, call.rows, some, rest, _size_of(some) + _size_of(rest))
+
+    def _prediction(self, entry: _Entry) -> Prediction:
+        inputs, outputs = entry.inputs, entry.outputs
+        if not isinstance(inputs, bytes) or not isinstance(outputs, bytes):
+            make_way()
+            inputs, outputs = (one if isinstance(one, bytes) else self._json(one) for one in (inputs, outputs))
+        return Prediction(
+            self._clock.told(entry.at),
+            entry.request_id.decode("latin-1"),
+            self._identity.deployment,
+            self._identity.revision,
+            entry.rows,
+            inputs,
+            outputs,
+        )
 
     def _write_lines(self, predictions: Sequence[Prediction]) -> None:
         self._sink.write([self._line(prediction) for prediction in predictions])
@@ -233,8 +242,26 @@ class PredictionLog:
 
     def _json(self, columns: Columns) -> bytes:
         """Return columns as a JSON object: null for what is missing."""
+        if self._is_numbers and self._keeps_all:
+            try:
+                return orjson.dumps(columns, option=orjson.OPT_SERIALIZE_NUMPY)
+            except TypeError:  # texts, or an array that is none in one piece: the next ones are alike
+                self._is_numbers = False
         ready = {name: json_ready(array) for name, array in columns.items()}
         return orjson.dumps(self._personal.applied(ready), option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+class _Clock:
+    """Tells times as ISO 8601 in UTC, to the millisecond. For one thread; most times are of the second before them."""
+
+    def __init__(self) -> None:
+        self._second, self._told = 0, ""
+
+    def told(self, at: float) -> str:
+        second = int(at)
+        if second != self._second:
+            self._second, self._told = second, datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._told}.{int((at - second) * 1000):03d}+00:00"
 
 
 def _first_rows(columns: Columns) -> dict[str, Array]:
