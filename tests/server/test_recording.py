@@ -6,8 +6,10 @@ import json
 import stat
 import threading
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from time import time
 from typing import Any
 
 import numpy as np
@@ -146,6 +148,43 @@ def test_a_record_has_inputs_outputs_revision_and_request_id() -> None:
         "outputs": {"y": [0.5, 2.0]},
     }
     assert sink.closed
+
+
+def test_numbers_and_texts_and_tables_that_lie_in_memory_in_pieces_are_logged_in_any_order() -> None:
+    table = np.array([[1.5, np.nan, 3.0], [4.0, 5.0, np.inf]])
+    calls = {
+        "numbers": (Call({"a": np.array([0.1, np.nan])}, 2, ()), {"a": [0.1, None]}),
+        "texts": (ONE, {"a": [1.0, None], "b": ["x", None]}),
+        "pieces": (Call({"a": table[:, ::2]}, 2, ()), {"a": [[1.5, 3.0], [4.0, None]]}),
+        "flags": (Call({"a": np.array([True, False])}, 2, ()), {"a": [True, False]}),
+        "few digits": (Call({"a": np.array([0.1, 2], np.float32)}, 2, ()), {"a": [0.1, 2.0]}),
+    }
+    for order in (calls, dict(reversed(calls.items()))):
+        sink = Kept()
+        log = PredictionLog(sink, IDENTITY, share=1.0)
+        for name, (call, _) in order.items():
+            log.offer(exchange(name.encode()), call, {})
+        log.close()
+        assert {record["request_id"]: record["inputs"] for record in sink.records} == {
+            name: told for name, (_, told) in calls.items()
+        }
+
+
+def test_a_record_has_the_time_of_its_answer_to_the_millisecond() -> None:
+    sink = Kept()
+    sink.gate.clear()
+    log = PredictionLog(sink, IDENTITY, share=1.0)
+    begun = time()
+    log.offer(exchange(b"r-1"), ONE, {})
+    answered = time()
+    wait_until(lambda: time() > answered + 1.0, "another second")
+    log.offer(exchange(b"r-2"), ONE, {})
+    sink.gate.set()
+    log.close()
+    first, second = (datetime.fromisoformat(record["at"]) for record in sink.records)
+    assert begun - 0.001 <= first.timestamp() <= answered
+    assert first < second
+    assert first.utcoffset() == timedelta(0)
 
 
 def test_the_sample_is_of_the_asked_size_and_the_same_for_every_revision() -> None:
