@@ -165,7 +165,7 @@ class DataPlane:
         started = perf_counter()
         try:
             # A model may work in place. In company it does so on what was joined, not on what will be logged.
-            keeps = len(members) == 1 and self.watch is not None and self.watch.keeps(members[0][0])
+            keeps = len(members) == 1 and self.watch is not None and self.watch.keeps(*members[0])
             outputs = self._predict(calls, kept=keeps)
         except (InvalidInput, ModelFailed) as error:
             if len(members) == 1:

@@ -41,6 +41,7 @@ class Exchange:
         deadline: when its client stops waiting, on the same clock; infinite when it never does.
         request_id: as echoed to the client.
         is_copied: another revision got the same request, so that their answers can be compared.
+        noted_inputs: their JSON for the prediction log, where it was made before the model had them.
         finished: its outcome was handed over to `done`; set on the loop's thread.
         done: called on the loop's thread, once, with this exchange; either `answer` or `error` is set then.
     """
@@ -56,6 +57,7 @@ class Exchange:
         "finished",
         "is_copied",
         "message",
+        "noted_inputs",
         "request_id",
         "size",
         "traceparent",
@@ -82,6 +84,7 @@ class Exchange:
         self.request_id = request_id
         self.traceparent = traceparent
         self.is_copied = is_copied
+        self.noted_inputs: bytes | None = None
         self.cancelled = False
         self.finished = False
         self.answer: Answer | None = None

@@ -39,8 +39,8 @@ _AT_ONCE = 500
 _ROWS = 1000
 _BITS = 32
 _WAIT_SECONDS = 0.5
-#: Up to so many rows a record is made at once, by the thread that answered, after it did. That takes less than copies
-#: of the arrays would, which are small and many, and which another thread would have to bring into its cache again.
+#: Up to so many rows a record is made at once, by the thread that answers. That takes less than copies of the arrays
+#: would, which are small and many, and which another thread would have to bring into its cache again.
 _SMALL_ROWS = 8
 _AS_IT_IS = PersonalFields()
 _NOTHING: Columns = {}
@@ -114,6 +114,17 @@ class PredictionLog:
     def takes(self, exchange: Exchange) -> bool:
         """Say whether a request is in the sample."""
         return crc32(exchange.request_id) < self._below
+
+    def notes(self, exchange: Exchange, call: Call) -> bool:
+        """Note the inputs of a request in the sample before a model has them, which may write where they are; say
+        whether that was done. Where it was not, they are to be kept until they are offered."""
+        if call.rows > _SMALL_ROWS or self._personal.hashed:
+            return False
+        try:
+            exchange.noted_inputs = self._json(self._kept(call.inputs))
+        except Exception:  # noqa: BLE001 -- the request is answered all the same, and `offer` counts it
+            return False
+        return True
 
     def offer(self, exchange: Exchange, call: Call, outputs: Columns) -> None:
         """Log this answer when it is in the sample and there is room. Called from several threads."""
@@ -201,16 +212,17 @@ class PredictionLog:
 
     def _entry(self, exchange: Exchange, call: Call, outputs: Columns) -> _Entry:
         """Return what nothing changes any more. Other requests wait for this one's thread meanwhile."""
-        inputs = call.inputs if self._with_inputs else _NOTHING
-        if not self._keeps_all:
-            inputs = {name: inputs[name] for name in self._personal.kept(inputs)}
-            outputs = {name: outputs[name] for name in self._personal.kept(outputs)}
+        inputs, outputs = self._kept(call.inputs if self._with_inputs else _NOTHING), self._kept(outputs)
         if call.rows <= _SMALL_ROWS and not self._personal.hashed:
-            told, given = self._json(inputs), self._json(outputs)
+            noted = exchange.noted_inputs if self._with_inputs else None
+            told, given = self._json(inputs) if noted is None else noted, self._json(outputs)
             return _Entry(time(), exchange.request_id, call.rows, told, given, len(told) + len(given))
         # Copies: a view would keep the whole body or batch, and a model may write its next answer where it wrote this.
         some, rest = _first_rows(inputs), _first_rows(outputs)
         return _Entry(time(), exchange.request_id, call.rows, some, rest, _size_of(some) + _size_of(rest))
+
+    def _kept(self, columns: Columns) -> Columns:
+        return columns if self._keeps_all else {name: columns[name] for name in self._personal.kept(columns)}
 
     def _prediction(self, entry: _Entry) -> Prediction:
         inputs, outputs = entry.inputs, entry.outputs

@@ -33,9 +33,10 @@ class Watch:
         self._columns = columns
         self._rate = RateLimit(per_second=1)
 
-    def keeps(self, exchange: Exchange) -> bool:
-        """Say whether the inputs of this request are needed when it was answered."""
-        return self._columns.takes(exchange) or (self._log is not None and self._log.takes(exchange))
+    def keeps(self, exchange: Exchange, call: Call) -> bool:
+        """Say whether the inputs of this request, which a model is about to have, are needed when it was answered."""
+        log_needs = self._log is not None and self._log.takes(exchange) and not self._log.notes(exchange, call)
+        return log_needs or self._columns.takes(exchange)
 
     def counted(self, outputs: Columns) -> None:
         """Take in outputs of the model: those of one run of it, or of one request when the cache had them."""
