@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from tidegate.contract.predictions import Prediction
+from tidegate.scheduling import giving_way
 from tidegate.telemetry.rows import Row, row_of, row_of_prediction
 
 #: How long a database is waited for, and between two tries.
@@ -94,7 +95,7 @@ class TableSink:
             NotAllWritten: the database is away, or refuses some of them.
         """
         rows, failed, reason = [], 0, ""
-        for record in records:
+        for record in giving_way(records):
             try:
                 rows.append(row_of(record))
             except ValueError as error:
@@ -103,7 +104,7 @@ class TableSink:
 
     def write_predictions(self, predictions: Sequence[Prediction]) -> None:
         """Write these; raises as `write` does."""
-        self._write([row_of_prediction(prediction) for prediction in predictions], 0, "")
+        self._write([row_of_prediction(prediction) for prediction in giving_way(predictions)], 0, "")
 
     def close(self) -> None:
         self._table.close()

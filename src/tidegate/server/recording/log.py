@@ -22,7 +22,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 
 from tidegate.contract.predictions import Prediction
 from tidegate.runtime.base import Array, Columns
-from tidegate.scheduling import make_way
+from tidegate.scheduling import giving_way, make_way
 from tidegate.server.exchange import Exchange
 from tidegate.server.logs import RateLimit
 from tidegate.server.protocols.base import Call, Identity
@@ -188,7 +188,7 @@ class PredictionLog:
 
     def _write(self, entries: Sequence[_Entry]) -> None:
         predictions = []
-        for entry in entries:
+        for entry in giving_way(entries):
             try:
                 predictions.append(self._prediction(entry))
             except Exception as error:  # noqa: BLE001 -- as in `offer`
