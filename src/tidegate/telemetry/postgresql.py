@@ -42,7 +42,7 @@ _PASSING = ("08", "25006", "40", "53", "55P03", "57", "58")
 #: The row's partition was made while it was about to go into the default one: it goes there when tried again.
 _CHECK_VIOLATION = "23514"
 #: So many rows are sent at a time, and so long lies between two pieces: this process answers users, and the database
-#: may share processors with it. A piece takes the one some 0.1 ms, the other 0.2. No more than a part of the time in
+#: may share processors with it. A piece takes the one some 0.1 ms, the other 0.4. No more than a part of the time in
 #: which nothing was to be written goes into it: who writes all the time makes way for its own threads, and that is all.
 _PIECE, _BETWEEN_SECONDS, _PART_OF_IDLE = 32, 0.005, 0.25
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\ufffd"})
